@@ -1,0 +1,1 @@
+"""Where workers run: argv and parsers, one imperative body."""

@@ -1,0 +1,1 @@
+"""git, hardened: worktrees, commits, push."""

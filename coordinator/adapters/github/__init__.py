@@ -1,0 +1,1 @@
+"""GitHub over REST. PyGithub lives and dies here."""

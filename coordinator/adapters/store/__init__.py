@@ -1,0 +1,1 @@
+"""The memory: SQLAlchemy tables, rows to domain values, migrations."""

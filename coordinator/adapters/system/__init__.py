@@ -1,0 +1,1 @@
+"""The one subprocess funnel, the clock, files, processes."""

@@ -1,0 +1,98 @@
+"""What GitHub tells us, in our own words: issues, label events, comments and pull requests."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One issue as last seen. `updated_at` is GitHub's, to the second."""
+
+    number: int
+    title: str
+    body: str
+    state: str
+    labels: frozenset[str]
+    author: str
+    url: str
+    created_at: datetime
+    updated_at: datetime
+    assignees: tuple[str, ...] = ()
+    is_pull: bool = False
+    blocked_by_count: int = 0
+
+    @property
+    def open(self) -> bool:
+        return self.state == "open"
+
+
+@dataclass(frozen=True)
+class LabelEvent:
+    """Somebody set or took away a label. `id` is GitHub's event id and grows with time."""
+
+    id: int
+    label: str
+    actor: str
+    added: bool
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Comment:
+    id: int
+    author: str
+    body: str
+    url: str
+    created_at: datetime
+
+
+class PullState(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+    MERGED = "merged"
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request. `head_owner` is the account that holds the head branch ("" when it was deleted)."""
+
+    number: int
+    url: str
+    state: PullState
+    draft: bool
+    title: str
+    author: str
+    head_ref: str
+    head_sha: str
+    head_owner: str
+    base_ref: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Vet:
+    """What had to be asked about one labelled issue before it may start, true for `issue_updated_at`.
+
+    `actor` is who set the trigger label last, `permission` what GitHub says of them
+    (admin, maintain, write, triage, read, none). `blocked_by` are the numbers of GitHub's own relation.
+    """
+
+    number: int
+    issue_updated_at: datetime
+    label_event_id: int
+    actor: str
+    permission: str
+    blocked_by: tuple[int, ...]
+    retry_event_id: int = 0
+    retry_actor: str = ""
+    retry_permission: str = ""
+
+
+def fingerprint(title: str, body: str) -> str:
+    """sha256 of what a trusted person approved by setting the label."""
+    return hashlib.sha256(f"{title}\0{body}".encode()).hexdigest()

@@ -1,0 +1,159 @@
+"""The closed list of reason codes: what each means, who can mend it, and what may help.
+
+The names are part of the interface (files, JSON, comments). A code outside this list is a bug.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mender(StrEnum):
+    """Who can do something about it."""
+
+    ITSELF = "itself"
+    OPERATOR = "operator"
+    AUTHOR = "author"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """`again`: another try can help. `elsewhere`: another provider can help. `counts`: it counts against the
+    batch. `charged`: a retry of it uses up the retry budget. `cure` is one sentence for people."""
+
+    code: str
+    meaning: str
+    mender: Mender
+    cure: str
+    again: bool = False
+    elsewhere: bool = False
+    counts: bool = True
+    charged: bool = True
+
+
+_I, _O, _A, _P = Mender.ITSELF, Mender.OPERATOR, Mender.AUTHOR, Mender.PROVIDER
+
+_GENERAL = (
+    Reason("process_exit", "the agent's process ended by itself with an error", _I,
+           "Read the log; set the retry label to try again.", again=True, elsewhere=True),
+    Reason("stalled", "the agent was alive but showed no sign of progress", _I,
+           "See where it hung, then set the retry label.", again=True, elsewhere=True),
+    Reason("manual_stop", "a person stopped it", _A,
+           "Set the retry label when it should go on.", counts=False),
+    Reason("max_retries", "it was tried again as often as allowed and failed each time", _O,
+           "Read what the attempts ended with, mend the cause, set the retry label."),
+    Reason("no_auto_restart", "restarting by itself is switched off for it", _O, "Set the retry label."),
+    Reason("no_mutation", "the agent ran for a long time without printing or changing anything", _I,
+           "Make the task smaller or clearer, then set the retry label.", again=True, elsewhere=True),
+    Reason("max_runtime", "the time limit was reached", _O,
+           "Make the task smaller or raise workers.timeout, then set the retry label.", again=True),
+    Reason("max_turns", "the limit of turns or of money for one session was reached", _O,
+           "Make the task smaller or raise the limit, then set the retry label.", again=True),
+    Reason("no_credit", "the provider says that there is no credit", _O,
+           "Top up the provider's account.", elsewhere=True, counts=False, charged=False),
+    Reason("overloaded", "the provider is overloaded", _P, "Nothing; it is tried again later.",
+           again=True, elsewhere=True, counts=False),
+    Reason("network", "the provider could not be reached", _I, "Nothing; it is tried again later.",
+           again=True, counts=False),
+    Reason("lost", "the worker vanished without leaving an outcome", _I, "Nothing; it is tried again.",
+           again=True),
+    Reason("host_reboot", "the host was restarted while the worker ran", _I, "Nothing; it is tried again.",
+           again=True, counts=False, charged=False),
+    Reason("oom_killed", "the worker ran out of memory and was killed", _O,
+           "Give it more memory or make the task smaller.", again=True),
+    Reason("killed", "the agent was killed from outside (SIGKILL)", _I, "Nothing; it is tried again.", again=True),
+    Reason("no_change", "the agent ended well but left no commit: Worker exited without creating PR", _A,
+           "Say in the issue what should change, then set the retry label.", counts=True),
+    Reason("needs_human", "the agent left BLOCKED.md: it needs a person", _A,
+           "Answer its question in the issue, then set the retry label.", counts=False),
+    Reason("push_refused", "the remote refused the push of the branch", _O,
+           "Look at the branch and its protection, then set the retry label."),
+    Reason("merge_conflict", "the work does not merge into its base", _O, "Solve the conflict on the branch."),
+    Reason("secret_found", "the work contains what looks like a secret", _O, "Remove it from the branch's history."),
+    Reason("cap_reached", "a cap of sessions, tokens or money is reached", _O,
+           "Raise the cap in coordinator.toml, or wait for tomorrow.", counts=False),
+    Reason("pr_closed", "a person closed the pull request without merging it", _A,
+           "Say what should be different, then set the retry label.", counts=False),
+    Reason("pr_refused", "GitHub refused to open the pull request", _O,
+           "Read GitHub's words below, mend the cause, set the retry label."),
+    Reason("pr_foreign", "a person's pull request stands on this branch", _A,
+           "Close or rename the other pull request, then set the retry label.", counts=False),
+    Reason("contract_drift", "settings changed between attempts in a way that matters", _O,
+           "Restore the setting or start the task afresh."),
+    Reason("worktree_error", "the worktree could not be made ready", _O,
+           "Read git's words below; `coordinator doctor` names the cure.", again=True),
+    Reason("foreign_worktree", "a folder or branch that is not ours stands in the worktree's place", _O,
+           "Move the folder away or switch the other checkout to another branch, then set the retry label."),
+    Reason("hook_failed", "a hook of the repository failed before the agent was started", _O,
+           "Mend the hook named below, then set the retry label.", again=True),
+    Reason("template_error", "the prompt could not be made from its template", _O,
+           "Mend the template named below, then set the retry label."),
+    Reason("launch_failed", "the worker could not be started", _O, "`coordinator doctor` names the cause.",
+           again=True),
+    Reason("leaked", "the agent was killed, yet a process of it lives on", _O,
+           "End the processes named below by hand, then set the retry label."),
+    Reason("disk_full", "the disk is full", _O, "`coordinator clean --dry-run` shows what can go.", again=True),
+    Reason("cycle", "its dependencies form a circle", _A,
+           "Remove one of the `Depends on` lines or relations named below.", counts=False),
+    Reason("label_removed", "the trigger label was removed", _A, "Set the label anew to go on.", counts=False),
+    Reason("issue_closed", "the issue was closed", _A, "Reopen the issue and set the label anew.", counts=False),
+    Reason("paused", "the issue carries the pause label", _A, "Remove the pause label.", counts=False, charged=False),
+    Reason("shutdown", "the coordinator was told to stop its workers", _I, "Nothing; it goes on at the next start.",
+           again=True, counts=False, charged=False),
+    Reason("merged", "its pull request was merged", _I, "Nothing.", counts=False),
+    Reason("pr_open", "its pull request waits for a reviewer", _A, "Review the pull request.", counts=False),
+)
+
+_CLASSES: tuple[tuple[str, str, Mender, str, dict[str, bool]], ...] = (
+    ("binary_missing", "the program is not installed or not on PATH", _O, "Install it; `coordinator doctor` shows how.",
+     dict(elsewhere=True, counts=False, charged=False)),
+    ("auth_missing", "no credentials were found", _O, "Set its key or log in; `coordinator doctor` shows how.",
+     dict(elsewhere=True, counts=False, charged=False)),
+    ("auth_blocked", "the provider refused the credentials", _O, "Renew the key or log in again.",
+     dict(elsewhere=True, counts=False, charged=False)),
+    ("model_unavailable", "the model is not available", _O, "Choose another model.",
+     dict(elsewhere=True, counts=False, charged=False)),
+    ("model_unsupported", "the model is not on the list of allowed ones", _O, "Choose an allowed model.",
+     dict(elsewhere=True, counts=False, charged=False)),
+    ("rate_limited", "the provider's rate limit was hit", _P, "Nothing; it is tried again later.",
+     dict(again=True, elsewhere=True, counts=False, charged=False)),
+    ("usage_limited", "the provider's usage limit was hit", _P, "Nothing; it is tried again when the limit resets.",
+     dict(again=True, elsewhere=True, counts=False, charged=False)),
+    ("capacity_exhausted", "the provider has no capacity", _P, "Nothing; it is tried again later.",
+     dict(again=True, elsewhere=True, counts=False, charged=False)),
+    ("context_exhausted", "the conversation outgrew the model's context", _A, "Make the task smaller.",
+     dict(again=True, elsewhere=True)),
+    ("permission_denied", "the agent was refused a tool it needed", _O, "Allow the tool in template.toml.", dict()),
+    ("protocol_error", "the agent ended without a final result, or its output could not be read", _I,
+     "Read the log; set the retry label to try again.", dict(again=True, elsewhere=True)),
+)
+
+PROVIDER_NAMES = ("claude", "cc_glm", "opencode", "gemini", "codex", "command")
+
+
+def _of_providers() -> tuple[Reason, ...]:
+    return tuple(
+        Reason(f"{name}_{suffix}", f"{name.replace('_', '-')}: {meaning}", mender, cure, **flags)
+        for name in PROVIDER_NAMES
+        for suffix, meaning, mender, cure, flags in _CLASSES
+    )
+
+
+REASONS: dict[str, Reason] = {reason.code: reason for reason in (*_GENERAL, *_of_providers())}
+
+PARKING = tuple(f"{name}_{suffix}" for name in PROVIDER_NAMES
+                for suffix in ("rate_limited", "usage_limited", "capacity_exhausted"))
+"""Limits of a provider: the provider is parked, the task waits, no retry is used up."""
+
+
+def reason(code: str) -> Reason:
+    """The reason with this code. Raises KeyError for a code outside the list."""
+    return REASONS[code]
+
+
+def provider_reason(provider: str, suffix: str) -> str:
+    """The code of a provider's failure class; `cc-glm` is written `cc_glm`. Raises KeyError if there is none."""
+    code = f"{provider.replace('-', '_')}_{suffix}"
+    return REASONS[code].code

@@ -1,0 +1,44 @@
+"""What a person asked of the coordinator from outside: a row in table `requests`, or an edit of tasks.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class RequestKind(StrEnum):
+    STOP = "stop"
+    RETRY = "retry"
+    PAUSE = "pause"
+    RESUME = "resume"
+    REBUILD = "rebuild"
+    CLEAN = "clean"
+    RESET_ERRORS = "reset_errors"
+    ADD = "add"
+
+
+@dataclass(frozen=True)
+class Request:
+    """`task_id` is "" for requests about the whole coordinator. `source` is cli or ledger.
+
+    `args` are plain strings: reason (stop), fresh "1", provider (retry), title, priority (add), dry_run "1".
+    """
+
+    id: int
+    kind: RequestKind
+    task_id: str
+    args: dict[str, str]
+    source: str
+    asked_at: datetime
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of the task's history; written in the same transaction as the change it tells of."""
+
+    task_id: str
+    at: datetime
+    kind: str
+    detail: str = ""
+    attempt: int = 0

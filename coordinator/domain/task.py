@@ -1,0 +1,130 @@
+"""A task and the one table of its moves. `Task.move` refuses every edge that is not in the table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class TaskState(StrEnum):
+    QUEUED = "QUEUED"
+    PREPARING = "PREPARING"
+    RUNNING = "RUNNING"
+    PUBLISHING = "PUBLISHING"
+    IN_REVIEW = "IN_REVIEW"
+    DONE = "DONE"
+    BACKOFF = "BACKOFF"
+    BLOCKED = "BLOCKED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+_S = TaskState
+MOVES: dict[TaskState, frozenset[TaskState]] = {
+    _S.QUEUED: frozenset({_S.PREPARING, _S.CANCELLED, _S.BLOCKED}),
+    _S.PREPARING: frozenset({_S.RUNNING, _S.QUEUED, _S.BACKOFF, _S.BLOCKED, _S.FAILED, _S.CANCELLED}),
+    _S.RUNNING: frozenset({_S.PUBLISHING, _S.QUEUED, _S.BACKOFF, _S.BLOCKED, _S.FAILED, _S.CANCELLED}),
+    _S.PUBLISHING: frozenset({_S.IN_REVIEW, _S.DONE, _S.BACKOFF, _S.BLOCKED, _S.CANCELLED}),
+    _S.IN_REVIEW: frozenset({_S.DONE, _S.QUEUED, _S.BLOCKED, _S.CANCELLED}),
+    _S.BACKOFF: frozenset({_S.QUEUED, _S.BLOCKED, _S.CANCELLED}),
+    _S.BLOCKED: frozenset({_S.QUEUED}),
+    _S.FAILED: frozenset({_S.QUEUED}),
+    _S.CANCELLED: frozenset({_S.QUEUED}),
+    _S.DONE: frozenset(),
+}
+"""The moves, as docs/design lists them. From BLOCKED, FAILED and CANCELLED only a person moves a task."""
+
+HOLDS_SLOT = frozenset({_S.PREPARING, _S.RUNNING})
+ACTIVE = frozenset({_S.PREPARING, _S.RUNNING, _S.PUBLISHING})
+PENDING = frozenset({_S.QUEUED, _S.BACKOFF})
+COMPLETED = frozenset({_S.IN_REVIEW, _S.DONE})
+NEEDS_PERSON = frozenset({_S.BLOCKED, _S.FAILED, _S.CANCELLED})
+ENDED = frozenset({_S.DONE}) | NEEDS_PERSON
+UNSTARTED = PENDING
+
+
+class IllegalMove(Exception):
+    """An edge that is not in MOVES: a bug of ours, never an operator's fault."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What was approved when the label was set: the prompt is rendered from these words alone."""
+
+    title: str
+    body: str
+    sha256: str
+    label_event_id: int
+    actor: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work. `version` grows by one with every saved move (compare-and-swap).
+
+    `priority` is 0 (first) to 3; `attempts` counts sessions ever begun, `retries_used` those charged to the
+    retry budget since a person last set the task going. `retry_at` is when BACKOFF ends. `pushed_sha` is the
+    last commit of the branch that we pushed; `pr_*` record the pull request that was found or opened.
+    """
+
+    id: str
+    pin: Pin
+    branch: str
+    created_at: datetime
+    updated_at: datetime
+    state_since: datetime
+    issue: int | None = None
+    state: TaskState = TaskState.QUEUED
+    priority: int = 2
+    reason: str = ""
+    detail: str = ""
+    version: int = 0
+    provider: str = ""
+    template: str = "default"
+    model: str = ""
+    fresh: bool = False
+    depends_on: tuple[int, ...] = ()
+    attempts: int = 0
+    retries_used: int = 0
+    retry_at: datetime | None = None
+    base_sha: str = ""
+    pushed_sha: str = ""
+    pr_number: int | None = None
+    pr_url: str = ""
+    pr_head_sha: str = ""
+    pr_draft: bool = False
+    worktree: str = ""
+    last_retry_event_id: int = 0
+    completed_at: datetime | None = None
+    tidied: bool = False
+
+    @property
+    def title(self) -> str:
+        return self.pin.title
+
+    def move(self, to: TaskState, at: datetime, *, reason: str = "", detail: str = "") -> Task:
+        """The task in its next state, at version + 1. Raises IllegalMove for an edge outside the table."""
+        if to not in MOVES[self.state]:
+            raise IllegalMove(f"{self.id}: {self.state} -> {to} is not a move (reason {reason or 'none'})")
+        return replace(
+            self,
+            state=to,
+            reason=reason,
+            detail=detail,
+            version=self.version + 1,
+            updated_at=at,
+            state_since=at,
+            retry_at=None,
+        )
+
+
+def issue_task_id(number: int) -> str:
+    return f"gh-{number}"
+
+
+def valid_task_id(text: str) -> bool:
+    return TASK_ID.fullmatch(text) is not None

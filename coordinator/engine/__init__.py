@@ -1,0 +1,1 @@
+"""The verbs: observe, plan, apply, record. Given its adapters by app; never imports one."""

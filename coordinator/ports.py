@@ -1,0 +1,538 @@
+"""Every seam on one page: what the engine may ask of the world, what each promises, and how it fails.
+
+Exceptions are named for what the caller does next. Adapters implement these; only app.py names adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest, Vet
+from coordinator.domain.outcome import Outcome, Work
+from coordinator.domain.outward import Outward
+from coordinator.domain.request import Event, Request, RequestKind
+from coordinator.domain.task import Task
+from coordinator.domain.worker import WorkerView
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Aware, UTC."""
+
+    def local(self, moment: datetime) -> datetime:
+        """The same moment in the host's time zone: "today" in tasks.md is the host's day."""
+
+
+# --- GitHub -----------------------------------------------------------------------------------------
+
+
+class GitHubError(Exception):
+    """Base of all below; `words` are for people and hold no secret."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+class TryLater(GitHubError):
+    """Unreachable, timed out or 5xx: nothing is known, nothing may be concluded."""
+
+
+class Limited(GitHubError):
+    """A primary or secondary rate limit. `until` (aware UTC) is when it may be asked again."""
+
+    def __init__(self, words: str, until: datetime) -> None:
+        super().__init__(words)
+        self.until = until
+
+
+class BadCredentials(GitHubError):
+    """401: the token is wrong, expired or revoked."""
+
+
+class Forbidden(GitHubError):
+    """403 without a limit: the token lacks a right, named in the words."""
+
+
+class NotThere(GitHubError):
+    """404 or 410: gone, or not visible to this token."""
+
+
+class Refused(GitHubError):
+    """422 or 409: GitHub understood and refused; the words are its own."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """`changed` False = 304, `issues` empty, `cursor` as before. The cursor is opaque text to be stored
+    together with the issues; `full` = this was a complete listing of all open issues."""
+
+    changed: bool
+    issues: tuple[Issue, ...]
+    cursor: str
+    full: bool = False
+
+
+@dataclass(frozen=True)
+class PullListing:
+    changed: bool
+    pulls: tuple[PullRequest, ...]
+
+
+@dataclass(frozen=True)
+class RepoFacts:
+    """What GitHub says of the repository and of us. `scopes` None = a fine-grained token shows none."""
+
+    full_name: str
+    default_branch: str
+    clone_url: str
+    login: str
+    can_push: bool
+    scopes: tuple[str, ...] | None
+    server_time: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The primary rate limit as last seen, and our own counts since the process started."""
+
+    remaining: int | None = None
+    limit: int | None = None
+    reset_at: datetime | None = None
+    requests: int = 0
+    not_modified: int = 0
+
+
+class GitHub(Protocol):
+    """One repository on GitHub. Every method may raise TryLater, Limited, BadCredentials or Forbidden."""
+
+    def facts(self) -> RepoFacts: ...
+
+    def changed_issues(self, cursor: str | None) -> Listing:
+        """None: all open issues. Else what was updated since, by one conditional request when idle."""
+
+    def recent_pulls(self, known: Mapping[int, datetime]) -> PullListing:
+        """Pull requests newest updated first, until one whose updated_at is already known; one conditional
+        request when idle."""
+
+    def issue(self, number: int) -> Issue:
+        """Raises NotThere."""
+
+    def label_events(self, number: int) -> tuple[LabelEvent, ...]:
+        """Oldest first, all pages."""
+
+    def permission(self, login: str) -> str:
+        """admin, maintain, write, triage, read or none; remembered for ten minutes."""
+
+    def blockers(self, number: int) -> tuple[int, ...]:
+        """Numbers of GitHub's own blocked-by relation."""
+
+    def pulls_of_branch(self, branch: str) -> tuple[PullRequest, ...]:
+        """All states, newest first, head branch of this name in our head repository."""
+
+    def pulls_with_commit(self, sha: str) -> tuple[PullRequest, ...]:
+        """Pull requests that carry this commit; empty when GitHub does not know the commit."""
+
+    def open_pull(self, *, branch: str, base: str, title: str, body: str, draft: bool) -> PullRequest:
+        """Raises Refused, also when one is open already for this head."""
+
+    def comments(self, number: int) -> tuple[Comment, ...]: ...
+
+    def add_comment(self, number: int, body: str) -> Comment: ...
+
+    def edit_comment(self, comment_id: int, body: str) -> None:
+        """Raises NotThere when a person deleted it."""
+
+    def add_labels(self, number: int, names: Sequence[str]) -> None: ...
+
+    def remove_label(self, number: int, name: str) -> None:
+        """A label that is not there is no error."""
+
+    def create_label(self, name: str, color: str, description: str) -> bool:
+        """False when it existed."""
+
+    def label_exists(self, name: str) -> bool: ...
+
+    def budget(self) -> Budget: ...
+
+
+# --- git --------------------------------------------------------------------------------------------
+
+
+class GitError(Exception):
+    """git failed; `words` are its own, cut and masked."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+class GitUnreachable(GitError):
+    """The remote could not be reached or asked: try later."""
+
+
+class PushRefused(GitError):
+    """The remote said no: protected, not a fast-forward, hook declined, no right."""
+
+
+class ForeignWorktree(GitError):
+    """Something that is not ours stands where the worktree or its branch should be."""
+
+
+@dataclass(frozen=True)
+class Worktree:
+    """A ready worktree. `notes` tell what had to be repaired or rescued on the way, for the log."""
+
+    path: Path
+    branch: str
+    base_sha: str
+    head_sha: str
+    reused: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A worktree as the clean-up sees it. `safe` = clean and pushed, merged or rescued."""
+
+    task_id: str
+    path: Path
+    branch: str
+    registered: bool
+    dirty: bool
+    unpushed: int
+
+
+class Repository(Protocol):
+    """Git in one managed repository: one operation at a time, every call hardened, writes through the funnel."""
+
+    def default_branch(self) -> str: ...
+
+    def fetch(self) -> None:
+        """Fetches the remote's branches. Raises GitUnreachable."""
+
+    def ensure_worktree(self, task_id: str, branch: str, base: str, *, fresh: bool, attempt: int,
+                        expect: str = "") -> Worktree:
+        """Idempotent. Makes, reuses or repairs; what would be lost is rescued to
+        refs/coordinator/rescue/<task>/<attempt> first. `base` is a branch name on the remote; `expect` the last
+        commit we pushed, so that a remote branch of ours is continued. Raises ForeignWorktree, GitError."""
+
+    def work(self, task_id: str, branch: str, base_sha: str) -> Work | None:
+        """None when there is no worktree. STOP and BLOCKED.md never count as work."""
+
+    def note(self, task_id: str, name: str) -> str:
+        """Text of STOP or BLOCKED.md in the worktree ("" when absent), at most 4,000 characters; the file is
+        opened without following links."""
+
+    def forget_note(self, task_id: str, name: str) -> None: ...
+
+    def commit_all(self, task_id: str, message: str) -> str | None:
+        """Commits everything but STOP and BLOCKED.md on the branch; the new sha, None when nothing to do."""
+
+    def rescue(self, task_id: str, attempt: int) -> str | None:
+        """Uncommitted work to its own ref, worktree untouched; the ref's name, None when clean."""
+
+    def push(self, branch: str, *, expect: str) -> str:
+        """Pushes the branch; `expect` is what we pushed last ("" = the remote must not have it, or must be an
+        ancestor). Returns the sha. Raises PushRefused, GitUnreachable."""
+
+    def contains(self, sha: str, branch: str) -> bool:
+        """Whether the remote branch `branch`, as last fetched, contains the commit."""
+
+    def summary(self, task_id: str, base_sha: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(one line a commit, oldest first; one line a changed file `M path`), each at most 100."""
+
+    def worktrees(self) -> tuple[Found, ...]:
+        """All under the worktree root that are ours."""
+
+    def remove_worktree(self, task_id: str, *, keep_branch: bool = True) -> None:
+        """Only a path under the root; rescues what is dirty first. Raises GitError."""
+
+    def run_hook(self, task_id: str, command: str, name: str, timeout: timedelta,
+                 env: Mapping[str, str]) -> tuple[bool, str]:
+        """Runs an operator's hook in the worktree; (ok, tail of its output)."""
+
+    def copy_into(self, task_id: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Copies files of the main checkout into the worktree where absent; the names copied."""
+
+    def worktree_path(self, task_id: str) -> Path: ...
+
+
+# --- workers ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Handle:
+    """Names one run: the job and its token. Enough to find it again after a crash."""
+
+    provider: str
+    job: str
+    token: str
+
+
+@dataclass(frozen=True)
+class LaunchSpec:
+    """All that a worker's start needs. `env` is the agent's whole environment; secrets live there only.
+
+    `stdin` is "prompt" (the prompt file is fed) or "null". `timeout` is the run's time limit, `grace` the time
+    between polite stop, TERM and KILL. `stop_signal` is the provider's polite signal ("INT" or "TERM").
+    """
+
+    handle: Handle
+    worker_id: str
+    attempt: int
+    fence: int
+    run_id: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+    prompt: str
+    stdin: str
+    timeout: timedelta
+    grace: timedelta
+    stop_signal: str = "TERM"
+    meta: Mapping[str, str] = field(default_factory=dict)
+    contract: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StopOrder:
+    """Why a worker is to be stopped: a reason code, words for people, and whether to skip politeness."""
+
+    reason: str
+    words: str
+    hard: bool = False
+
+
+class LaunchFailed(Exception):
+    """Nothing was started; `reason` is a reason code."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
+        self.words = words
+
+
+class Executor(Protocol):
+    def submit(self, spec: LaunchSpec) -> int:
+        """Starts the wrapper and returns its pid (0 where there is none). If the run files show that this
+        token ever started, starts nothing and returns the recorded pid. Raises LaunchFailed."""
+
+    def look(self, handles: Sequence[Handle]) -> Mapping[Handle, WorkerView]:
+        """One call for all; never raises for one that could not be asked: that one is Unknown."""
+
+    def stop(self, handle: Handle, order: StopOrder) -> None:
+        """Asks the wrapper to stop the tree; returns at once. Repeating it is harmless."""
+
+    def reap(self) -> tuple[tuple[int, int], ...]:
+        """(pid, exit code) of known children that ended; never waits, never waits for any other child."""
+
+    def log_tail(self, handle: Handle, limit: int = 65536) -> bytes:
+        """The end of the run's own output and error files, raw."""
+
+    def paths(self, handle: Handle) -> tuple[Path, Path]:
+        """The raw log and err files of the current run."""
+
+    def live(self) -> tuple[Handle, ...]:
+        """Every handle whose wrapper or agent is alive here, known or not (leftovers)."""
+
+    def sweep(self, handle: Handle) -> tuple[int, ...]:
+        """Ends processes that carry the token of a dead wrapper; pids that would not die."""
+
+
+# --- providers --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A provider's settings from coordinator.toml and the template, already merged."""
+
+    model: str = ""
+    max_turns: int = 0
+    args: tuple[str, ...] = ()
+    argv: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    binary: str = ""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run as a provider sees it."""
+
+    task_id: str
+    attempt: int
+    prompt: str
+    prompt_file: Path
+    worktree: Path
+    session_id: str
+    settings: Settings
+    environ: Mapping[str, str]
+    as_root: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """How to start the agent. `env` is complete; `auth_source` names where the key came from, never the key."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    stdin: str
+    stop_signal: str
+    auth_source: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Said:
+    """One event in the normal form. `kind`: init, text, tool, tool_result, retry, error, limit, usage, result,
+    unknown. `raw` is the event as a claude-shaped JSON object, for the transcript."""
+
+    kind: str
+    text: str = ""
+    tool: str = ""
+    is_error: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is over, for judging. `lines` iterates the raw stdout lines (bytes, torn last line allowed)."""
+
+    code: int | None
+    signal: int | None
+    wrapper_reason: str
+    lines: Iterable[bytes]
+    stderr_tail: str
+    work: Work | None
+
+
+class Probe(Protocol):
+    """What a provider's preflight may ask of the host."""
+
+    def run(self, argv: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None,
+            cwd: Path | None = None, stdin: str = "") -> tuple[int, str, str]:
+        """(exit code, stdout, stderr); 127 when the program is missing, 124 when it took too long."""
+
+    def which(self, name: str) -> str | None: ...
+
+    def read(self, path: Path) -> str | None: ...
+
+    def environ(self) -> Mapping[str, str]: ...
+
+    def scratch(self) -> Path:
+        """A fresh empty folder."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """One line of preflight. `reason` is "" when ok; `cure` is a command that can be pasted."""
+
+    ok: bool
+    words: str
+    reason: str = ""
+    cure: str = ""
+
+
+class Provider(Protocol):
+    """Pure but for preflight: settings in, argv/env out; transcript in, events and an Outcome out."""
+
+    name: str
+
+    def command(self, spec: RunSpec) -> Command: ...
+
+    def events(self, line: bytes) -> tuple[Said, ...]:
+        """The events of one line of stdout; an unknown or torn line gives one `unknown`, never an error."""
+
+    def judge(self, run: Finished) -> Outcome: ...
+
+    def ready(self, probe: Probe, settings: Settings) -> Readiness:
+        """Cheap: binary found, credentials resolvable. Asked before dispatch."""
+
+    def preflight(self, probe: Probe, settings: Settings, *, live: bool) -> tuple[Readiness, ...]:
+        """Binary, version, credentials and, when `live`, one proven non-interactive answer in a fresh folder."""
+
+
+# --- memory -----------------------------------------------------------------------------------------
+
+
+class Stale(Exception):
+    """The task moved since it was read: drop what was planned and plan anew."""
+
+
+class NewerSchema(Exception):
+    """The file was written by a newer coordinator: refuse, touch nothing."""
+
+
+class Store(Protocol):
+    """The memory. Every change of a task is one transaction with its event row."""
+
+    def tasks(self) -> tuple[Task, ...]: ...
+
+    def task(self, task_id: str) -> Task | None: ...
+
+    def attempts(self) -> Mapping[str, tuple[Attempt, ...]]:
+        """All attempts by task, oldest first."""
+
+    def add(self, task: Task, event: Event) -> bool:
+        """False (and nothing changed) when the id exists."""
+
+    def save(self, task: Task, event: Event, *, was: int, attempt: Attempt | None = None,
+             answer: tuple[int, str] | None = None) -> None:
+        """Compare-and-swap on version `was`; the attempt row is inserted or replaced and the request answered
+        in the same transaction. Raises Stale."""
+
+    def record(self, attempt: Attempt, event: Event) -> None:
+        """Inserts or replaces the attempt's row with its event."""
+
+    def log(self, event: Event) -> None: ...
+
+    def events(self, task_id: str | None = None, kinds: Sequence[str] = ()) -> tuple[Event, ...]: ...
+
+    def count(self, kind: str, since: datetime | None = None) -> int:
+        """Events of a kind, at or after `since`."""
+
+    def ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int: ...
+
+    def requests(self) -> tuple[Request, ...]:
+        """Unanswered, oldest first."""
+
+    def answer(self, request_id: int, words: str) -> None: ...
+
+    def answered(self, request_id: int) -> str | None: ...
+
+    def issues(self) -> Mapping[int, Issue]: ...
+
+    def keep_issues(self, issues: Sequence[Issue], cursor: str, *, full: bool) -> None:
+        """Issues and cursor in one transaction; `full` forgets open issues that are not among them."""
+
+    def cursor(self) -> str | None: ...
+
+    def vets(self) -> Mapping[int, Vet]: ...
+
+    def keep_vet(self, vet: Vet) -> None: ...
+
+    def pulls(self) -> Mapping[int, PullRequest]: ...
+
+    def keep_pulls(self, pulls: Sequence[PullRequest]) -> None: ...
+
+    def outward(self) -> Mapping[str, Outward]: ...
+
+    def keep_outward(self, outward: Outward) -> None: ...
+
+    def document(self, name: str) -> str | None:
+        """Small named texts: the tasks.md we wrote last, the paused flag, counters."""
+
+    def keep_document(self, name: str, text: str | None) -> None: ...
+
+    def close(self) -> None: ...
+
+
+Wake = Callable[[str], None]
+"""Called from any thread or signal handler with a word saying why: exit, poll, request, fact, timer."""
+

@@ -1,0 +1,1 @@
+"""Everything we say, pure: comments, pull request, labels, branches, prompt, tasks.md."""
