@@ -1,0 +1,223 @@
+"""What a value of the configuration may be: how it is checked, read from text and shown. Knows no key.
+
+A kind refuses with a ValueError whose words go behind the value: `poll.interval = "x"` *is no duration; ...*
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from coordinator.config.quantities import parse_duration, parse_size, show_duration, show_size
+
+T = TypeVar("T")
+
+_LONGEST_TEXT = 4096
+_NAMES: Mapping[type, str] = {
+    bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a table",
+}
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """`read` checks what TOML gave, `from_text` makes that of an environment variable's or option's text."""
+
+    read: Callable[[object], T]
+    show: Callable[[T], str]
+    from_text: Callable[[str], object] = str
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise ValueError(f"is {_name(raw)}, but must be text in quotes")
+    if len(raw) > _LONGEST_TEXT:
+        raise ValueError(f"is longer than {_LONGEST_TEXT} characters; put it into a file and name that")
+    if any(ord(letter) < 32 and letter not in "\t\n" for letter in raw) or "\x7f" in raw:
+        raise ValueError("holds control characters; remove them")
+    return raw
+
+
+def _name(raw: object) -> str:
+    return _NAMES.get(type(raw), "a date or time")
+
+
+def _quoted(text: str) -> str:
+    return f'"{text.translate(_ESCAPES)}"'
+
+
+def text(pattern: str = "", meaning: str = "", *, empty: bool = False) -> Kind[str]:
+    """Text; `pattern` is what all of it must match, `meaning` says so to people. `empty` allows ""."""
+
+    def read(raw: object) -> str:
+        value = _text(raw)
+        if not value.strip():
+            if empty:
+                return ""
+            raise ValueError("is empty; write a value, or delete the line for the default")
+        if pattern and not re.fullmatch(pattern, value):
+            raise ValueError(f"is no {meaning}")
+        return value
+
+    return Kind(read, _quoted)
+
+
+def proxy() -> Kind[str]:
+    """A proxy's address; a password in it is read, and never shown."""
+    address = text(r"(https?|socks5h?)://\S+", "proxy address, such as http://proxy:3128", empty=True)
+    return Kind(address.read, lambda value: _quoted(re.sub(r"//[^/\s]*@", "//***@", value)))
+
+
+def choice(*words: str) -> Kind[str]:
+    def read(raw: object) -> str:
+        value = _text(raw)
+        if value not in words:
+            raise ValueError(f"is not one of {', '.join(words)}")
+        return value
+
+    return Kind(read, _quoted)
+
+
+def inner_path() -> Kind[str]:
+    """A folder inside the repository, so that nothing outside is ever made or removed."""
+
+    def read(raw: object) -> str:
+        value = _text(raw)
+        path = PurePosixPath(value)
+        if path.is_absolute() or not path.parts or {"..", ".git", "~"} & set(path.parts):
+            raise ValueError('must name a folder inside the repository, such as "trees"')
+        return str(path)
+
+    return Kind(read, _quoted)
+
+
+def number(least: int, most: int = 1_000_000_000) -> Kind[int]:
+    def read(raw: object) -> int:
+        if type(raw) is not int:
+            raise ValueError(f"is {_name(raw)}, but must be a whole number without quotes")
+        if not least <= raw <= most:
+            raise ValueError(f"is out of range; {least} to {most} is possible")
+        return raw
+
+    return Kind(read, str, _number_of_text)
+
+
+def _number_of_text(value: str) -> object:
+    return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value.strip()) else value
+
+
+def share() -> Kind[float]:
+    """A share of one, such as of a processor core."""
+
+    def read(raw: object) -> float:
+        if type(raw) not in (int, float):
+            raise ValueError(f"is {_name(raw)}, but must be a number without quotes, such as 0.02")
+        value = float(raw)  # type: ignore[arg-type]  # the line above leaves int and float
+        if not 0 <= value <= 1:
+            raise ValueError("is out of range; 0 to 1 is possible")
+        return value
+
+    return Kind(read, str, _share_of_text)
+
+
+def _share_of_text(value: str) -> object:
+    return float(value) if re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", value.strip()) else value
+
+
+def flag() -> Kind[bool]:
+    def read(raw: object) -> bool:
+        if type(raw) is not bool:
+            raise ValueError(f"is {_name(raw)}, but must be true or false, without quotes")
+        return raw
+
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    return Kind(read, lambda value: str(value).lower(), lambda value: words.get(value.strip().lower(), value))
+
+
+def duration(least: str = "0s") -> Kind[timedelta]:
+    """A length of time as text; `least` is the shortest allowed."""
+    shortest = parse_duration(least)
+
+    def read(raw: object) -> timedelta:
+        if not isinstance(raw, str):
+            raise ValueError(f'is {_name(raw)}, but must be text with a unit, such as "20m" or "2s"')
+        value = parse_duration(raw)
+        if value < shortest:
+            raise ValueError(f"is too short; {least} is the least")
+        return value
+
+    return Kind(read, lambda value: _quoted(show_duration(value)))
+
+
+def size() -> Kind[int]:
+    def read(raw: object) -> int:
+        if not isinstance(raw, str):
+            raise ValueError(f'is {_name(raw)}, but must be text with a unit, such as "5GB"')
+        return parse_size(raw)
+
+    return Kind(read, lambda value: _quoted(show_size(value)))
+
+
+def words(pattern: str = "", meaning: str = "") -> Kind[tuple[str, ...]]:
+    """A list of texts; in the environment and on the command line written as shell words."""
+    item = text(pattern, meaning)
+
+    def read(raw: object) -> tuple[str, ...]:
+        if not isinstance(raw, list):
+            raise ValueError(f'is {_name(raw)}, but must be a list of texts, such as ["a", "b"]')
+        return tuple(_item(item, entry) for entry in raw)
+
+    return Kind(read, _show_words, shlex.split)
+
+
+def _item(kind: Kind[str], entry: object) -> str:
+    try:
+        return kind.read(entry)
+    except ValueError as error:
+        raise ValueError(f"has an entry {shown(entry)} that {error}") from error
+
+
+def _show_words(value: Sequence[str]) -> str:
+    return "[" + ", ".join(_quoted(entry) for entry in value) + "]"
+
+
+def counts() -> Kind[Mapping[str, int]]:
+    """A table of names and whole numbers; as text `name=2 "other name"=1`."""
+    one = number(0)
+
+    def read(raw: object) -> Mapping[str, int]:
+        if not isinstance(raw, dict):
+            raise ValueError(f'is {_name(raw)}, but must be a table of numbers, such as {{ "area:db" = 1 }}')
+        return MappingProxyType({_text(name): _count(one, name, entry) for name, entry in raw.items()})
+
+    def show(value: Mapping[str, int]) -> str:
+        return "{" + ", ".join(f"{_quoted(name)} = {entry}" for name, entry in value.items()) + "}"
+
+    return Kind(read, show, _counts_of_text)
+
+
+def _count(kind: Kind[int], name: str, entry: object) -> int:
+    try:
+        return kind.read(entry)
+    except ValueError as error:
+        raise ValueError(f"has {shown(name)} = {shown(entry)}, which {error}") from error
+
+
+def _counts_of_text(value: str) -> object:
+    pairs = [word.rpartition("=") for word in shlex.split(value)]
+    return {name: _number_of_text(entry) for name, _, entry in pairs}
+
+
+def shown(raw: object, limit: int = 60) -> str:
+    """A refused value for an error message: quoted as in TOML, cut, without control characters or passwords."""
+    if isinstance(raw, str):
+        raw = re.sub(r"//[^/\s]*@", "//***@", raw)
+    value = _quoted(raw) if isinstance(raw, str) else str(raw).lower() if isinstance(raw, bool) else repr(raw)
+    safe = "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in value)
+    return safe if len(safe) <= limit else safe[: limit - 1] + "…"

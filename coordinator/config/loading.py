@@ -1,0 +1,308 @@
+"""From files, environment and options to a Config. Later layers win; each key knows where it came from."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from coordinator.config.kinds import Kind, shown
+from coordinator.config.sections import Config, ProviderSection
+
+FILE = "coordinator.toml"
+DEFAULT = "default"
+COMMAND_LINE = "command line"
+
+_PREFIX = "COORDINATOR_"
+_LARGEST_FILE = 1_000_000
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. `words` say what is wrong and where, `cure` what to do."""
+
+    def __init__(self, words: str, cure: str) -> None:
+        super().__init__(f"{words}\n  {cure}")
+        self.words = words
+        self.cure = cure
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key as `config show` prints it: dotted name, value as TOML, where it came from."""
+
+    key: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value somebody wrote: still unread, with the words that name its place in errors."""
+
+    raw: object
+    origin: str
+    place: str
+
+
+_Keys = dict[str, Kind[Any]]
+_Layer = dict[tuple[str, str], _Given]
+
+
+def _kinds(section: type) -> _Keys:
+    return {one.name: one.metadata["kind"] for one in fields(section)}
+
+
+_SECTIONS: Mapping[str, Any] = {
+    one.name: one.default_factory for one in fields(Config) if one.name not in ("providers", "origins")
+}
+_KINDS: Mapping[str, _Keys] = {name: _kinds(section) for name, section in _SECTIONS.items()}
+_PROVIDER_KINDS = _kinds(ProviderSection)
+_PROVIDERS = "providers"
+_ALL_SECTIONS = (*_KINDS, _PROVIDERS)
+
+
+def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Config:
+    """The configuration in force: options over environment over `path` over the user's file over defaults.
+
+    `overrides` maps dotted keys to text; `path` is the repository's coordinator.toml, None when there is none.
+    Raises ConfigError.
+    """
+    layer: _Layer = {}
+    user = _user_file(environ)
+    if user is not None and user.is_file():
+        layer.update(_of_file(user))
+    if path is not None:
+        layer.update(_of_file(path))
+    layer.update(_of_environment(environ))
+    layer.update(_of_overrides(overrides or {}))
+    return _build(layer)
+
+
+def entries(config: Config) -> tuple[Entry, ...]:
+    """All keys in force, in the order of the sections."""
+    groups = [(name, getattr(config, name), _KINDS[name]) for name in _SECTIONS]
+    groups += [(f"{_PROVIDERS}.{name}", one, _PROVIDER_KINDS) for name, one in config.providers.items()]
+    return tuple(
+        Entry(f"{group}.{key}", kind.show(getattr(section, key)), config.origins[f"{group}.{key}"])
+        for group, section, keys in groups
+        for key, kind in keys.items()
+    )
+
+
+def find_root(start: Path) -> Path | None:
+    """The folder at or above `start` that holds coordinator.toml, else the one that holds .git, else None.
+
+    A worktree of ours has a .git file of its own, and a copy of coordinator.toml where that is committed; it
+    belongs to the repository it was made from, and that one is meant.
+    """
+    folder = _main_checkout(start.absolute())
+    above = [folder, *folder.parents]
+    for marker in (FILE, ".git"):
+        for one in above:
+            if (one / marker).exists():
+                return one
+    return None
+
+
+def _main_checkout(start: Path) -> Path:
+    """`start`, or the main checkout when `start` is inside a linked worktree."""
+    for folder in (start, *start.parents):
+        link = folder / ".git"
+        if link.is_dir():
+            break
+        if link.is_file():
+            target = folder / link.read_text("utf-8", "replace").removeprefix("gitdir:").strip()
+            linked = target.parent.name == "worktrees" and target.parent.parent.name == ".git"
+            return target.parent.parent.parent if linked else start
+    return start
+
+
+# --- layers -----------------------------------------------------------------------------------------
+
+
+def _user_file(environ: Mapping[str, str]) -> Path | None:
+    """The XDG rule: an empty or relative XDG_CONFIG_HOME counts as unset."""
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if not base.startswith("/"):
+        home = environ.get("HOME", "")
+        if not home.startswith("/"):
+            return None
+        base = f"{home}/.config"
+    return Path(base) / "coordinator" / "config.toml"
+
+
+def _of_file(path: Path) -> _Layer:
+    layer: _Layer = {}
+    for name, table in _parsed(path).items():
+        if name == _PROVIDERS:
+            _want_table(table, name, str(path))
+            for provider, section in table.items():
+                _check_provider_name(provider, str(path))
+                layer.update(_of_table(section, f"{_PROVIDERS}.{provider}", _PROVIDER_KINDS, str(path)))
+        elif name in _KINDS:
+            layer.update(_of_table(table, name, _KINDS[name], str(path)))
+        else:
+            what = "section" if isinstance(table, dict) else "key outside of any section:"
+            raise _unknown(str(path), what, f"[{name}]" if isinstance(table, dict) else name, _ALL_SECTIONS)
+    return layer
+
+
+def _of_table(table: object, group: str, keys: _Keys, file: str) -> Iterator[tuple[tuple[str, str], _Given]]:
+    _want_table(table, group, file)
+    assert isinstance(table, dict)
+    for key, raw in table.items():
+        if key not in keys:
+            raise _unknown(f"{file}: [{group}]", "key", key, keys)
+        yield (group, key), _Given(raw, file, f"{file}: {group}.{key}")
+
+
+def _want_table(table: object, group: str, file: str) -> None:
+    if not isinstance(table, dict):
+        cure = f"Write [{group}] on a line of its own."
+        raise ConfigError(f"{file}: `{group}` must be a section, not a value", cure)
+
+
+def _check_provider_name(name: str, place: str) -> None:
+    if not name or len(name) > 64 or not set(name) <= _NAME_CHARACTERS:
+        cure = "Write one such as [providers.claude]."
+        raise ConfigError(f"{place}: {shown(name)} is no name of a provider", cure)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            raise ConfigError(f"{path}: is larger than 1 MB", "A few dozen lines do; is this the right file?")
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file", "Write one with: coordinator init") from error
+    except OSError as error:
+        words = f"{path}: cannot be read: {error.strerror}"
+        raise ConfigError(words, f"Look at it with: ls -ld '{path}'") from error
+    except UnicodeDecodeError as error:
+        words = f"{path}: byte {error.start} is no UTF-8 text"
+        raise ConfigError(words, "Save the file as UTF-8.") from error
+    except (ValueError, RecursionError) as error:
+        words = f"{path}: is no valid TOML: {error}"
+        raise ConfigError(words, "Mend that line; texts stand in quotes.") from error
+
+
+def _of_environment(environ: Mapping[str, str]) -> _Layer:
+    """COORDINATOR_<SECTION>_<KEY>; other COORDINATOR_ variables belong to others (COORDINATOR_JOBS_DIR)."""
+    layer: _Layer = {}
+    for variable in sorted(environ):
+        section, _, key = variable.removeprefix(_PREFIX).lower().partition("_")
+        if not variable.startswith(_PREFIX) or not key:
+            continue
+        if section == _PROVIDERS:
+            group, key, keys = _provider_variable(variable, key)
+        elif section in _KINDS:
+            group, keys = section, _KINDS[section]
+        else:
+            continue
+        if key not in keys:
+            raise _unknown(f"environment {variable}: [{group}]", "key", key, keys)
+        layer[group, key] = _of_text(environ[variable], keys[key], f"environment {variable}", variable)
+    return layer
+
+
+def _provider_variable(variable: str, rest: str) -> tuple[str, str, _Keys]:
+    """COORDINATOR_PROVIDERS_CC_GLM_MAX_TURNS: the longest key at its end, before it the name, _ for -."""
+    for key in sorted(_PROVIDER_KINDS, key=len, reverse=True):
+        name = rest.removesuffix(f"_{key}")
+        if name not in (rest, ""):
+            return f"{_PROVIDERS}.{name.replace('_', '-')}", key, _PROVIDER_KINDS
+    cure = f"Write COORDINATOR_PROVIDERS_<NAME>_<KEY>; the keys are {', '.join(_PROVIDER_KINDS)}."
+    raise ConfigError(f"environment {variable}: names no key of a provider", cure)
+
+
+def _of_overrides(overrides: Mapping[str, str]) -> _Layer:
+    layer: _Layer = {}
+    for dotted, text in overrides.items():
+        group, _, key = dotted.rpartition(".")
+        if group.startswith(f"{_PROVIDERS}."):
+            _check_provider_name(group.removeprefix(f"{_PROVIDERS}."), COMMAND_LINE)
+            keys = _PROVIDER_KINDS
+        elif group in _KINDS:
+            keys = _KINDS[group]
+        else:
+            raise _unknown(COMMAND_LINE, "section", group or dotted, _ALL_SECTIONS)
+        if key not in keys:
+            raise _unknown(f"{COMMAND_LINE}: [{group}]", "key", key, keys)
+        layer[group, key] = _of_text(text, keys[key], COMMAND_LINE, f"{COMMAND_LINE}: {dotted}")
+    return layer
+
+
+def _of_text(text: str, kind: Kind[Any], origin: str, place: str) -> _Given:
+    try:
+        return _Given(kind.from_text(text), origin, place)
+    except ValueError as error:
+        raise ConfigError(f"{place} = {shown(text)} cannot be split: {error}", "Close the quotes.") from error
+
+
+def _unknown(place: str, what: str, word: str, known: Iterable[str]) -> ConfigError:
+    """An unknown word, with the one that was meant or the list of all."""
+    names = list(known)
+    words = f"{place}: unknown {what} {shown(word, 80)[1:-1]}"
+    if "token" in word.lower():
+        return ConfigError(words, "No token stands in a file: set GITHUB_TOKEN, or log in with: gh auth login")
+    close = difflib.get_close_matches(word[:100].lower().strip("[]"), names, n=1)
+    return ConfigError(words, f"Did you mean `{close[0]}`?" if close else f"Known are: {', '.join(names)}.")
+
+
+# --- building ---------------------------------------------------------------------------------------
+
+
+def _build(layer: _Layer) -> Config:
+    origins: dict[str, str] = {}
+    sections = {
+        name: _section(section, name, _KINDS[name], layer, origins) for name, section in _SECTIONS.items()
+    }
+    groups = dict.fromkeys(group for group, _ in layer if group.startswith(f"{_PROVIDERS}."))
+    providers = {
+        group.partition(".")[2]: _section(ProviderSection, group, _PROVIDER_KINDS, layer, origins)
+        for group in groups
+    }
+    config = Config(**sections, providers=MappingProxyType(providers), origins=MappingProxyType(origins))
+    _check_together(config)
+    return config
+
+
+def _section(section: type, group: str, keys: _Keys, layer: _Layer, origins: dict[str, str]) -> Any:
+    values = {}
+    for key, kind in keys.items():
+        given = layer.get((group, key))
+        origins[f"{group}.{key}"] = given.origin if given else DEFAULT
+        if given:
+            values[key] = _read(given, kind)
+    return section(**values)
+
+
+def _read(given: _Given, kind: Kind[Any]) -> Any:
+    try:
+        return kind.read(given.raw)
+    except ValueError as error:
+        words = f"{given.place} = {shown(given.raw)} {error}"
+        raise ConfigError(words, "Mend the value, or take it out for the default.") from error
+
+
+def _check_together(config: Config) -> None:
+    """What no single key can tell."""
+    if config.retry.backoff > config.retry.backoff_max:
+        where = config.origins["retry.backoff"]
+        cure = "Make the second the larger."
+        raise ConfigError(f"{where}: retry.backoff is longer than retry.backoff_max", cure)
+    seen: dict[str, str] = {}
+    for key in _KINDS["labels"]:
+        name = getattr(config.labels, key).lower()
+        if key != "mode" and name in seen:
+            where = config.origins[f"labels.{key}"]
+            words = f"{where}: labels.{key} and labels.{seen[name]} are both {shown(name)}"
+            raise ConfigError(words, "Each label means one thing: give them different names.")
+        seen[name] = key

@@ -1,0 +1,192 @@
+"""Every key of coordinator.toml with its kind and default, as frozen values. Reads nothing by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import TypeVar
+
+from coordinator.config import kinds
+from coordinator.config.kinds import Kind
+
+T = TypeVar("T")
+
+_URL = (r"https?://[^\s/@]+(/\S*)?", "address that begins with http:// or https:// and holds no password")
+_REPOSITORY = (r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", 'repository; write "owner/name"')
+_LABEL = (r"[^,\n\t]{1,50}", "label; GitHub allows 1 to 50 characters, and a comma separates labels")
+_NAME = (r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "name; letters, digits, dot, dash and underscore are possible")
+_VARIABLE = (r"[A-Za-z_][A-Za-z0-9_]*\*?", "environment variable; a * at its end stands for any rest")
+_LOGIN = (r"[A-Za-z0-9][A-Za-z0-9-]*(\[bot\])?", "GitHub login")
+
+
+def _key(kind: Kind[T], default: object) -> T:
+    """A field that remembers its kind; `default` is written as in TOML and read by the kind itself."""
+    return field(default_factory=lambda: kind.read(default), metadata={"kind": kind})
+
+
+def _optional(pattern: tuple[str, str]) -> str:
+    return _key(kinds.text(*pattern, empty=True), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """Which repository, and how GitHub is reached. "" = found out: from the remote, from GitHub, none."""
+
+    name: str = _optional(_REPOSITORY)
+    base: str = _key(kinds.text(r"[^\s~^:?*\[\\]+", "branch name", empty=True), "")
+    path: str = _key(kinds.text(), ".")
+    api_url: str = _optional(_URL)
+    ca_bundle: str = _key(kinds.text(empty=True), "")
+    proxy: str = _key(kinds.proxy(), "")
+    fork: str = _optional(_REPOSITORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """How often GitHub is asked, and how many requests of its hourly limit are left to people."""
+
+    interval: timedelta = _key(kinds.duration("1s"), "15s")
+    jitter: timedelta = _key(kinds.duration(), "3s")
+    reserve: int = _key(kinds.number(0), 500)
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How many workers, of what kind, and how long each may take, be silent, or stay after a stop."""
+
+    max: int = _key(kinds.number(1, 1000), 3)
+    provider: str = _key(kinds.text(*_NAME), "claude")
+    template: str = _key(kinds.text(*_NAME), "default")
+    timeout: timedelta = _key(kinds.duration("1s"), "2h")
+    grace: timedelta = _key(kinds.duration(), "5m")
+    stall: timedelta = _key(kinds.duration("1s"), "20m")
+    no_mutation: timedelta = _key(kinds.duration("1s"), "30m")
+    idle_cpu: float = _key(kinds.share(), 0.02)
+    stop_grace: timedelta = _key(kinds.duration("100ms"), "2s")
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """Where worktrees stand, what makes a fresh one buildable, and whether unfinished work is pushed."""
+
+    root: str = _key(kinds.inner_path(), "trees")
+    copy: tuple[str, ...] = _key(kinds.words(r"(?!/)(?!(.*/)?\.\.(/|$)).+", "path inside the repository"), [])
+    after_create: str = _key(kinds.text(empty=True), "")
+    before_run: str = _key(kinds.text(empty=True), "")
+    after_run: str = _key(kinds.text(empty=True), "")
+    before_remove: str = _key(kinds.text(empty=True), "")
+    hook_timeout: timedelta = _key(kinds.duration("1s"), "1m")
+    push_wip: bool = _key(kinds.flag(), True)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a failed run is begun again, and after what wait (doubled each time up to the most)."""
+
+    max: int = _key(kinds.number(0, 100), 1)
+    backoff: timedelta = _key(kinds.duration(), "60s")
+    backoff_max: timedelta = _key(kinds.duration(), "30m")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose label and words are obeyed: a permission, or a name on a list."""
+
+    users: tuple[str, ...] = _key(kinds.words(*_LOGIN), [])
+    bots: tuple[str, ...] = _key(kinds.words(*_LOGIN), [])
+    permission: str = _key(kinds.choice("write", "maintain", "admin"), "write")
+    respect_assignee: bool = _key(kinds.flag(), True)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The names of all labels; `mode` minimal writes only `blocked`, full all of ours."""
+
+    mode: str = _key(kinds.choice("minimal", "full"), "minimal")
+    auto: str = _key(kinds.text(*_LABEL), "rpi-auto")
+    pause: str = _key(kinds.text(*_LABEL), "rpi-pause")
+    retry: str = _key(kinds.text(*_LABEL), "rpi-retry")
+    queued: str = _key(kinds.text(*_LABEL), "rpi:queued")
+    running: str = _key(kinds.text(*_LABEL), "rpi:running")
+    in_review: str = _key(kinds.text(*_LABEL), "rpi:in-review")
+    blocked: str = _key(kinds.text(*_LABEL), "rpi:blocked")
+    failed: str = _key(kinds.text(*_LABEL), "rpi:failed")
+    done: str = _key(kinds.text(*_LABEL), "rpi:done")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSection:
+    """One agent CLI. `environment` names what a worker may inherit, `tools` what it may use; `max` 0 = no cap
+    of its own; `argv` is the whole command of the provider `command`; `binary` "" = its usual name on PATH."""
+
+    model: str = _key(kinds.text(empty=True), "")
+    max_turns: int = _key(kinds.number(0, 100_000), 0)
+    args: tuple[str, ...] = _key(kinds.words(), [])
+    argv: tuple[str, ...] = _key(kinds.words(), [])
+    environment: tuple[str, ...] = _key(kinds.words(*_VARIABLE), [])
+    tools: tuple[str, ...] = _key(kinds.words(), [])
+    binary: str = _key(kinds.text(empty=True), "")
+    max: int = _key(kinds.number(0, 1000), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Ceilings on sessions, 0 = none; `labels` caps how many tasks with a label run at once."""
+
+    sessions_per_task: int = _key(kinds.number(0), 6)
+    sessions_per_day: int = _key(kinds.number(0), 50)
+    labels: Mapping[str, int] = _key(kinds.counts(), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """Room that must be left on the worktrees' file system before anything is started."""
+
+    disk: int = _key(kinds.size(), "5GB")
+    inodes: int = _key(kinds.number(0), 50_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is no longer needed is kept."""
+
+    transcripts: timedelta = _key(kinds.duration(), "30d")
+    run_files: timedelta = _key(kinds.duration(), "30d")
+    rescue: timedelta = _key(kinds.duration("1h"), "30d")
+    worktrees_after_merge: timedelta = _key(kinds.duration(), "1d")
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """A command that is given one line for each cause that wants a person; "" = none."""
+
+    command: str = _key(kinds.text(empty=True), "")
+
+
+def _none() -> Mapping[str, ProviderSection]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of it. `origins` tells for each dotted key where its value came from."""
+
+    repository: Repository = field(default_factory=Repository)
+    poll: Poll = field(default_factory=Poll)
+    workers: Workers = field(default_factory=Workers)
+    worktree: Worktree = field(default_factory=Worktree)
+    retry: Retry = field(default_factory=Retry)
+    trust: Trust = field(default_factory=Trust)
+    labels: Labels = field(default_factory=Labels)
+    caps: Caps = field(default_factory=Caps)
+    floors: Floors = field(default_factory=Floors)
+    retention: Retention = field(default_factory=Retention)
+    notify: Notify = field(default_factory=Notify)
+    providers: Mapping[str, ProviderSection] = field(default_factory=_none)
+    origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def provider(self, name: str) -> ProviderSection:
+        """The section of this provider, all defaults when the file has none."""
+        return self.providers.get(name, ProviderSection())
