@@ -215,7 +215,7 @@ def _counts_of_text(value: str) -> object:
 
 
 def shown(raw: object, limit: int = 60) -> str:
-    """A refused value for an error message: quoted as in TOML, cut, without control characters or passwords."""
+    """A refused value for an error message: as in TOML, cut, without control characters or passwords."""
     if isinstance(raw, str):
         raw = re.sub(r"//[^/\s]*@", "//***@", raw)
     value = _quoted(raw) if isinstance(raw, str) else str(raw).lower() if isinstance(raw, bool) else repr(raw)

@@ -67,7 +67,7 @@ _ALL_SECTIONS = (*_KINDS, _PROVIDERS)
 
 
 def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Config:
-    """The configuration in force: options over environment over `path` over the user's file over defaults.
+    """The configuration in force: options, environment, `path`, the user's own file, defaults, in this order.
 
     `overrides` maps dotted keys to text; `path` is the repository's coordinator.toml, None when there is none.
     Raises ConfigError.
@@ -251,7 +251,7 @@ def _unknown(place: str, what: str, word: str, known: Iterable[str]) -> ConfigEr
     names = list(known)
     words = f"{place}: unknown {what} {shown(word, 80)[1:-1]}"
     if "token" in word.lower():
-        return ConfigError(words, "No token stands in a file: set GITHUB_TOKEN, or log in with: gh auth login")
+        return ConfigError(words, "No token stands in a file: set GITHUB_TOKEN, or run: gh auth login")
     close = difflib.get_close_matches(word[:100].lower().strip("[]"), names, n=1)
     return ConfigError(words, f"Did you mean `{close[0]}`?" if close else f"Known are: {', '.join(names)}.")
 
