@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest, Vet
-from coordinator.domain.outcome import Outcome, Work
+from coordinator.domain.outcome import Outcome, Usage, Work
 from coordinator.domain.outward import Outward
 from coordinator.domain.request import Event, Request, RequestKind
 from coordinator.domain.task import Task
@@ -391,7 +391,8 @@ class Command:
 @dataclass(frozen=True)
 class Said:
     """One event in the normal form. `kind`: init, text, tool, tool_result, retry, error, limit, usage, result,
-    unknown. `raw` is the event as a claude-shaped JSON object, for the transcript."""
+    unknown. `raw` is the event as a claude-shaped JSON object, for the transcript; empty when the event came
+    out of the same object as the one before it, or when there is none."""
 
     kind: str
     text: str = ""
@@ -456,6 +457,46 @@ class Provider(Protocol):
 
     def preflight(self, probe: Probe, settings: Settings, *, live: bool) -> tuple[Readiness, ...]:
         """Binary, version, credentials and, when `live`, one proven non-interactive answer in a fresh folder."""
+
+
+# --- transcripts ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One run's raw output files and the transcript that is made of them (`logs/gh-471.jsonl`)."""
+
+    task_id: str
+    provider: str
+    attempt: int
+    run_id: str
+    log: Path
+    err: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What a run showed so far. `last` is one masked line for people, such as "Bash pytest -q"."""
+
+    events: int = 0
+    last: str = ""
+    last_at: datetime | None = None
+    usage: Usage = Usage()
+    session_id: str = ""
+    model: str = ""
+
+
+class Transcript(Protocol):
+    """Keeps `target` in step with the raw output: one JSON object a line, claude's shape, masked."""
+
+    def follow(self, run: Recording, now: datetime) -> Signs:
+        """Appends what was printed since the last call; a torn last line waits. The first call of a process
+        writes the file anew from the raw log; another run's transcript is kept as `<task>.<attempt>.jsonl`."""
+
+    def finish(self, run: Recording, now: datetime, ended: str) -> Signs:
+        """Follows to the end, adds the lines of stderr that matter and how it ended (`ended`: words such as
+        "exit 1" or "stopped"). Repeating it changes nothing."""
 
 
 # --- memory -----------------------------------------------------------------------------------------
