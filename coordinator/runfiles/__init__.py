@@ -1,1 +1,1 @@
-"""The on-disk contract of one job. Standard library, Python 3.9 syntax, no import of ours: it travels to hosts."""
+"""The on-disk contract of one job. Standard library and Python 3.9 syntax only: it travels to bare hosts."""
