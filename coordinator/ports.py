@@ -510,6 +510,15 @@ class NewerSchema(Exception):
     """The file was written by a newer coordinator: refuse, touch nothing."""
 
 
+class StoreError(Exception):
+    """The memory could not be read or written and holds what it held before; `words` name the file and the
+    cure."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
 class Store(Protocol):
     """The memory. Every change of a task is one transaction with its event row."""
 

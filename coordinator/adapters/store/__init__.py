@@ -1,1 +1,5 @@
-"""The memory: SQLAlchemy tables, rows to domain values, migrations."""
+"""The coordinator's memory in one SQLite file; SQLAlchemy and Alembic do not leave this folder."""
+
+from coordinator.adapters.store.sql import SqlStore
+
+__all__ = ["SqlStore"]

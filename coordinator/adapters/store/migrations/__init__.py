@@ -1,0 +1,1 @@
+"""Alembic's scripts, shipped with the package: one step a file, never edited once released."""

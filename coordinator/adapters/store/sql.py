@@ -1,0 +1,242 @@
+"""The memory on SQLite: short transactions, compare-and-swap on the task's version, no decisions.
+
+Any number of processes and threads may use one file; a writer waits for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, Table, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from coordinator.adapters.store import rows, schema, trouble
+from coordinator.adapters.store.opening import open_engine
+from coordinator.adapters.system.seam import crossing
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.issue import Issue, PullRequest, Vet
+from coordinator.domain.outward import Outward
+from coordinator.domain.request import Event, Request, RequestKind
+from coordinator.domain.task import Task
+from coordinator.ports import Stale
+
+_CURSOR = "github.cursor"
+
+
+class SqlStore:
+    """ports.Store in one file. Every method may raise StoreError; nothing is ever half-written."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens or makes the file and brings it to this version's schema. Raises NewerSchema, StoreError."""
+        self._path = path
+        self._engine = open_engine(path)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # tasks and their attempts
+
+    def tasks(self) -> tuple[Task, ...]:
+        table = schema.tasks
+        found = self._rows(select(table).order_by(table.c.created_at, table.c.id))
+        return tuple(rows.task_of(row) for row in found)
+
+    def task(self, task_id: str) -> Task | None:
+        found = self._rows(select(schema.tasks).where(schema.tasks.c.id == task_id))
+        return rows.task_of(found[0]) if found else None
+
+    def attempts(self) -> Mapping[str, tuple[Attempt, ...]]:
+        table = schema.attempts
+        found: dict[str, list[Attempt]] = {}
+        for row in self._rows(select(table).order_by(table.c.task_id, table.c.number)):
+            found.setdefault(row["task_id"], []).append(rows.attempt_of(row))
+        return {task_id: tuple(attempts) for task_id, attempts in found.items()}
+
+    def add(self, task: Task, event: Event) -> bool:
+        with self._writing(f"add {task.id}") as connection:
+            row = rows.task_row(task)
+            added = connection.execute(insert(schema.tasks).values(row).on_conflict_do_nothing())
+            if added.rowcount:
+                _log(connection, event)
+            return bool(added.rowcount)
+
+    def save(self, task: Task, event: Event, *, was: int, attempt: Attempt | None = None,
+             answer: tuple[int, str] | None = None) -> None:
+        if task.version <= was:
+            raise ValueError(f"{task.id}: a save must raise the version, got {task.version} after {was}")
+        with self._writing(f"save {task.id}") as connection:
+            _swap(connection, task, was)
+            _log(connection, event)
+            if attempt is not None:
+                _put(connection, schema.attempts, rows.attempt_row(attempt))
+            if answer is not None:
+                _answer(connection, *answer)
+
+    def record(self, attempt: Attempt, event: Event) -> None:
+        with self._writing(f"record {attempt.task_id}") as connection:
+            _put(connection, schema.attempts, rows.attempt_row(attempt))
+            _log(connection, event)
+
+    # history
+
+    def log(self, event: Event) -> None:
+        with self._writing(f"log {event.kind} {event.task_id}".rstrip()) as connection:
+            _log(connection, event)
+
+    def events(self, task_id: str | None = None, kinds: Sequence[str] = ()) -> tuple[Event, ...]:
+        table = schema.events
+        query = select(*(column for column in table.c if column.name != "id")).order_by(table.c.id)
+        if task_id is not None:
+            query = query.where(table.c.task_id == task_id)
+        if kinds:
+            query = query.where(table.c.kind.in_(kinds))
+        return tuple(Event(**row) for row in self._rows(query))
+
+    def count(self, kind: str, since: datetime | None = None) -> int:
+        table = schema.events
+        query = select(func.count().label("n")).select_from(table).where(table.c.kind == kind)
+        if since is not None:
+            query = query.where(table.c.at >= since)
+        return int(self._rows(query)[0]["n"])
+
+    # what people asked
+
+    def ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int:
+        values = {"kind": kind, "task_id": task_id, "args": dict(args), "source": source, "asked_at": at}
+        with self._writing(f"ask {kind} {task_id}".rstrip()) as connection:
+            made = connection.execute(insert(schema.requests).values(values)).inserted_primary_key
+            assert made is not None
+            return int(made[0])
+
+    def requests(self) -> tuple[Request, ...]:
+        table = schema.requests
+        query = select(table).where(table.c.answer.is_(None)).order_by(table.c.id)
+        return tuple(rows.request_of(row) for row in self._rows(query))
+
+    def answer(self, request_id: int, words: str) -> None:
+        with self._writing(f"answer {request_id}") as connection:
+            _answer(connection, request_id, words)
+
+    def answered(self, request_id: int) -> str | None:
+        table = schema.requests
+        found = self._rows(select(table.c.answer).where(table.c.id == request_id))
+        return found[0]["answer"] if found else None
+
+    # what GitHub told
+
+    def issues(self) -> Mapping[int, Issue]:
+        return {row["number"]: Issue(**row) for row in self._rows(select(schema.issues))}
+
+    def keep_issues(self, issues: Sequence[Issue], cursor: str, *, full: bool) -> None:
+        with self._writing("keep issues") as connection:
+            if full:
+                _forget_open(connection, {issue.number for issue in issues})
+            _put_all(connection, schema.issues, [rows.flat(issue) for issue in issues])
+            _put(connection, schema.documents, {"name": _CURSOR, "text": cursor})
+
+    def cursor(self) -> str | None:
+        return self.document(_CURSOR)
+
+    def vets(self) -> Mapping[int, Vet]:
+        return {row["number"]: Vet(**row) for row in self._rows(select(schema.vets))}
+
+    def keep_vet(self, vet: Vet) -> None:
+        with self._writing(f"keep vet {vet.number}") as connection:
+            _put(connection, schema.vets, rows.flat(vet))
+
+    def pulls(self) -> Mapping[int, PullRequest]:
+        return {row["number"]: PullRequest(**row) for row in self._rows(select(schema.pulls))}
+
+    def keep_pulls(self, pulls: Sequence[PullRequest]) -> None:
+        if not pulls:
+            return
+        with self._writing("keep pulls") as connection:
+            _put_all(connection, schema.pulls, [rows.flat(pull) for pull in pulls])
+
+    # what we told
+
+    def outward(self) -> Mapping[str, Outward]:
+        return {row["task_id"]: Outward(**row) for row in self._rows(select(schema.outward))}
+
+    def keep_outward(self, outward: Outward) -> None:
+        with self._writing(f"keep outward {outward.task_id}") as connection:
+            _put(connection, schema.outward, rows.flat(outward))
+
+    def document(self, name: str) -> str | None:
+        found = self._rows(select(schema.documents.c.text).where(schema.documents.c.name == name))
+        return found[0]["text"] if found else None
+
+    def keep_document(self, name: str, text: str | None) -> None:
+        with self._writing(f"keep document {name}") as connection:
+            if text is None:
+                connection.execute(schema.documents.delete().where(schema.documents.c.name == name))
+            else:
+                _put(connection, schema.documents, {"name": name, "text": text})
+
+    # the two doors to the file
+
+    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
+        with self._told(), self._engine.connect().execution_options(reads=True) as connection:
+            try:
+                return connection.execute(query).mappings().all()
+            except (ValueError, TypeError) as error:
+                raise trouble.unreadable(self._path, error) from error
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[Connection]:
+        with self._told(), crossing("store", what), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise trouble.explain(self._path, error.orig or error) from error
+        except PoolTimeout as error:
+            raise trouble.explain(self._path, error) from error
+
+
+def _swap(connection: Connection, task: Task, was: int) -> None:
+    table = schema.tasks
+    mine = update(table).where(table.c.id == task.id, table.c.version == was).values(rows.task_row(task))
+    if connection.execute(mine).rowcount == 0:
+        raise Stale(f"{task.id} is no longer at version {was}")
+
+
+def _log(connection: Connection, event: Event) -> None:
+    connection.execute(insert(schema.events).values(rows.flat(event)))
+
+
+def _answer(connection: Connection, request_id: int, words: str) -> None:
+    """The first answer stands: after a crash the same request may be answered once more."""
+    table = schema.requests
+    unanswered = update(table).where(table.c.id == request_id, table.c.answer.is_(None))
+    connection.execute(unanswered.values(answer=words))
+
+
+def _put(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    _put_all(connection, table, [row])
+
+
+def _put_all(connection: Connection, table: Table, values: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts, or replaces the row of the same key."""
+    if not values:
+        return
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key.columns]
+    others = {name: statement.excluded[name] for name in values[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), list(values))
+
+
+def _forget_open(connection: Connection, kept: set[int]) -> None:
+    table = schema.issues
+    stored = connection.execute(select(table.c.number).where(table.c.state == "open")).scalars().all()
+    for number in set(stored) - kept:
+        connection.execute(table.delete().where(table.c.number == number))
