@@ -1,0 +1,233 @@
+"""The little GraphQL that REST cannot replace: who edited a body or a comment last, and when.
+
+A small reader of the query language and a few types; a field it does not know is refused with
+GitHub's own words, so that a client cannot come to rely on something that is not there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .payloads import maybe_time, node, time_text
+from .wire import Call, Reply
+from .world import Comment, Edit, Issue, Refused, Repository
+
+TOKEN = re.compile(r'\s+|,|#[^\n]*|(\.\.\.|"(?:[^"\\]|\\.)*"|-?\d+|\$?[A-Za-z_]\w*|[{}()\[\]:!=@])')
+Fields = dict[str, Callable[["Field"], Any]]
+
+
+class BadQuery(Exception):
+    """A query GitHub would answer with an `errors` list instead of data."""
+
+
+@dataclass
+class Field:
+    name: str
+    alias: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    selection: list[Field] = field(default_factory=list)
+
+
+class Reader:
+    """Reads one operation into fields; inline fragments are melted into what surrounds them."""
+
+    def __init__(self, query: str, variables: dict[str, Any]) -> None:
+        self.tokens = [found for found in _split(query) if found]
+        self.at = 0
+        self.variables = variables
+
+    def operation(self) -> list[Field]:
+        while self.peek() != "{":
+            self.take()
+        return self.selection()
+
+    def peek(self) -> str:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+
+    def take(self, expected: str = "") -> str:
+        token = self.peek()
+        if not token or (expected and token != expected):
+            raise BadQuery(f"Parse error on {token!r}: expected {expected or 'more'}")
+        self.at += 1
+        return token
+
+    def selection(self) -> list[Field]:
+        self.take("{")
+        found: list[Field] = []
+        while self.peek() != "}":
+            if self.peek() == "...":
+                self.take("...")
+                self.take("on")
+                self.take()
+                found += self.selection()
+            else:
+                found.append(self.one())
+        self.take("}")
+        return found
+
+    def one(self) -> Field:
+        alias = name = self.take()
+        if self.peek() == ":":
+            self.take(":")
+            name = self.take()
+        arguments = self.arguments() if self.peek() == "(" else {}
+        selection = self.selection() if self.peek() == "{" else []
+        return Field(name, alias, arguments, selection)
+
+    def arguments(self) -> dict[str, Any]:
+        self.take("(")
+        found = {}
+        while self.peek() != ")":
+            name = self.take()
+            self.take(":")
+            found[name] = self.value()
+        self.take(")")
+        return found
+
+    def value(self) -> Any:
+        token = self.take()
+        if token == "[":
+            items = []
+            while self.peek() != "]":
+                items.append(self.value())
+            self.take("]")
+            return items
+        if token.startswith("$"):
+            return self.variables.get(token[1:])
+        if token.startswith('"'):
+            return token[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+        return int(token) if token.lstrip("-").isdigit() else token
+
+
+def _split(query: str) -> Iterator[str]:
+    at = 0
+    while at < len(query):
+        found = TOKEN.match(query, at)
+        if found is None:
+            raise BadQuery(f"Parse error on {query[at]!r}")
+        at = found.end()
+        yield found[1] or ""
+
+
+def answer(call: Call) -> Reply:
+    """Answer one query. Errors come with status 200 and an `errors` list, as GraphQL has it."""
+    asked = call.fields()
+    who = call.by
+    try:
+        fields = Reader(str(asked.get("query") or ""), asked.get("variables") or {}).operation()
+        return Reply(200, {"data": _resolve("Query", _query(call, who), fields)})
+    except BadQuery as error:
+        return Reply(200, {"data": None, "errors": [{"message": str(error)}]})
+    except Refused:
+        words = "Could not resolve to a node with the given name or number."
+        return Reply(200, {"data": None, "errors": [{"type": "NOT_FOUND", "message": words}]})
+
+
+def _resolve(kind: str, known: Fields, fields: list[Field]) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for one in fields:
+        if one.name == "__typename":
+            told[one.alias] = kind
+        elif one.name in known:
+            told[one.alias] = known[one.name](one)
+        else:
+            raise BadQuery(f"Field '{one.name}' doesn't exist on type '{kind}'")
+    return told
+
+
+def _query(call: Call, who: str) -> Fields:
+    def repository(one: Field) -> Any:
+        name = f"{one.arguments.get('owner')}/{one.arguments.get('name')}"
+        found = call.world.repository(name)
+        if not call.world.allows(found, who, "read"):
+            raise Refused(404, "Not Found")
+        return _resolve("Repository", _repository(call, found), one.selection)
+
+    return {
+        "viewer": lambda one: _actor(who, one),
+        "repository": repository,
+        "rateLimit": lambda one: _resolve("RateLimit", {"cost": lambda _: 1}, one.selection),
+    }
+
+
+def _repository(call: Call, repository: Repository) -> Fields:
+    def issue(one: Field) -> Any:
+        found = repository.issue(int(one.arguments["number"]))
+        kind = "Issue" if found.pull is None else "PullRequest"
+        if one.name == "issue" and found.pull is not None:
+            raise Refused(404, "Not Found")
+        return _resolve(kind, _issue(found), one.selection)
+
+    return {
+        "id": lambda _: node("Repository", repository.id),
+        "nameWithOwner": lambda _: repository.full_name,
+        "issue": issue,
+        "issueOrPullRequest": issue,
+    }
+
+
+def _issue(issue: Issue) -> Fields:
+    return {
+        **_edited(issue.edits, issue.author, issue.created_at, issue.body or ""),
+        "id": lambda _: node("Issue", issue.id),
+        "databaseId": lambda _: issue.id,
+        "number": lambda _: issue.number,
+        "title": lambda _: issue.title,
+        "state": lambda _: issue.state.upper(),
+        "updatedAt": lambda _: time_text(issue.updated_at),
+        "comments": lambda one: _connection(one, issue.comments, "IssueComment", _comment),
+    }
+
+
+def _comment(comment: Comment) -> Fields:
+    return {
+        **_edited(comment.edits, comment.author, comment.created_at, comment.body),
+        "id": lambda _: node("IssueComment", comment.id),
+        "databaseId": lambda _: comment.id,
+        "updatedAt": lambda _: time_text(comment.updated_at),
+    }
+
+
+def _edited(edits: list[Edit], author: str, created_at: int, body: str) -> Fields:
+    """GitHub counts the first writing as an edit too, once there was a second."""
+    history = [Edit(author, created_at), *edits] if edits else []
+    last = edits[-1] if edits else None
+    return {
+        "body": lambda _: body,
+        "author": lambda one: _actor(author, one),
+        "createdAt": lambda _: time_text(created_at),
+        "lastEditedAt": lambda _: maybe_time(last.at if last else None),
+        "editor": lambda one: _actor(last.editor, one) if last else None,
+        "includesCreatedEdit": lambda _: bool(edits),
+        "userContentEdits": lambda one: _connection(one, history[::-1], "UserContentEdit", _edit),
+    }
+
+
+def _edit(edit: Edit) -> Fields:
+    return {
+        "editedAt": lambda _: time_text(edit.at),
+        "createdAt": lambda _: time_text(edit.at),
+        "deletedAt": lambda _: None,
+        "editor": lambda one: _actor(edit.editor, one),
+    }
+
+
+def _actor(login: str, one: Field) -> Any:
+    return _resolve("User", {"login": lambda _: login}, one.selection)
+
+
+def _connection(one: Field, items: list[Any], kind: str, fields_of: Callable[[Any], Fields]) -> Any:
+    """A list behind `first` or `last`; GitHub refuses one that is asked for without either."""
+    first, last = one.arguments.get("first"), one.arguments.get("last")
+    if first is None and last is None:
+        raise BadQuery(f"You must provide a `first` or `last` value to properly paginate the `{one.name}` connection.")
+    shown = items[: int(first)] if first is not None else items[-int(last or 0) :]
+
+    def nodes(inner: Field) -> Any:
+        return [_resolve(kind, fields_of(item), inner.selection) for item in shown]
+
+    known: Fields = {"nodes": nodes, "totalCount": lambda _: len(items)}
+    return _resolve(f"{kind}Connection", known, one.selection)
