@@ -583,6 +583,22 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
+class Files(Protocol):
+    """Files that people and other programs read in place."""
+
+    def read(self, path: Path) -> str | None:
+        """None when absent; undecodable bytes are replaced."""
+
+    def put(self, path: Path, text: str) -> None:
+        """Atomically: temporary name in the same folder, fsync, replace. Raises OSError."""
+
+    def put_if_unchanged(self, path: Path, text: str, seen: str | None) -> bool:
+        """As `put`, but False and nothing written when the file no longer holds what was seen."""
+
+    def room(self, path: Path) -> tuple[int, int]:
+        """(free bytes, free inodes) of the file system that holds path."""
+
+
 Wake = Callable[[str], None]
 """Called from any thread or signal handler with a word saying why: exit, poll, request, fact, timer."""
 

@@ -69,7 +69,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was looked at to decide what a finished attempt means for its task."""
+    """All that was looked at to decide what a finished attempt means for its task.
+
+    `swept_up`: the agent ended well but left changes uncommitted, and they were committed for it.
+    """
 
     outcome: Outcome
     work: Work | None
@@ -79,3 +82,4 @@ class Evidence:
     stop_note: str = ""
     log_tail: str = ""
     rescue_ref: str = ""
+    swept_up: bool = False

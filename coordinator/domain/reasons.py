@@ -36,7 +36,7 @@ class Reason:
 _I, _O, _A, _P = Mender.ITSELF, Mender.OPERATOR, Mender.AUTHOR, Mender.PROVIDER
 
 _GENERAL = (
-    Reason("process_exit", "the agent's process ended by itself with an error", _I,
+    Reason("process_exit", "the agent's process ended by itself", _I,
            "Read the log; set the retry label to try again.", again=True, elsewhere=True),
     Reason("stalled", "the agent was alive but showed no sign of progress", _I,
            "See where it hung, then set the retry label.", again=True, elsewhere=True),
@@ -78,8 +78,6 @@ _GENERAL = (
            "Say what should be different, then set the retry label.", counts=False),
     Reason("pr_refused", "GitHub refused to open the pull request", _O,
            "Read GitHub's words below, mend the cause, set the retry label."),
-    Reason("pr_foreign", "a person's pull request stands on this branch", _A,
-           "Close or rename the other pull request, then set the retry label.", counts=False),
     Reason("contract_drift", "settings changed between attempts in a way that matters", _O,
            "Restore the setting or start the task afresh."),
     Reason("worktree_error", "the worktree could not be made ready", _O,

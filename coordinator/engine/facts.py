@@ -1,0 +1,144 @@
+"""What effects bring back. A fact says what happened; the engine's thread alone writes it down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.issue import Issue, PullRequest, Vet
+from coordinator.domain.outcome import Evidence
+from coordinator.domain.outward import Outward
+from coordinator.domain.task import Task
+from coordinator.planning.actions import Action, CleanUp
+from coordinator.ports import Listing
+
+
+@dataclass(frozen=True)
+class Polled:
+    listing: Listing
+    pulls: tuple[PullRequest, ...]
+    at: datetime
+    login: str
+
+
+@dataclass(frozen=True)
+class Vetted:
+    vet: Vet
+    issue: Issue
+
+
+@dataclass(frozen=True)
+class Prepared:
+    task: Task
+    attempt: Attempt
+    base_sha: str
+    worktree: str
+    notes: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Launched:
+    task: Task
+    attempt: Attempt
+    pid: int
+    session_id: str
+    model: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class NotStarted:
+    """Preparing or launching failed before an agent ran."""
+
+    task: Task
+    attempt: Attempt
+    reason: str
+    words: str
+    worktree_error: bool
+    at: datetime
+
+
+@dataclass(frozen=True)
+class StopSent:
+    task: Task
+
+
+@dataclass(frozen=True)
+class Examined:
+    """`survivors`: processes that would not die; the evidence is not final then."""
+
+    task: Task
+    attempt: Attempt
+    evidence: Evidence
+    exit_code: int | None
+    duration_sec: float
+    ended_at: datetime
+    survivors: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pushed:
+    task: Task
+    sha: str
+    wip: bool
+
+
+@dataclass(frozen=True)
+class PullFound:
+    """A pull request carries the work: found, opened, merged already, or closed by a person meanwhile."""
+
+    task: Task
+    attempt: Attempt
+    pull: PullRequest
+    opened: bool
+    words: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class PublishRefused:
+    """The remote or GitHub said no for good. `reason` is push_refused or pr_refused."""
+
+    task: Task
+    reason: str
+    words: str
+    wip: bool
+
+
+@dataclass(frozen=True)
+class Told:
+    outward: Outward
+
+
+@dataclass(frozen=True)
+class Tidied:
+    task: Task
+    words: str
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    action: CleanUp
+    removed: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EffectFailed:
+    """The effect could not be made for a reason outside: rest the lane, then plan anew.
+
+    `github_until` is set when GitHub as a whole cannot be asked before then; `bug` holds a trace of ours.
+    """
+
+    action: Action
+    words: str
+    github_until: datetime | None = None
+    bug: str = ""
+
+
+Fact = (
+    Polled | Vetted | Prepared | Launched | NotStarted | StopSent | Examined | Pushed | PullFound | PublishRefused
+    | Told | Tidied | Cleaned | EffectFailed
+)

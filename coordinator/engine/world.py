@@ -1,0 +1,66 @@
+"""Everything outside that the engine works with, given by app.py once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from coordinator.planning.policy import Policy
+from coordinator.ports import (
+    Clock,
+    Executor,
+    Files,
+    GitHub,
+    Probe,
+    Provider,
+    Repository,
+    Settings,
+    Store,
+    Transcript,
+)
+from coordinator.wording.prompt import Template
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings that effects need and decisions do not. `copy` and hooks are those of `[worktree]`."""
+
+    timeout: timedelta = timedelta(hours=2)
+    stop_grace: timedelta = timedelta(seconds=10)
+    copy: tuple[str, ...] = ()
+    after_create: str = ""
+    before_run: str = ""
+    after_run: str = ""
+    hook_timeout: timedelta = timedelta(minutes=1)
+    base: str = ""
+    providers: Mapping[str, Settings] = field(default_factory=dict)
+    disk_floor: int = 0
+    inode_floor: int = 0
+
+
+@dataclass
+class World:
+    """The ports, and what was configured. `policy` and `options` are replaced on SIGHUP, between two ticks.
+
+    `environ` is the coordinator's environment, out of which providers pick by allow-list.
+    """
+
+    root: Path
+    clock: Clock
+    store: Store
+    github: GitHub
+    repo: Repository
+    executor: Executor
+    providers: Mapping[str, Provider]
+    probe: Probe
+    transcript: Transcript
+    files: Files
+    policy: Policy
+    options: Options
+    environ: Mapping[str, str]
+    template: Callable[[str], Template]
+    new_token: Callable[[], str]
+    repository_name: str = ""
+    tracked_tasks: bool = False

@@ -1,0 +1,278 @@
+"""What a plan may hold: actions to be applied and waits that say why a task is not moving.
+
+An action carries the task as it was planned from; the engine drops it when the task has moved since.
+`lane` serialises slow effects: one at a time a lane. "" means that the action is only a change of memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.issue import Issue, Vet
+from coordinator.domain.outcome import Evidence
+from coordinator.domain.request import Request
+from coordinator.domain.task import Task, TaskState
+from coordinator.domain.worker import WorkerView
+
+
+def work_lane(task_id: str) -> str:
+    return f"work:{task_id}"
+
+
+def say_lane(task_id: str) -> str:
+    return f"say:{task_id}"
+
+
+def vet_lane(number: int) -> str:
+    return f"vet:{number}"
+
+
+POLL_LANE = "poll"
+CLEAN_LANE = "clean"
+
+
+@dataclass(frozen=True)
+class Poll:
+    """Ask GitHub what changed; `pulls` too when a pull request of ours is awaited; `full` lists all anew."""
+
+    pulls: bool
+    full: bool
+    lane: str = POLL_LANE
+
+
+@dataclass(frozen=True)
+class VetIssue:
+    """Ask who set the label, what they may do, and what blocks the issue."""
+
+    issue: Issue
+
+    @property
+    def lane(self) -> str:
+        return vet_lane(self.issue.number)
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """Make a task of a vetted issue, or of a line of tasks.md (`issue` None)."""
+
+    task: Task
+    request: Request | None = None
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Move a task; `changes` are further fields of Task, `request` is answered with `words` in the same
+    transaction. `to` None changes fields only."""
+
+    task: Task
+    to: TaskState | None
+    reason: str = ""
+    detail: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    request: Request | None = None
+    words: str = ""
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class Begin:
+    """QUEUED -> PREPARING with a new attempt row: the intent to run a worker."""
+
+    task: Task
+    provider: str
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Fetch, worktree, hooks."""
+
+    task: Task
+    attempt: Attempt
+
+    @property
+    def lane(self) -> str:
+        return work_lane(self.task.id)
+
+
+@dataclass(frozen=True)
+class Launch:
+    task: Task
+    attempt: Attempt
+
+    @property
+    def lane(self) -> str:
+        return work_lane(self.task.id)
+
+
+@dataclass(frozen=True)
+class StopWorker:
+    """Stop the running worker for a reason code; `by` says who asked (attempt.stop_by)."""
+
+    task: Task
+    attempt: Attempt
+    reason: str
+    words: str
+    by: str
+    hard: bool = False
+    request: Request | None = None
+
+    @property
+    def lane(self) -> str:
+        return work_lane(self.task.id)
+
+
+@dataclass(frozen=True)
+class Examine:
+    """Look at what an ended attempt left behind and let its provider judge it."""
+
+    task: Task
+    attempt: Attempt
+    view: WorkerView
+
+    @property
+    def lane(self) -> str:
+        return work_lane(self.task.id)
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What an ended attempt means for its task. `park_until` closes its provider until then."""
+
+    to: TaskState
+    reason: str
+    detail: str = ""
+    retry_at: datetime | None = None
+    charged: bool = False
+    park_until: datetime | None = None
+    draft: bool = False
+
+
+@dataclass(frozen=True)
+class Settle:
+    task: Task
+    attempt: Attempt
+    evidence: Evidence
+    settlement: Settlement
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class Push:
+    """Push the branch; without a pull request to follow when `wip`."""
+
+    task: Task
+    attempt: Attempt
+    wip: bool
+
+    @property
+    def lane(self) -> str:
+        return work_lane(self.task.id)
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Find the pull request that carries the work, or open it."""
+
+    task: Task
+    attempt: Attempt
+
+    @property
+    def lane(self) -> str:
+        return work_lane(self.task.id)
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Bring the issue's comments and our labels to what they should be; `unretry` takes the retry label off."""
+
+    task: Task
+    attempt: Attempt | None
+    living: bool
+    notices: frozenset[str]
+    labels: bool
+    unretry: bool
+
+    @property
+    def lane(self) -> str:
+        return say_lane(self.task.id)
+
+
+@dataclass(frozen=True)
+class Answer:
+    request: Request
+    words: str
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Set or clear a named flag of the whole coordinator: paused, rebuild, errors_reset."""
+
+    request: Request
+    name: str
+    value: str
+    words: str
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class Tidy:
+    """Remove the worktree of merged or closed work after its grace time."""
+
+    task: Task
+
+    @property
+    def lane(self) -> str:
+        return work_lane(self.task.id)
+
+
+@dataclass(frozen=True)
+class CleanUp:
+    """Remove worktrees that are ours, dead, and clean and pushed or rescued. `keep` are tasks that live."""
+
+    keep: frozenset[str]
+    why: str
+    request: Request | None = None
+    lane: str = CLEAN_LANE
+
+
+Action = (
+    Poll | VetIssue | Adopt | Move | Begin | Prepare | Launch | StopWorker | Examine | Settle | Push | Publish
+    | Tell | Answer | Flag | Tidy | CleanUp
+)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Why a task is not moving: a code, words for people, and what would move it (a command or an event)."""
+
+    task_id: str
+    code: str
+    words: str
+    moves: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A labelled issue that is not a task yet, and why."""
+
+    number: int
+    title: str
+    code: str
+    words: str
+    moves: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    actions: tuple[Action, ...]
+    waits: Mapping[str, Wait]
+    held: tuple[Held, ...] = ()
+    wake_at: datetime | None = None

@@ -1,0 +1,133 @@
+"""The completion table: what an ended attempt means for its task, and which pull request carries the work.
+
+docs/completion.md shows the same table for people, one row a case; tests/scenario walks every row.
+Decided by what was observed: the result event, commits, the branch, pull requests. Never by an exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.issue import PullRequest, PullState
+from coordinator.domain.outcome import Ending, Evidence
+from coordinator.domain.reasons import PARKING, REASONS
+from coordinator.domain.task import Task, TaskState
+from coordinator.planning.actions import Settlement
+from coordinator.planning.policy import Policy
+
+
+class Course(StrEnum):
+    """What to do about the pull request."""
+
+    OPEN = "open"
+    ADOPT = "adopt"
+    MERGED = "merged"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Choice:
+    course: Course
+    pull: PullRequest | None = None
+    words: str = ""
+
+
+def choose_pull(
+    branch: str,
+    head_sha: str,
+    of_branch: Sequence[PullRequest],
+    with_commit: Sequence[PullRequest],
+) -> Choice:
+    """The pull request that stands for this work, out of those of our branch and those that carry the commit.
+
+    An open one of our branch wins (lowest number; a draft is as good), then a merged or closed one of our
+    branch at exactly this commit, then one on another branch that carries the commit. A closed or merged one
+    at another commit is history: new work wants a new pull request.
+    """
+    ours = sorted((pull for pull in of_branch if pull.head_ref == branch), key=lambda pull: pull.number)
+    others = sorted((pull for pull in with_commit if pull.head_ref != branch), key=lambda pull: pull.number)
+    live = [pull for pull in ours if pull.state is PullState.OPEN]
+    if live:
+        more = f"; #{live[1].number} is open for it too" if len(live) > 1 else ""
+        return Choice(Course.ADOPT, live[0], f"#{live[0].number} stands on the branch{more}")
+    for state, course in ((PullState.MERGED, Course.MERGED), (PullState.CLOSED, Course.CLOSED)):
+        for pull in ours:
+            if pull.state is state and pull.head_sha == head_sha:
+                return Choice(course, pull, f"#{pull.number} was {state} at this commit")
+    for state, course in ((PullState.OPEN, Course.ADOPT), (PullState.MERGED, Course.MERGED)):
+        for pull in others:
+            if pull.state is state:
+                return Choice(course, pull, f"#{pull.number} on {pull.head_ref} carries the commit")
+    return Choice(Course.OPEN)
+
+
+def settle(task: Task, attempt: Attempt, evidence: Evidence, policy: Policy, now: datetime) -> Settlement:
+    """The task's next state after an attempt ended. Total: every outcome has an answer."""
+    outcome = evidence.outcome
+    if outcome.ending is Ending.CANCELLED:
+        return _cancelled(attempt, evidence)
+    if evidence.blocked_note:
+        return Settlement(TaskState.BLOCKED, "needs_human", evidence.blocked_note[:200])
+    if outcome.ending is Ending.SUCCEEDED and evidence.work is not None and evidence.work.any:
+        return Settlement(TaskState.PUBLISHING, outcome.reason, draft=evidence.swept_up)
+    if _carried(task, attempt, evidence):
+        return Settlement(TaskState.PUBLISHING, outcome.reason)
+    if outcome.ending in (Ending.SUCCEEDED, Ending.NO_CHANGE):
+        return Settlement(TaskState.FAILED, "no_change", "Worker exited without creating PR")
+    if outcome.ending is Ending.NEEDS_HUMAN:
+        return Settlement(TaskState.BLOCKED, "needs_human", outcome.detail)
+    return failure(task, attempt, outcome.reason, outcome.detail, policy, now, reset_at=outcome.reset_at)
+
+
+def failure(
+    task: Task,
+    attempt: Attempt,
+    reason: str,
+    detail: str,
+    policy: Policy,
+    now: datetime,
+    *,
+    reset_at: float | None = None,
+) -> Settlement:
+    """After a failure: park the provider, try again after a pause, or give it to a person."""
+    if reason in PARKING:
+        until = now + policy.park
+        if reset_at is not None:
+            until = max(until, now + timedelta(seconds=max(0.0, reset_at - now.timestamp())))
+        return Settlement(TaskState.QUEUED, reason, detail, park_until=until)
+    kind = REASONS[reason]
+    if not kind.again:
+        return Settlement(TaskState.BLOCKED, reason, detail)
+    if not kind.charged:
+        return Settlement(TaskState.BACKOFF, reason, detail, policy.retry_at(now, 0, attempt.token))
+    if task.retries_used < policy.retry_max:
+        at = policy.retry_at(now, task.retries_used, attempt.token)
+        return Settlement(TaskState.BACKOFF, reason, detail, at, charged=True)
+    if policy.retry_max == 0:
+        return Settlement(TaskState.BLOCKED, "no_auto_restart", f"{reason}: {detail}")
+    return Settlement(TaskState.BLOCKED, "max_retries", f"{reason}: {detail}")
+
+
+def _cancelled(attempt: Attempt, evidence: Evidence) -> Settlement:
+    words = evidence.stop_note.strip() or attempt.stop_words or evidence.outcome.detail
+    if attempt.stop_by in ("pause", "shutdown"):
+        return Settlement(TaskState.QUEUED, attempt.stop_reason, words)
+    reason = attempt.stop_reason or evidence.outcome.reason
+    return Settlement(TaskState.CANCELLED, reason if reason in REASONS else "manual_stop", words[:500])
+
+
+def _carried(task: Task, attempt: Attempt, evidence: Evidence) -> bool:
+    """A pull request made since the run began, or the one we know, carries what the branch holds."""
+    if evidence.work is None:
+        return False
+    choice = choose_pull(task.branch, evidence.work.head_sha, evidence.pulls, evidence.pulls_with_commit)
+    if choice.pull is None or choice.course is Course.CLOSED:
+        return False
+    if evidence.outcome.ending in (Ending.SUCCEEDED, Ending.NO_CHANGE):
+        return True
+    return choice.pull.head_sha == evidence.work.head_sha and choice.pull.created_at >= attempt.created_at
+

@@ -1,0 +1,56 @@
+"""Which issues an issue waits for, as its text says, and the circles among them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_LINE = re.compile(r"^[ \t>*+-]*(?:depends\s+on|blocked\s+by)\b[ \t:]*(?P<rest>[^\n]{1,500})", re.I | re.M)
+_NUMBER = re.compile(r"(?<![\w/])#(\d{1,9})\b")
+
+
+def written(body: str) -> tuple[int, ...]:
+    """Numbers on "Depends on #N" and "Blocked by #N" lines, each once, in order."""
+    found: dict[int, None] = {}
+    for line in _LINE.finditer(body[:200_000]):
+        for number in _NUMBER.findall(line["rest"]):
+            found[int(number)] = None
+    return tuple(found)
+
+
+def circles(waits_for: Mapping[int, frozenset[int]]) -> dict[int, tuple[int, ...]]:
+    """For every issue that waits for itself through others: the members of its circle, sorted (Tarjan)."""
+    order: dict[int, int] = {}
+    low: dict[int, int] = {}
+    stack: list[int] = []
+    found: dict[int, tuple[int, ...]] = {}
+
+    def close(root: int) -> None:
+        members = []
+        while not members or members[-1] != root:
+            members.append(stack.pop())
+        if len(members) > 1 or root in waits_for.get(root, frozenset()):
+            found.update(dict.fromkeys(members, tuple(sorted(members))))
+
+    for start in waits_for:
+        if start in order:
+            continue
+        path = [(start, iter(waits_for[start]))]
+        order[start] = low[start] = len(order)
+        stack.append(start)
+        while path:
+            node, children = path[-1]
+            child = next(children, None)
+            if child is None:
+                path.pop()
+                if path:
+                    low[path[-1][0]] = min(low[path[-1][0]], low[node])
+                if low[node] == order[node]:
+                    close(node)
+            elif child not in order:
+                order[child] = low[child] = len(order)
+                stack.append(child)
+                path.append((child, iter(waits_for.get(child, frozenset()))))
+            elif child in stack:
+                low[node] = min(low[node], order[child])
+    return found

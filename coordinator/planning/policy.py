@@ -1,0 +1,76 @@
+"""The settings that decisions need, as plain values, and the few formulas that depend on them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+RANKS = {"none": 0, "read": 1, "triage": 2, "write": 3, "maintain": 4, "admin": 5}
+"""GitHub's permissions of a collaborator, weakest first."""
+
+
+@dataclass(frozen=True)
+class LabelNames:
+    """The labels people set (in) and those we set (out). `mode` is minimal or full."""
+
+    auto: str = "rpi-auto"
+    pause: str = "rpi-pause"
+    retry: str = "rpi-retry"
+    mode: str = "minimal"
+    queued: str = "rpi:queued"
+    running: str = "rpi:running"
+    in_review: str = "rpi:in-review"
+    blocked: str = "rpi:blocked"
+    failed: str = "rpi:failed"
+    done: str = "rpi:done"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Times are timedeltas; a cap of 0 is no cap."""
+
+    provider: str = "claude"
+    template: str = "default"
+    max_workers: int = 3
+    provider_caps: Mapping[str, int] = field(default_factory=dict)
+    label_caps: Mapping[str, int] = field(default_factory=dict)
+    providers: frozenset[str] = frozenset({"claude", "command"})
+    sessions_per_task: int = 6
+    sessions_per_day: int = 50
+    retry_max: int = 1
+    backoff: timedelta = timedelta(seconds=60)
+    backoff_max: timedelta = timedelta(minutes=30)
+    park: timedelta = timedelta(minutes=5)
+    poll: timedelta = timedelta(seconds=15)
+    relist: timedelta = timedelta(days=1)
+    stop_again: timedelta = timedelta(seconds=15)
+    tidy_after: timedelta = timedelta(days=1)
+    start_grace: timedelta = timedelta(minutes=5)
+    stall: timedelta = timedelta(minutes=20)
+    no_mutation: timedelta = timedelta(minutes=30)
+    idle_cpu: float = 0.02
+    push_wip: bool = True
+    respect_assignee: bool = True
+    trust_users: frozenset[str] = frozenset()
+    trust_bots: frozenset[str] = frozenset()
+    permission: str = "write"
+    labels: LabelNames = LabelNames()
+    login: str = ""
+    confirm_above: int = 10
+    max_worktree_errors: int = 10
+
+    def trusts(self, actor: str, permission: str) -> bool:
+        """Whether this account may start work: bots only by list, people by list or permission."""
+        if actor.endswith("[bot]"):
+            return actor in self.trust_bots
+        return actor in self.trust_users or RANKS.get(permission, 0) >= RANKS[self.permission]
+
+    def retry_at(self, now: datetime, tries: int, seed: str) -> datetime:
+        """When try number `tries` + 1 may start: exponential, capped, spread by a fifth either way.
+
+        `seed` (hex) makes the spread a function of the attempt, so that planning stays pure.
+        """
+        base = min(self.backoff * (2 ** min(tries, 20)), self.backoff_max)
+        spread = 0.8 + 0.4 * int(seed[:8] or "0", 16) / 0xFFFFFFFF
+        return now + base * spread

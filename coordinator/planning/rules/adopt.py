@@ -1,0 +1,143 @@
+"""Intake: which labelled issues become tasks, and which ended tasks a person sets going again by label."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from coordinator.domain.issue import Issue, Vet, fingerprint
+from coordinator.domain.task import NEEDS_PERSON, Pin, Task, TaskState, issue_task_id
+from coordinator.planning import dependencies
+from coordinator.planning.actions import Adopt, Held, Move, VetIssue, Wait, vet_lane
+from coordinator.planning.policy import Policy
+from coordinator.planning.snapshot import Snapshot
+
+_PRIORITY = re.compile(r"priority:p([0-3])", re.I)
+DEFAULT_PRIORITY = 2
+
+
+def rule(s: Snapshot) -> Iterator[Adopt | Move | VetIssue | Held | Wait]:
+    fresh = []
+    for issue in sorted(s.issues.values(), key=lambda issue: issue.number):
+        if not wanted(issue, s.policy):
+            continue
+        task = s.tasks.get(issue_task_id(issue.number))
+        if task is None:
+            fresh.append(issue)
+        elif task.state in NEEDS_PERSON:
+            yield from _again(s, issue, task)
+        elif task.state is TaskState.QUEUED:
+            yield from _blockers_changed(s, issue)
+    if not s.tasks and len(fresh) > s.policy.confirm_above and not s.confirmed:
+        yield from (_unconfirmed(issue, len(fresh)) for issue in fresh)
+        return
+    for issue in fresh:
+        yield from _new(s, issue)
+
+
+def wanted(issue: Issue, policy: Policy) -> bool:
+    """An open issue (not a pull request) with the trigger label and without the pause label."""
+    labels = policy.labels
+    return issue.open and not issue.is_pull and labels.auto in issue.labels and labels.pause not in issue.labels
+
+
+def priority_of(issue: Issue) -> int:
+    """0 to 3 from `priority:P0` ... `priority:P3`; the most urgent one counts; 2 without any."""
+    found = [int(match[1]) for label in issue.labels if (match := _PRIORITY.fullmatch(label))]
+    return min(found, default=DEFAULT_PRIORITY)
+
+
+def pin_of(issue: Issue, vet: Vet) -> Pin:
+    digest = fingerprint(issue.title, issue.body)
+    return Pin(issue.title, issue.body, digest, vet.label_event_id, vet.actor)
+
+
+def chosen(issue: Issue, prefix: str, default: str) -> str:
+    """The value of a `provider:x` or `model:x` label; the first by name when there are several."""
+    values = sorted(label[len(prefix):] for label in issue.labels if label.startswith(prefix))
+    return values[0] if values and values[0] else default
+
+
+def make_task(issue: Issue, vet: Vet, policy: Policy, now: datetime) -> Task:
+    """The task of an issue: its words pinned, its place in the queue by the label's and its own age."""
+    task_id = issue_task_id(issue.number)
+    return Task(
+        id=task_id,
+        issue=issue.number,
+        pin=pin_of(issue, vet),
+        branch=f"rpi/{task_id}",
+        created_at=now,
+        updated_at=now,
+        state_since=now,
+        priority=priority_of(issue),
+        provider=chosen(issue, "provider:", policy.provider),
+        model=chosen(issue, "model:", ""),
+        template=policy.template,
+        depends_on=dependencies.written(issue.body),
+        last_retry_event_id=vet.retry_event_id,
+    )
+
+
+def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Held]:
+    others = [login for login in issue.assignees if login != s.policy.login]
+    if s.policy.respect_assignee and others:
+        yield Held(issue.number, issue.title, "assigned", f"is assigned to @{others[0]}",
+                   "take the assignment away, or set trust.respect_assignee = false")
+        return
+    vet = s.vets.get(issue.number)
+    if vet is None or vet.issue_updated_at != issue.updated_at:
+        if s.github_ok and s.free(vet_lane(issue.number)):
+            yield VetIssue(issue)
+        yield Held(issue.number, issue.title, "vetting", "who set the label is being asked",
+                   s.github_words or "nothing: it is asked at the next tick")
+    elif not s.policy.trusts(vet.actor, vet.permission):
+        who = f"@{vet.actor}" if vet.actor else "an unknown account"
+        yield Held(issue.number, issue.title, "untrusted",
+                   f"the label was set by {who}, who has {vet.permission} permission, not {s.policy.permission}",
+                   f"somebody with {s.policy.permission} permission sets the label {s.policy.labels.auto} anew")
+    else:
+        yield Adopt(make_task(issue, vet, s.policy, s.now))
+
+
+def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue]:
+    """The label set anew, or the retry label, by somebody who may: back to the queue with new words pinned."""
+    vet = s.vets.get(issue.number)
+    if vet is None or vet.issue_updated_at != issue.updated_at:
+        if s.github_ok and s.free(vet_lane(issue.number)):
+            yield VetIssue(issue)
+        return
+    anew = vet.label_event_id > task.pin.label_event_id and s.policy.trusts(vet.actor, vet.permission)
+    retry = (
+        s.policy.labels.retry in issue.labels
+        and vet.retry_event_id > task.last_retry_event_id
+        and s.policy.trusts(vet.retry_actor, vet.retry_permission)
+    )
+    if anew or retry:
+        yield Move(task, TaskState.QUEUED, detail="a person set the label", changes={
+            **again(task),
+            "pin": pin_of(issue, vet),
+            "priority": priority_of(issue),
+            "provider": chosen(issue, "provider:", s.policy.provider),
+            "model": chosen(issue, "model:", ""),
+            "depends_on": dependencies.written(issue.body),
+            "last_retry_event_id": max(vet.retry_event_id, task.last_retry_event_id),
+        })
+
+
+def again(task: Task, *, fresh: bool = False, provider: str = "") -> dict[str, object]:
+    """The fields that a person's retry resets: a full retry budget, and nothing of the work unless `fresh`."""
+    return {"retries_used": 0, "fresh": fresh, "provider": provider or task.provider, "completed_at": None}
+
+
+def _blockers_changed(s: Snapshot, issue: Issue) -> Iterator[VetIssue]:
+    vet = s.vets.get(issue.number)
+    stale = vet is None or vet.issue_updated_at != issue.updated_at
+    known = len(vet.blocked_by) if vet is not None else 0
+    if stale and (issue.blocked_by_count or known) and s.github_ok and s.free(vet_lane(issue.number)):
+        yield VetIssue(issue)
+
+
+def _unconfirmed(issue: Issue, count: int) -> Held:
+    return Held(issue.number, issue.title, "unconfirmed",
+                f"first run here, and {count} issues carry the label", "coordinator run --yes")

@@ -1,0 +1,157 @@
+"""Which queued task starts next: gates, dependencies, slots, caps. Order: priority, age, number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
+from coordinator.planning import dependencies
+from coordinator.planning.actions import Begin, Move, Wait, work_lane
+from coordinator.planning.snapshot import Gate, Snapshot
+
+_S = TaskState
+
+
+def rule(s: Snapshot) -> Iterator[Begin | Move | Wait]:
+    yield from _backoff_over(s)
+    queued = sorted((task for task in s.tasks.values() if task.state is _S.QUEUED), key=place)
+    rings = dependencies.circles({task.issue: open_blockers(s, task) for task in queued if task.issue is not None})
+    room = _Room(s)
+    for task in queued:
+        gone = withdrawn(s, task)
+        ring = rings.get(task.issue or -1)
+        if gone is not None:
+            yield gone
+        elif ring is not None:
+            names = " → ".join(f"#{number}" for number in (*ring, ring[0]))
+            yield Move(task, _S.BLOCKED, "cycle", f"the dependencies form a circle: {names}")
+        elif len(s.attempts.get(task.id, ())) >= s.policy.sessions_per_task and s.policy.sessions_per_task:
+            yield Move(task, _S.BLOCKED, "cap_reached",
+                       f"{s.policy.sessions_per_task} sessions were spent on it (caps.sessions_per_task)")
+        else:
+            wait = _hindrance(s, task) or room.hindrance(task)
+            if wait is not None:
+                yield wait
+            elif s.free(work_lane(task.id)):
+                room.take(task)
+                yield Begin(task, task.provider)
+
+
+def place(task: Task) -> tuple[int, object, int, str]:
+    """The place in the queue: priority, oldest, number."""
+    return (task.priority, task.created_at, task.issue or 0, task.id)
+
+
+def open_blockers(s: Snapshot, task: Task) -> frozenset[int]:
+    """Issues it depends on that are still open, by its own text and by GitHub's relation."""
+    vet = s.vets.get(task.issue) if task.issue is not None else None
+    numbers = {*task.depends_on, *(vet.blocked_by if vet is not None else ())}
+    return frozenset(n for n in numbers if (issue := s.issues.get(n)) is not None and issue.open)
+
+
+def withdrawn(s: Snapshot, task: Task) -> Move | None:
+    """A task that has not started and whose issue was closed or lost the label: a person said no."""
+    issue = s.issue_of(task)
+    if issue is None:
+        return None
+    if not issue.open:
+        return Move(task, _S.CANCELLED, "issue_closed", "the issue was closed")
+    if s.policy.labels.auto not in issue.labels:
+        return Move(task, _S.CANCELLED, "label_removed", f"the label {s.policy.labels.auto} was removed")
+    return None
+
+
+def _backoff_over(s: Snapshot) -> Iterator[Move | Wait]:
+    for task in s.tasks.values():
+        if task.state is not _S.BACKOFF:
+            continue
+        gone = withdrawn(s, task)
+        if gone is not None:
+            yield gone
+        elif task.retry_at is None or task.retry_at <= s.now:
+            yield Move(task, _S.QUEUED, task.reason, task.detail)
+        else:
+            yield Wait(task.id, "backoff", f"tries again after a pause ({task.reason})",
+                       f"coordinator retry {task.id}", task.retry_at)
+
+
+def _hindrance(s: Snapshot, task: Task) -> Wait | None:
+    """What of the task itself keeps it from starting."""
+    issue = s.issue_of(task)
+    if issue is not None and s.policy.labels.pause in issue.labels:
+        return Wait(task.id, "paused", f"the issue carries {s.policy.labels.pause}",
+                    f"remove the label {s.policy.labels.pause}")
+    blockers = sorted(open_blockers(s, task))
+    if blockers:
+        names = ", ".join(f"#{number}" for number in blockers)
+        return Wait(task.id, "depends", f"waits for {names} (Depends on)", f"close {names}")
+    if task.provider not in s.policy.providers:
+        known = ", ".join(sorted(s.policy.providers))
+        return Wait(task.id, "provider_unknown", f"there is no provider {task.provider!r} here (known: {known})",
+                    f"coordinator retry {task.id} --provider {s.policy.provider}")
+    parked = s.parked.get(task.provider)
+    if parked is not None and parked.until > s.now:
+        return Wait(task.id, "provider_parked", f"{task.provider}: {parked.words}",
+                    f"coordinator retry {task.id} --provider …", parked.until)
+    gate = s.unready.get(task.provider)
+    if gate is not None:
+        return Wait(task.id, gate.code, gate.words, gate.cure)
+    return None
+
+
+class _Room:
+    """Slots and caps as they fill up while one plan is made."""
+
+    def __init__(self, s: Snapshot) -> None:
+        self._s = s
+        holding = [task for task in s.tasks.values() if task.state in HOLDS_SLOT or task.id in s.survivors]
+        self._total = len(holding)
+        self._sessions = s.sessions_today
+        self._providers = Counter(task.provider for task in holding)
+        self._labels: Counter[str] = Counter()
+        for task in holding:
+            self._labels.update(self._capped(task))
+
+    def take(self, task: Task) -> None:
+        self._total += 1
+        self._sessions += 1
+        self._providers[task.provider] += 1
+        self._labels.update(self._capped(task))
+
+    def hindrance(self, task: Task) -> Wait | None:
+        s, policy = self._s, self._s.policy
+        for gate in self._gates():
+            return Wait(task.id, gate.code, gate.words, gate.cure)
+        if self._total >= policy.max_workers:
+            return Wait(task.id, "slot", f"waits for a slot ({self._total}/{policy.max_workers} in use)",
+                        "a worker ends, or workers.max is raised")
+        cap = policy.provider_caps.get(task.provider, 0)
+        if cap and self._providers[task.provider] >= cap:
+            return Wait(task.id, "provider_cap", f"{task.provider} is at its cap of {cap}",
+                        f"a {task.provider} worker ends, or providers.{task.provider}.max is raised")
+        for label in self._capped(task):
+            if self._labels[label] >= policy.label_caps[label]:
+                return Wait(task.id, "label_cap", f"label {label} is at its cap of {policy.label_caps[label]}",
+                            f"a worker of that label ends, or caps.labels is raised for {label}")
+        return None if s.free(work_lane(task.id)) else Wait(task.id, "holdoff", "rests after a failure")
+
+    def _gates(self) -> Iterator[Gate]:
+        s = self._s
+        if s.draining:
+            yield Gate("draining", s.draining, "remove the STOP file, or start the coordinator again")
+        if s.paused:
+            yield Gate("coordinator_paused", "the whole coordinator is paused", "coordinator resume")
+        if not s.github_ok:
+            yield Gate("github", s.github_words, "coordinator doctor")
+        yield from s.floors
+        if s.policy.sessions_per_day and self._sessions >= s.policy.sessions_per_day:
+            yield Gate("sessions_per_day", f"the daily cap of {s.policy.sessions_per_day} sessions is reached",
+                       "wait for tomorrow, or raise caps.sessions_per_day")
+
+    def _capped(self, task: Task) -> list[str]:
+        issue = self._s.issue_of(task)
+        labels = issue.labels if issue is not None else frozenset()
+        return [label for label in self._s.policy.label_caps if label in labels]
+
+

@@ -1,0 +1,34 @@
+"""From the intent to a running worker: prepare the worktree, then launch, unless a person said no meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coordinator.domain.attempt import Phase
+from coordinator.domain.task import TaskState
+from coordinator.planning.actions import Launch, Move, Prepare, Wait, work_lane
+from coordinator.planning.rules.dispatch import withdrawn
+from coordinator.planning.snapshot import Snapshot
+
+
+def rule(s: Snapshot) -> Iterator[Prepare | Launch | Move | Wait]:
+    for task in s.tasks.values():
+        attempt = s.attempt(task.id)
+        if task.state is not TaskState.PREPARING or attempt is None:
+            continue
+        lane = work_lane(task.id)
+        if lane in s.busy:
+            yield Wait(task.id, "preparing", "its worktree is being made ready")
+            continue
+        gone = withdrawn(s, task)
+        issue = s.issue_of(task)
+        if gone is not None and attempt.phase is not Phase.LAUNCHED:
+            yield gone
+        elif issue is not None and s.policy.labels.pause in issue.labels:
+            yield Move(task, TaskState.QUEUED, "paused", f"the issue carries {s.policy.labels.pause}")
+        elif not s.free(lane):
+            yield Wait(task.id, "holdoff", "rests after a failure", until=s.holdoff[lane])
+        elif attempt.phase is Phase.INTENDED:
+            yield Prepare(task, attempt)
+        else:
+            yield Launch(task, attempt)

@@ -1,0 +1,19 @@
+"""When to ask GitHub, and what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coordinator.domain.task import TaskState
+from coordinator.planning.actions import POLL_LANE, Poll
+from coordinator.planning.snapshot import Snapshot
+
+
+def rule(s: Snapshot) -> Iterator[Poll]:
+    """One poll an interval, none while GitHub asked us to wait; everything anew once a day."""
+    due = s.polled_at is None or s.now - s.polled_at >= s.policy.poll
+    if not due or not s.github_ok or not s.free(POLL_LANE):
+        return
+    full = s.listed_at is None or s.now - s.listed_at >= s.policy.relist
+    awaited = any(task.state is TaskState.IN_REVIEW for task in s.tasks.values())
+    yield Poll(pulls=awaited, full=full)

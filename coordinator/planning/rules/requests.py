@@ -1,0 +1,90 @@
+"""What people asked from outside, answered once each: stop, retry, pause, resume, add, clean, rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coordinator.domain.issue import fingerprint
+from coordinator.domain.request import Request, RequestKind
+from coordinator.domain.task import ENDED, NEEDS_PERSON, Pin, Task, TaskState
+from coordinator.planning.actions import CLEAN_LANE, Adopt, Answer, CleanUp, Flag, Move, StopWorker, work_lane
+from coordinator.planning.rules.adopt import DEFAULT_PRIORITY, again
+from coordinator.planning.rules.tidy import living
+from coordinator.planning.snapshot import Snapshot
+
+_S = TaskState
+_K = RequestKind
+Out = Iterator[Answer | Move | StopWorker | Flag | Adopt | CleanUp]
+
+FLAGS = {
+    _K.PAUSE: ("paused", "1", "paused: nothing new is started, running workers go on"),
+    _K.RESUME: ("paused", "", "resumed"),
+    _K.REBUILD: ("rebuild", "1", "tasks.md and adws/metrics.json are written anew from the store"),
+    _K.RESET_ERRORS: ("errors_reset", "1", "worktree_errors is 0 again"),
+}
+
+
+def rule(s: Snapshot) -> Out:
+    for request in s.requests:
+        if request.kind in FLAGS:
+            yield Flag(request, *FLAGS[request.kind])
+        elif request.kind is _K.ADD:
+            yield _add(s, request)
+        elif request.kind is _K.CLEAN:
+            if s.free(CLEAN_LANE):
+                yield CleanUp(living(s), "a person asked for it", request)
+        else:
+            task = s.tasks.get(request.task_id)
+            if task is None:
+                yield Answer(request, f"there is no task {request.task_id}")
+            elif request.kind is _K.STOP:
+                yield from _stop(s, request, task)
+            else:
+                yield from _retry(s, request, task)
+
+
+def _stop(s: Snapshot, request: Request, task: Task) -> Out:
+    words = request.args.get("reason") or f"stopped by a person ({request.source})"
+    attempt = s.attempt(task.id)
+    if task.state in ENDED:
+        yield Answer(request, f"{task.id} is {task.state} already")
+    elif task.state is _S.RUNNING and attempt is not None:
+        if attempt.stop_asked_at is not None:
+            yield Answer(request, f"{task.id} is being stopped already")
+        elif s.free(work_lane(task.id)) and task.id not in s.evidence:
+            yield StopWorker(task, attempt, "manual_stop", words, "request", request=request)
+    elif work_lane(task.id) not in s.busy:
+        yield Move(task, _S.CANCELLED, "manual_stop", words, request=request, words=f"{task.id} is stopped")
+
+
+def _retry(s: Snapshot, request: Request, task: Task) -> Out:
+    provider = request.args.get("provider", "")
+    if provider and provider not in s.policy.providers:
+        known = ", ".join(sorted(s.policy.providers))
+        yield Answer(request, f"there is no provider {provider!r} here (known: {known})")
+    elif task.state in NEEDS_PERSON or task.state in (_S.IN_REVIEW, _S.BACKOFF):
+        fresh = request.args.get("fresh") == "1"
+        yield Move(task, _S.QUEUED, detail=f"a person asked for it ({request.source})",
+                   changes=again(task, fresh=fresh, provider=provider),
+                   request=request, words=f"{task.id} is queued again")
+    else:
+        yield Answer(request, f"{task.id} is {task.state}: nothing to try again")
+
+
+def _add(s: Snapshot, request: Request) -> Adopt:
+    title = request.args["title"]
+    task_id = f"m-{s.next_manual}"
+    return Adopt(
+        Task(
+            id=task_id,
+            pin=Pin(title, request.args.get("body", ""), fingerprint(title, request.args.get("body", "")), 0, "ledger"),
+            branch=f"rpi/{task_id}",
+            created_at=s.now,
+            updated_at=s.now,
+            state_since=s.now,
+            priority=int(request.args.get("priority", DEFAULT_PRIORITY)),
+            provider=s.policy.provider,
+            template=s.policy.template,
+        ),
+        request,
+    )

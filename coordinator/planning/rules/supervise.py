@@ -1,0 +1,81 @@
+"""Running workers: stop those that a person withdrew or that stall, examine those that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.task import Task, TaskState
+from coordinator.domain.worker import Exited, Health, Missing, Running, Unknown
+from coordinator.planning.actions import Examine, StopWorker, Wait, work_lane
+from coordinator.planning.health import Settings, judge_health
+from coordinator.planning.snapshot import Snapshot
+
+
+def rule(s: Snapshot) -> Iterator[StopWorker | Examine | Wait]:
+    for task in s.tasks.values():
+        attempt = s.attempt(task.id)
+        if task.state is TaskState.RUNNING and attempt is not None and task.id not in s.evidence:
+            yield from _one(s, task, attempt)
+
+
+def _one(s: Snapshot, task: Task, attempt: Attempt) -> Iterator[StopWorker | Examine | Wait]:
+    view = s.views.get(task.id)
+    lane = work_lane(task.id)
+    if task.id in s.survivors:
+        pids = ", ".join(str(pid) for pid in s.survivors[task.id])
+        yield Wait(task.id, "leaked", f"killed, yet processes of it live on: {pids}", f"kill -9 {pids}",
+                   s.holdoff.get(lane))
+    if isinstance(view, (Exited, Missing)):
+        if s.free(lane):
+            yield Examine(task, attempt, view)
+        yield Wait(task.id, "examining", "the worker ended; what it left is being looked at", until=s.holdoff.get(lane))
+    elif isinstance(view, Running):
+        yield from _running(s, task, attempt, view)
+    elif isinstance(view, Unknown):
+        yield Wait(task.id, "unknown", f"the worker could not be asked: {view.reason}")
+    else:
+        yield Wait(task.id, "starting", "the worker is being started")
+
+
+def _running(s: Snapshot, task: Task, attempt: Attempt, view: Running) -> Iterator[StopWorker | Wait]:
+    lane = work_lane(task.id)
+    if attempt.stop_asked_at is not None:
+        age = s.now - attempt.stop_asked_at
+        if age >= s.policy.stop_again and s.free(lane):
+            yield StopWorker(task, attempt, attempt.stop_reason, attempt.stop_words, attempt.stop_by, hard=True)
+        yield Wait(task.id, "stopping", f"is being stopped: {attempt.stop_words or attempt.stop_reason}",
+                   until=attempt.stop_asked_at + s.policy.stop_again)
+        return
+    order = _withdrawn(s, task, attempt) or _unhealthy(s, task, attempt, view)
+    if order is not None:
+        if s.free(lane):
+            yield order
+        return
+    yield Wait(task.id, "running", "the worker runs", f"coordinator view {task.id} --follow")
+
+
+def _withdrawn(s: Snapshot, task: Task, attempt: Attempt) -> StopWorker | None:
+    if s.stop_workers:
+        return StopWorker(task, attempt, "shutdown", "the coordinator stops its workers", "shutdown")
+    issue = s.issue_of(task)
+    if issue is None:
+        return None
+    labels = s.policy.labels
+    if not issue.open:
+        return StopWorker(task, attempt, "issue_closed", "the issue was closed", "closed")
+    if labels.auto not in issue.labels:
+        return StopWorker(task, attempt, "label_removed", f"the label {labels.auto} was removed", "label")
+    if labels.pause in issue.labels:
+        return StopWorker(task, attempt, "paused", f"the issue carries {labels.pause}", "pause")
+    return None
+
+
+def _unhealthy(s: Snapshot, task: Task, attempt: Attempt, view: Running) -> StopWorker | None:
+    """A stalled worker is stopped, whoever or whatever makes it stand still."""
+    settings = Settings(grace=s.policy.start_grace, stall=s.policy.stall, no_mutation=s.policy.no_mutation,
+                        idle_cpu=s.policy.idle_cpu)
+    word = judge_health(view, s.now, settings)
+    if word.health is not Health.STALLED:
+        return None
+    return StopWorker(task, attempt, "stalled", word.words, "stall")

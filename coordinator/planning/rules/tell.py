@@ -1,0 +1,36 @@
+"""What stands on the issue follows the task: compare what should be said with what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coordinator.domain.outward import Outward
+from coordinator.domain.task import NEEDS_PERSON, Task
+from coordinator.planning.actions import Tell, say_lane
+from coordinator.planning.snapshot import Snapshot, Speech
+
+
+def rule(s: Snapshot) -> Iterator[Tell]:
+    if not s.github_ok:
+        return
+    for task in s.tasks.values():
+        speech = s.speech.get(task.id)
+        if task.issue is None or speech is None or not s.free(say_lane(task.id)):
+            continue
+        tell = _difference(s, task, speech, s.outward.get(task.id, Outward(task.id)))
+        if tell.living or tell.notices or tell.labels or tell.unretry:
+            yield tell
+
+
+def _difference(s: Snapshot, task: Task, speech: Speech, said: Outward) -> Tell:
+    issue = s.issue_of(task)
+    asked = issue is not None and s.policy.labels.retry in issue.labels and issue.open
+    stale = said.labels != speech.labels and not (said.labels is None and not speech.labels)
+    return Tell(
+        task,
+        s.attempt(task.id),
+        living=bool(speech.living) and speech.living != said.living_key,
+        notices=speech.notices - said.notices,
+        labels=stale,
+        unretry=asked and task.state not in NEEDS_PERSON,
+    )

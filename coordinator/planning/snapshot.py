@@ -1,0 +1,98 @@
+"""Everything that may be known when a decision is made, time included. A rule reads nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.issue import Issue, PullRequest, Vet
+from coordinator.domain.outcome import Evidence
+from coordinator.domain.outward import Outward
+from coordinator.domain.request import Request
+from coordinator.domain.task import Task
+from coordinator.domain.worker import WorkerView
+from coordinator.planning.policy import Policy
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Something that holds all dispatch: a code, words for people, and what opens it."""
+
+    code: str
+    words: str
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class Parked:
+    """A provider at its limit: no task is started on it before `until`."""
+
+    until: datetime
+    words: str
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What should stand on the issue now, by key: living comment, notices, our labels. Texts are made later."""
+
+    living: str = ""
+    notices: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`views` and `evidence` are those of each task's current attempt. `busy` names lanes with an effect under
+    way, `holdoff` lanes that failed and until when they rest. `github_until` is set while GitHub cannot be
+    asked, with `github_words` saying why. `draining` is "" or why nothing new is started; `stop_workers`
+    asks for running ones to be stopped. `sessions_today` counts attempts of the host's local day.
+    """
+
+    now: datetime
+    policy: Policy
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    attempts: Mapping[str, tuple[Attempt, ...]] = field(default_factory=dict)
+    issues: Mapping[int, Issue] = field(default_factory=dict)
+    vets: Mapping[int, Vet] = field(default_factory=dict)
+    pulls: Mapping[int, PullRequest] = field(default_factory=dict)
+    views: Mapping[str, WorkerView] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    survivors: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    outward: Mapping[str, Outward] = field(default_factory=dict)
+    speech: Mapping[str, Speech] = field(default_factory=dict)
+    requests: tuple[Request, ...] = ()
+    busy: frozenset[str] = frozenset()
+    holdoff: Mapping[str, datetime] = field(default_factory=dict)
+    github_until: datetime | None = None
+    github_words: str = ""
+    polled_at: datetime | None = None
+    listed_at: datetime | None = None
+    paused: bool = False
+    draining: str = ""
+    stop_workers: bool = False
+    floors: tuple[Gate, ...] = ()
+    parked: Mapping[str, Parked] = field(default_factory=dict)
+    unready: Mapping[str, Gate] = field(default_factory=dict)
+    sessions_today: int = 0
+    worktree_errors: int = 0
+    confirmed: bool = False
+    next_manual: int = 1
+
+    def attempt(self, task_id: str) -> Attempt | None:
+        """The task's latest attempt."""
+        history = self.attempts.get(task_id, ())
+        return history[-1] if history else None
+
+    def issue_of(self, task: Task) -> Issue | None:
+        return self.issues.get(task.issue) if task.issue is not None else None
+
+    def free(self, lane: str) -> bool:
+        """Whether an effect may start in this lane now."""
+        until = self.holdoff.get(lane)
+        return lane not in self.busy and (until is None or until <= self.now)
+
+    @property
+    def github_ok(self) -> bool:
+        return self.github_until is None or self.github_until <= self.now
