@@ -49,7 +49,7 @@ check: lint types floors test
 
 lint: .venv/dev.stamp
 	@echo "==> lint: ruff"
-	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff check --quiet --output-format=concise .
 
 types: .venv/dev.stamp
 	@echo "==> types: mypy --strict"

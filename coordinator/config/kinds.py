@@ -20,7 +20,12 @@ T = TypeVar("T")
 
 _LONGEST_TEXT = 4096
 _NAMES: Mapping[type, str] = {
-    bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "a table",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a table",
 }
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
 

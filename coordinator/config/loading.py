@@ -67,7 +67,7 @@ _ALL_SECTIONS = (*_KINDS, _PROVIDERS)
 
 
 def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Config:
-    """The configuration in force: options, environment, `path`, the user's own file, defaults, in this order.
+    """The configuration in force: options, environment, `path`, the user's own file, defaults.
 
     `overrides` maps dotted keys to text; `path` is the repository's coordinator.toml, None when there is none.
     Raises ConfigError.

@@ -119,7 +119,7 @@ class Labels:
 @dataclass(frozen=True, slots=True)
 class ProviderSection:
     """One agent CLI. `environment` names what a worker may inherit, `tools` what it may use; `max` 0 = no
-    cap of its own; `argv` is the whole command of the provider `command`; `binary` "" = its usual name on PATH."""
+    cap of its own; `argv` is the whole command of the provider `command`; `binary` "" = the usual one."""
 
     model: str = _key(kinds.text(empty=True), "")
     max_turns: int = _key(kinds.number(0, 100_000), 0)
