@@ -63,7 +63,9 @@ class Limits:
             self.throttled_until = max(self.throttled_until, self.creations[0] + MINUTE)
         if now < self.throttled_until:
             wait = str(math.ceil(self.throttled_until - now))
-            words = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+            words = (
+                "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+            )
             raise Refused(self.status, words, headers={"Retry-After": wait})
         if creates:
             self.creations.append(now)
@@ -83,7 +85,7 @@ class Limits:
         return {**told, "X-RateLimit-Resource": "core"}
 
 
-def rest_token(world: World, header: str | None) -> Token | None:
+def rest_token(world: World, header: str) -> Token | None:
     """The token of an Authorization header; None without one. Raises 401 for one nobody was given."""
     if not header:
         return None
@@ -95,9 +97,9 @@ def rest_token(world: World, header: str | None) -> Token | None:
     return _known(world, value.strip())
 
 
-def git_token(world: World, header: str | None) -> Token | None:
+def git_token(world: World, header: str) -> Token | None:
     """As `rest_token`, but git's way: Basic, where the token is the password (or the user's name)."""
-    if not header or not header.lower().startswith("basic "):
+    if not header.lower().startswith("basic "):
         return None
     return _known(world, _password(header[6:]))
 
@@ -111,10 +113,10 @@ def _known(world: World, value: str) -> Token:
 
 def _password(encoded: str) -> str:
     try:
-        name, _, password = base64.b64decode(encoded).decode().partition(":")
+        name, _, secret = base64.b64decode(encoded).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return ""
-    return password if password and password != "x-oauth-basic" else name
+    return secret if secret not in ("", "x-oauth-basic") else name
 
 
 def check(
@@ -134,11 +136,11 @@ def check(
 
 
 def _scoped(repository: Repository, token: Token | None, access: str) -> bool:
-    """A classic token needs `repo`, or `public_repo` to write to a public repository; reading that is free."""
+    """A classic token needs `repo`, or `public_repo` to write to a public one; reading that is free."""
     if token is None or token.scopes is None or "repo" in token.scopes:
         return True
     return not repository.private and (access == "read" or "public_repo" in token.scopes)
 
 
 def _refusal(level: str) -> str:
-    return "Must have admin rights to Repository." if level == "admin" else "Must have push access to repository"
+    return f"Must have {'admin rights to' if level == 'admin' else 'push access to'} repository"

@@ -10,7 +10,8 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def environment() -> dict[str, str]:
 
 
 def git(where: Path, *arguments: str, extra: Mapping[str, str] | None = None, check: bool = True) -> str:
-    """Run git in `where` and return its output without the last newline; '' when it failed and check is off."""
+    """Run git in `where`; its output without the last newline, '' when it failed and `check` is off."""
     done = subprocess.run(
         ["git", "-C", str(where), *arguments],
         env={**environment(), **(extra or {})},
@@ -189,22 +190,40 @@ def commit(bare: Path, sha: str) -> Commit:
     return Commit(fields[0], tuple(fields[1].split()), author, committer, fields[8].strip("\n"))
 
 
-def merge(bare: Path, base: str, head: str, method: str, message: str, by: Identity) -> str:
+def merge(bare: Path, base: str, head: str, *, method: str, message: str, by: Identity) -> str:
     """The commit that merging `head` into `base` gives; no ref is moved. Raises Conflict."""
     steps = {
         "merge": [["merge", "-q", "--no-ff", "-m", message, head]],
         "squash": [["merge", "-q", "--squash", head], ["commit", "-q", "--allow-empty", "-m", message]],
         "rebase": [["cherry-pick", "--allow-empty", f"{base}..{head}"]],
     }[method]
-    with tempfile.TemporaryDirectory(dir=bare.parent) as name:
-        tree = Path(name) / "tree"
-        git(bare, "worktree", "add", "-q", "--detach", str(tree), base)
+    with _checkout(bare, base) as tree:
         try:
             for step in steps:
                 git(tree, *step, extra=_identity_for(method, by))
-            return git(tree, "rev-parse", "HEAD")
         except RuntimeError as error:
             raise Conflict(str(error)) from error
+        return git(tree, "rev-parse", "HEAD")
+
+
+def write(bare: Path, parent: str, files: Mapping[str, str], message: str, by: Identity) -> str:
+    """A commit on top of `parent` with these files (path -> text); no ref is moved."""
+    with _checkout(bare, parent) as tree:
+        for path, text in files.items():
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            (tree / path).write_text(text, encoding="utf-8")
+        git(tree, "add", "-A")
+        git(tree, "commit", "-q", "--allow-empty", "-m", message, extra=by.environment())
+        return git(tree, "rev-parse", "HEAD")
+
+
+@contextmanager
+def _checkout(bare: Path, commit: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=bare.parent) as name:
+        tree = Path(name) / "tree"
+        git(bare, "worktree", "add", "-q", "--detach", str(tree), commit)
+        try:
+            yield tree
         finally:
             git(bare, "worktree", "remove", "--force", str(tree))
 

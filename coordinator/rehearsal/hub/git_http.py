@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
+from urllib.parse import unquote
 
 from . import bare, pulls
 from .access import check, git_token
-from .wire import Reply
+from .wire import Incoming, Reply
 from .world import Refused, Repository, Token, World
 
 SERVICES = ("info/refs", "git-upload-pack", "git-receive-pack")
 PUSH = "git-receive-pack"
-
-
-@dataclass(frozen=True)
-class GitRequest:
-    method: str
-    path: str
-    query: str
-    headers: dict[str, str]
-    content: bytes
-
-    def header(self, name: str) -> str:
-        return self.headers.get(name, "")
 
 
 def parts(path: str) -> tuple[str, str] | None:
@@ -35,9 +23,9 @@ def parts(path: str) -> tuple[str, str] | None:
     return None
 
 
-def answer(world: World, request: GitRequest) -> tuple[str | None, Reply]:
+def answer(world: World, request: Incoming) -> tuple[str | None, Reply]:
     """Answer one request of a git client; returns who asked, and the reply."""
-    name, service = parts(request.path) or ("", "")
+    name, service = parts(unquote(request.path)) or ("", "")
     push = service == PUSH or f"service={PUSH}" in request.query
     login = None
     try:
@@ -62,7 +50,9 @@ def _allowed(world: World, name: str, token: Token | None, push: bool) -> Reposi
     if repository is None:
         raise Refused(404, "Repository not found.")
     try:
-        check(world, repository, token, "write" if push else "read", ("contents", "write" if push else "read"))
+        check(
+            world, repository, token, "write" if push else "read", ("contents", "write" if push else "read")
+        )
     except Refused as refused:
         login = token.login if token else "anonymous"
         if refused.status == 403:
@@ -79,7 +69,7 @@ def _refusal(refused: Refused) -> Reply:
 
 
 def _backend(
-    world: World, repository: Repository, service: str, request: GitRequest, login: str | None
+    world: World, repository: Repository, service: str, request: Incoming, login: str | None
 ) -> Reply:
     surroundings = {
         **bare.environment(),

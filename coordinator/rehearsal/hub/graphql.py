@@ -88,18 +88,18 @@ class Reader:
         return found
 
     def value(self) -> Any:
-        token = self.take()
-        if token == "[":
+        word = self.take()
+        if word == "[":
             items = []
             while self.peek() != "]":
                 items.append(self.value())
             self.take("]")
             return items
-        if token.startswith("$"):
-            return self.variables.get(token[1:])
-        if token.startswith('"'):
-            return token[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-        return int(token) if token.lstrip("-").isdigit() else token
+        if word.startswith("$"):
+            return self.variables.get(word[1:])
+        if word.startswith('"'):
+            return word[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+        return int(word) if word.lstrip("-").isdigit() else word
 
 
 def _split(query: str) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _query(call: Call, who: str) -> Fields:
         found = call.world.repository(name)
         if not call.world.allows(found, who, "read"):
             raise Refused(404, "Not Found")
-        return _resolve("Repository", _repository(call, found), one.selection)
+        return _resolve("Repository", _repository(found), one.selection)
 
     return {
         "viewer": lambda one: _actor(who, one),
@@ -153,7 +153,7 @@ def _query(call: Call, who: str) -> Fields:
     }
 
 
-def _repository(call: Call, repository: Repository) -> Fields:
+def _repository(repository: Repository) -> Fields:
     def issue(one: Field) -> Any:
         found = repository.issue(int(one.arguments["number"]))
         kind = "Issue" if found.pull is None else "PullRequest"
@@ -223,7 +223,9 @@ def _connection(one: Field, items: list[Any], kind: str, fields_of: Callable[[An
     """A list behind `first` or `last`; GitHub refuses one that is asked for without either."""
     first, last = one.arguments.get("first"), one.arguments.get("last")
     if first is None and last is None:
-        raise BadQuery(f"You must provide a `first` or `last` value to properly paginate the `{one.name}` connection.")
+        raise BadQuery(
+            f"You must provide a `first` or `last` value to properly paginate the `{one.name}` connection."
+        )
     shown = items[: int(first)] if first is not None else items[-int(last or 0) :]
 
     def nodes(inner: Field) -> Any:

@@ -16,7 +16,7 @@ REASONS = ("completed", "not_planned", "duplicate", "reopened")
 
 
 def open_issue(
-    world: World, repository: Repository, by: str, title: str, body: str | None, labels: Iterable[str] = ()
+    world: World, repository: Repository, by: str, *, title: str, body: str | None, labels: Iterable[str] = ()
 ) -> Issue:
     _check_title(title)
     _check_body("Issue", body)
@@ -52,7 +52,7 @@ def edit(world: World, issue: Issue, by: str, title: str | None = None, body: st
 
 
 def set_state(
-    world: World, issue: Issue, by: str, state: str, reason: str | None = None, commit: str = ""
+    world: World, issue: Issue, by: str, state: str, *, reason: str | None = None, commit: str = ""
 ) -> None:
     if state not in STATES:
         raise invalid("Issue", "state")

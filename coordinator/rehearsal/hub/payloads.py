@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -65,7 +65,7 @@ PERMISSIONS = {"pull": "read", "triage": "triage", "push": "write", "maintain": 
 
 
 def time_text(at: int) -> str:
-    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def maybe_time(at: int | None) -> str | None:
@@ -122,7 +122,9 @@ class Payloads:
         web = self.web(repository)
         stamps = {"created_at": repository.created_at, "updated_at": repository.pushed_at}
         opened = sum(issue.state == "open" for issue in repository.issues.values())
-        born: Json = {name: time_text(at) for name, at in {**stamps, "pushed_at": repository.pushed_at}.items()}
+        born: Json = {
+            name: time_text(at) for name, at in {**stamps, "pushed_at": repository.pushed_at}.items()
+        }
         return {
             **{name: url + tail for name, tail in REPOSITORY_LINKS.items()},
             **born,
@@ -281,7 +283,9 @@ def _settings(repository: Repository) -> Json:
         "fork": repository.parent is not None,
         "default_branch": repository.default_branch,
         "delete_branch_on_merge": repository.delete_branch_on_merge,
-        **dict.fromkeys(("has_issues", "allow_merge_commit", "allow_squash_merge", "allow_rebase_merge"), True),
+        **dict.fromkeys(
+            ("has_issues", "allow_merge_commit", "allow_squash_merge", "allow_rebase_merge"), True
+        ),
         **dict.fromkeys(("has_projects", "has_wiki", "has_pages", "has_downloads", "has_discussions"), False),
         **dict.fromkeys(("archived", "disabled", "is_template"), False),
     }

@@ -9,7 +9,9 @@ from . import bare, issues
 from .bare import Identity
 from .world import Issue, Pull, Refused, Repository, Review, World, custom, invalid
 
-CLOSING = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+(?:([\w.-]+/[\w.-]+))?#(\d+)\b", re.IGNORECASE)
+CLOSING = re.compile(
+    r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+(?:([\w.-]+/[\w.-]+))?#(\d+)\b", re.IGNORECASE
+)
 METHODS = ("merge", "squash", "rebase")
 REVIEW_STATES = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED"}
 
@@ -53,8 +55,10 @@ def open_pull(world: World, repository: Repository, by: str, asked: Proposal) ->
         raise custom("PullRequest", f"A pull request already exists for {label}.")
     bare.bring(repository.bare, source.bare, head_sha, "refs/pull/new/head")
     if bare.ancestor(repository.bare, head_sha, base_sha):
-        raise custom("PullRequest", f"No commits between {asked.base} and {branch if source is repository else label}")
-    issue = issues.open_issue(world, repository, by, asked.title, asked.body)
+        raise custom(
+            "PullRequest", f"No commits between {asked.base} and {branch if source is repository else label}"
+        )
+    issue = issues.open_issue(world, repository, by, title=asked.title, body=asked.body)
     issue.pull = Pull(source.full_name, branch, head_sha, asked.base, base_sha, asked.draft)
     bare.set_ref(repository.bare, f"refs/pull/{issue.number}/head", head_sha)
     return issue
@@ -62,7 +66,8 @@ def open_pull(world: World, repository: Repository, by: str, asked: Proposal) ->
 
 def _standing(repository: Repository, source: Repository, branch: str, base: str) -> bool:
     return any(
-        issue.state == "open" and (pull.head_repo, pull.head_ref, pull.base_ref) == (source.full_name, branch, base)
+        issue.state == "open"
+        and (pull.head_repo, pull.head_ref, pull.base_ref) == (source.full_name, branch, base)
         for issue, pull in repository.pulls()
     )
 
@@ -97,7 +102,7 @@ def _follow(world: World, repository: Repository, issue: Issue, pull: Pull, by: 
         bare.bring(repository.bare, source.bare, head, f"refs/pull/{issue.number}/head")
         issues.touch(world, issue)
     if base != pull.base_sha and bare.ancestor(repository.bare, head, base):
-        _mark_merged(world, repository, issue, pull, by, base)
+        _mark_merged(world, repository, issue, by, base)
 
 
 def close_mentioned(world: World, repository: Repository, text: str, by: str, commit: str) -> None:
@@ -106,7 +111,7 @@ def close_mentioned(world: World, repository: Repository, text: str, by: str, co
         issue = repository.issues.get(int(number))
         here = not full_name or full_name.lower() == repository.full_name.lower()
         if here and issue is not None and issue.pull is None and issue.state == "open":
-            issues.set_state(world, issue, by, "closed", "completed", commit)
+            issues.set_state(world, issue, by, "closed", reason="completed", commit=commit)
 
 
 def mergeable(repository: Repository, pull: Pull) -> bool | None:
@@ -117,61 +122,68 @@ def mergeable(repository: Repository, pull: Pull) -> bool | None:
         pull.mergeable = None
     elif pull.mergeable is None:
         try:
-            bare.merge(repository.bare, base, pull.head_sha, "merge", "probe", Identity("probe", "probe@invalid", 0))
+            nobody = Identity("probe", "probe@invalid", 0)
+            bare.merge(repository.bare, base, pull.head_sha, method="merge", message="probe", by=nobody)
             pull.mergeable = True
         except bare.Conflict:
             pull.mergeable = False
     return pull.mergeable
 
 
-def merge(
-    world: World,
-    repository: Repository,
-    issue: Issue,
-    by: str,
-    method: str = "merge",
-    sha: str | None = None,
-    title: str | None = None,
-    message: str | None = None,
-) -> str:
+@dataclass(frozen=True)
+class Merging:
+    """How to merge: `sha` is the head the caller saw; `title` and `message` replace the usual words."""
+
+    method: str = "merge"
+    sha: str | None = None
+    title: str | None = None
+    message: str | None = None
+
+
+def merge(world: World, repository: Repository, issue: Issue, by: str, how: Merging) -> str:
     """Merge a pull request and return the commit. Raises Refused with 405, 409 or 422, as GitHub does."""
     pull = issue.the_pull()
-    if method not in METHODS:
+    if how.method not in METHODS:
         raise invalid("PullRequest", "merge_method")
     if issue.state == "closed":
         raise Refused(405, "Pull Request is not mergeable")
     if pull.draft:
         raise Refused(405, "Pull Request is still a draft")
-    if sha is not None and sha != pull.head_sha:
+    if how.sha not in (None, pull.head_sha):
         raise Refused(409, "Head branch was modified. Review and try the merge again.")
     base = bare.branch(repository.bare, pull.base_ref) or ""
-    words = _merge_message(issue, pull, method, title, message)
     try:
-        made = bare.merge(repository.bare, base, pull.head_sha, method, words, identity(world, by))
+        made = bare.merge(
+            repository.bare,
+            base,
+            pull.head_sha,
+            method=how.method,
+            message=_merge_message(issue, pull, how),
+            by=identity(world, by),
+        )
     except bare.Conflict as error:
         raise Refused(405, "Pull Request is not mergeable") from error
     bare.set_ref(repository.bare, f"refs/heads/{pull.base_ref}", made, base)
     before = bare.refs(repository.bare, "refs/heads/")
     before[f"refs/heads/{pull.base_ref}"] = base
-    _mark_merged(world, repository, issue, pull, by, made)
+    _mark_merged(world, repository, issue, by, made)
     follow_push(world, repository, before, by)
     if repository.delete_branch_on_merge and pull.head_repo == repository.full_name:
         delete_branch(world, repository, pull.head_ref, by)
     return made
 
 
-def _merge_message(issue: Issue, pull: Pull, method: str, title: str | None, message: str | None) -> str:
+def _merge_message(issue: Issue, pull: Pull, how: Merging) -> str:
     owner = pull.head_repo.split("/")[0]
-    if method == "merge":
+    if how.method == "merge":
         first, rest = f"Merge pull request #{issue.number} from {owner}/{pull.head_ref}", issue.title
     else:
         first, rest = f"{issue.title} (#{issue.number})", ""
-    return f"{title or first}\n\n{rest if message is None else message}".rstrip()
+    return f"{how.title or first}\n\n{rest if how.message is None else how.message}".rstrip()
 
 
-def _mark_merged(
-    world: World, repository: Repository, issue: Issue, pull: Pull, by: str, commit: str
-) -> None:
+def _mark_merged(world: World, repository: Repository, issue: Issue, by: str, commit: str) -> None:
+    pull = issue.the_pull()
     pull.merged_at = world.now()
     pull.merged_by = by
     pull.merge_commit_sha = commit

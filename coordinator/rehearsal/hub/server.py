@@ -1,29 +1,33 @@
-"""The HTTP side: reads a request, asks the right room for an answer, adds GitHub's headers, keeps the record."""
+"""The HTTP side: read a request, ask the right room for an answer, add GitHub's headers, keep the record."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import json
+import socket
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import formatdate
-from http import HTTPStatus
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from . import git_http, graphql, routes
 from .access import Limits, check, rest_token
 from .git_payloads import GitPayloads
-from .wire import Call, Exchange, Intercept, Interception, Reply
+from .wire import Call, Exchange, Incoming, Intercept, Reply
 from .world import Refused, Token, World
 
 DROP_BEFORE = "drop"
 DROP_AFTER = "drop-after"
 FREE_OF_LIMITS = ("/rate_limit",)
 ENTERPRISE_PREFIXES = {"/api/v3": "", "/api/graphql": "/graphql"}
+NO_USER_AGENT = (
+    b"Request forbidden by administrative rules. Please make sure your request has a User-Agent header."
+)
 DOCUMENTATION = "https://docs.github.com/rest"
 
 
@@ -45,7 +49,7 @@ class Hub(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is the client's affair."""
 
-    def answer(self, call: Call, authorization: str | None, etag: str | None) -> Reply:
+    def answer(self, call: Call, authorization: str, etag: str) -> Reply:
         """The whole life of one REST call, under the lock."""
         with self.world.lock:
             now = self.world.clock()
@@ -60,7 +64,7 @@ class Hub(ThreadingHTTPServer):
             except Refused as refused:
                 reply = _refusal(refused)
             reply = _with_etag(call.method, reply)
-            if etag is not None and reply.status == 200 and etag == reply.headers.get("ETag"):
+            if etag and reply.status == 200 and etag == reply.headers.get("ETag"):
                 reply = Reply(304, None, reply.headers)
                 if spent:
                     self.limits.refund(call.login, now)
@@ -111,6 +115,22 @@ class Hub(ThreadingHTTPServer):
                         return "/".join(["", "repos", repository.full_name, *pieces[3:]])
         return path
 
+    def keep(self, asked: Incoming, login: str | None, reply: Reply, told: Mapping[str, str]) -> None:
+        """Put one answered (or cut) request into the record."""
+        done = Exchange(
+            asked.method,
+            asked.path,
+            asked.parameters(),
+            asked.headers,
+            _parsed(asked.content, asked.headers),
+            login,
+            reply.status,
+            {name.lower(): value for name, value in told.items()},
+            _parsed(reply.encoded(), {"content-type": told.get("Content-Type", "")}),
+        )
+        with self.world.lock:
+            self.exchanges.append(done)
+
 
 def _refusal(refused: Refused) -> Reply:
     body: dict[str, Any] = {"message": refused.message, "documentation_url": DOCUMENTATION}
@@ -133,45 +153,41 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: Hub
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the library's name for it
         """The record of exchanges takes the place of lines on stderr."""
 
     def handle_one_call(self) -> None:
         split = urlsplit(self.path)
-        content = self._content()
         headers = {name.lower(): value for name, value in self.headers.items()}
+        asked = Incoming(self.command, split.path, split.query, headers, self._content())
         intercept = self.server.intercept
-        verdict = intercept(self.command, split.path) if intercept else None
+        verdict = intercept(asked.method, asked.path) if intercept else None
         if isinstance(verdict, tuple):
             status, extra, body = verdict
-            self._finish(split.path, split.query, headers, content, None, Reply(status, body, dict(extra)))
+            self._finish(asked, None, Reply(status, body, dict(extra)))
         elif verdict == DROP_BEFORE:
-            self._cut(split.path, split.query, headers, content, None)
+            self._cut(asked, None)
         else:
-            login, reply = self._answer(split.path, split.query, headers, content)
+            login, reply = self._answer(asked)
             if verdict == DROP_AFTER:
-                self._cut(split.path, split.query, headers, content, login)
+                self._cut(asked, login)
             else:
-                self._finish(split.path, split.query, headers, content, login, reply)
+                self._finish(asked, login, reply)
 
-    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = handle_one_call
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = handle_one_call  # noqa: N815  the library's
 
-    def _answer(
-        self, path: str, query: str, headers: dict[str, str], content: bytes
-    ) -> tuple[str | None, Reply]:
-        if git_http.parts(path):
-            asked = git_http.GitRequest(self.command, unquote(path), query, headers, content)
-            return git_http.answer(self.server.world, asked)
-        if "user-agent" not in headers:
-            words = b"Request forbidden by administrative rules. Please make sure your request has a User-Agent header."
-            return None, Reply(403, words, {"Content-Type": "text/html"})
-        if headers.get("content-encoding") == "gzip":
-            content = gzip.decompress(content)
-        method = "GET" if self.command == "HEAD" else self.command
-        parameters = dict(parse_qsl(query, keep_blank_values=True))
-        name = self.server.by_name(path)
-        call = Call(self.server.world, self.server.payloads, method, name, parameters, content, None, None)
-        reply = self.server.answer(call, headers.get("authorization"), headers.get("if-none-match"))
+    def _answer(self, asked: Incoming) -> tuple[str | None, Reply]:
+        hub = self.server
+        if git_http.parts(asked.path):
+            return git_http.answer(hub.world, asked)
+        if not asked.header("user-agent"):
+            return None, Reply(403, NO_USER_AGENT, {"Content-Type": "text/html"})
+        content = (
+            gzip.decompress(asked.content) if asked.header("content-encoding") == "gzip" else asked.content
+        )
+        method = "GET" if asked.method == "HEAD" else asked.method
+        call = Call(hub.world, hub.payloads, method, hub.by_name(asked.path), asked.parameters(), content)
+        reply = hub.answer(call, asked.header("authorization"), asked.header("if-none-match"))
         return call.login, reply
 
     def _content(self) -> bytes:
@@ -185,60 +201,28 @@ class Handler(BaseHTTPRequestHandler):
             pass
         return b"".join(chunks)
 
-    def _finish(
-        self, path: str, query: str, headers: dict[str, str], content: bytes, login: str | None, reply: Reply
-    ) -> None:
+    def _finish(self, asked: Incoming, login: str | None, reply: Reply) -> None:
         body = reply.encoded()
-        clock = self.server.world.clock()
         told = {
             "Server": "github.com",
-            "Date": formatdate(clock, usegmt=True),
+            "Date": formatdate(self.server.world.clock(), usegmt=True),
             "X-GitHub-Request-Id": uuid.uuid4().hex[:24].upper(),
             **reply.headers,
         }
         if reply.status not in (204, 304):
             told["Content-Length"] = str(len(body))
-        self._keep(path, query, headers, content, login, reply.status, told, body)
-        try:
-            reason = HTTPStatus(reply.status).phrase
-        except ValueError:
-            reason = ""
-        self.send_response_only(reply.status, reason)
+        self.server.keep(asked, login, reply, told)
+        self.send_response_only(reply.status, responses.get(reply.status, ""))
         for name, value in told.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
+        if asked.method != "HEAD":
             self.wfile.write(body)
 
-    def _cut(self, path: str, query: str, headers: dict[str, str], content: bytes, login: str | None) -> None:
-        self._keep(path, query, headers, content, login, 0, {}, b"")
+    def _cut(self, asked: Incoming, login: str | None) -> None:
+        self.server.keep(asked, login, Reply(0), {})
         self.close_connection = True
-        self.connection.close()
-
-    def _keep(
-        self,
-        path: str,
-        query: str,
-        headers: dict[str, str],
-        content: bytes,
-        login: str | None,
-        status: int,
-        told: Mapping[str, str],
-        body: bytes,
-    ) -> None:
-        done = Exchange(
-            self.command,
-            path,
-            dict(parse_qsl(query, keep_blank_values=True)),
-            headers,
-            _parsed(content, headers),
-            login,
-            status,
-            {name.lower(): value for name, value in told.items()},
-            _parsed(body, {"content-type": told.get("Content-Type", "")}),
-        )
-        with self.server.world.lock:
-            self.server.exchanges.append(done)
+        self.connection.shutdown(socket.SHUT_RDWR)
 
 
 def _parsed(content: bytes, headers: Mapping[str, str]) -> Any:
@@ -250,6 +234,3 @@ def _parsed(content: bytes, headers: Mapping[str, str]) -> Any:
         return json.loads(plain)
     except (ValueError, OSError):
         return None
-
-
-__all__ = ["DROP_AFTER", "DROP_BEFORE", "Handler", "Hub", "Interception"]

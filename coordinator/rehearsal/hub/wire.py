@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
-from urllib.parse import urlencode
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from .git_payloads import GitPayloads
 from .world import Issue, Refused, Repository, Token, World, invalid
@@ -35,8 +35,25 @@ class Exchange:
 
 # What `StandIn.intercept` may answer: go on, a canned answer, or a connection cut before or after the deed.
 Canned = tuple[int, Mapping[str, str], Any]
-Interception = Union[None, str, Canned]
+Interception = str | Canned | None
 Intercept = Callable[[str, str], Interception]
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A request as it was read; header names are in small letters, `path` is still quoted."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    content: bytes
+
+    def header(self, name: str) -> str:
+        return self.headers.get(name, "")
+
+    def parameters(self) -> dict[str, str]:
+        return dict(parse_qsl(self.query, keep_blank_values=True))
 
 
 @dataclass(frozen=True)
@@ -46,7 +63,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
     def encoded(self) -> bytes:
-        if self.body is None and self.status in (204, 205, 304):
+        if self.body is None:
             return b""
         if isinstance(self.body, bytes):
             return self.body
@@ -63,8 +80,8 @@ class Call:
     path: str
     query: dict[str, str]
     content: bytes
-    login: str | None
-    token: Token | None
+    login: str | None = None
+    token: Token | None = None
     arguments: dict[str, str] = field(default_factory=dict)
     found: Repository | None = None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..wire import Call, Reply
+from coordinator.rehearsal.hub.wire import Call, Reply
+
 from . import comments, issues, labels, pulls, repositories
 from .table import Route
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .. import issues
-from ..wire import Call, Reply, needed
-from ..world import Comment, Issue, Refused
+from coordinator.rehearsal.hub import issues
+from coordinator.rehearsal.hub.wire import Call, Reply, needed
+from coordinator.rehearsal.hub.world import Comment, Issue, Refused
+
 from .issues import ONE, READ, WRITE, since
 from .table import REPOSITORY, Route
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from .. import issues, pulls
-from ..wire import Call, Reply, names, needed, text
-from ..world import Issue, Refused, invalid
+from coordinator.rehearsal.hub import issues, pulls
+from coordinator.rehearsal.hub.wire import Call, Reply, names, needed, text
+from coordinator.rehearsal.hub.world import Issue, Refused, invalid
+
 from .table import REPOSITORY, Route
 
 READ = ("issues", "read")
@@ -19,7 +20,9 @@ def listing(call: Call) -> Reply:
     state = call.choice("state", "open", "closed", "all")
     order = call.choice("sort", "created", "updated", "comments")
     descending = call.choice("direction", "desc", "asc") == "desc"
-    found = [one for one in call.repository.issues.values() if state in ("all", one.state) and _wanted(call, one)]
+    found = [
+        one for one in call.repository.issues.values() if state in ("all", one.state) and _wanted(call, one)
+    ]
     found.sort(key=lambda one: (_rank(one, order), one.number), reverse=descending)
     return call.page(found, lambda one: call.payloads.issue(call.repository, one))
 
@@ -47,7 +50,7 @@ def since(query: dict[str, str]) -> float:
     if "since" not in query:
         return 0
     try:
-        return datetime.fromisoformat(query["since"].replace("Z", "+00:00")).timestamp()
+        return datetime.fromisoformat(query["since"]).timestamp()
     except ValueError as error:
         raise invalid("Issue", "since") from error
 
@@ -64,7 +67,8 @@ def create(call: Call) -> Reply:
     fields = call.fields()
     title = needed(fields, "title")
     labels = names(fields.get("labels") or [], "Issue", "labels") if call.allows("triage") else []
-    made = issues.open_issue(call.world, call.repository, call.by, title, text(fields, "Issue", "body"), labels)
+    body = text(fields, "Issue", "body")
+    made = issues.open_issue(call.world, call.repository, call.by, title=title, body=body, labels=labels)
     if call.allows("triage"):
         issues.assign(call.world, made, call.by, names(fields.get("assignees") or [], "Issue", "assignees"))
     shown = call.payloads.issue(call.repository, made)
@@ -82,7 +86,7 @@ def change(call: Call) -> Reply:
     if state == "open" and issue.state == "closed" and issue.pull is not None:
         pulls.reopen(call.world, call.repository, issue, call.by)
     elif state is not None:
-        issues.set_state(call.world, issue, call.by, state, text(fields, "Issue", "state_reason"))
+        issues.set_state(call.world, issue, call.by, state, reason=text(fields, "Issue", "state_reason"))
     return single(call)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from .. import issues
-from ..wire import Call, Reply, names, needed, text
-from ..world import Refused
+from coordinator.rehearsal.hub import issues
+from coordinator.rehearsal.hub.wire import Call, Reply, names, needed, text
+from coordinator.rehearsal.hub.world import Refused
+
 from .issues import ONE, READ, WRITE
 from .table import REPOSITORY, Route
 
@@ -14,7 +15,9 @@ ALL = f"{REPOSITORY}/labels"
 
 
 def listing(call: Call) -> Reply:
-    return call.page(list(call.repository.labels.values()), lambda one: call.payloads.label(call.repository, one))
+    return call.page(
+        list(call.repository.labels.values()), lambda one: call.payloads.label(call.repository, one)
+    )
 
 
 def single(call: Call) -> Reply:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from .. import issues, pulls
-from ..pulls import Proposal
-from ..wire import Call, Reply, needed, text
-from ..world import Issue, Pull, Refused
+from coordinator.rehearsal.hub import issues, pulls
+from coordinator.rehearsal.hub.pulls import Merging, Proposal
+from coordinator.rehearsal.hub.wire import Call, Reply, needed, text
+from coordinator.rehearsal.hub.world import Issue, Pull, Refused
+
 from .table import REPOSITORY, Route
 
 READ = ("pull_requests", "read")
@@ -76,13 +77,14 @@ def change(call: Call) -> Reply:
 
 
 def merge(call: Call) -> Reply:
-    fields, issue = call.fields(), call.issue()
-    given = {name: text(fields, "PullRequest", name) for name in ("sha", "commit_title", "commit_message")}
-    method = text(fields, "PullRequest", "merge_method") or "merge"
-    sha = pulls.merge(
-        call.world, call.repository, issue, call.by, method,
-        sha=given["sha"], title=given["commit_title"], message=given["commit_message"],
-    )  # fmt: skip
+    fields = call.fields()
+    how = Merging(
+        text(fields, "PullRequest", "merge_method") or "merge",
+        text(fields, "PullRequest", "sha"),
+        text(fields, "PullRequest", "commit_title"),
+        text(fields, "PullRequest", "commit_message"),
+    )
+    sha = pulls.merge(call.world, call.repository, call.issue(), call.by, how)
     return Reply(200, {"sha": sha, "merged": True, "message": "Pull Request successfully merged"})
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from .. import bare, pulls
-from ..wire import Call, Reply
-from ..world import LEVELS, Refused, not_found
+from pathlib import Path
+
+from coordinator.rehearsal.hub import bare, pulls
+from coordinator.rehearsal.hub.wire import Call, Reply
+from coordinator.rehearsal.hub.world import LEVELS, Refused, not_found
+
 from .table import REPOSITORY, Route
 
 READ = ("contents", "read")
@@ -27,7 +30,10 @@ def permission(call: Call) -> Reply:
     user = call.world.user(call.arguments["login"])
     role = LEVELS[call.world.level(call.repository, user.login)]
     legacy = {"maintain": "write", "triage": "read"}.get(role, role)
-    told = {**call.payloads.user(user.login), "permissions": call.payloads.permissions(call.repository, user.login)}
+    told = {
+        **call.payloads.user(user.login),
+        "permissions": call.payloads.permissions(call.repository, user.login),
+    }
     return Reply(200, {"permission": legacy, "role_name": role, "user": {**told, "role_name": role}})
 
 
@@ -78,7 +84,7 @@ def commit_pulls(call: Call) -> Reply:
     return call.page(found, lambda issue: call.payloads.pull(call.repository, issue, call.login))
 
 
-def _carries(where: bare.Path, base: str, head: str, sha: str) -> bool:
+def _carries(where: Path, base: str, head: str, sha: str) -> bool:
     return bare.ancestor(where, sha, head) and not bare.ancestor(where, sha, base)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..wire import Call, Reply
+from coordinator.rehearsal.hub.wire import Call, Reply
 
 REPOSITORY = "/repos/{owner}/{repo}"
 PATTERNS = {"number": r"\d+", "id": r"\d+", "ref": r".+", "branch": r".+"}
