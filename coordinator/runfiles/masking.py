@@ -1,8 +1,9 @@
-"""Secrets are taken out of everything that is derived from a run: transcript, view, comments, reports, errors.
+"""Secrets are taken out of everything that is derived from a run: transcript, view, comments, reports,
+errors.
 
 The raw log and err files keep them (0600, never shown); whatever leaves those two passes through here. It
-works by shape (tokens of known makers) and by value (what the environment is known to hold), so it must never
-be the only wall: a secret that has no shape and no name is not seen.
+works by shape (tokens of known makers) and by value (what the environment is known to hold), so it must
+never be the only wall: a secret that has no shape and no name is not seen.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Any, Dict, Iterable, List, Mapping, Tuple
 MASK = "***"
 
 _SHAPES = (
-    r"gh[pousr]_[A-Za-z0-9]{20,}",                      # GitHub's classic, OAuth, user, server, refresh
+    r"gh[pousr]_[A-Za-z0-9]{20,}",  # GitHub's classic, OAuth, user, server, refresh
     r"github_pat_[A-Za-z0-9_]{20,}",
     r"glpat-[A-Za-z0-9_-]{18,}",
-    r"sk-[A-Za-z0-9_-]{18,}",                           # Anthropic, OpenAI and their like
+    r"sk-[A-Za-z0-9_-]{18,}",  # Anthropic, OpenAI and their like
     r"(?:AKIA|ASIA)[A-Z0-9]{16}",
     r"AIza[A-Za-z0-9_-]{30,}",
     r"xox[abeoprs]-[A-Za-z0-9-]{10,}",
@@ -34,11 +35,15 @@ _LED: Tuple["re.Pattern[str]", ...] = (
     re.compile(r"(?i)(\bx-api-key\s*[:=]\s*[\"']?)[^\s\"'\\,;]{6,}"),
     re.compile(r"(?i)(\bbearer\s+)[A-Za-z0-9._~+/-]{16,}=*"),
     re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"'\\<>]+(?=@)"),
-    re.compile(r"(\b[A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|PRIVATE_KEY)[\"']?\s*[=:]\s*[\"']?)"
-               r"[^\s\"'\\,;$&|]{6,}"),
+    re.compile(
+        r"(\b[A-Z][A-Z0-9_]*(?:TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|PRIVATE_KEY)[\"']?\s*[=:]\s*[\"']?)"
+        r"[^\s\"'\\,;$&|]{6,}"
+    ),
 )
-_HINT = re.compile(r"(?i)gh[pousr]_|_pat_|glpat-|sk-|akia|asia|aiza|xox|npm_|pypi-|ops_|eyj|private key|authorization"
-                   r"|x-api-key|bearer|@|token|secret|passw|api_key|private_key")
+_HINT = re.compile(
+    r"(?i)gh[pousr]_|_pat_|glpat-|sk-|akia|asia|aiza|xox|npm_|pypi-|ops_|eyj|private key|authorization"
+    r"|x-api-key|bearer|@|token|secret|passw|api_key|private_key"
+)
 
 _SECRET_NAME = re.compile(r"(?:TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIALS?)$")
 _SHORTEST = 8
@@ -80,7 +85,9 @@ class Masker:
         return value
 
     def _mapping(self, value: Mapping[Any, Any]) -> Dict[Any, Any]:
-        return {self.text(key) if isinstance(key, str) else key: self.value(item) for key, item in value.items()}
+        return {
+            self.text(key) if isinstance(key, str) else key: self.value(item) for key, item in value.items()
+        }
 
 
 _BY_SHAPE = Masker()

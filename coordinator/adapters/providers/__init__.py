@@ -1,1 +1,29 @@
-"""Agent CLIs: settings in, argv and env out; transcript in, events and an outcome out. They start no process."""
+"""Agent CLIs: settings in, argv and env out; transcript in, events and an outcome out. They start no process.
+
+A new provider is a module of its own and one line below.
+"""
+
+from __future__ import annotations
+
+from coordinator.adapters.providers.claude import Claude
+from coordinator.adapters.providers.command import CommandProvider
+from coordinator.ports import Provider
+
+PROVIDERS: dict[str, type[Provider]] = {
+    "claude": Claude,
+    "command": CommandProvider,
+}
+
+
+class UnknownProvider(ValueError):
+    """No provider of this name: the words list those that exist."""
+
+
+def provider(name: str) -> Provider:
+    """A provider by its name. Raises UnknownProvider."""
+    try:
+        return PROVIDERS[name]()
+    except KeyError:
+        raise UnknownProvider(
+            f"unknown provider {name!r}; there are: {', '.join(sorted(PROVIDERS))}"
+        ) from None

@@ -1,0 +1,106 @@
+"""Why a run ended badly: claude's own error class, the HTTP status, and words, in this order of trust.
+
+The suffixes are those of domain/reasons.py, with or without a provider's name before them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from coordinator.adapters.providers.reading import Reading, unix_seconds
+
+# claude's own classes of API errors (`assistant.error`); rate_limit and server_error need a second look.
+_CLASSES = {
+    "authentication_failed": "auth_blocked",
+    "oauth_org_not_allowed": "auth_blocked",
+    "billing_error": "no_credit",
+    "model_not_found": "model_unavailable",
+    "overloaded": "overloaded",
+}
+
+_STATUS = {
+    401: "auth_blocked",
+    402: "no_credit",
+    403: "auth_blocked",
+    404: "model_unavailable",
+    408: "network",
+    413: "context_exhausted",
+    529: "overloaded",
+}
+
+_NO_LOGIN = (
+    r"invalid (?:x-)?api[ -]?key|not logged in|please run /login|failed to authenticate"
+    r"|token (?:has |is )?expired|authentication[_ ](?:error|failed)|oauth token|unauthorized"
+)
+_UNREACHABLE = (
+    r"unable to connect|connection ?(?:refused|reset|error|closed|timed out)|econn|enotfound|etimedout"
+    r"|eai_again|socket hang up|fetch failed|getaddrinfo|request timed out|self[- ]signed|unable to verify"
+)
+_BAD_START = r"unknown option|unknown argument|session id .* (?:is already|not a valid)|no conversation found"
+
+# Words of results and of stderr, most telling first.
+_WORDS: tuple[tuple[str, str], ...] = (
+    (r"cannot be used with root", "permission_denied"),
+    (_BAD_START, "launch_failed"),
+    (r"credit balance|insufficient (?:funds|credit|quota)|payment required", "no_credit"),
+    (_NO_LOGIN, "auth_blocked"),
+    (r"prompt is too long|context (?:window|length|limit)|input is too long", "context_exhausted"),
+    (r"usage limit|(?:session|weekly|daily|hourly) limit|hit your .*limit|limit reached", "usage_limited"),
+    (r"overloaded", "overloaded"),
+    (r"rate.?limit|too many requests", "rate_limited"),
+    (r"empty or malformed|unexpected end of (?:json|stream)", "protocol_error"),
+    (_UNREACHABLE, "network"),
+    (r"no space left|enospc", "disk_full"),
+    (r"heap out of memory|cannot allocate memory", "oom_killed"),
+    (r"issue with the selected model|model .*not (?:found|exist|available)", "model_unavailable"),
+)
+_KNOWN_WORDS = tuple((re.compile(pattern, re.IGNORECASE), suffix) for pattern, suffix in _WORDS)
+_API_ERROR = re.compile(r"\s*\[?API Error\b", re.IGNORECASE)
+_STATUS_IN_TEXT = re.compile(
+    r"API Error:?\s*\(?([45]\d\d)\b|\(([45]\d\d)\)|\bstatus(?: code)?:? ([45]\d\d)\b"
+)
+_RESET_IN_TEXT = re.compile(r"\|\s*(\d{10,13})\b")
+
+
+def is_api_error(text: str) -> bool:
+    """Whether a result's text is an API error in disguise: some CLIs call that a success."""
+    return _API_ERROR.match(text) is not None
+
+
+def failure(reading: Reading) -> str:
+    """The class of a failure from claude's own error class, the HTTP status, then words; "" when none
+    tells."""
+    text = reading.text("result") or reading.error_text
+    status = _status(reading, text)
+    if reading.error == "authentication_failed" and not status and "not logged in" in text.lower():
+        return "auth_missing"
+    if status == 429 or reading.error == "rate_limit":
+        return _limited(reading, text)
+    found = _STATUS.get(status) or _CLASSES.get(reading.error) or by_words(text)
+    return found or ("network" if 500 <= status <= 599 else "")
+
+
+def _limited(reading: Reading, text: str) -> str:
+    """A limit that claude did not even wait for is longer than it waits: a usage limit."""
+    if reset_of(reading) is not None or reading.retries == 0 or by_words(text) == "usage_limited":
+        return "usage_limited"
+    return "rate_limited"
+
+
+def _status(reading: Reading, text: str) -> int:
+    said = (reading.result or {}).get("api_error_status")
+    if isinstance(said, int) and not isinstance(said, bool):
+        return said
+    found = _STATUS_IN_TEXT.search(text)
+    if found:
+        return int(next(group for group in found.groups() if group))
+    return reading.retry_status if reading.retries and reading.result is None else 0
+
+
+def by_words(text: str) -> str:
+    return next((suffix for pattern, suffix in _KNOWN_WORDS if pattern.search(text)), "")
+
+
+def reset_of(reading: Reading) -> float | None:
+    found = _RESET_IN_TEXT.search(reading.text("result") or reading.error_text)
+    return reading.reset_at or (unix_seconds(int(found.group(1))) if found else None)

@@ -1,0 +1,168 @@
+"""One line of an agent's stdout into events, in claude's shape: the normal form of every provider.
+
+It must never raise for any bytes whatever: a line may be torn, huge, not UTF-8, not JSON or not an object.
+What it does not know it keeps, as an event of kind "unknown".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any
+
+from coordinator.ports import Said
+
+LIMIT_ERRORS = frozenset({"rate_limit"})
+_ENDED_ANEW = frozenset({"assistant", "user"})
+
+
+def parse(line: bytes) -> dict[str, Any] | None:
+    """The JSON object of a line; None for anything else. Undecodable bytes become U+FFFD."""
+    text = line.decode("utf-8", "replace").strip()
+    if not text.startswith("{"):
+        return None
+    try:
+        value = json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def events(line: bytes) -> tuple[Said, ...]:
+    """The events of one line; an empty line has none, a line that is no JSON object gives one "unknown"."""
+    body = parse(line)
+    if body is not None:
+        return said(body)
+    text = line.decode("utf-8", "replace").strip()
+    return (Said("unknown", text, raw=output(text)),) if text else ()
+
+
+def output(text: str) -> dict[str, Any]:
+    """What stands in a transcript for a line that is no event."""
+    return {"type": "system", "subtype": "output", "content": text}
+
+
+def spoken(text: str) -> Said:
+    """A line of plain text as if the agent had said it in claude's shape."""
+    message = {"role": "assistant", "content": [{"type": "text", "text": text}]}
+    return Said("text", text, raw={"type": "assistant", "message": message})
+
+
+def said(body: Mapping[str, Any]) -> tuple[Said, ...]:
+    """The events of one claude-shaped object: at least one; only the first carries the object."""
+    reader = _READERS.get(str(body.get("type", "")))
+    found = list(reader(body)) if reader else []
+    if not found:
+        return (Said("unknown", raw=body),)
+    first = found[0]
+    return (Said(first.kind, first.text, first.tool, first.is_error, body), *found[1:])
+
+
+def blocks(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The content blocks of a message; content given as a plain string is one text block."""
+    message = body.get("message")
+    content = message.get("content") if isinstance(message, Mapping) else message
+    if isinstance(content, str):
+        return ({"type": "text", "text": content},)
+    if not isinstance(content, list):
+        return ()
+    return tuple(
+        block if isinstance(block, Mapping) else {"type": "text", "text": str(block)} for block in content
+    )
+
+
+def text_of(content: Any) -> str:
+    """The text of a tool result, whichever of its shapes it has."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(
+            str(part.get("text", "")) if isinstance(part, Mapping) else str(part) for part in content
+        )
+    return "" if content is None else str(content)
+
+
+def number(value: Any) -> float | None:
+    """A finite JSON number as float; None for anything else, bools included."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if isfinite(found) else None
+
+
+def goes_on(body: Mapping[str, Any]) -> bool:
+    """Whether this object shows that the session went on (so that a result before it was not the last
+    word)."""
+    return body.get("type") in _ENDED_ANEW
+
+
+def _system(body: Mapping[str, Any]) -> Iterable[Said]:
+    match body.get("subtype"):
+        case "init":
+            yield Said("init", str(body.get("model", "")))
+        case "api_retry":
+            yield Said("retry", _retry_words(body), is_error=True)
+        case "informational" if body.get("level") in {"warning", "error"}:
+            yield Said("error", text_of(body.get("content")), is_error=True)
+
+
+def _retry_words(body: Mapping[str, Any]) -> str:
+    why = str(body.get("error") or "error").replace("_", " ")
+    status = f" ({body['error_status']})" if body.get("error_status") else ""
+    delay = number(body.get("retry_delay_ms"))
+    wait = f", waits {delay / 1000:.1f} s" if delay is not None else ""
+    return f"{why}{status}{wait} (attempt {body.get('attempt', '?')} of {body.get('max_retries', '?')})"
+
+
+def _assistant(body: Mapping[str, Any]) -> Iterable[Said]:
+    error = body.get("error")
+    if error:
+        kind = "limit" if error in LIMIT_ERRORS else "error"
+        words = " ".join(str(block.get("text", "")) for block in blocks(body)).strip()
+        yield Said(kind, words or str(error), is_error=True)
+        return
+    for block in blocks(body):
+        if block.get("type") == "text":
+            yield Said("text", str(block.get("text", "")))
+        elif block.get("type") == "tool_use":
+            yield Said("tool", tool=str(block.get("name", "")))
+    message = body.get("message")
+    if isinstance(message, Mapping) and not blocks(body) and message.get("usage"):
+        yield Said("usage")
+
+
+def _user(body: Mapping[str, Any]) -> Iterable[Said]:
+    for block in blocks(body):
+        if block.get("type") == "tool_result":
+            yield Said("tool_result", text_of(block.get("content")), is_error=bool(block.get("is_error")))
+
+
+def _result(body: Mapping[str, Any]) -> Iterable[Said]:
+    bad = body.get("is_error") is not False or body.get("subtype") != "success"
+    yield Said("result", text_of(body.get("result")), is_error=bad)
+
+
+def _error(body: Mapping[str, Any]) -> Iterable[Said]:
+    error = body.get("error", body.get("message"))
+    words = error.get("message", "") if isinstance(error, Mapping) else error
+    yield Said("error", text_of(words), is_error=True)
+
+
+def _limit(body: Mapping[str, Any]) -> Iterable[Said]:
+    info = body.get("rate_limit_info")
+    if isinstance(info, Mapping) and info.get("status") == "rejected":
+        yield Said("limit", f"{info.get('rateLimitType', 'usage')} limit reached", is_error=True)
+
+
+_READERS = {
+    "system": _system,
+    "assistant": _assistant,
+    "user": _user,
+    "result": _result,
+    "error": _error,
+    "rate_limit_event": _limit,
+}
