@@ -36,8 +36,8 @@ def open_engine(path: Path) -> Engine:
     revision = read_revision(path)
     if revision is not None and revision not in _KNOWN:
         raise NewerSchema(
-            f"the store {path} has schema {revision}; this version of the coordinator knows {HEAD}, a newer one "
-            f"wrote it.\n  Use that version again (pipx upgrade coordinator). Nothing was changed.")
+            f"the store {path} has schema {revision}, written by a newer coordinator; this one knows {HEAD}."
+            f"\n  Use that version again (pipx upgrade coordinator). Nothing was changed.")
     engine = _engine(path)
     if revision != HEAD:
         _migrate(engine, path)
@@ -60,7 +60,7 @@ def make_private(path: Path) -> None:
 
 
 def read_revision(path: Path) -> str | None:
-    """The schema's number in the file, None for an empty one. Raises StoreError when it is foreign or broken."""
+    """The schema's number in the file, None for an empty one. Raises StoreError for a foreign file."""
     if path.stat().st_size == 0:
         return None
     reading = f"{path.absolute().as_uri()}?mode=ro"

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, func, select, update
+from sqlalchemy import Connection, Select, Table, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -181,10 +181,10 @@ class SqlStore:
 
     # the two doors to the file
 
-    def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
+    def _rows(self, query: Select[Any]) -> Sequence[dict[str, Any]]:
         with self._told(), self._engine.connect().execution_options(reads=True) as connection:
             try:
-                return connection.execute(query).mappings().all()
+                return [row._asdict() for row in connection.execute(query)]
             except (ValueError, TypeError) as error:
                 raise trouble.unreadable(self._path, error) from error
 

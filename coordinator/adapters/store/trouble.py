@@ -7,9 +7,9 @@ from pathlib import Path
 
 from coordinator.ports import StoreError
 
-_ANEW = ("Stop the coordinator, move the file aside (mv {file} {file}.broken) and start again: tasks are taken "
-         "up anew from the labelled issues and their branches. `sqlite3 {file}.broken .recover` may save the "
-         "history.")
+_ANEW = ("Stop the coordinator, move the file aside (mv {file} {file}.broken) and start again: tasks are "
+         "taken up anew from the labelled issues and their branches. The history may be saved with "
+         "`sqlite3 {file}.broken .recover`.")
 
 _MEANINGS: tuple[tuple[str, str, str], ...] = (
     ("SQLITE_FULL", "the disk is full",
