@@ -335,6 +335,9 @@ class Executor(Protocol):
     def log_tail(self, handle: Handle, limit: int = 65536) -> bytes:
         """The end of the run's own output and error files, raw."""
 
+    def prompt_path(self, handle: Handle) -> Path:
+        """Where the prompt file of the run lies, or will lie."""
+
     def paths(self, handle: Handle) -> tuple[Path, Path]:
         """The raw log and err files of the current run."""
 
@@ -490,6 +493,9 @@ class Signs:
 class Transcript(Protocol):
     """Keeps `target` in step with the raw output: one JSON object a line, claude's shape, masked."""
 
+    def mask(self, raw: bytes) -> str:
+        """Raw output as text that may be shown: undecodable bytes replaced, secrets masked."""
+
     def follow(self, run: Recording, now: datetime) -> Signs:
         """Appends what was printed since the last call; a torn last line waits. The first call of a process
         writes the file anew from the raw log; another run's transcript is kept as `<task>.<attempt>.jsonl`."""
@@ -549,6 +555,11 @@ class Store(Protocol):
 
     def ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int: ...
 
+    def take_edits(self, asks: Sequence[tuple[RequestKind, str, Mapping[str, str]]], documents: Mapping[str, str | None],
+                   at: datetime) -> None:
+        """What a person edited in tasks.md becomes requests (source "ledger"), and the documents that say that
+        the edit was seen are kept, in one transaction."""
+
     def requests(self) -> tuple[Request, ...]:
         """Unanswered, oldest first."""
 
@@ -591,6 +602,9 @@ class Files(Protocol):
 
     def put(self, path: Path, text: str) -> None:
         """Atomically: temporary name in the same folder, fsync, replace. Raises OSError."""
+
+    def exists(self, path: Path) -> bool:
+        """Whether anything stands there, a broken link included."""
 
     def put_if_unchanged(self, path: Path, text: str, seen: str | None) -> bool:
         """As `put`, but False and nothing written when the file no longer holds what was seen."""

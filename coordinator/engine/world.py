@@ -33,6 +33,7 @@ class Options:
     after_create: str = ""
     before_run: str = ""
     after_run: str = ""
+    before_remove: str = ""
     hook_timeout: timedelta = timedelta(minutes=1)
     base: str = ""
     providers: Mapping[str, Settings] = field(default_factory=dict)
@@ -63,4 +64,5 @@ class World:
     template: Callable[[str], Template]
     new_token: Callable[[], str]
     repository_name: str = ""
-    tracked_tasks: bool = False
+    say: Callable[[str], None] = print
+    save_bug: Callable[[str], None] = print

@@ -1,4 +1,8 @@
-"""From the intent to a running worker: prepare the worktree, then launch, unless a person said no meanwhile."""
+"""From the intent to a running worker: prepare the worktree, then launch, unless a person said no meanwhile.
+
+A worker that runs though its launch was never recorded (we died between the two) is recorded first, whatever
+was said meanwhile: then the rules for running workers see it, and it cannot be forgotten.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Iterator
 
 from coordinator.domain.attempt import Phase
 from coordinator.domain.task import TaskState
+from coordinator.domain.worker import Exited, Running
 from coordinator.planning.actions import Launch, Move, Prepare, Wait, work_lane
 from coordinator.planning.rules.dispatch import withdrawn
 from coordinator.planning.snapshot import Snapshot
@@ -19,6 +24,10 @@ def rule(s: Snapshot) -> Iterator[Prepare | Launch | Move | Wait]:
         lane = work_lane(task.id)
         if lane in s.busy:
             yield Wait(task.id, "preparing", "its worktree is being made ready")
+            continue
+        if isinstance(s.views.get(task.id), (Running, Exited)):
+            if s.free(lane):
+                yield Launch(task, attempt)
             continue
         gone = withdrawn(s, task)
         issue = s.issue_of(task)

@@ -1,0 +1,69 @@
+"""Slow effects, one function an action. They run on a pool, ask and change the world, and bring back facts.
+
+They never touch the store: what they learn is written by the engine's thread. Each can be made again after a
+crash: it first looks whether it was done already (run files, branch, pull request by head, hidden marker).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from coordinator.engine.effects import examining, polling, publishing, starting, telling, tidying
+from coordinator.engine.facts import EffectFailed, Fact
+from coordinator.engine.world import World
+from coordinator.planning.actions import (
+    Action,
+    CleanUp,
+    Examine,
+    Launch,
+    Poll,
+    Prepare,
+    Publish,
+    Push,
+    StopWorker,
+    Tell,
+    Tidy,
+    VetIssue,
+)
+from coordinator.ports import BadCredentials, GitError, GitHubError, GitUnreachable, Limited, TryLater
+
+_MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
+    Poll: polling.poll,
+    VetIssue: polling.vet,
+    Prepare: starting.prepare,
+    Launch: starting.launch,
+    StopWorker: starting.stop,
+    Examine: examining.examine,
+    Push: publishing.push,
+    Publish: publishing.publish,
+    Tell: telling.tell,
+    Tidy: tidying.tidy,
+    CleanUp: tidying.clean,
+}
+
+GITHUB_REST = timedelta(seconds=30)
+"""How long GitHub is left alone after it could not be reached or refused our token."""
+
+
+def perform(action: Action, world: World) -> Fact:
+    """The fact of one effect. Never raises: what went wrong is a fact too."""
+    try:
+        return _MADE_BY[type(action)](action, world)
+    except Limited as error:
+        return EffectFailed(action, error.words, github_until=error.until)
+    except (TryLater, BadCredentials) as error:
+        return EffectFailed(action, error.words, github_until=world.clock.now() + GITHUB_REST)
+    except GitUnreachable as error:
+        return EffectFailed(action, f"the remote cannot be reached: {error.words}")
+    except (GitHubError, GitError) as error:
+        return EffectFailed(action, error.words)
+    except OSError as error:
+        return EffectFailed(action, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
+    except Exception as error:  # noqa: BLE001 - a bug in one effect must not end the daemon; it is saved and shown
+        return EffectFailed(action, f"{type(error).__name__}: {error}", bug=traceback.format_exc())
+
+
+__all__ = ["perform"]

@@ -1,0 +1,134 @@
+"""What an ended attempt left behind: its own last words, git, notes, pull requests. Nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.issue import PullRequest
+from coordinator.domain.outcome import Ending, Evidence, Outcome, Work
+from coordinator.domain.task import Task
+from coordinator.domain.worker import Exited, Missing, WorkerView
+from coordinator.engine.effects.starting import HookFailed, handle_of, run_hook
+from coordinator.engine.facts import Examined
+from coordinator.engine.world import World
+from coordinator.planning.actions import Examine
+from coordinator.ports import Finished, GitError, GitHubError, Recording
+
+TAIL = 16_384
+"""Bytes of the run's output that are kept for people."""
+
+
+def examine(action: Examine, world: World) -> Examined:
+    """Ends what is left of the tree, reads the transcript to its end, keeps uncommitted work, judges."""
+    task, attempt = action.task, action.attempt
+    handle = handle_of(attempt)
+    survivors = world.executor.sweep(handle)
+    now = world.clock.now()
+    _after_run(world, task)
+    exited = _as_exited(action.view)
+    work = world.repo.work(task.id, task.branch, attempt.base_sha)
+    outcome = _judge(world, attempt, exited, work)
+    tail = world.executor.log_tail(handle, TAIL)
+    evidence = _gather(world, task, attempt, outcome, work, world.transcript.mask(tail))
+    world.transcript.finish(recording(world, attempt), now, _ended_words(outcome))
+    ended = datetime.fromtimestamp(exited.ended_at, UTC) if exited.ended_at else now
+    return Examined(task, attempt, evidence, exited.code, exited.duration_sec, ended, survivors)
+
+
+def recording(world: World, attempt: Attempt) -> Recording:
+    """Where the raw output of an attempt lies and where its transcript goes."""
+    log, err = world.executor.paths(handle_of(attempt))
+    target = world.root / "logs" / f"{attempt.task_id}.jsonl"
+    return Recording(attempt.task_id, attempt.provider, attempt.number, attempt.run_id, log, err, target)
+
+
+def _as_exited(view: WorkerView) -> Exited:
+    if isinstance(view, Exited):
+        return view
+    started = isinstance(view, Missing) and view.started
+    return Exited(None, None, "lost", "the worker vanished" if started else "the worker never started")
+
+
+def _judge(world: World, attempt: Attempt, exited: Exited, work: Work | None) -> Outcome:
+    log, err = world.executor.paths(handle_of(attempt))
+    run = Finished(
+        code=exited.code,
+        signal=exited.signal,
+        wrapper_reason=exited.reason,
+        lines=_lines(log),
+        stderr_tail=_tail(err),
+        work=work,
+    )
+    return world.providers[attempt.provider].judge(run)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from file
+    except FileNotFoundError:
+        return
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - TAIL))
+            return file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _gather(
+    world: World, task: Task, attempt: Attempt, outcome: Outcome, work: Work | None, tail: str
+) -> Evidence:
+    stop_note = world.repo.note(task.id, "STOP")
+    blocked_note = world.repo.note(task.id, "BLOCKED.md")
+    work, rescue, swept_up = _keep(world, task, attempt, outcome, work)
+    of_branch, with_commit = _pulls(world, task, work)
+    return Evidence(outcome, work, of_branch, with_commit, blocked_note, stop_note, tail, rescue, swept_up)
+
+
+def _keep(
+    world: World, task: Task, attempt: Attempt, outcome: Outcome, work: Work | None
+) -> tuple[Work | None, str, bool]:
+    """Uncommitted work is committed where that is what the person expects, else it gets a ref of its own."""
+    if work is None or not work.dirty:
+        return work, "", False
+    forgotten = outcome.ending is Ending.SUCCEEDED and not work.commits
+    message = {
+        Ending.CANCELLED: "WIP: Stopped by user",
+        Ending.TIMED_OUT: "WIP: Time limit reached",
+    }.get(outcome.ending, "WIP: Changes the agent left uncommitted" if forgotten else "")
+    if message:
+        world.repo.commit_all(task.id, message)
+        return world.repo.work(task.id, task.branch, attempt.base_sha), "", forgotten
+    return work, world.repo.rescue(task.id, attempt.number) or "", False
+
+
+def _pulls(world: World, task: Task, work: Work | None) -> tuple[tuple[PullRequest, ...], tuple[PullRequest, ...]]:
+    """Pull requests of the branch and of its commit; none known while GitHub cannot be asked."""
+    if work is None or not task.issue:
+        return (), ()
+    try:
+        of_branch = world.github.pulls_of_branch(task.branch)
+        with_commit = world.github.pulls_with_commit(work.head_sha) if work.commits else ()
+    except GitHubError:
+        return (), ()
+    return of_branch, with_commit
+
+
+def _after_run(world: World, task: Task) -> None:
+    """The after_run hook cannot change what happened: its failure is only written to the log."""
+    try:
+        run_hook(world, task, "after_run", world.options.after_run)
+    except (HookFailed, GitError) as error:
+        world.say(f"{task.id}: after_run failed: {error}")
+
+
+def _ended_words(outcome: Outcome) -> str:
+    return f"{outcome.ending}: {outcome.reason}"

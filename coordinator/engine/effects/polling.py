@@ -1,0 +1,54 @@
+"""Asking GitHub what changed, and who set a label."""
+
+from __future__ import annotations
+
+from coordinator.domain.issue import LabelEvent, Vet
+from coordinator.engine.facts import Polled, Vetted
+from coordinator.engine.world import World
+from coordinator.planning.actions import Poll, VetIssue
+
+
+def poll(action: Poll, world: World) -> Polled:
+    """One conditional request for issues and, when pull requests are awaited, one for them."""
+    cursor = None if action.full else world.store.cursor()
+    listing = world.github.changed_issues(cursor)
+    pulls = ()
+    if action.pulls:
+        known = {number: pull.updated_at for number, pull in world.store.pulls().items()}
+        pulls = world.github.recent_pulls(known).pulls
+    login = world.policy.login or world.github.facts().login
+    return Polled(listing, pulls, world.clock.now(), login)
+
+
+def vet(action: VetIssue, world: World) -> Vetted:
+    """Who set the trigger and the retry label last, what they may do, and what blocks the issue."""
+    issue, names = action.issue, world.policy.labels
+    events = world.github.label_events(issue.number)
+    auto, retry = _last_added(events, names.auto), _last_added(events, names.retry)
+    blockers = world.github.blockers(issue.number) if issue.blocked_by_count else ()
+    return Vetted(
+        Vet(
+            number=issue.number,
+            issue_updated_at=issue.updated_at,
+            label_event_id=auto.id if auto else 0,
+            actor=auto.actor if auto else "",
+            permission=_permission(world, auto),
+            blocked_by=blockers,
+            retry_event_id=retry.id if retry else 0,
+            retry_actor=retry.actor if retry else "",
+            retry_permission=_permission(world, retry),
+        ),
+        issue,
+    )
+
+
+def _last_added(events: tuple[LabelEvent, ...], label: str) -> LabelEvent | None:
+    return next((event for event in reversed(events) if event.label == label and event.added), None)
+
+
+def _permission(world: World, event: LabelEvent | None) -> str:
+    if event is None or not event.actor:
+        return "none"
+    if event.actor in world.policy.trust_users or event.actor in world.policy.trust_bots:
+        return "listed"
+    return world.github.permission(event.actor)

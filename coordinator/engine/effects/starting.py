@@ -1,0 +1,158 @@
+"""From intent to a running worker, and the order to stop one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.task import Task
+from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
+from coordinator.engine.world import World
+from coordinator.planning.actions import Launch, Prepare, StopWorker
+from coordinator.ports import (
+    Command,
+    ForeignWorktree,
+    GitError,
+    GitUnreachable,
+    Handle,
+    LaunchFailed,
+    LaunchSpec,
+    RunSpec,
+    Settings,
+    StopOrder,
+)
+from coordinator.wording.prompt import Template, TemplateError, render_prompt
+
+NOTES = ("STOP", "BLOCKED.md")
+"""Files by which people and workers speak through a worktree; a new attempt begins without them."""
+
+
+class HookFailed(Exception):
+    """An operator's hook ended with an error; its name and the tail of its output are the words."""
+
+
+def handle_of(attempt: Attempt) -> Handle:
+    return Handle(attempt.provider, attempt.task_id, attempt.token)
+
+
+def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
+    """A ready worktree on a fresh base. Raises GitUnreachable: nothing was spent, it is tried again."""
+    task, attempt = action.task, action.attempt
+    now = world.clock.now()
+    try:
+        world.repo.fetch()
+        base = world.options.base or world.repo.default_branch()
+        tree = world.repo.ensure_worktree(
+            task.id, task.branch, base, fresh=task.fresh, attempt=attempt.number, expect=task.pushed_sha
+        )
+        for name in NOTES:
+            world.repo.forget_note(task.id, name)
+        _make_buildable(world, task, reused=tree.reused)
+    except GitUnreachable:
+        raise
+    except ForeignWorktree as error:
+        return NotStarted(task, attempt, "foreign_worktree", error.words, True, now)
+    except GitError as error:
+        return NotStarted(task, attempt, "worktree_error", error.words, True, now)
+    except HookFailed as error:
+        return NotStarted(task, attempt, "hook_failed", str(error), False, now)
+    return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), tree.notes, now)
+
+
+def _make_buildable(world: World, task: Task, *, reused: bool) -> None:
+    options = world.options
+    if not reused:
+        world.repo.copy_into(task.id, options.copy)
+        run_hook(world, task, "after_create", options.after_create)
+    run_hook(world, task, "before_run", options.before_run)
+
+
+def run_hook(world: World, task: Task, name: str, command: str) -> None:
+    """Raises HookFailed with the tail of the hook's output."""
+    if not command:
+        return
+    env = {key: world.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in world.environ}
+    ok, tail = world.repo.run_hook(task.id, command, name, world.options.hook_timeout, env)
+    if not ok:
+        raise HookFailed(f"{name} ({command}): {tail}")
+
+
+def _shown(root: Path, path: Path) -> str:
+    """The worktree as people name it: relative to the repository where it lies inside."""
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def launch(action: Launch, world: World) -> Launched | NotStarted:
+    """Renders the prompt and starts the wrapper; a token that ever started is not started again."""
+    task, attempt = action.task, action.attempt
+    now = world.clock.now()
+    try:
+        template = world.template(task.template)
+        spec, command = _specify(world, task, attempt, template)
+        pid = world.executor.submit(spec)
+    except TemplateError as error:
+        return NotStarted(task, attempt, "template_error", str(error), False, now)
+    except LaunchFailed as error:
+        return NotStarted(task, attempt, error.reason, error.words, False, now)
+    return Launched(task, attempt, pid, attempt.session_id, command.model, now)
+
+
+def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> tuple[LaunchSpec, Command]:
+    handle = handle_of(attempt)
+    cwd = world.repo.worktree_path(task.id)
+    previous = next((old for old in reversed(world.store.attempts().get(task.id, ())) if old.ending), None)
+    base = world.options.base or world.repo.default_branch()
+    prompt = render_prompt(template, task, attempt, previous, base=base, repository=world.repository_name)
+    command = world.providers[attempt.provider].command(
+        RunSpec(
+            task_id=task.id,
+            attempt=attempt.number,
+            prompt=prompt,
+            prompt_file=world.executor.prompt_path(handle),
+            worktree=cwd,
+            session_id=attempt.session_id,
+            settings=merged(world.options.providers.get(attempt.provider, Settings()), template, task),
+            environ=world.environ,
+            as_root=os.geteuid() == 0,
+        )
+    )
+    contract = {"auth_source": command.auth_source, "model": command.model, "provider": attempt.provider,
+                "executor": "local"}
+    spec = LaunchSpec(
+        handle=handle,
+        worker_id=attempt.worker_id,
+        attempt=attempt.number,
+        fence=attempt.fence,
+        run_id=attempt.run_id,
+        argv=command.argv,
+        env=command.env,
+        cwd=cwd,
+        prompt=prompt,
+        stdin=command.stdin,
+        timeout=template.timeout or world.options.timeout,
+        grace=world.options.stop_grace,
+        stop_signal=command.stop_signal,
+        meta={"repo": str(world.root), "model": command.model, "owner": "coordinator", "branch": task.branch},
+        contract=contract,
+    )
+    return spec, command
+
+
+def merged(settings: Settings, template: Template, task: Task) -> Settings:
+    """Settings of coordinator.toml, over them the template's, over them the issue's model label."""
+    return replace(
+        settings,
+        model=task.model or template.model or settings.model,
+        max_turns=template.max_turns or settings.max_turns,
+        tools=template.tools or settings.tools,
+    )
+
+
+def stop(action: StopWorker, world: World) -> StopSent:
+    """Asks the wrapper; it stops the tree politely, then not."""
+    world.executor.stop(handle_of(action.attempt), StopOrder(action.reason, action.words, action.hard))
+    return StopSent(action.task)
+
+

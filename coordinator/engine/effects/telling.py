@@ -1,0 +1,82 @@
+"""What stands on the issue: the living comment, new comments, our labels. Found again by hidden markers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from coordinator.domain.issue import Comment
+from coordinator.domain.outward import Outward
+from coordinator.domain.task import Task
+from coordinator.engine.facts import Told
+from coordinator.engine.speech import notices_of, living_of, own_labels
+from coordinator.engine.world import World
+from coordinator.planning.actions import Tell
+from coordinator.ports import NotThere
+
+
+def tell(action: Tell, world: World) -> Told:
+    """Each part is looked up on the issue before it is made anew; what is made is one comment a marker."""
+    task = action.task
+    said = world.store.outward().get(task.id, Outward(task.id))
+    comments: list[Comment] | None = None
+    if action.living:
+        said, comments = _living(world, task, said)
+    if action.notices:
+        comments = comments if comments is not None else _ours(world, task)
+        said = _notices(world, action, said, comments)
+    if action.labels:
+        said = _labels(world, task, said)
+    if action.unretry and task.issue is not None:
+        world.github.remove_label(task.issue, world.policy.labels.retry)
+    return Told(said)
+
+
+def _ours(world: World, task: Task) -> list[Comment]:
+    """Comments of our own account: a marker in somebody else's words is not ours."""
+    if task.issue is None:
+        return []
+    login = world.policy.login
+    return [comment for comment in world.github.comments(task.issue) if not login or comment.author == login]
+
+
+def _living(world: World, task: Task, said: Outward) -> tuple[Outward, list[Comment] | None]:
+    living = living_of(task, world)
+    if living is None or task.issue is None:
+        return said, None
+    if said.comment_id is not None:
+        try:
+            world.github.edit_comment(said.comment_id, living.body)
+            return replace(said, living_key=living.key), None
+        except NotThere:
+            said = replace(said, comment_id=None)
+    comments = _ours(world, task)
+    found = next((comment for comment in comments if living.marker in comment.body), None)
+    if found is not None:
+        world.github.edit_comment(found.id, living.body)
+        return replace(said, comment_id=found.id, living_key=living.key), comments
+    made = world.github.add_comment(task.issue, living.body)
+    return replace(said, comment_id=made.id, living_key=living.key), comments
+
+
+def _notices(world: World, action: Tell, said: Outward, comments: list[Comment]) -> Outward:
+    task = action.task
+    for notice in notices_of(task, world):
+        if notice.key not in action.notices or task.issue is None:
+            continue
+        if not any(notice.marker in comment.body for comment in comments):
+            world.github.add_comment(task.issue, notice.body)
+        said = replace(said, notices=said.notices | {notice.key})
+    return said
+
+
+def _labels(world: World, task: Task, said: Outward) -> Outward:
+    if task.issue is None:
+        return said
+    want, all_ours = own_labels(task, world)
+    issue = world.store.issues().get(task.issue)
+    there = (issue.labels if issue is not None else frozenset()) | (said.labels or frozenset())
+    for name in sorted((there & all_ours) - want):
+        world.github.remove_label(task.issue, name)
+    if want:
+        world.github.add_labels(task.issue, sorted(want))
+    return replace(said, labels=want)

@@ -1,0 +1,37 @@
+"""Worktrees that are no longer needed, and a root that gave trouble."""
+
+from __future__ import annotations
+
+from coordinator.engine.effects.starting import HookFailed, run_hook
+from coordinator.engine.facts import Cleaned, Tidied
+from coordinator.engine.world import World
+from coordinator.planning.actions import CleanUp, Tidy
+from coordinator.ports import GitError
+
+
+def tidy(action: Tidy, world: World) -> Tidied:
+    """Removes one worktree; the branch stays, what is not elsewhere is rescued first."""
+    task = action.task
+    try:
+        run_hook(world, task, "before_remove", world.options.before_remove)
+    except HookFailed as error:
+        world.say(f"{task.id}: {error}")
+    world.repo.remove_worktree(task.id)
+    return Tidied(task, f"worktree {task.worktree} removed")
+
+
+def clean(action: CleanUp, world: World) -> Cleaned:
+    """Removes every worktree of ours that is dead, and clean and pushed or rescued; says which stayed."""
+    busy = {handle.job for handle in world.executor.live()}
+    removed, kept = [], []
+    for found in world.repo.worktrees():
+        if found.task_id in action.keep or found.task_id in busy or not found.registered:
+            kept.append(found.task_id)
+            continue
+        try:
+            world.repo.remove_worktree(found.task_id)
+            removed.append(found.task_id)
+        except GitError as error:
+            world.say(f"{found.task_id}: not removed: {error.words}")
+            kept.append(found.task_id)
+    return Cleaned(action, tuple(removed), tuple(kept))

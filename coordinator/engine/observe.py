@@ -1,0 +1,158 @@
+"""Everything that may be known, read once a tick: the store, the run files, the floor under our feet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.task import Task, TaskState
+from coordinator.domain.worker import Missing, Unknown, WorkerView
+from coordinator.engine.effects.examining import recording
+from coordinator.engine.effects.starting import handle_of
+from coordinator.engine.memory import Memory
+from coordinator.engine.speech import speeches
+from coordinator.engine.world import World
+from coordinator.planning.snapshot import Gate, Parked, Snapshot
+from coordinator.ports import Settings
+
+READY_FOR = timedelta(seconds=30)
+"""How long a provider's readiness is believed before it is asked again."""
+
+
+def observe(world: World, memory: Memory) -> Snapshot:
+    """The snapshot of this moment. Reads only."""
+    store, now = world.store, world.clock.now()
+    tasks = {task.id: task for task in store.tasks()}
+    attempts = store.attempts()
+    views = _views(world, tasks, attempts)
+    memory.views = dict(views)
+    _follow(world, memory, tasks, attempts, now)
+    return Snapshot(
+        now=now,
+        policy=world.policy,
+        tasks=tasks,
+        attempts=attempts,
+        issues=store.issues(),
+        vets=store.vets(),
+        pulls=store.pulls(),
+        views=views,
+        evidence={task_id: fact.evidence for task_id, fact in memory.examined.items()},
+        survivors=dict(memory.survivors),
+        outward=store.outward(),
+        speech=speeches(tuple(tasks.values()), attempts, world.policy),
+        requests=store.requests(),
+        busy=frozenset(memory.busy),
+        holdoff=dict(memory.holdoff),
+        github_until=memory.github_until,
+        github_words=memory.github_words,
+        polled_at=memory.polled_at,
+        listed_at=memory.listed_at,
+        paused=bool(store.document("paused")),
+        draining=memory.draining or _stop_file(world),
+        stop_workers=memory.stop_workers,
+        floors=_floors(world),
+        parked=_parked(world),
+        unready=_unready(world, memory, tasks, now),
+        sessions_today=_sessions_today(world, attempts, now),
+        worktree_errors=worktree_errors(world),
+        confirmed=memory.confirmed,
+        next_manual=_next_manual(tasks),
+    )
+
+
+def _views(
+    world: World, tasks: Mapping[str, Task], attempts: Mapping[str, tuple[Attempt, ...]]
+) -> dict[str, WorkerView]:
+    """Views of the current attempts that may have a worker; one that never started is no view."""
+    current = {
+        task.id: handle_of(attempts[task.id][-1])
+        for task in tasks.values()
+        if task.state in (TaskState.PREPARING, TaskState.RUNNING) and attempts.get(task.id)
+    }
+    seen = world.executor.look(tuple(current.values()))
+    views: dict[str, WorkerView] = {}
+    for task_id, handle in current.items():
+        view = seen.get(handle, Unknown("the executor did not answer for it", world.clock.now()))
+        if tasks[task_id].state is TaskState.RUNNING or not isinstance(view, Missing):
+            views[task_id] = view
+    return views
+
+
+def _follow(
+    world: World,
+    memory: Memory,
+    tasks: Mapping[str, Task],
+    attempts: Mapping[str, tuple[Attempt, ...]],
+    now: datetime,
+) -> None:
+    """Keeps the transcripts of running attempts in step; an unwritable transcript stops nothing."""
+    for task in tasks.values():
+        if task.state is not TaskState.RUNNING or task.id in memory.busy or not attempts.get(task.id):
+            continue
+        try:
+            memory.signs[task.id] = world.transcript.follow(recording(world, attempts[task.id][-1]), now)
+        except OSError as error:
+            world.say(f"{task.id}: the transcript cannot be written: {error}")
+
+
+def _stop_file(world: World) -> str:
+    return "a STOP file stands in the repository's root" if world.files.exists(world.root / "STOP") else ""
+
+
+def _floors(world: World) -> tuple[Gate, ...]:
+    free, inodes = world.files.room(world.root)
+    gates = []
+    if free < world.options.disk_floor:
+        gates.append(Gate("disk", f"{free / 1e9:.1f} GB free, the floor is {world.options.disk_floor / 1e9:.1f} GB",
+                          "coordinator clean --dry-run"))
+    if inodes < world.options.inode_floor:
+        gates.append(Gate("inodes", f"{inodes} inodes free, the floor is {world.options.inode_floor}",
+                          "coordinator clean --dry-run"))
+    return tuple(gates)
+
+
+def _parked(world: World) -> dict[str, Parked]:
+    stored = json.loads(world.store.document("parked") or "{}")
+    return {
+        name: Parked(datetime.fromisoformat(item["until"]), item["words"]) for name, item in stored.items()
+    }
+
+
+def _unready(world: World, memory: Memory, tasks: Mapping[str, Task], now: datetime) -> dict[str, Gate]:
+    """Providers that queued tasks want and that cannot be started here, asked at most every 30 s."""
+    wanted = {task.provider for task in tasks.values() if task.state is TaskState.QUEUED} & set(world.providers)
+    for name in wanted:
+        checked = memory.checked.get(name)
+        if checked is not None and now - checked < READY_FOR:
+            continue
+        ready = world.providers[name].ready(world.probe, world.options.providers.get(name, Settings()))
+        memory.checked[name] = now
+        memory.unready.pop(name, None)
+        if not ready.ok:
+            memory.unready[name] = Gate(ready.reason, ready.words, ready.cure or "coordinator doctor")
+    return dict(memory.unready)
+
+
+def _sessions_today(world: World, attempts: Mapping[str, tuple[Attempt, ...]], now: datetime) -> int:
+    today = world.clock.local(now).date()
+    return sum(
+        1
+        for history in attempts.values()
+        for attempt in history
+        if attempt.launched_at is not None and world.clock.local(attempt.launched_at).date() == today
+    )
+
+
+def worktree_errors(world: World) -> int:
+    """Failures to make a worktree ready since the counter was last reset."""
+    reset = world.store.document("errors_reset_at")
+    return world.store.count("worktree_error", datetime.fromisoformat(reset) if reset else None)
+
+
+def _next_manual(tasks: Mapping[str, Task]) -> int:
+    numbers = [int(task_id[2:]) for task_id in tasks if task_id.startswith("m-") and task_id[2:].isdigit()]
+    return max(numbers, default=0) + 1
+
+

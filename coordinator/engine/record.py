@@ -1,0 +1,253 @@
+"""Facts into memory: the engine's thread alone writes the store, one transaction a fact.
+
+A fact about a task that moved meanwhile is dropped (Stale): what it told of is found again by looking.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.issue import PullState
+from coordinator.domain.outcome import Ending
+from coordinator.domain.request import Event
+from coordinator.domain.task import Task, TaskState
+from coordinator.engine.facts import (
+    Cleaned,
+    EffectFailed,
+    Examined,
+    Fact,
+    Launched,
+    NotStarted,
+    Polled,
+    Prepared,
+    PublishRefused,
+    PullFound,
+    Pushed,
+    Tidied,
+    Told,
+    Vetted,
+)
+from coordinator.engine.memory import Memory
+from coordinator.engine.world import World
+from coordinator.planning import completion
+from coordinator.planning.actions import Settle, Settlement
+from coordinator.ports import Stale
+
+_S = TaskState
+
+
+class Recorder:
+    """Writes facts and settlements. Every method is one transaction or harmless to repeat."""
+
+    def __init__(self, world: World, memory: Memory) -> None:
+        self._world = world
+        self._memory = memory
+        self._by: dict[type[Any], Any] = {
+            Polled: self._polled,
+            Vetted: self._vetted,
+            Prepared: self._prepared,
+            Launched: self._launched,
+            NotStarted: self._not_started,
+            Examined: self._examined,
+            Pushed: self._pushed,
+            PullFound: self._pull_found,
+            PublishRefused: self._refused,
+            Told: self._told,
+            Tidied: self._tidied,
+            Cleaned: self._cleaned,
+            EffectFailed: self._failed,
+        }
+
+    def record(self, fact: Fact) -> None:
+        """Writes one fact down. StopSent needs no writing: the intent was recorded before."""
+        write = self._by.get(type(fact))
+        if write is None:
+            return
+        try:
+            write(fact)
+        except Stale as error:
+            self._world.say(f"dropped a late {type(fact).__name__}: {error}")
+
+    # --- GitHub ---
+
+    def _polled(self, fact: Polled) -> None:
+        store, memory = self._world.store, self._memory
+        if fact.listing.changed:
+            store.keep_issues(fact.listing.issues, fact.listing.cursor, full=fact.listing.full)
+        if fact.pulls:
+            store.keep_pulls(fact.pulls)
+        memory.polled_at = fact.at
+        if fact.listing.full:
+            memory.listed_at = fact.at
+        if memory.github_until is not None:
+            self._world.say("GitHub answers again")
+        memory.github_until, memory.github_words = None, ""
+        if fact.login != self._world.policy.login:
+            self._world.policy = replace(self._world.policy, login=fact.login)
+
+    def _vetted(self, fact: Vetted) -> None:
+        self._world.store.keep_vet(fact.vet)
+
+    def _told(self, fact: Told) -> None:
+        self._world.store.keep_outward(fact.outward)
+
+    # --- starting ---
+
+    def _prepared(self, fact: Prepared) -> None:
+        for note in fact.notes:
+            self._world.say(f"{fact.task.id}: {note}")
+        task = changed(fact.task, fact.at, worktree=fact.worktree, base_sha=fact.base_sha, fresh=False)
+        attempt = replace(fact.attempt, prepared_at=fact.at, base_sha=fact.base_sha)
+        self._world.store.save(task, self._event(task, "prepared", fact.worktree, attempt), was=fact.task.version,
+                               attempt=attempt)
+
+    def _launched(self, fact: Launched) -> None:
+        task = fact.task.move(_S.RUNNING, fact.at)
+        attempt = replace(fact.attempt, launched_at=fact.at, pid=fact.pid, session_id=fact.session_id,
+                          model=fact.model)
+        self._world.store.save(task, self._event(task, "launched", attempt.provider, attempt), was=fact.task.version,
+                               attempt=attempt)
+        self._world.say(f"{task.id}: {attempt.provider} runs as {attempt.worker_id} (pid {fact.pid})")
+
+    def _not_started(self, fact: NotStarted) -> None:
+        if fact.worktree_error:
+            self._world.store.log(self._event(fact.task, "worktree_error", fact.words, fact.attempt))
+        attempt = replace(fact.attempt, ending=Ending.FAILED, reason=fact.reason, detail=fact.words,
+                          ended_at=fact.at, settled_at=fact.at)
+        settlement = completion.failure(fact.task, attempt, fact.reason, fact.words, self._world.policy, fact.at)
+        self._move(fact.task, attempt, settlement, fact.at)
+
+    # --- settling ---
+
+    def _examined(self, fact: Examined) -> None:
+        if fact.survivors:
+            self._memory.survivors[fact.task.id] = fact.survivors
+            self._memory.rest(f"work:{fact.task.id}", self._world.clock.now())
+            self._world.say(f"{fact.task.id}: LEAKED: killed, yet alive: {fact.survivors}")
+            return
+        self._memory.survivors.pop(fact.task.id, None)
+        self._memory.examined[fact.task.id] = fact
+
+    def settle(self, action: Settle, now: datetime) -> None:
+        """An attempt's end and its task's move in one transaction. Raises Stale."""
+        fact = self._memory.examined.pop(action.task.id)
+        evidence, outcome, work = action.evidence, action.evidence.outcome, action.evidence.work
+        attempt = replace(
+            action.attempt,
+            ending=outcome.ending,
+            reason=outcome.reason,
+            detail=outcome.detail,
+            exit_code=fact.exit_code,
+            ended_at=fact.ended_at,
+            settled_at=now,
+            head_sha=work.head_sha if work is not None else "",
+            commits=work.commits if work is not None else 0,
+            duration_sec=fact.duration_sec,
+            usage=outcome.usage,
+            session_id=outcome.session_id or action.attempt.session_id,
+            model=outcome.model or action.attempt.model,
+            summary=outcome.summary,
+            log_tail=evidence.log_tail,
+            rescue_ref=evidence.rescue_ref,
+        )
+        self._park(action, now)
+        self._move(action.task, attempt, action.settlement, now)
+
+    def _move(self, task: Task, attempt: Attempt, settlement: Settlement, now: datetime) -> None:
+        moved = replace(
+            task.move(settlement.to, now, reason=settlement.reason, detail=settlement.detail),
+            retry_at=settlement.retry_at,
+            retries_used=task.retries_used + (1 if settlement.charged else 0),
+            pr_draft=settlement.draft or (task.pr_draft and settlement.to is not _S.PUBLISHING),
+            completed_at=now if settlement.to in (_S.FAILED, _S.CANCELLED, _S.BLOCKED) else task.completed_at,
+        )
+        self._world.store.save(moved, self._event(moved, "settled", settlement.reason, attempt), was=task.version,
+                               attempt=attempt)
+        self._world.say(f"{task.id}: attempt {attempt.number} {attempt.ending}: {settlement.reason or 'ok'}"
+                        f" -> {settlement.to}")
+
+    def _park(self, action: Settle, now: datetime) -> None:
+        until = action.settlement.park_until
+        if until is None:
+            return
+        provider = action.attempt.provider
+        parked = json.loads(self._world.store.document("parked") or "{}")
+        parked[provider] = {"until": until.isoformat(), "words": action.settlement.detail or action.settlement.reason}
+        self._world.store.keep_document("parked", json.dumps(parked, sort_keys=True))
+        self._world.store.log(Event(action.task.id, now, "parked", f"{provider} until {until.isoformat()}"))
+
+    # --- publishing ---
+
+    def _pushed(self, fact: Pushed) -> None:
+        now = self._world.clock.now()
+        task = changed(fact.task, now, pushed_sha=fact.sha)
+        self._world.store.save(task, self._event(task, "pushed", fact.sha), was=fact.task.version)
+
+    def _pull_found(self, fact: PullFound) -> None:
+        pull, task = fact.pull, fact.task
+        self._world.store.keep_pulls([pull])
+        to, reason = {
+            PullState.OPEN: (_S.IN_REVIEW, "pr_open"),
+            PullState.MERGED: (_S.DONE, "merged"),
+            PullState.CLOSED: (_S.BLOCKED, "pr_closed"),
+        }[pull.state]
+        moved = replace(
+            task.move(to, fact.at, reason=reason, detail=fact.words),
+            pr_number=pull.number, pr_url=pull.url, pr_head_sha=pull.head_sha, pr_draft=pull.draft,
+            completed_at=fact.at,
+        )
+        new = task.pr_number != pull.number and pull.state is not PullState.CLOSED
+        kind = "completed" if new else "published"
+        self._world.store.save(moved, self._event(moved, kind, pull.url, fact.attempt), was=task.version)
+        self._world.say(f"{task.id}: PR #{pull.number} {fact.words}: {pull.url}")
+
+    def _refused(self, fact: PublishRefused) -> None:
+        now = self._world.clock.now()
+        if fact.wip:
+            self._world.store.log(self._event(fact.task, "wip_refused", fact.words))
+            self._memory.holdoff[f"work:{fact.task.id}"] = now + self._world.policy.relist
+            return
+        moved = fact.task.move(_S.BLOCKED, now, reason=fact.reason, detail=fact.words)
+        self._world.store.save(moved, self._event(moved, "refused", fact.words), was=fact.task.version)
+
+    # --- the rest ---
+
+    def _tidied(self, fact: Tidied) -> None:
+        task = changed(fact.task, self._world.clock.now(), tidied=True, worktree="")
+        self._world.store.save(task, self._event(task, "tidied", fact.words), was=fact.task.version)
+        self._world.say(f"{task.id}: {fact.words}")
+
+    def _cleaned(self, fact: Cleaned) -> None:
+        now = self._world.clock.now()
+        words = f"removed {len(fact.removed)} worktrees ({fact.action.why}), kept {len(fact.kept)}"
+        for name in fact.removed:
+            self._world.say(f"{name}: worktree removed ({fact.action.why})")
+        self._world.store.keep_document("errors_reset_at", now.isoformat())
+        self._world.store.log(Event("", now, "cleaned", words))
+        if fact.action.request is not None:
+            self._world.store.answer(fact.action.request.id, words)
+
+    def _failed(self, fact: EffectFailed) -> None:
+        now = self._world.clock.now()
+        lane = fact.action.lane
+        until = self._memory.rest(lane, now)
+        if fact.github_until is not None:
+            until = max(until, fact.github_until)
+            self._memory.github_until = fact.github_until
+            self._memory.github_words = fact.words
+        self._world.say(f"{lane}: {fact.words}; again at {until:%H:%M:%S} UTC")
+        if fact.bug:
+            self._world.save_bug(fact.bug)
+
+    def _event(self, task: Task, kind: str, detail: str, attempt: Attempt | None = None) -> Event:
+        number = attempt.number if attempt is not None else 0
+        return Event(task.id, self._world.clock.now(), kind, detail[:2000], number)
+
+
+def changed(task: Task, at: datetime, **fields: Any) -> Task:
+    """The task with other facts in the same state, at version + 1."""
+    return replace(task, version=task.version + 1, updated_at=at, **fields)
