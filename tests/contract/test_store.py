@@ -286,6 +286,15 @@ def test_a_document_is_kept_replaced_and_forgotten(store: Store) -> None:
     assert store.document("tasks.md") is None
 
 
+def test_edits_of_the_ledger_become_requests_together_with_what_was_seen(store: Store) -> None:
+    store.keep_document("foreign", "a line")
+    edits = [(RequestKind.ADD, "m-1", {"title": "Tidy up"}), (RequestKind.STOP, "gh-1", {})]
+    store.take_edits(edits, {"ledger": "# Tasks", "foreign": None}, NOW)
+    asked = [(request.kind, request.task_id, request.args, request.source) for request in store.requests()]
+    assert asked == [(kind, task_id, args, "ledger") for kind, task_id, args in edits]
+    assert (store.document("ledger"), store.document("foreign")) == ("# Tasks", None)
+
+
 def test_every_write_crosses_the_seam_once_and_no_read_does(store: Store) -> None:
     crossed: list[str] = []
     leave = seam.watch(
@@ -302,6 +311,7 @@ def test_every_write_crosses_the_seam_once_and_no_read_does(store: Store) -> Non
         store.keep_pulls([a_pull(5)])
         store.keep_outward(Outward("gh-1"))
         store.keep_document("paused", "1")
+        store.take_edits([], {"ledger": ""}, NOW)
         for read in (
             store.tasks,
             store.attempts,
@@ -328,6 +338,7 @@ def test_every_write_crosses_the_seam_once_and_no_read_does(store: Store) -> Non
         "store: keep pulls",
         "store: keep outward gh-1",
         "store: keep document paused",
+        "store: take edits",
     ]
 
 

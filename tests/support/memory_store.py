@@ -91,9 +91,15 @@ class MemoryStore:
 
     def ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int:
         with self._writing(f"ask {kind} {task_id}".rstrip()):
-            made = Request(len(self._requests) + 1, kind, task_id, dict(args), source, at)
-            self._requests.append(made)
-            return made.id
+            return self._ask(kind, task_id, args, source, at)
+
+    def take_edits(self, asks: Sequence[tuple[RequestKind, str, Mapping[str, str]]],
+                   documents: Mapping[str, str | None], at: datetime) -> None:
+        with self._writing("take edits"):
+            for kind, task_id, args in asks:
+                self._ask(kind, task_id, args, "ledger", at)
+            for name, text in documents.items():
+                self._keep(name, text)
 
     def requests(self) -> tuple[Request, ...]:
         return tuple(request for request in self._requests if request.id not in self._answers)
@@ -146,10 +152,7 @@ class MemoryStore:
 
     def keep_document(self, name: str, text: str | None) -> None:
         with self._writing(f"keep document {name}"):
-            if text is None:
-                self._documents.pop(name, None)
-            else:
-                self._documents[name] = text
+            self._keep(name, text)
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[None]:
@@ -160,6 +163,17 @@ class MemoryStore:
         if attempt.task_id not in self._tasks:
             raise StoreError(f"no task {attempt.task_id} to which attempt {attempt.number} could belong")
         self._attempts[attempt.task_id, attempt.number] = attempt
+
+    def _ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int:
+        made = Request(len(self._requests) + 1, kind, task_id, dict(args), source, at)
+        self._requests.append(made)
+        return made.id
+
+    def _keep(self, name: str, text: str | None) -> None:
+        if text is None:
+            self._documents.pop(name, None)
+        else:
+            self._documents[name] = text
 
     def _answer(self, request_id: int, words: str) -> None:
         if 0 < request_id <= len(self._requests):

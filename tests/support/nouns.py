@@ -29,7 +29,7 @@ def _or_none(values: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
 
 
 def every_field(noun: type, **values: st.SearchStrategy[object]) -> st.SearchStrategy[Any]:
-    """A noun with each of its fields drawn: one that is forgotten here would only ever be tried as its default."""
+    """A noun with each of its fields drawn: a forgotten one would only ever be tried as its default."""
     assert {item.name for item in fields(noun)} == set(values), noun
     return st.builds(noun, **values)
 
@@ -79,8 +79,8 @@ ATTEMPTS = every_field(
     usage=USAGES,
     ending=_or_none(st.sampled_from(Ending)),
     **words(
-        "token worker_id provider run_id model session_id base_sha stop_reason stop_words stop_by reason detail "
-        "head_sha summary log_tail rescue_ref"
+        "token worker_id provider run_id model session_id base_sha stop_reason stop_words stop_by reason "
+        "detail head_sha summary log_tail rescue_ref"
     ),
     **numbers("fence commits"),
     duration_sec=FLOATS,

@@ -108,11 +108,16 @@ class SqlStore:
     # what people asked
 
     def ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int:
-        values = {"kind": kind, "task_id": task_id, "args": dict(args), "source": source, "asked_at": at}
         with self._writing(f"ask {kind} {task_id}".rstrip()) as connection:
-            made = connection.execute(insert(schema.requests).values(values)).inserted_primary_key
-            assert made is not None
-            return int(made[0])
+            return _ask(connection, kind, task_id, args, source, at)
+
+    def take_edits(self, asks: Sequence[tuple[RequestKind, str, Mapping[str, str]]],
+                   documents: Mapping[str, str | None], at: datetime) -> None:
+        with self._writing("take edits") as connection:
+            for kind, task_id, args in asks:
+                _ask(connection, kind, task_id, args, "ledger", at)
+            for name, text in documents.items():
+                _keep(connection, name, text)
 
     def requests(self) -> tuple[Request, ...]:
         table = schema.requests
@@ -138,7 +143,7 @@ class SqlStore:
             if full:
                 _forget_open(connection, {issue.number for issue in issues})
             _put_all(connection, schema.issues, [rows.flat(issue) for issue in issues])
-            _put(connection, schema.documents, {"name": _CURSOR, "text": cursor})
+            _keep(connection, _CURSOR, cursor)
 
     def cursor(self) -> str | None:
         return self.document(_CURSOR)
@@ -174,10 +179,7 @@ class SqlStore:
 
     def keep_document(self, name: str, text: str | None) -> None:
         with self._writing(f"keep document {name}") as connection:
-            if text is None:
-                connection.execute(schema.documents.delete().where(schema.documents.c.name == name))
-            else:
-                _put(connection, schema.documents, {"name": name, "text": text})
+            _keep(connection, name, text)
 
     # the two doors to the file
 
@@ -212,6 +214,21 @@ def _swap(connection: Connection, task: Task, was: int) -> None:
 
 def _log(connection: Connection, event: Event) -> None:
     connection.execute(insert(schema.events).values(rows.flat(event)))
+
+
+def _ask(connection: Connection, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str,
+         at: datetime) -> int:
+    values = {"kind": kind, "task_id": task_id, "args": dict(args), "source": source, "asked_at": at}
+    made = connection.execute(insert(schema.requests).values(values)).inserted_primary_key
+    assert made is not None
+    return int(made[0])
+
+
+def _keep(connection: Connection, name: str, text: str | None) -> None:
+    if text is None:
+        connection.execute(schema.documents.delete().where(schema.documents.c.name == name))
+    else:
+        _put(connection, schema.documents, {"name": name, "text": text})
 
 
 def _answer(connection: Connection, request_id: int, words: str) -> None:
