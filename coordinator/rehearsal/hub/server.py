@@ -115,7 +115,7 @@ class Hub(ThreadingHTTPServer):
                         return "/".join(["", "repos", repository.full_name, *pieces[3:]])
         return path
 
-    def keep(self, asked: Incoming, login: str | None, reply: Reply, told: Mapping[str, str]) -> None:
+    def keep(self, asked: Incoming, login: str | None, reply: Reply, told: Mapping[str, str], *, canned: bool) -> None:
         """Put one answered (or cut) request into the record."""
         done = Exchange(
             asked.method,
@@ -127,6 +127,7 @@ class Hub(ThreadingHTTPServer):
             reply.status,
             {name.lower(): value for name, value in told.items()},
             _parsed(reply.encoded(), {"content-type": told.get("Content-Type", "")}),
+            canned,
         )
         with self.world.lock:
             self.exchanges.append(done)
@@ -164,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
         verdict = intercept(asked.method, asked.path) if intercept else None
         if isinstance(verdict, tuple):
             status, extra, body = verdict
-            self._finish(asked, None, Reply(status, body, dict(extra)))
+            self._finish(asked, None, Reply(status, body, dict(extra)), canned=True)
         elif verdict == DROP_BEFORE:
             self._cut(asked, None)
         else:
@@ -201,7 +202,7 @@ class Handler(BaseHTTPRequestHandler):
             pass
         return b"".join(chunks)
 
-    def _finish(self, asked: Incoming, login: str | None, reply: Reply) -> None:
+    def _finish(self, asked: Incoming, login: str | None, reply: Reply, *, canned: bool = False) -> None:
         body = reply.encoded()
         told = {
             "Server": "github.com",
@@ -211,7 +212,7 @@ class Handler(BaseHTTPRequestHandler):
         }
         if reply.status not in (204, 304):
             told["Content-Length"] = str(len(body))
-        self.server.keep(asked, login, reply, told)
+        self.server.keep(asked, login, reply, told, canned=canned)
         self.send_response_only(reply.status, responses.get(reply.status, ""))
         for name, value in told.items():
             self.send_header(name, value)
@@ -220,7 +221,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _cut(self, asked: Incoming, login: str | None) -> None:
-        self.server.keep(asked, login, Reply(0), {})
+        self.server.keep(asked, login, Reply(0), {}, canned=False)
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
 

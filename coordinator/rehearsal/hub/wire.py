@@ -19,7 +19,8 @@ PER_PAGE_MOST = 100
 class Exchange:
     """A request that was answered (or cut): what tests read and what is checked against the description.
 
-    Bodies are parsed JSON; None stands for no body and for git's packs. `status` 0 means cut off.
+    Bodies are parsed JSON; None stands for no body and for git's packs. `status` 0 means cut off;
+    `canned` that a test's `intercept` answered in our place.
     """
 
     method: str
@@ -31,6 +32,7 @@ class Exchange:
     status: int
     response_headers: dict[str, str]
     response_body: Any
+    canned: bool = False
 
 
 # What `StandIn.intercept` may answer: go on, a canned answer, or a connection cut before or after the deed.
