@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -67,10 +66,10 @@ _ALL_SECTIONS = (*_KINDS, _PROVIDERS)
 
 
 def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Config:
-    """The configuration in force: options, environment, `path`, the user's own file, defaults.
+    """The configuration in force: options, environment, `path`, the user's file, defaults.
 
-    `overrides` maps dotted keys to text; `path` is the repository's coordinator.toml, None when there is none.
-    Raises ConfigError.
+    `overrides` maps dotted keys to text; `path` is the repository's coordinator.toml, None without
+    one. Raises ConfigError.
     """
     layer: _Layer = {}
     user = _user_file(environ)
@@ -95,18 +94,16 @@ def entries(config: Config) -> tuple[Entry, ...]:
 
 
 def find_root(start: Path) -> Path | None:
-    """The folder at or above `start` that holds coordinator.toml, else the one that holds .git, else None.
+    """The nearest folder at or above `start` that holds coordinator.toml or .git; None when there is none.
+
+    The nearest, so that a stray file in a folder above (/tmp) never takes over a repository below it.
 
     A worktree of ours has a .git file of its own, and a copy of coordinator.toml where that is committed; it
     belongs to the repository it was made from, and that one is meant.
     """
     folder = _main_checkout(start.absolute())
-    above = [folder, *folder.parents]
-    for marker in (FILE, ".git"):
-        for one in above:
-            if (one / marker).exists():
-                return one
-    return None
+    held = (one for one in (folder, *folder.parents) if (one / FILE).is_file() or (one / ".git").exists())
+    return next(held, None)
 
 
 def _main_checkout(start: Path) -> Path:
@@ -248,6 +245,8 @@ def _of_text(text: str, kind: Kind[Any], origin: str, place: str) -> _Given:
 
 def _unknown(place: str, what: str, word: str, known: Iterable[str]) -> ConfigError:
     """An unknown word, with the one that was meant or the list of all."""
+    import difflib  # some 8 ms that `status` in a watch never needs
+
     names = list(known)
     words = f"{place}: unknown {what} {shown(word, 80)[1:-1]}"
     if "token" in word.lower():

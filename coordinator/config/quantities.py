@@ -13,7 +13,7 @@ _MICROSECONDS = {
     "ms": 1_000,
     "us": 1,
 }
-_PIECE = re.compile(r"(\d{1,15})(\.\d{1,6})?(us|ms|d|h|m|s)")
+_PIECE = re.compile(r"(\d{1,15})(\.\d{1,6})?(us|ms|d|h|m|s)", re.ASCII)
 
 _BYTES = {
     "": 1,
@@ -31,7 +31,7 @@ _BYTES = {
     "GiB": 1 << 30,
     "TiB": 1 << 40,
 }
-_SIZE = re.compile(r"(\d{1,15})\s*([KMGT]?i?B?)")
+_SIZE = re.compile(r"(\d{1,15})\s*([KMGT]?i?B?)", re.ASCII)
 
 LONGEST = timedelta(days=3650)
 
