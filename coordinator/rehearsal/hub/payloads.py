@@ -101,6 +101,7 @@ class Payloads:
             "url": url,
             "html_url": f"{self.base}/{user.login}",
             "type": user.kind,
+            "user_view_type": "public",
             "site_admin": False,
             **{name: url + tail for name, tail in USER_LINKS.items()},
         }
@@ -115,7 +116,8 @@ class Payloads:
     def own_account(self, user: User) -> Json:
         """What a user is told about itself."""
         names = ("private_gists", "total_private_repos", "owned_private_repos", "disk_usage", "collaborators")
-        return {**self.account(user), **dict.fromkeys(names, 0), "two_factor_authentication": True}
+        own = {"user_view_type": "private", "two_factor_authentication": True}
+        return {**self.account(user), **dict.fromkeys(names, 0), **own}
 
     def repository(self, repository: Repository, reader: str | None) -> Json:
         url = self.api(repository)
