@@ -164,7 +164,9 @@ class MemoryStore:
             raise StoreError(f"no task {attempt.task_id} to which attempt {attempt.number} could belong")
         self._attempts[attempt.task_id, attempt.number] = attempt
 
-    def _ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int:
+    def _ask(
+        self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime
+    ) -> int:
         made = Request(len(self._requests) + 1, kind, task_id, dict(args), source, at)
         self._requests.append(made)
         return made.id

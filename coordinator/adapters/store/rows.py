@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.outcome import Usage
-from coordinator.domain.request import Request
+from coordinator.domain.request import Request, RequestKind
 from coordinator.domain.task import Pin, Task
 
 Row = Mapping[str, Any]
-Noun = TypeVar("Noun")
 
 
 def flat(noun: object) -> dict[str, Any]:
@@ -46,6 +46,11 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
 def attempt_of(row: Row) -> Attempt:
     outer, usage = _gather(row, "usage")
     return Attempt(usage=Usage(**usage), **outer)
+
+
+def request_row(kind: RequestKind, task_id: str, args: Mapping[str, str], source: str,
+                asked_at: datetime) -> dict[str, Any]:
+    return {"kind": kind, "task_id": task_id, "args": dict(args), "source": source, "asked_at": asked_at}
 
 
 def request_of(row: Row) -> Request:

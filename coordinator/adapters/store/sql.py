@@ -109,13 +109,13 @@ class SqlStore:
 
     def ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int:
         with self._writing(f"ask {kind} {task_id}".rstrip()) as connection:
-            return _ask(connection, kind, task_id, args, source, at)
+            return _ask(connection, rows.request_row(kind, task_id, args, source, at))
 
     def take_edits(self, asks: Sequence[tuple[RequestKind, str, Mapping[str, str]]],
                    documents: Mapping[str, str | None], at: datetime) -> None:
         with self._writing("take edits") as connection:
             for kind, task_id, args in asks:
-                _ask(connection, kind, task_id, args, "ledger", at)
+                _ask(connection, rows.request_row(kind, task_id, args, "ledger", at))
             for name, text in documents.items():
                 _keep(connection, name, text)
 
@@ -216,9 +216,7 @@ def _log(connection: Connection, event: Event) -> None:
     connection.execute(insert(schema.events).values(rows.flat(event)))
 
 
-def _ask(connection: Connection, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str,
-         at: datetime) -> int:
-    values = {"kind": kind, "task_id": task_id, "args": dict(args), "source": source, "asked_at": at}
+def _ask(connection: Connection, values: Mapping[str, Any]) -> int:
     made = connection.execute(insert(schema.requests).values(values)).inserted_primary_key
     assert made is not None
     return int(made[0])
