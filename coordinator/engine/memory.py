@@ -29,6 +29,7 @@ class Memory:
     checked: dict[str, datetime] = field(default_factory=dict)
     github_until: datetime | None = None
     github_words: str = ""
+    poll_due: bool = True
     polled_at: datetime | None = None
     listed_at: datetime | None = None
     draining: str = ""

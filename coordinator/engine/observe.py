@@ -47,7 +47,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         holdoff=dict(memory.holdoff),
         github_until=memory.github_until,
         github_words=memory.github_words,
-        polled_at=memory.polled_at,
+        poll_due=memory.poll_due,
         listed_at=memory.listed_at,
         paused=bool(store.document("paused")),
         draining=memory.draining or _stop_file(world),

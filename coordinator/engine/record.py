@@ -34,7 +34,7 @@ from coordinator.engine.facts import (
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning import completion
-from coordinator.planning.actions import Settle, Settlement
+from coordinator.planning.actions import Poll, Settle, Settlement
 from coordinator.ports import Stale
 
 _S = TaskState
@@ -235,6 +235,8 @@ class Recorder:
         now = self._world.clock.now()
         lane = fact.action.lane
         until = self._memory.rest(lane, now)
+        if isinstance(fact.action, Poll):
+            self._memory.poll_due = True
         if fact.github_until is not None:
             until = max(until, fact.github_until)
             self._memory.github_until = fact.github_until

@@ -26,6 +26,7 @@ from coordinator.planning.actions import (
     Flag,
     Move,
     Plan,
+    Poll,
     Settle,
     StopWorker,
 )
@@ -123,6 +124,8 @@ class Engine:
             return True
         if isinstance(action, StopWorker):
             action = self._intend_stop(action)
+        elif isinstance(action, Poll):
+            self.memory.poll_due = False
         self.memory.busy.add(action.lane)
         self._pool.submit(lambda: self._perform(action))
         return not self._facts.empty()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from coordinator.planning.policy import Policy
 from coordinator.ports import (
@@ -64,5 +65,6 @@ class World:
     template: Callable[[str], Template]
     new_token: Callable[[], str]
     repository_name: str = ""
+    me: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = print
     save_bug: Callable[[str], None] = print

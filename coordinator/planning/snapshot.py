@@ -46,7 +46,7 @@ class Speech:
 class Snapshot:
     """`views` and `evidence` are those of each task's current attempt. `busy` names lanes with an effect under
     way, `holdoff` lanes that failed and until when they rest. `github_until` is set while GitHub cannot be
-    asked, with `github_words` saying why. `draining` is "" or why nothing new is started; `stop_workers`
+    asked, with `github_words` saying why; `poll_due` when the time for the next poll has come. `draining` is "" or why nothing new is started; `stop_workers`
     asks for running ones to be stopped. `sessions_today` counts attempts of the host's local day.
     """
 
@@ -67,7 +67,7 @@ class Snapshot:
     holdoff: Mapping[str, datetime] = field(default_factory=dict)
     github_until: datetime | None = None
     github_words: str = ""
-    polled_at: datetime | None = None
+    poll_due: bool = True
     listed_at: datetime | None = None
     paused: bool = False
     draining: str = ""

@@ -10,9 +10,8 @@ from coordinator.planning.snapshot import Snapshot
 
 
 def rule(s: Snapshot) -> Iterator[Poll]:
-    """One poll an interval, none while GitHub asked us to wait; everything anew once a day."""
-    due = s.polled_at is None or s.now - s.polled_at >= s.policy.poll
-    if not due or not s.github_ok or not s.free(POLL_LANE):
+    """One poll when its time has come, none while GitHub asked us to wait; everything anew once a day."""
+    if not s.poll_due or not s.github_ok or not s.free(POLL_LANE):
         return
     full = s.listed_at is None or s.now - s.listed_at >= s.policy.relist
     awaited = any(task.state is TaskState.IN_REVIEW for task in s.tasks.values())

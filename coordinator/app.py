@@ -1,0 +1,308 @@
+"""The composition root: the only file that names concrete adapters. Imports stand inside the builders.
+
+Reading commands use `Place` alone and import none of the heavy packages.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coordinator.config import Config, ConfigError, find_root, load
+from coordinator.planning.policy import LabelNames, Policy
+
+if TYPE_CHECKING:
+    from coordinator.adapters.git import GitRepository
+    from coordinator.adapters.github import GitHubClient
+    from coordinator.adapters.system.instance import InstanceLock
+    from coordinator.engine.daemon import Wakes
+    from coordinator.engine.world import Options, World
+    from coordinator.ports import Provider, Settings, Store
+    from coordinator.wording.prompt import Template
+
+
+class NoRepository(Exception):
+    """The command needs a git repository and stands in none."""
+
+
+class NoToken(Exception):
+    """No GitHub token in the environment, and `gh` gives none."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the files of a managed repository lie. Nothing is opened."""
+
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        return self.root / ".coordinator"
+
+    @property
+    def board(self) -> Path:
+        return self.home / "board.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.home / "lock"
+
+    @property
+    def store(self) -> Path:
+        return self.home / "state.db"
+
+    @property
+    def jobs(self) -> Path:
+        return self.home / "jobs"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "coordinator.toml"
+
+
+def place(start: Path | None = None) -> Place:
+    """The repository that `start` (else the working directory) lies in. Raises NoRepository."""
+    here = start or Path.cwd()
+    root = find_root(here)
+    if root is None:
+        raise NoRepository(f"{here} is in no git repository: change into one, then `coordinator init`")
+    return Place(root)
+
+
+def configuration(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Config:
+    """The configuration in force. Raises ConfigError."""
+    return load(where.config if where.config.exists() else None, environ, overrides)
+
+
+def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
+    """(token, where it came from): GITHUB_TOKEN, GH_TOKEN, or what `gh auth token` gives. Raises NoToken."""
+    for name in ("GITHUB_TOKEN", "GH_TOKEN"):
+        if environ.get(name, "").strip():
+            return environ[name].strip(), name
+    from coordinator.adapters.system.run import run
+
+    ran = run(["gh", "auth", "token"], env=environ, timeout=10)
+    if ran.ok and ran.out.strip():
+        return ran.out.strip(), "gh"
+    raise NoToken("no GitHub token: set GITHUB_TOKEN or GH_TOKEN, or log in with `gh auth login`")
+
+
+def policy_of(config: Config, login: str = "") -> Policy:
+    """What decisions need of the configuration."""
+    from coordinator.adapters.providers import PROVIDERS
+
+    labels = config.labels
+    return Policy(
+        provider=config.workers.provider,
+        template=config.workers.template,
+        max_workers=config.workers.max,
+        provider_caps={name: section.max for name, section in config.providers.items() if section.max},
+        label_caps=dict(config.caps.labels),
+        providers=frozenset(PROVIDERS),
+        sessions_per_task=config.caps.sessions_per_task,
+        sessions_per_day=config.caps.sessions_per_day,
+        retry_max=config.retry.max,
+        backoff=config.retry.backoff,
+        backoff_max=config.retry.backoff_max,
+        poll=config.poll.interval,
+        tidy_after=config.retention.worktrees_after_merge,
+        start_grace=config.workers.grace,
+        stall=config.workers.stall,
+        no_mutation=config.workers.no_mutation,
+        idle_cpu=config.workers.idle_cpu,
+        push_wip=config.worktree.push_wip,
+        respect_assignee=config.trust.respect_assignee,
+        trust_users=frozenset(config.trust.users),
+        trust_bots=frozenset(config.trust.bots),
+        permission=config.trust.permission,
+        labels=LabelNames(**{name: getattr(labels, name) for name in LabelNames.__dataclass_fields__}),
+        login=login,
+    )
+
+
+def options_of(config: Config) -> Options:
+    """What effects need of the configuration."""
+    from coordinator.engine.world import Options
+
+    tree = config.worktree
+    return Options(
+        timeout=config.workers.timeout,
+        stop_grace=config.workers.stop_grace,
+        copy=tuple(tree.copy),
+        after_create=tree.after_create,
+        before_run=tree.before_run,
+        after_run=tree.after_run,
+        before_remove=tree.before_remove,
+        hook_timeout=tree.hook_timeout,
+        base=config.repository.base,
+        providers=provider_settings(config),
+        disk_floor=config.floors.disk,
+        inode_floor=config.floors.inodes,
+    )
+
+
+def provider_settings(config: Config) -> dict[str, Settings]:
+    """Each provider's settings as coordinator.toml has them."""
+    from coordinator.ports import Settings
+
+    return {
+        name: Settings(
+            model=section.model,
+            max_turns=section.max_turns,
+            args=tuple(section.args),
+            argv=tuple(section.argv),
+            environment=tuple(section.environment),
+            tools=tuple(section.tools),
+            binary=section.binary,
+        )
+        for name, section in config.providers.items()
+    }
+
+
+def providers() -> dict[str, Provider]:
+    from coordinator.adapters.providers import PROVIDERS, provider
+
+    return {name: provider(name) for name in PROVIDERS}
+
+
+def open_store(where: Place) -> Store:
+    """The memory of this repository. Raises NewerSchema, StoreError."""
+    from coordinator.adapters.store import SqlStore
+
+    where.home.mkdir(mode=0o700, exist_ok=True)
+    return SqlStore(where.store)
+
+
+def instance_lock(where: Place) -> InstanceLock:
+    from coordinator.adapters.system.instance import InstanceLock
+
+    return InstanceLock(where.lock)
+
+
+def wake_daemon(where: Place) -> bool:
+    """Wakes the coordinator that holds this repository; False when there is none."""
+    from coordinator.adapters.system.instance import wake
+
+    return wake(where.lock)
+
+
+def daemon_pid(where: Place) -> int:
+    """The living coordinator of this repository; 0 without one."""
+    from coordinator.adapters.system.instance import holder
+
+    return holder(where.lock)
+
+
+def git_repository(where: Place, config: Config, token: Callable[[], str] | None) -> GitRepository:
+    from coordinator.adapters.git import GitRepository
+
+    return GitRepository(
+        where.root,
+        remote=None,
+        worktree_root=config.worktree.root,
+        token=token,
+        identity={"name": "Coordinator", "email": "coordinator@localhost"},
+        default_branch=config.repository.base,
+    )
+
+
+def github_client(config: Config, name: str, token: Callable[[], str]) -> GitHubClient:
+    from coordinator.adapters.github import GitHubClient
+    from coordinator.adapters.system.clock import SystemClock
+
+    return GitHubClient(
+        name,
+        token=token,
+        api_url=config.repository.api_url or "https://api.github.com",
+        timeout=30.0,
+        reserve=config.poll.reserve,
+        ca_bundle=config.repository.ca_bundle or None,
+        proxy=config.repository.proxy or None,
+        clock=SystemClock(),
+        head_owner=config.repository.fork.partition("/")[0] or None,
+    )
+
+
+def template_finder(where: Place) -> Callable[[str], Template]:
+    """Reads worker_templates/<name>/ of the repository, else the one that came with the program."""
+    from coordinator.wording.prompt import Template, TemplateError, parse_template
+
+    shipped = Path(__file__).parent.parent / "worker_templates"
+
+    def find(name: str) -> Template:
+        for folder in (where.root / "worker_templates" / name, shipped / name):
+            if (folder / "prompt.md").is_file():
+                settings = folder / "template.toml"
+                text = settings.read_text("utf-8") if settings.is_file() else ""
+                return parse_template(name, text, (folder / "prompt.md").read_text("utf-8"))
+        raise TemplateError(f"there is no worker template {name!r}: no worker_templates/{name}/prompt.md")
+
+    return find
+
+
+def coordinator_world(
+    where: Place,
+    config: Config,
+    environ: Mapping[str, str],
+    wakes: Wakes,
+    me: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> World:
+    """Everything `coordinator run` works with. Raises NoToken, NoRepository, StoreError, NewerSchema."""
+    from coordinator.adapters.executors.local import LocalExecutor
+    from coordinator.adapters.providers.transcript import Transcriber
+    from coordinator.adapters.system.clock import SystemClock
+    from coordinator.adapters.system.files import SystemFiles
+    from coordinator.adapters.system.probe import SystemProbe
+    from coordinator.engine.world import World
+
+    token, _ = github_token(environ)
+    repo = git_repository(where, config, lambda: token)
+    name = config.repository.name or repo.full_name()
+    if not name:
+        raise NoRepository("which repository on GitHub? No remote names one: set repository.name in coordinator.toml")
+    cleaned = {key: value for key, value in environ.items() if key not in ("GITHUB_TOKEN", "GH_TOKEN")}
+    known = providers()
+    return World(
+        root=where.root,
+        clock=SystemClock(),
+        store=open_store(where),
+        github=github_client(config, name, lambda: token),
+        repo=repo,
+        executor=LocalExecutor(where.jobs, wakes.put),
+        providers=known,
+        probe=SystemProbe(cleaned),
+        transcript=Transcriber(known),
+        files=SystemFiles(),
+        policy=policy_of(config),
+        options=options_of(config),
+        environ=cleaned,
+        template=template_finder(where),
+        new_token=lambda: secrets.token_hex(16),
+        repository_name=name,
+        me=dict(me),
+        say=say,
+        save_bug=lambda trace: save_bug(where, trace),
+    )
+
+
+def save_bug(where: Place, trace: str) -> Path:
+    """Keeps the trace of a bug of ours where doctor and people find it; the file's name is returned."""
+    from coordinator.adapters.system.clock import SystemClock
+    from coordinator.adapters.system.files import SystemFiles
+
+    path = where.home / f"bug-{SystemClock().now():%Y%m%dT%H%M%S}-{os.getpid()}.txt"
+    SystemFiles().put(path, f"coordinator on Python {sys.version}\n{trace}")
+    return path
+
+
+__all__ = ["Config", "ConfigError", "NoRepository", "NoToken", "Place", "configuration", "place"]

@@ -1,0 +1,137 @@
+"""The board: what `status`, `why` and `view` read from .coordinator/board.json, whole and consistent after each tick."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
+from coordinator.domain.worker import Running, WorkerView
+from coordinator.engine.memory import Memory
+from coordinator.engine.world import World
+from coordinator.planning.actions import Plan
+from coordinator.planning.snapshot import Snapshot
+
+SCHEMA = 1
+
+
+def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data. Times are ISO UTC; `me` names the process that wrote it (pid, start, boot id)."""
+    budget = world.github.budget()
+    return {
+        "schema": SCHEMA,
+        "generated_at": _iso(s.now),
+        **me,
+        "repository": world.repository_name,
+        "root": str(world.root),
+        "poll_seconds": s.policy.poll.total_seconds(),
+        "polled_at": _iso(memory.polled_at),
+        "github": {
+            "remaining": budget.remaining,
+            "limit": budget.limit,
+            "until": _iso(s.github_until) if not s.github_ok else None,
+            "words": s.github_words if not s.github_ok else "",
+        },
+        "slots": {"used": sum(task.state in HOLDS_SLOT for task in s.tasks.values()), "max": s.policy.max_workers},
+        "sessions": {"today": s.sessions_today, "cap": s.policy.sessions_per_day},
+        "paused": s.paused,
+        "draining": s.draining,
+        "gates": [asdict(gate) for gate in s.floors],
+        "labels": asdict(s.policy.labels),
+        "counts": dict(Counter(str(task.state) for task in s.tasks.values())),
+        "today": _today(world, s),
+        "tasks": [_row(s, memory, made, task) for task in sorted(s.tasks.values(), key=_order)],
+        "held": [asdict(held) for held in made.held],
+    }
+
+
+def _order(task: Task) -> tuple[int, int, datetime, str]:
+    return (list(TaskState).index(task.state), task.priority, task.created_at, task.id)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment is not None else None
+
+
+def _row(s: Snapshot, memory: Memory, made: Plan, task: Task) -> dict[str, Any]:
+    wait = made.waits.get(task.id)
+    history = s.attempts.get(task.id, ())
+    signs = memory.signs.get(task.id) if task.state is TaskState.RUNNING else None
+    usage = [attempt.usage for attempt in history] + ([signs.usage] if signs is not None else [])
+    issue = s.issue_of(task)
+    return {
+        "id": task.id,
+        "issue": task.issue,
+        "issue_url": issue.url if issue is not None else "",
+        "title": task.title,
+        "state": str(task.state),
+        "since": _iso(task.state_since),
+        "priority": task.priority,
+        "reason": task.reason,
+        "detail": task.detail,
+        "provider": task.provider,
+        "branch": task.branch,
+        "worktree": task.worktree,
+        "pr_number": task.pr_number,
+        "pr_url": task.pr_url,
+        "retry_at": _iso(task.retry_at),
+        "tokens": sum((one.tokens_in or 0) + (one.tokens_out or 0) for one in usage) or None,
+        "cost": sum(one.cost_usd or 0.0 for one in usage) or None,
+        "last": signs.last if signs is not None else "",
+        "last_at": _iso(signs.last_at) if signs is not None else None,
+        "wait": {"code": wait.code, "words": wait.words, "moves": wait.moves, "until": _iso(wait.until)}
+        if wait is not None else None,
+        "attempts": [_attempt(attempt) for attempt in history],
+        **_live(s.views.get(task.id)),
+    }
+
+
+def _live(view: WorkerView | None) -> dict[str, Any]:
+    if not isinstance(view, Running):
+        return {"pid": None, "cpu": None}
+    return {"pid": view.pid, "cpu": view.beat.cpu_share if view.beat is not None else None}
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "worker": attempt.worker_id,
+        "provider": attempt.provider,
+        "run_id": attempt.run_id,
+        "token": attempt.token,
+        "pid": attempt.pid,
+        "started": _iso(attempt.launched_at or attempt.created_at),
+        "ended": _iso(attempt.ended_at),
+        "ending": str(attempt.ending) if attempt.ending is not None else None,
+        "reason": attempt.reason,
+        "detail": attempt.detail,
+        "commits": attempt.commits,
+        "head_sha": attempt.head_sha,
+        "rescue_ref": attempt.rescue_ref,
+        "duration_sec": attempt.duration_sec,
+        "model": attempt.model,
+    }
+
+
+def _today(world: World, s: Snapshot) -> dict[str, Any]:
+    day = world.clock.local(s.now).date()
+    ended = [
+        attempt
+        for history in s.attempts.values()
+        for attempt in history
+        if attempt.ended_at is not None and world.clock.local(attempt.ended_at).date() == day
+    ]
+    moved = Counter(
+        str(task.state) for task in s.tasks.values() if world.clock.local(task.state_since).date() == day
+    )
+    return {
+        "done": moved["DONE"] + moved["IN_REVIEW"],
+        "blocked": moved["BLOCKED"],
+        "failed": moved["FAILED"] + moved["CANCELLED"],
+        "tokens": sum((one.usage.tokens_in or 0) + (one.usage.tokens_out or 0) for one in ended),
+        "cost": round(sum(one.usage.cost_usd or 0.0 for one in ended), 4),
+    }

@@ -1,0 +1,75 @@
+"""The numbers of adws/metrics.json, counted from the store: deleted, the file comes back equal."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.outcome import Ending
+from coordinator.engine.memory import Memory
+from coordinator.engine.world import World
+from coordinator.planning.snapshot import Snapshot
+
+WELL = frozenset({Ending.SUCCEEDED, Ending.CANCELLED, None})
+REQUESTS = "api_counts"
+
+
+def counters(world: World, memory: Memory, s: Snapshot) -> dict[str, Any]:
+    """Every counter but last_update and health, which follow from them."""
+    attempts = [attempt for history in s.attempts.values() for attempt in history]
+    completed = world.store.count("completed")
+    requests, unchanged = api_counts(world, memory)
+    return {
+        "workers_launched": sum(attempt.launched_at is not None for attempt in attempts),
+        "workers_completed": completed,
+        "workers_failed": sum(attempt.ending not in WELL for attempt in attempts),
+        "worktree_errors": s.worktree_errors,
+        "prs_created": completed,
+        "reasons": dict(sorted(Counter(one.reason for one in attempts if one.ending not in WELL).items())),
+        "duration_seconds_total": round(sum(attempt.duration_sec for attempt in attempts), 3),
+        "tokens_in": sum(attempt.usage.tokens_in or 0 for attempt in attempts),
+        "tokens_out": sum(attempt.usage.tokens_out or 0 for attempt in attempts),
+        "cost_usd": round(sum(attempt.usage.cost_usd or 0.0 for attempt in attempts), 6),
+        "api_requests": requests,
+        "api_not_modified": unchanged,
+        "label_to_start_seconds": _spread(_label_to_start(s)),
+        "exit_to_settled_seconds": _spread(_exit_to_settled(attempts)),
+    }
+
+
+def api_counts(world: World, memory: Memory) -> tuple[int, int]:
+    """Requests and 304s ever, over restarts: what this process asked is added to what the store remembers."""
+    budget = world.github.budget()
+    now = (budget.requests, budget.not_modified)
+    stored = json.loads(world.store.document(REQUESTS) or "[0, 0]")
+    new = (now[0] - memory.counted[0], now[1] - memory.counted[1])
+    total = (stored[0] + new[0], stored[1] + new[1])
+    if new != (0, 0):
+        world.store.keep_document(REQUESTS, json.dumps(total))
+        memory.counted = now
+    return total
+
+
+def _label_to_start(s: Snapshot) -> Iterable[float]:
+    """From adoption to the first launch."""
+    for task in s.tasks.values():
+        first = next((one for one in s.attempts.get(task.id, ()) if one.launched_at is not None), None)
+        if first is not None and first.launched_at is not None:
+            yield (first.launched_at - task.created_at).total_seconds()
+
+
+def _exit_to_settled(attempts: Iterable[Attempt]) -> Iterable[float]:
+    for attempt in attempts:
+        if attempt.ended_at is not None and attempt.settled_at is not None and attempt.launched_at is not None:
+            yield max(0.0, (attempt.settled_at - attempt.ended_at).total_seconds())
+
+
+def _spread(values: Iterable[float]) -> dict[str, float]:
+    """Count, median and largest, in seconds."""
+    ordered = sorted(values)
+    if not ordered:
+        return {"count": 0, "median": 0.0, "max": 0.0}
+    return {"count": len(ordered), "median": round(ordered[len(ordered) // 2], 3), "max": round(ordered[-1], 3)}

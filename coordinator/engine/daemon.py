@@ -1,0 +1,173 @@
+"""The loop around the engine: wakes come in by one queue, APScheduler only puts poll wakes into it.
+
+Signals set words into the same queue. Nothing here decides about tasks; the engine's tick does everything.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from datetime import datetime
+from queue import Empty, SimpleQueue
+from types import FrameType
+from typing import Any
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from coordinator.domain.task import TaskState
+from coordinator.engine.tick import Engine
+from coordinator.planning.actions import Plan
+from coordinator.ports import Clock
+
+EFFECTS_AT_ONCE = 8
+LONGEST_SLEEP = 30.0
+"""Seconds after which the engine looks again even if nobody woke it."""
+DRAIN_SLEEP = 0.5
+
+
+class Wakes:
+    """The queue of wakes. `put` may be called from any thread and from signal handlers."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[str] = SimpleQueue()
+
+    def put(self, why: str) -> None:
+        self._queue.put(why)
+
+    def wait(self, seconds: float) -> set[str]:
+        """The words that came in, all that are there; empty when the time passed first."""
+        words = set()
+        try:
+            words.add(self._queue.get(timeout=max(0.0, seconds)))
+            while True:
+                words.add(self._queue.get_nowait())
+        except Empty:
+            return words
+
+
+class EffectPool:
+    """Slow effects run here, a few at once."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(EFFECTS_AT_ONCE, thread_name_prefix="effect")
+
+    def submit(self, job: Callable[[], None]) -> None:
+        self._threads.submit(job)
+
+    def close(self) -> None:
+        """Waits for effects under way: each ends by its own time limits."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+class Daemon:
+    """`coordinator run`: ticks until it is told to end. SIGTERM and SIGINT end it, a second one hurries."""
+
+    def __init__(self, engine: Engine, wakes: Wakes, *, reload: Callable[[], None], stop_workers: bool) -> None:
+        self._engine = engine
+        self._wakes = wakes
+        self._reload = reload
+        self._stop_workers = stop_workers
+        self._running = True
+        self._hurry = False
+
+    @property
+    def running(self) -> bool:
+        return self._running
+
+    def run(self, clock: Clock, jitter: float) -> None:
+        """Ticks until a signal ends it; workers run on unless they are to be stopped."""
+        memory = self._engine.memory
+        scheduler = BackgroundScheduler(timezone="UTC")
+        scheduler.add_job(self._wakes.put, self._every(jitter), args=("poll",), max_instances=1, coalesce=True)
+        scheduler.start()
+        with self._signals():
+            try:
+                while self._running:
+                    made = self._engine.tick()
+                    words = self._wakes.wait(_sleep(made, clock.now()))
+                    memory.poll_due = memory.poll_due or "poll" in words
+                    if "hup" in words:
+                        self._reload()
+                if self._stop_workers:
+                    memory.draining, memory.stop_workers = "the coordinator is ending", True
+                    self._until(self._no_workers)
+                self._until(lambda: not self._engine.busy)
+            finally:
+                scheduler.shutdown(wait=False)
+
+    def _every(self, jitter: float) -> IntervalTrigger:
+        """The scheduler moves each firing by the jitter either way: the interval is widened by it, so that two
+        polls never come closer than poll.interval."""
+        seconds: Any = self._engine.world.policy.poll.total_seconds() + jitter
+        return IntervalTrigger(seconds=seconds, jitter=jitter or None)
+
+    def once(self) -> Plan:
+        """Ticks until nothing is under way that will move by itself soon, then ends: `run --once`."""
+        with self._signals():
+            while True:
+                made = self._engine.tick()
+                if not self._running or not (self._engine.busy or self._moving()):
+                    return made
+                self._wakes.wait(DRAIN_SLEEP)
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        while not self._hurry:
+            self._engine.tick()
+            if done():
+                return
+            self._wakes.wait(DRAIN_SLEEP)
+
+    def _moving(self) -> bool:
+        """Whether a task is on its way and needs no person, no reviewer and no later poll."""
+        moving = (TaskState.PREPARING, TaskState.RUNNING, TaskState.PUBLISHING, TaskState.BACKOFF)
+        return any(task.state in moving for task in self._engine.world.store.tasks())
+
+    def _no_workers(self) -> bool:
+        return not any(
+            task.state in (TaskState.PREPARING, TaskState.RUNNING) for task in self._engine.world.store.tasks()
+        )
+
+    def _signals(self) -> AbstractContextManager[None]:
+        return Handlers({
+            signal.SIGTERM: self._end,
+            signal.SIGINT: self._end,
+            signal.SIGHUP: lambda: self._wakes.put("hup"),
+            signal.SIGUSR1: lambda: self._wakes.put("request"),
+            signal.SIGCHLD: lambda: self._wakes.put("exit"),
+        })
+
+    def _end(self) -> None:
+        self._hurry = not self._running
+        self._running = False
+        self._wakes.put("end")
+        self._engine.world.say("told to end: no new work is started"
+                               + ("" if not self._hurry else "; hurrying: effects under way are left"))
+
+
+class Handlers:
+    """Signal handlers for the time of a `with` block; those from before come back after it."""
+
+    def __init__(self, handlers: dict[signal.Signals, Callable[[], None]]) -> None:
+        self._handlers = handlers
+        self._before: dict[signal.Signals, signal.Handlers | Callable[..., object] | int | None] = {}
+
+    def __enter__(self) -> None:
+        for number, handler in self._handlers.items():
+            self._before[number] = signal.signal(number, _ignoring_frame(handler))
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _ignoring_frame(handler: Callable[[], None]) -> Callable[[int, FrameType | None], None]:
+    return lambda _number, _frame: handler()
+
+
+def _sleep(made: Plan, now: datetime) -> float:
+    if made.wake_at is None:
+        return LONGEST_SLEEP
+    return min(LONGEST_SLEEP, max(0.05, (made.wake_at - now).total_seconds()))
