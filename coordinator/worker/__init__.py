@@ -1,1 +1,1 @@
-"""The wrapper that runs beside the agent on any host. Standard library and runfiles alone, Python 3.9 syntax."""
+"""The wrapper beside the agent, on any host. Standard library and runfiles alone, Python 3.9 syntax."""

@@ -1,0 +1,48 @@
+"""The wrapper as one file: worker and runfiles in a zip that any Python 3.9 runs, named by its content.
+
+A running wrapper keeps the file it was started from; an upgrade puts another one beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+
+import coordinator
+from coordinator.adapters.system.seam import crossing
+from coordinator.runfiles import atomic
+
+_MAIN = """import sys
+from coordinator.worker.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+_ROOMS = ("runfiles", "worker")
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def build() -> bytes:
+    """The same sources give the same bytes: fixed times and order, uncompressed (zlib costs memory)."""
+    root = Path(coordinator.__file__).parent
+    sources = {"coordinator/__init__.py": (root / "__init__.py").read_bytes(), "__main__.py": _MAIN.encode()}
+    for room in _ROOMS:
+        for source in (root / room).glob("*.py"):
+            sources[f"coordinator/{room}/{source.name}"] = source.read_bytes()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(sources):
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.external_attr = 0o600 << 16
+            archive.writestr(entry, sources[name])
+    return buffer.getvalue()
+
+
+def place(jobs: Path) -> Path:
+    """Puts the bundle into the jobs folder if it is not there and returns its path. Raises OSError."""
+    data = build()
+    target = jobs / f"wrapper-{hashlib.sha256(data).hexdigest()[:12]}.pyz"
+    if atomic.read(str(target)) != data:
+        with crossing("file", str(target)):
+            atomic.write(str(target), data)
+    return target

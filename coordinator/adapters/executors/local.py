@@ -1,0 +1,258 @@
+"""Workers on this host: starts a wrapper for each, finds it again by run files and identity, never by name.
+
+It keeps nothing that a restart would lose but the child handles it needs to reap.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from coordinator.adapters.executors import bundle, launch
+from coordinator.adapters.executors.views import Who, beat_of, exited_of
+from coordinator.adapters.system import run
+from coordinator.adapters.system.clock import SystemClock
+from coordinator.adapters.system.processes import Exits, wait_until
+from coordinator.adapters.system.seam import crossing
+from coordinator.domain.worker import Exited, Missing, Running, Unknown, WorkerView
+from coordinator.ports import Clock, Handle, LaunchFailed, LaunchSpec, StopOrder
+from coordinator.runfiles import atomic, hunt, identity, names, rotation
+from coordinator.runfiles.lock import Busy, Lock
+
+_CLAIM_PATIENCE = 10.0
+_SWEEP_BUDGET = 5.0
+
+
+class LocalExecutor:
+    """`ports.Executor` on this host. `flat` puts all run files into `jobs` itself (`--log-dir`). `beat` and
+    `soft` (how long an agent may take to honour STOP by itself) are seconds, `idle_cpu` a share of one core;
+    without `cgroup` a worker's tree is found by walking alone."""
+
+    def __init__(self, jobs: Path, wake: Callable[[str], None], *, clock: Clock | None = None,
+                 python: str = "", beat: float = 30.0, soft: float = 1.0, idle_cpu: float = 0.02,
+                 cgroup: bool = True, flat: bool = False) -> None:
+        self._jobs = jobs.absolute()
+        self._clock: Clock = clock or SystemClock()
+        # the real interpreter: a virtual environment may be replaced under a running wrapper
+        self._python = python or os.path.realpath(sys.executable)
+        self._tuning = {"beat_sec": f"{beat:g}", "soft_sec": f"{soft:g}", "idle_cpu": f"{idle_cpu:g}",
+                        "cgroup": "1" if cgroup else "0"}
+        self._flat = flat
+        self._exits = Exits(lambda: wake("exit"))
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._unasked: dict[Handle, datetime] = {}
+
+    # --- starting -----------------------------------------------------------------------------------
+
+    def submit(self, spec: LaunchSpec) -> int:
+        """See ports.Executor. Returns once the wrapper has claimed the run (some 0.1 s)."""
+        handle = spec.handle
+        folder = self._folder(handle)
+        try:
+            names.check_name(handle.job)
+            names.check_name(handle.provider, "provider")
+            names.make_folder(str(self._jobs))
+            names.make_folder(folder)
+            with Lock(self._path(handle, "lock")):
+                known = self._started(handle)
+                if known is not None:
+                    return known
+                self._refuse_overlap(spec)
+                launch.prepare(folder, spec, self._tuning)
+            return self._start(spec, folder)
+        except Busy as busy:
+            raise LaunchFailed("launch_failed", f"{busy}; nothing was started") from busy
+        except (names.ForeignFolder, ValueError) as wrong:
+            raise LaunchFailed("launch_failed", str(wrong)) from wrong
+        except OSError as error:
+            reason = "disk_full" if error.errno in (28, 122) else "launch_failed"
+            raise LaunchFailed(reason, f"{error.strerror}: {error.filename or folder}") from error
+
+    def _started(self, handle: Handle) -> int | None:
+        """The wrapper's pid if the run files show that this token ever started."""
+        for kind in ("heartbeat", "outcome"):
+            pairs = atomic.read_pairs(self._path(handle, kind)) or {}
+            if pairs.get("token") == handle.token:
+                return Who(pairs).pid
+        return None
+
+    def _refuse_overlap(self, spec: LaunchSpec) -> None:
+        """One worker a job: an earlier one that still lives, or a later one that has been, forbids this start."""
+        pairs = atomic.read_pairs(self._path(spec.handle, "heartbeat")) or {}
+        who = Who(pairs)
+        if identity.alive(who.pid, who.start, who.boot):
+            raise LaunchFailed("launch_failed", f"{spec.handle.job} is still run by an earlier worker (pid {who.pid}): "
+                                                "stop it first. Nothing was started.")
+        fence = (atomic.read(self._path(spec.handle, "fence")) or b"0").decode("ascii", "replace").strip()
+        if fence.isdigit() and int(fence) > spec.fence:
+            raise LaunchFailed("launch_failed", f"{spec.handle.job}: attempt with fence {fence} came after this one "
+                                                f"({spec.fence}). Nothing was started.")
+
+    def _start(self, spec: LaunchSpec, folder: str) -> int:
+        handle = spec.handle
+        zipped = bundle.place(self._jobs)
+        argv = [self._python, "-I", "-S", str(zipped), handle.provider, handle.job,
+                "--dir", folder, "--token", handle.token]
+        env = {**spec.env, names.TOKEN_VARIABLE: handle.token,
+               names.RUN_VARIABLE: f"{handle.provider}/{handle.job}@{self._jobs}"}
+        err = os.open(self._path(handle, "err"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        try:
+            with crossing("process", f"start {handle.provider} {handle.job}"):
+                child = run.start(argv, env=env, cwd=Path(folder), stdout=err, stderr=err)
+                self._children[handle.token] = child
+        finally:
+            os.close(err)
+        wait_until(lambda: self._claimed(handle) or child.poll() is not None, _CLAIM_PATIENCE)
+        started = self._started(handle)
+        if started is None and child.poll() is not None:
+            raise LaunchFailed("launch_failed", self._last_words(handle, child.returncode))
+        pid = started or child.pid
+        self._note_start(spec, folder, pid)
+        return pid
+
+    def _claimed(self, handle: Handle) -> bool:
+        pairs = self._pairs(handle, "heartbeat")
+        return bool(pairs.get("agent_pid")) or bool(self._pairs(handle, "outcome"))
+
+    def _note_start(self, spec: LaunchSpec, folder: str, pid: int) -> None:
+        pairs = self._pairs(spec.handle, "heartbeat")
+        with Lock(self._path(spec.handle, "lock")):
+            launch.merge_meta(folder, spec.handle.job, {
+                "pid": str(pid), "pid_start": pairs.get("wrapper_start", ""), "boot_id": pairs.get("boot_id", ""),
+                "agent_pid": pairs.get("agent_pid", ""), "agent_start": pairs.get("agent_start", ""),
+                "started_at": self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "run_instance": f"{spec.run_id}-{spec.handle.provider}-{pid}",
+            })
+        self._watch(Who(pairs))
+
+    def _last_words(self, handle: Handle, code: int) -> str:
+        tail = self.log_tail(handle, 2000).decode("utf-8", "replace").strip()
+        return f"the wrapper ended at once (exit {code}): {tail or 'it said nothing'}"
+
+    # --- looking ------------------------------------------------------------------------------------
+
+    def look(self, handles: Sequence[Handle]) -> Mapping[Handle, WorkerView]:
+        return {handle: self._look(handle) for handle in handles}
+
+    def _look(self, handle: Handle) -> WorkerView:
+        try:
+            view = self._view(handle)
+        except OSError as error:
+            since = self._unasked.setdefault(handle, self._clock.now())
+            return Unknown(f"{error.strerror}: {error.filename}", since)
+        self._unasked.pop(handle, None)
+        return view
+
+    def _view(self, handle: Handle) -> WorkerView:
+        beat = self._pairs(handle, "heartbeat")
+        who = Who(beat)
+        living = bool(beat) and identity.alive(who.pid, who.start, who.boot)
+        outcome = self._pairs(handle, "outcome")   # after the process: it may end between two looks
+        if outcome:
+            return exited_of(outcome)
+        if living:
+            self._watch(who)
+            return Running(who.pid, who.started_at, beat_of(beat))
+        if beat:
+            rebooted = who.boot != identity.boot_id()
+            return Exited(None, None, "host_reboot", "the host was restarted") if rebooted else Missing(started=True)
+        child = self._children.get(handle.token)
+        if child is not None and child.poll() is None:
+            return Running(child.pid, 0.0)
+        return Missing(started=False)
+
+    def live(self) -> tuple[Handle, ...]:
+        found = {}
+        for _, ours in identity.holders():
+            what, _, jobs = ours.get(names.RUN_VARIABLE, "").partition("@")
+            provider, _, job = what.partition("/")
+            if jobs == str(self._jobs) and job:
+                found[Handle(provider, job, ours[names.TOKEN_VARIABLE])] = True
+        return tuple(found)
+
+    def paths(self, handle: Handle) -> tuple[Path, Path]:
+        return Path(self._path(handle, "log")), Path(self._path(handle, "err"))
+
+    def log_tail(self, handle: Handle, limit: int = 65536) -> bytes:
+        """The log's end, then stderr's, together at most `limit` bytes: stderr is short and tells more."""
+        log, err = self.paths(handle)
+        last = _tail(err, limit // 2)
+        return _tail(log, limit - len(last)) + last
+
+    # --- ending -------------------------------------------------------------------------------------
+
+    def stop(self, handle: Handle, order: StopOrder) -> None:
+        """The order lies in a file, so that it is found whenever the wrapper looks; the signal only hurries it."""
+        folder = self._folder(handle)
+        if not Path(folder).is_dir():
+            return
+        launch.put_pairs(folder, handle.job, "stop", {
+            "token": handle.token, "reason": order.reason, "words": order.words, "hard": "1" if order.hard else "0"})
+        who = Who(self._pairs(handle, "heartbeat"))
+        if identity.alive(who.pid, who.start, who.boot):
+            with crossing("process", f"stop {handle.provider} {handle.job}"):
+                identity.send(who.pid, who.start, 15)
+
+    def reap(self) -> tuple[tuple[int, int], ...]:
+        ended = []
+        for token, child in list(self._children.items()):
+            code = child.poll()
+            if code is not None:
+                ended.append((child.pid, code))
+                del self._children[token]
+        return tuple(ended)
+
+    def sweep(self, handle: Handle) -> tuple[int, ...]:
+        who = Who(self._pairs(handle, "heartbeat"))
+        if identity.alive(who.pid, who.start, who.boot):
+            return ()
+        roots = [who.agent[0]] if identity.alive(*who.agent, who.boot) else []
+        with crossing("process", f"sweep {handle.provider} {handle.job}"):
+            return tuple(hunt.end_all(roots, handle.token, lambda: False, _SWEEP_BUDGET))
+
+    def close(self) -> None:
+        """Lets go of everything; the workers run on."""
+        self.reap()
+        self._exits.close()
+        for child in self._children.values():
+            child.returncode = 0   # it outlives us by design; else its handle complains when it is forgotten
+        self._children.clear()
+
+    # --- files --------------------------------------------------------------------------------------
+
+    def _folder(self, handle: Handle) -> str:
+        return str(self._jobs if self._flat else self._jobs / handle.provider)
+
+    def _path(self, handle: Handle, kind: str) -> str:
+        return names.path(self._folder(handle), handle.job, kind)
+
+    def _pairs(self, handle: Handle, kind: str) -> dict[str, str]:
+        """The pairs of a run file if it is of this run; an outcome that has stepped aside is found too."""
+        for target in self._candidates(handle, kind):
+            pairs = atomic.read_pairs(target) or {}
+            if pairs.get("token") == handle.token:
+                return pairs
+        return {}
+
+    def _candidates(self, handle: Handle, kind: str) -> Iterator[str]:
+        current = self._path(handle, kind)
+        yield current
+        if kind == "outcome" and Path(self._folder(handle)).is_dir():
+            for number in range(rotation.last(os.listdir(self._folder(handle)), handle.job), 0, -1):
+                yield f"{current}.{number}"
+
+    def _watch(self, who: Who) -> None:
+        self._exits.watch(who.pid, who.start)
+
+
+def _tail(target: Path, limit: int) -> bytes:
+    try:
+        with target.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - limit))
+            return stream.read(limit)
+    except OSError:
+        return b""

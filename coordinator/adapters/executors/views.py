@@ -1,0 +1,56 @@
+"""Run files -> what an executor can say of a worker. Pure: text in, domain values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from coordinator.domain.worker import Beat, Exited, Witness
+from coordinator.runfiles.codec import number, whole
+
+Pairs = Mapping[str, str]
+
+
+def beat_of(pairs: Pairs) -> Beat | None:
+    """None before the agent was started: the claim is no heartbeat of a worker."""
+    if not pairs.get("agent_pid"):
+        return None
+    at = number(pairs.get("at", ""))
+    output = number(pairs.get("log_bytes", "")) + number(pairs.get("err_bytes", ""))
+    return Beat(
+        at=at,
+        since=number(pairs.get("since", ""), at),
+        cpu=Witness(number(pairs.get("cpu_sec", "")), number(pairs.get("cpu_moved_at", ""), at)),
+        log=Witness(output, number(pairs.get("log_moved_at", ""), at)),
+        event=Witness(number(pairs.get("events", "")), number(pairs.get("last_event_at", ""), at)),
+        tree=Witness(number(pairs.get("tree", "")), number(pairs.get("tree_moved_at", ""), at)),
+        cpu_share=number(pairs.get("cpu_share", "")),
+        rss_kb=whole(pairs.get("rss_kb", "")),
+        stopped_since=number(pairs["stopped_since"]) if pairs.get("stopped_since") else None,
+    )
+
+
+def exited_of(pairs: Pairs) -> Exited:
+    """An outcome that names a signal has no exit code of its own."""
+    ended_by = whole(pairs.get("signal", ""))
+    return Exited(
+        code=None if ended_by else whole(pairs.get("exit_code", ""), 1),
+        signal=ended_by or None,
+        reason=pairs.get("reason_code") or "process_exit",
+        words=pairs.get("words", ""),
+        ended_at=number(pairs.get("ended_at", "")),
+        duration_sec=number(pairs.get("duration_sec", "")),
+        cpu_sec=number(pairs.get("cpu_sec", "")),
+        max_rss_kb=whole(pairs.get("max_rss_kb", "")),
+        survivors=tuple(whole(pid) for pid in pairs.get("survivors", "").split(",") if pid.isdigit()),
+    )
+
+
+class Who:
+    """The wrapper as its heartbeat names it."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.pid = whole(pairs.get("wrapper_pid", ""))
+        self.start = whole(pairs.get("wrapper_start", ""))
+        self.boot = pairs.get("boot_id", "")
+        self.agent = (whole(pairs.get("agent_pid", "")), whole(pairs.get("agent_start", "")))
+        self.started_at = number(pairs.get("started_at", ""))

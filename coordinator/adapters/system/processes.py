@@ -1,0 +1,75 @@
+"""Learns of the end of processes that need not be our children, within milliseconds, and waits with a limit."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import threading
+import time
+from collections.abc import Callable
+
+from coordinator.runfiles import identity
+
+Key = tuple[int, int]
+"""(pid, start time in clock ticks)"""
+
+
+def wait_until(met: Callable[[], bool], patience: float) -> bool:
+    """Asks every 5 ms whether `met`, for at most `patience` seconds; its last answer."""
+    until = time.monotonic() + patience
+    while not met():
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+class Exits:
+    """One selector over the pidfds of every watched process; `ended` is called from its thread for each end."""
+
+    def __init__(self, ended: Callable[[], None]) -> None:
+        self._ended = ended
+        self._watched: set[Key] = set()
+        self._guard = threading.Lock()
+        self._selector = selectors.DefaultSelector()
+        self._told, self._tell = os.pipe()
+        self._selector.register(self._told, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._serve, name="exits", daemon=True)
+        self._thread.start()
+
+    def watch(self, pid: int, start: int) -> None:
+        """Repeating it is harmless. A process that has ended already or has another start time is passed over:
+        whoever asks looks at it anyway."""
+        with self._guard:
+            if (pid, start) in self._watched:
+                return
+            try:
+                fd = os.pidfd_open(pid)
+            except OSError:
+                return
+            proc = identity.look(pid)
+            if proc is None or proc.start != start:
+                os.close(fd)
+                return
+            self._watched.add((pid, start))
+            self._selector.register(fd, selectors.EVENT_READ, (pid, start))
+
+    def close(self) -> None:
+        os.write(self._tell, b"x")
+        self._thread.join()
+        with self._guard:
+            for key in list(self._selector.get_map().values()):
+                os.close(key.fd)
+            self._selector.close()
+            os.close(self._tell)
+
+    def _serve(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    return
+                with self._guard:
+                    self._selector.unregister(key.fd)
+                    self._watched.discard(key.data)
+                    os.close(key.fd)
+                self._ended()

@@ -1,0 +1,149 @@
+"""Who a process is: pid, start time and boot id together, or the token it inherited. Never a pid alone.
+
+Reads /proc; signals only through `send`, which looks at the start time again while it holds the process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from coordinator.runfiles import names
+
+TYPE_CHECKING = False   # the typing module costs memory beside every agent
+if TYPE_CHECKING:
+    from typing import Dict, Iterator, List, Optional
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+class Proc:
+    """One process as /proc/PID/stat shows it. `cpu` is in seconds and holds its waited-for children's too."""
+
+    __slots__ = ("cpu", "pid", "ppid", "rss_kb", "start", "state")
+
+    def __init__(self, pid: int, fields: List[bytes]) -> None:
+        self.pid = pid
+        self.state = fields[0].decode()
+        self.ppid = int(fields[1])
+        self.cpu = sum(int(field) for field in fields[11:15]) / TICKS
+        self.start = int(fields[19])
+        self.rss_kb = int(fields[21]) * PAGE_KB
+
+
+def boot_id() -> str:
+    return _read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def look(pid: int) -> Optional[Proc]:
+    """The process, dead ones that wait to be reaped included; None when there is none."""
+    try:
+        data = _read("/proc/%d/stat" % pid)
+        return Proc(pid, data[data.rindex(b")") + 2:].split())
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def lives(proc: Proc) -> bool:
+    """False for a zombie. One whose first thread ended while others run is none, though it looks like one."""
+    if proc.state not in "ZX":
+        return True
+    try:
+        return len(os.listdir("/proc/%d/task" % proc.pid)) > 1
+    except OSError:
+        return False
+
+
+def alive(pid: int, start: int, boot: str) -> bool:
+    """Whether exactly this process runs: a recycled pid has another start time, another boot another id."""
+    if pid <= 0 or boot != boot_id():
+        return False
+    proc = look(pid)
+    return proc is not None and proc.start == start and lives(proc)
+
+
+def children(pid: int) -> List[int]:
+    """Direct children, those that wait to be reaped included."""
+    found: List[int] = []
+    try:
+        for thread in os.listdir("/proc/%d/task" % pid):
+            found += [int(child) for child in _read("/proc/%d/task/%s/children" % (pid, thread)).split()]
+    except OSError:
+        return found
+    return found
+
+
+def tree(pid: int) -> Iterator[Proc]:
+    """The living descendants, a parent before its children. The children are read only after the caller has
+    had the parent, so that one who stops each parent first misses none."""
+    waiting = children(pid)
+    seen = {pid}
+    while waiting:
+        child = waiting.pop(0)
+        if child in seen:
+            continue
+        seen.add(child)
+        proc = look(child)
+        if proc is None:
+            continue
+        if lives(proc):
+            yield proc
+        waiting += children(child)
+
+
+def holders() -> Iterator[tuple[Proc, Dict[str, str]]]:
+    """Every living process that inherited a token, with our variables of its first environment."""
+    wanted = (names.TOKEN_VARIABLE.encode() + b"=", names.RUN_VARIABLE.encode() + b"=")
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            raw = _read("/proc/%s/environ" % name)
+        except OSError:
+            continue   # another user's, or gone
+        if wanted[0] not in raw:
+            continue
+        pairs = [os.fsdecode(part) for part in raw.split(b"\0") if part.startswith(wanted)]
+        proc = look(int(name))
+        if pairs and proc is not None and lives(proc):
+            yield proc, dict(pair.split("=", 1) for pair in pairs)
+
+
+def with_token(token: str) -> List[Proc]:
+    """The living processes, we excepted, that carry this token."""
+    me = os.getpid()
+    return [proc for proc, ours in holders()
+            if ours.get(names.TOKEN_VARIABLE) == token and proc.pid != me]
+
+
+def send(pid: int, start: int, number: int) -> bool:
+    """Signals this process and no other: the start time is looked at while a pidfd holds it. False when it is
+    gone, is another one, or may not be signalled."""
+    try:
+        fd = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return False
+    try:
+        proc = look(pid)
+        if proc is None or proc.start != start:
+            return False
+        signal.pidfd_send_signal(fd, number)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def _read(name: str) -> bytes:
+    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks: List[bytes] = []
+        while True:
+            chunk = os.read(fd, 65536)
+            if not chunk:
+                return b"".join(chunks)
+            chunks.append(chunk)
+    finally:
+        os.close(fd)

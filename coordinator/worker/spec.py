@@ -1,0 +1,69 @@
+"""What the wrapper was told to do: `<job>.spec`, read once at the start. Never holds a secret."""
+
+from __future__ import annotations
+
+from coordinator.runfiles import atomic, codec, names
+
+TYPE_CHECKING = False   # the typing module costs memory beside every agent
+if TYPE_CHECKING:
+    from typing import Dict, List
+
+CARRIED = "out."
+"""Keys with this prefix go into the outcome as they are, without it."""
+
+
+class Refused(Exception):
+    """This start may not go on; `code` is the wrapper's exit code."""
+
+    def __init__(self, words: str, code: int) -> None:
+        super().__init__(words)
+        self.code = code
+
+
+class Spec:
+    """One run. Times are in seconds; `timeout` 0 = no limit."""
+
+    def __init__(self, provider: str, job: str, folder: str, pairs: Dict[str, str]) -> None:
+        def number(key: str, default: float) -> float:
+            return codec.number(pairs.get(key, ""), default)
+
+        self.provider, self.job, self.folder = provider, job, folder
+        self.token = pairs.get("token", "")
+        self.fence = int(number("fence", 0))
+        self.run_id = pairs.get("run_id", "")
+        self.worker_id = pairs.get("worker_id", "")
+        self.argv = _argv(pairs)
+        self.cwd = pairs.get("cwd", "/")
+        self.stdin = pairs.get("stdin", "null")
+        self.timeout = number("timeout_sec", 0)
+        self.grace = number("grace_sec", 5)
+        self.soft = number("soft_sec", 1)
+        self.linger = number("linger_sec", 0.5)
+        self.stop_signal = pairs.get("stop_signal", "TERM")
+        self.beat = max(0.05, number("beat_sec", 30))
+        self.idle_cpu = number("idle_cpu", 0.02)
+        self.cgroup = pairs.get("cgroup", "1") == "1"
+        self.carried = {key[len(CARRIED):]: value for key, value in pairs.items() if key.startswith(CARRIED)}
+
+    def path(self, kind: str) -> str:
+        return names.path(self.folder, self.job, kind)
+
+
+def _argv(pairs: Dict[str, str]) -> List[str]:
+    argv: List[str] = []
+    while "argv.%d" % len(argv) in pairs:
+        argv.append(pairs["argv.%d" % len(argv)])
+    return argv
+
+
+def read(provider: str, job: str, folder: str, token: str) -> Spec:
+    """Raises Refused when there is no spec for this token (a newer attempt has taken its place)."""
+    pairs = atomic.read_pairs(names.path(folder, job, "spec"))
+    if pairs is None:
+        raise Refused("%s: no spec; nothing was started" % names.path(folder, job, "spec"), 66)
+    spec = Spec(provider, job, folder, pairs)
+    if spec.token != token:
+        raise Refused("%s: the spec is for another run; nothing was started" % job, 75)
+    if not spec.argv:
+        raise Refused("%s: the spec names no program; nothing was started" % job, 65)
+    return spec

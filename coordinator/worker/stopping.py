@@ -1,0 +1,96 @@
+"""Why a run is to stop, and by which steps. Looks at STOP, the owner's order, the fence and the clock."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from coordinator.runfiles import atomic, hunt
+
+TYPE_CHECKING = False   # the typing module costs memory beside every agent
+if TYPE_CHECKING:
+    from typing import Optional
+
+    from coordinator.worker.agent import Agent
+    from coordinator.worker.record import Record
+    from coordinator.worker.spec import Spec
+
+_SIGNALS = {"INT": signal.SIGINT, "TERM": signal.SIGTERM, "HUP": signal.SIGHUP, "QUIT": signal.SIGQUIT}
+
+
+class Stop:
+    """A decision to stop. `soft` is how long the agent may take to end by itself before the first signal."""
+
+    def __init__(self, reason: str, words: str, *, hard: bool = False, soft: float = 0.0) -> None:
+        self.reason, self.words, self.hard, self.soft = reason, words, hard, soft
+
+
+class Watch:
+    """Answers whether to stop, from what lies there now."""
+
+    def __init__(self, spec: Spec, record: Record) -> None:
+        self._spec, self._record = spec, record
+        self._until = time.monotonic() + spec.timeout if spec.timeout > 0 else float("inf")
+
+    def look(self, signalled: int) -> Optional[Stop]:
+        """`signalled` is the number of a signal that reached us, 0 for none."""
+        order = self.order()
+        if order is not None:
+            return order
+        if signalled:
+            return Stop("manual_stop", "%s reached the wrapper" % signal.Signals(signalled).name)
+        if os.path.lexists(self._spec.cwd + "/STOP"):
+            return Stop("manual_stop", "STOP file in %s" % self._spec.cwd, soft=self._spec.soft)
+        if time.monotonic() >= self._until:
+            return Stop("max_runtime", "the time limit of %g s was reached" % self._spec.timeout)
+        if self.fenced():
+            return Stop("lost", "a newer attempt has taken over", hard=True)
+        return None
+
+    def order(self) -> Optional[Stop]:
+        """The owner's order for this run, `<job>.stop`."""
+        try:
+            pairs = atomic.read_pairs(self._spec.path("stop"))
+        except OSError:
+            return None
+        if not pairs or pairs.get("token") != self._spec.token:
+            return None
+        reason = pairs.get("reason") or "manual_stop"
+        return Stop(reason, pairs.get("words", ""), hard=pairs.get("hard") == "1")
+
+    def fenced(self) -> bool:
+        try:
+            return self._record.fence() > self._spec.fence
+        except OSError:
+            return False
+
+
+class Steps:
+    """Carries a stop out a step at a time: the agent's own way, its polite signal, TERM to all, then `spent`.
+
+    The polite signal comes after `soft` seconds, TERM `grace` later, KILL half a `grace` after that.
+    """
+
+    def __init__(self, spec: Spec, agent: Agent, stop: Stop) -> None:
+        self._spec, self._agent, self._stop = spec, agent, stop
+        self._since = time.monotonic()
+        self._done = 0
+
+    def press(self, *, hard: bool) -> bool:
+        """Takes the step that is due; True when only KILL is left."""
+        passed = time.monotonic() - self._since - self._stop.soft
+        if hard or passed >= 1.5 * self._spec.grace:
+            return True
+        if passed >= self._spec.grace and self._done < 2:
+            self._done = 2
+            self._to_all(signal.SIGTERM)
+        elif passed >= 0 and self._done < 1:
+            self._done = 1
+            self._agent.signal(_SIGNALS.get(self._spec.stop_signal, signal.SIGTERM))
+            self._agent.signal(signal.SIGCONT)
+        return False
+
+    def _to_all(self, number: int) -> None:
+        for each in (number, signal.SIGCONT):   # a stopped process hears nothing until it is let go on
+            hunt.signal_all([os.getpid()], self._spec.token, each)

@@ -1,0 +1,170 @@
+"""What shows that the agent makes progress: CPU time, output, events, the worktree. Looks, judges nothing.
+
+The worktree is looked at without git: HEAD, index and reflog of its git directory, and the names, sizes and
+times of its first entries. A change deep in a very large tree shows when git or a new entry touches these.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from coordinator.runfiles import identity
+
+TYPE_CHECKING = False   # the typing module costs memory beside every agent
+if TYPE_CHECKING:
+    from typing import Dict, List, Optional, Tuple
+
+    from coordinator.worker.spec import Spec
+
+_ENTRIES = 4000
+_SKIPPED = frozenset((".git", "node_modules", ".venv", "__pycache__", "target", "dist", "STOP"))
+BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_time() -> float:
+    """Goes on while the host sleeps, so that a gap in the observation is seen."""
+    return time.clock_gettime(BOOT_CLOCK)
+
+
+class Witness:
+    """A value and when it last moved, by the boot clock: the wall clock may be set meanwhile."""
+
+    def __init__(self, now: float) -> None:
+        self.value = 0.0
+        self.moved = now
+
+    def see(self, value: float, now: float, enough: bool = True) -> None:
+        if value != self.value and enough:
+            self.moved = now
+        self.value = value
+
+
+class Observer:
+    """Makes the pairs of one heartbeat after the other."""
+
+    def __init__(self, spec: Spec) -> None:
+        now = boot_time()
+        self._spec = spec
+        self._since = self._last = now
+        self._cpu, self._log, self._event, self._tree = (Witness(now) for _ in range(4))
+        self._files = [_Growing(spec.path("log")), _Growing(spec.path("err"))]
+        self._worktree = _signature(spec.cwd)
+        self._share = 0.0
+        self._stopped: Optional[float] = None
+        self._rss = self.max_rss_kb = self._count = 0
+
+    def observe(self) -> Dict[str, str]:
+        now = boot_time()
+        if now - self._last > 3 * self._spec.beat:
+            self._since = now
+            for witness in (self._cpu, self._log, self._event, self._tree):
+                witness.moved = now
+        self._look_at_processes(now)
+        for growing in self._files:
+            growing.read_on()
+        self._log.see(sum(growing.size for growing in self._files), now)
+        self._event.see(self._files[0].lines, now)
+        worktree = _signature(self._spec.cwd)
+        self._tree.see(self._tree.value + (worktree != self._worktree), now)
+        self._worktree = worktree
+        self._last = now
+        return self._pairs(now)
+
+    def _look_at_processes(self, now: float) -> None:
+        me = identity.look(os.getpid())
+        procs = list(identity.tree(os.getpid()))
+        used = os.times()
+        cpu = used.children_user + used.children_system + sum(proc.cpu for proc in procs)
+        cpu = max(cpu, self._cpu.value) if me else self._cpu.value
+        passed = now - self._last
+        self._share = (cpu - self._cpu.value) / passed if passed > 0 else 0.0
+        self._cpu.see(cpu, now, enough=self._share >= self._spec.idle_cpu)
+        self._rss = sum(proc.rss_kb for proc in procs)
+        self.max_rss_kb = max(self.max_rss_kb, self._rss)
+        self._count = len(procs)
+        if procs and all(proc.state in "Tt" for proc in procs):
+            self._stopped = now if self._stopped is None else self._stopped
+        else:
+            self._stopped = None
+
+    def _pairs(self, now: float) -> Dict[str, str]:
+        wall = time.time()
+
+        def at(moment: float) -> str:
+            return "%.3f" % (wall - (now - moment))
+
+        return {
+            "at": at(now), "up": "%.3f" % now, "since": at(self._since),
+            "cpu_sec": "%.2f" % self._cpu.value, "cpu_moved_at": at(self._cpu.moved),
+            "cpu_share": "%.4f" % self._share,
+            "log_bytes": str(self._files[0].size), "err_bytes": str(self._files[1].size),
+            "log_moved_at": at(self._log.moved),
+            "events": str(self._files[0].lines), "last_event_at": at(self._event.moved),
+            "tree": "%d" % self._tree.value, "tree_moved_at": at(self._tree.moved),
+            "rss_kb": str(self._rss), "processes": str(self._count),
+            "stopped_since": "" if self._stopped is None else at(self._stopped),
+        }
+
+
+class _Growing:
+    """An output file: its size and, read on from where the last look ended, its lines."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.size = 0
+        self.lines = 0
+
+    def read_on(self) -> None:
+        try:
+            fd = os.open(self._name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            while True:
+                chunk = os.pread(fd, 65536, self.size)
+                if not chunk:
+                    return
+                self.size += len(chunk)
+                self.lines += chunk.count(b"\n")
+        finally:
+            os.close(fd)
+
+
+def _signature(folder: str) -> int:
+    """A number that differs when the worktree differs."""
+    sign = 0
+    for name in _git_files(folder):
+        sign = hash((sign, _stamp(name)))
+    waiting, left = [folder], _ENTRIES
+    while waiting and left > 0:
+        try:
+            with os.scandir(waiting.pop(0)) as entries:
+                for entry in entries:
+                    if entry.name not in _SKIPPED and left > 0:
+                        left -= 1
+                        sign = hash((sign, entry.name, _stamp(entry.path)))
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(entry.path)
+        except OSError:
+            continue   # gone meanwhile, or not ours to read
+    return sign
+
+
+def _git_files(folder: str) -> List[str]:
+    """What moves when git does, in a linked worktree's own git directory or in the main one."""
+    place = folder + "/.git"
+    try:
+        with open(place, encoding="utf-8", errors="surrogateescape") as stream:
+            place = os.path.join(folder, stream.read(4096).partition("gitdir:")[2].strip())
+    except OSError:
+        pass   # a folder, or no repository
+    return [place + "/" + name for name in ("HEAD", "index", "logs/HEAD")]
+
+
+def _stamp(name: str) -> Optional[Tuple[int, int, int]]:
+    try:
+        seen = os.lstat(name)
+    except OSError:
+        return None
+    return (seen.st_mtime_ns, seen.st_size, seen.st_ino)
