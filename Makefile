@@ -59,8 +59,8 @@ floors: .venv/dev.stamp
 	@echo "==> floors: who may import whom"
 	@$(PY) -m pytest --quiet tests/architecture
 
-rows: .venv/dev.stamp
-	@$(PY) tests/rows.py $(ARGS)
+rows:
+	@"$(PYTHON)" tests/rows.py $(ARGS)
 
 lock: .venv/dev.stamp
 	@echo "==> lock: resolving for Python 3.11 and newer"
