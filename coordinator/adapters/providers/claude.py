@@ -104,8 +104,8 @@ class Claude:
             return Readiness(ok=True, words=f"claude: credentials from {source}")
         return Readiness(
             ok=False,
-            words="claude: no credentials: ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN and CLAUDE_CODE_OAUTH_TOKEN"
-            " are unset and nobody is logged in",
+            words="claude: no credentials: ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN and"
+            " CLAUDE_CODE_OAUTH_TOKEN are unset and nobody is logged in",
             reason="claude_auth_missing",
             cure="claude setup-token",
         )

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from coordinator.adapters.providers.stream import blocks, goes_on, number, parse, text_of
+from coordinator.adapters.providers.stream import goes_on, number, parse
 from coordinator.adapters.providers.tally import Tally
+from coordinator.runfiles.transcript import blocks, text_of
 
 _KILLED_TOOL = ("Exit code 137", "Exit code 143", "Exit code 130")
 

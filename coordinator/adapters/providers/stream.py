@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 from coordinator.ports import Said
+from coordinator.runfiles.transcript import blocks, output, text_of
 
 LIMIT_ERRORS = frozenset({"rate_limit"})
 _ENDED_ANEW = frozenset({"assistant", "user"})
@@ -38,11 +39,6 @@ def events(line: bytes) -> tuple[Said, ...]:
     return (Said("unknown", text, raw=output(text)),) if text else ()
 
 
-def output(text: str) -> dict[str, Any]:
-    """What stands in a transcript for a line that is no event."""
-    return {"type": "system", "subtype": "output", "content": text}
-
-
 def spoken(text: str) -> Said:
     """A line of plain text as if the agent had said it in claude's shape."""
     message = {"role": "assistant", "content": [{"type": "text", "text": text}]}
@@ -57,30 +53,6 @@ def said(body: Mapping[str, Any]) -> tuple[Said, ...]:
         return (Said("unknown", raw=body),)
     first = found[0]
     return (Said(first.kind, first.text, first.tool, first.is_error, body), *found[1:])
-
-
-def blocks(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """The content blocks of a message; content given as a plain string is one text block."""
-    message = body.get("message")
-    content = message.get("content") if isinstance(message, Mapping) else message
-    if isinstance(content, str):
-        return ({"type": "text", "text": content},)
-    if not isinstance(content, list):
-        return ()
-    return tuple(
-        block if isinstance(block, Mapping) else {"type": "text", "text": str(block)} for block in content
-    )
-
-
-def text_of(content: Any) -> str:
-    """The text of a tool result, whichever of its shapes it has."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "\n".join(
-            str(part.get("text", "")) if isinstance(part, Mapping) else str(part) for part in content
-        )
-    return "" if content is None else str(content)
 
 
 def number(value: Any) -> float | None:
@@ -147,9 +119,7 @@ def _result(body: Mapping[str, Any]) -> Iterable[Said]:
 
 
 def _error(body: Mapping[str, Any]) -> Iterable[Said]:
-    error = body.get("error", body.get("message"))
-    words = error.get("message", "") if isinstance(error, Mapping) else error
-    yield Said("error", text_of(words), is_error=True)
+    yield Said("error", text_of(body.get("error") or body.get("message")), is_error=True)
 
 
 def _limit(body: Mapping[str, Any]) -> Iterable[Said]:

@@ -1,0 +1,270 @@
+"""Makes the transcript that people and scripts read out of a run's raw output, as it is being printed.
+
+Only whole lines are taken; secrets are masked; each failure has a `type=error` line of its own. A new process
+writes the file anew from the raw log, under a temporary name, so that a line torn by a crash never stays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from coordinator.adapters.providers.rawlog import LONGEST_LINE, stderr_that_matters, whole_lines
+from coordinator.adapters.providers.stream import parse
+from coordinator.adapters.providers.tally import Tally
+from coordinator.adapters.system.seam import crossing
+from coordinator.ports import Provider, Recording, Said, Signs
+from coordinator.runfiles import transcript as shape
+from coordinator.runfiles.masking import Masker
+
+_FAILURES = frozenset({"retry", "error", "limit", "result"})
+
+
+@dataclass
+class _State:
+    """How far one transcript has come. `offset` is the first byte of the raw log that is not in it."""
+
+    run: Recording
+    offset: int = 0
+    inode: int = 0
+    finished: bool = False
+    said: str = ""
+    tally: Tally = field(default_factory=Tally)
+    signs: Signs = field(default_factory=Signs)
+
+
+class Transcriber:
+    """The Transcript port. `provider` finds a provider by name."""
+
+    def __init__(self, provider: Callable[[str], Provider], masker: Masker) -> None:
+        self._provider = provider
+        self._masker = masker
+        self._states: dict[Path, _State] = {}
+
+    def follow(self, run: Recording, now: datetime) -> Signs:
+        state = self._state(run, now)
+        if not state.finished:
+            self._append(run.target, self._new_lines(state, now))
+        return state.signs
+
+    def finish(self, run: Recording, now: datetime, ended: str) -> Signs:
+        state = self._state(run, now)
+        if not state.finished:
+            self._append(run.target, self._last_lines(state, now, ended))
+            state.finished = True
+        return state.signs
+
+    def _state(self, run: Recording, now: datetime) -> _State:
+        """The known state, or a new one with the transcript written anew."""
+        state = self._states.get(run.target)
+        if state is None or state.run.run_id != run.run_id or not _same_log(state) or not run.target.exists():
+            state = self._rebuild(run, now)
+            self._states[run.target] = state
+        return state
+
+    def _rebuild(self, run: Recording, now: datetime) -> _State:
+        state = _State(run, inode=_inode(run.log))
+        with crossing("file", f"transcript {run.target.name}"):
+            run.target.parent.mkdir(parents=True, exist_ok=True)
+            _keep_other_run(run)
+        old_ended = _ending_of(run.target)
+        if not run.log.exists() and run.target.exists():
+            # The raw log was tidied away: what is left of the run is this transcript, so it stays.
+            state.finished = True
+            return state
+        header = shape.started(run.task_id, run.provider, run.attempt, run.run_id)
+        what = f"transcript {run.target.name}"
+        with crossing("file", what), _old_stamps(run.target) as stamps, _replacing(run.target) as out:
+            for body in self._whole(state, header, now, old_ended):
+                out.write(self._dump(_stamped(body, next(stamps, None), now)))
+        state.finished = old_ended is not None
+        return state
+
+    def _whole(
+        self, state: _State, header: dict[str, Any], now: datetime, ended: str | None
+    ) -> Iterator[Mapping[str, Any]]:
+        yield header
+        if ended is None:
+            yield from self._new_lines(state, now)
+        else:
+            yield from self._last_lines(state, now, ended)
+
+    def _append(self, target: Path, bodies: Iterable[Mapping[str, Any]]) -> None:
+        first = next(iterator := iter(bodies), None)
+        if first is None:
+            return
+        with crossing("file", f"transcript {target.name}"), target.open("ab") as out:
+            out.write(self._dump(first))
+            for body in iterator:
+                out.write(self._dump(body))
+
+    def _new_lines(self, state: _State, now: datetime, *, torn: bool = False) -> Iterator[Mapping[str, Any]]:
+        """What the raw log holds since `offset`, as transcript objects; moves the offset as it goes."""
+        provider = self._provider(state.run.provider)
+        for line, offset in whole_lines(state.run.log, state.offset, torn=torn):
+            state.offset = offset
+            said = provider.events(line) if line is not None else (_too_long(),)
+            for body in _bodies(said):
+                yield _stamped(body, None, now)
+            self._notice(state, said, now)
+            for body in self._failures(state, said):
+                yield _stamped(body, None, now)
+
+    def _last_lines(self, state: _State, now: datetime, ended: str) -> Iterator[Mapping[str, Any]]:
+        yield from self._new_lines(state, now, torn=True)
+        for line in stderr_that_matters(state.run.err):
+            yield _stamped(shape.error("stderr", line), None, now)
+        yield _stamped(shape.ended(ended), None, now)
+
+    def _notice(self, state: _State, said: tuple[Said, ...], now: datetime) -> None:
+        for one in said:
+            state.tally.feed(one.raw)
+            state.signs = self._moved(state.signs, one, now)
+        state.signs = replace(state.signs, usage=state.tally.usage)
+
+    def _moved(self, signs: Signs, one: Said, now: datetime) -> Signs:
+        if one.kind == "init":
+            session = str(one.raw.get("session_id") or "")
+            signs = replace(signs, session_id=session, model=one.text)
+        last = self._masker.text(_gist(one)) or signs.last
+        return replace(signs, events=signs.events + 1, last=last, last_at=now)
+
+    @staticmethod
+    def _failures(state: _State, said: tuple[Said, ...]) -> Iterator[dict[str, Any]]:
+        """An error line for each failure among the events; the same words are not said twice in a row."""
+        for one in said:
+            for kind, words in _failure_words(one):
+                if words != state.said:
+                    state.said = words
+                    yield shape.error(kind, words)
+            if one.kind in {"text", "tool"}:
+                state.said = ""
+
+    def _dump(self, body: Mapping[str, Any]) -> bytes:
+        text = json.dumps(self._masker.value(body), ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace") + b"\n"
+
+
+def _bodies(said: Iterable[Said]) -> Iterator[Mapping[str, Any]]:
+    return (one.raw for one in said if one.raw)
+
+
+def _stamped(body: Mapping[str, Any], stamp: str | None, now: datetime) -> Mapping[str, Any]:
+    """The object with a timestamp: `stamp` if given, else its own, else now."""
+    if stamp is None and isinstance(body.get("timestamp"), str):
+        return body
+    return {**body, "timestamp": stamp or now.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+
+
+def _too_long() -> Said:
+    words = f"a line of more than {LONGEST_LINE // 1024 // 1024} MB was left out"
+    return Said("error", words, is_error=True, raw=shape.error("output", words))
+
+
+def _gist(one: Said) -> str:
+    if one.kind == "tool":
+        block = next((block for block in shape.blocks(one.raw) if block.get("type") == "tool_use"), {})
+        return shape.one_line(f"{one.tool} {shape.tool_gist(block)}".strip(), 80)
+    return shape.one_line(one.text, 80) if one.kind in {"text", "retry", "error", "limit"} else ""
+
+
+def _failure_words(one: Said) -> Iterator[tuple[str, str]]:
+    if one.kind == "result":
+        denials = one.raw.get("permission_denials")
+        for denied in denials if isinstance(denials, list) else ():
+            name = denied.get("tool_name", "?") if isinstance(denied, Mapping) else denied
+            yield "permission_denied", f"refused tool: {name}"
+    if one.is_error and one.kind in _FAILURES and one.raw.get("type") != "error":
+        yield str(one.raw.get("error") or one.kind), one.text or _result_words(one.raw)
+
+
+def _result_words(body: Mapping[str, Any]) -> str:
+    parts = [str(body[key]) for key in ("subtype", "terminal_reason") if body.get(key)]
+    return ", ".join(parts) or "failed"
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _same_log(state: _State) -> bool:
+    """Whether the raw log is still the file that was read (not rotated, not cut), or gone with all of it
+    read."""
+    try:
+        now = state.run.log.stat()
+    except FileNotFoundError:
+        return True
+    return now.st_ino == state.inode and now.st_size >= state.offset
+
+
+def _first_line(target: Path) -> dict[str, Any]:
+    try:
+        with target.open("rb") as source:
+            return parse(source.readline(LONGEST_LINE)) or {}
+    except FileNotFoundError:
+        return {}
+
+
+def _keep_other_run(run: Recording) -> None:
+    """Moves another run's transcript aside, to `<task>.<attempt>.jsonl` or the next free number."""
+    if not run.target.exists():
+        return
+    first = _first_line(run.target)
+    if first.get("run_id") == run.run_id:
+        return
+    attempt = first.get("attempt")
+    number = attempt if isinstance(attempt, int) else 0
+    while (kept := run.target.with_name(f"{run.target.stem}.{number}.jsonl")).exists():
+        number += 1
+    run.target.rename(kept)
+
+
+def _ending_of(target: Path) -> str | None:
+    """How a finished transcript says that its run ended; None while it does not."""
+    try:
+        with target.open("rb") as source:
+            source.seek(max(0, target.stat().st_size - 4096))
+            last = source.read().splitlines()[-1:]
+    except FileNotFoundError:
+        return None
+    body = (parse(last[0]) if last else None) or {}
+    return str(body.get("how", "")) if body.get("subtype") == shape.ENDED else None
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[IO[bytes]]:
+    """Writes a file under a temporary name and puts it in place when all went well."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _old_stamps(target: Path) -> Iterator[Iterator[str | None]]:
+    """The timestamps of a transcript's lines in turn: what was seen once keeps the time when it was seen."""
+    if not target.exists():
+        yield iter(())
+        return
+    with target.open("rb") as source:
+        yield (_stamp_in(line) for line in source)
+
+
+def _stamp_in(line: bytes) -> str | None:
+    stamp = (parse(line) or {}).get("timestamp")
+    return stamp if isinstance(stamp, str) else None
