@@ -99,7 +99,7 @@ clean:
 	@touch $@
 
 .real/parts.stamp: tests/real/package.json tests/real/package-lock.json
-	@echo "==> .real: installing the real CLIs and GitHub's own descriptions by npm, some 500 MB"
+	@echo "==> .real: installing the real CLIs and GitHub's own descriptions by npm, some 800 MB"
 	@mkdir -p .real && cp tests/real/package.json tests/real/package-lock.json .real/
 	@cd .real && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
