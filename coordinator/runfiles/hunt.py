@@ -19,21 +19,17 @@ if TYPE_CHECKING:
 
 
 def members(roots: List[int], token: str) -> Iterator[Proc]:
-    """The living descendants of these processes, then whoever carries the token, with its descendants."""
+    """These processes and whoever carries the token, each with its living descendants; we ourselves never."""
     seen = {os.getpid()}
-    for root in roots:
-        for proc in identity.tree(root):
+    tops = [proc for proc in map(identity.look, roots) if proc is not None]
+    for top in tops + identity.with_token(token):
+        if top.pid not in seen:
+            seen.add(top.pid)
+            yield top
+        for proc in identity.tree(top.pid):
             if proc.pid not in seen:
                 seen.add(proc.pid)
                 yield proc
-    for holder in identity.with_token(token):
-        if holder.pid not in seen:
-            seen.add(holder.pid)
-            yield holder
-            for proc in identity.tree(holder.pid):
-                if proc.pid not in seen:
-                    seen.add(proc.pid)
-                    yield proc
 
 
 def signal_all(roots: List[int], token: str, number: int) -> None:

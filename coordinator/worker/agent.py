@@ -11,7 +11,7 @@ TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
-    from coordinator.worker.cgroup import Group
+    from coordinator.runfiles.cgroup import Group
     from coordinator.worker.spec import Spec
 
 _SUBREAPER = 36   # PR_SET_CHILD_SUBREAPER of linux/prctl.h

@@ -10,9 +10,9 @@ import signal
 import sys
 import time
 
-from coordinator.runfiles import hunt, names
+from coordinator.runfiles import cgroup, hunt, names
 from coordinator.runfiles.lock import Busy
-from coordinator.worker import cgroup, ending
+from coordinator.worker import ending
 from coordinator.worker import spec as specs
 from coordinator.worker.agent import WATCHED, Agent, become_subreaper
 from coordinator.worker.record import Fenced, Record
@@ -38,6 +38,7 @@ class Wrapper:
         self._agent = Agent()
         self._stop: Optional[Stop] = None
         self._steps: Optional[Steps] = None
+        self._group: Optional[cgroup.Group] = None
         self._fenced = False
         self._next_beat = 0.0
 
@@ -45,12 +46,11 @@ class Wrapper:
         signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         self._record.claim(self._pairs())
         become_subreaper()
-        group = cgroup.make(self._spec.token) if self._spec.cgroup else None
+        self._group = cgroup.make(self._spec.token) if self._spec.cgroup else None
         began = time.monotonic()
-        self._agent.launch(self._spec, group)
+        self._agent.launch(self._spec, self._group)
         self._guard()
-        survivors = self._end_tree(group)
-        return self._settle(began, survivors)
+        return self._settle(began, self._end_tree())
 
     def _guard(self) -> None:
         """Until the agent has ended or only KILL is left."""
@@ -73,7 +73,7 @@ class Wrapper:
         got = signal.sigtimedwait(WATCHED, seconds)
         return int(got.si_signo) if got is not None and got.si_signo in (signal.SIGTERM, signal.SIGINT) else 0
 
-    def _end_tree(self, group: Optional[cgroup.Group]) -> List[int]:
+    def _end_tree(self) -> List[int]:
         """Everything the agent left behind goes too: by itself, on TERM, or by KILL. The survivors."""
         roots = [os.getpid()]
         if not self._agent.running():
@@ -83,11 +83,11 @@ class Wrapper:
                 hunt.signal_all(roots, self._spec.token, signal.SIGTERM)
                 hunt.signal_all(roots, self._spec.token, signal.SIGCONT)
                 self._linger(self._spec.linger)
-        if group is not None:
-            group.kill()
+        if self._group is not None:
+            self._group.kill()
         survivors = hunt.end_all(roots, self._spec.token, self._agent.reap)
-        if group is not None:
-            group.remove()
+        if self._group is not None:
+            self._group.remove()
         return survivors
 
     def _left(self) -> bool:
@@ -115,6 +115,7 @@ class Wrapper:
         return {
             "provider": self._spec.provider, "beat_sec": "%g" % self._spec.beat,
             "agent_pid": str(self._agent.pid or ""), "agent_start": str(self._agent.start or ""),
+            "cgroup": self._group.folder if self._group is not None else "",
             **self._observer.observe(),
         }
 

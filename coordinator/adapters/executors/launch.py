@@ -1,10 +1,10 @@
-"""Puts a job's run files in place before its wrapper is started. Every write is a crossing; nothing is truncated."""
+"""Puts a job's run files in place before its wrapper starts. Each write is a crossing; none truncates."""
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 from coordinator.adapters.system.seam import crossing
 from coordinator.ports import LaunchSpec
@@ -45,11 +45,11 @@ def prepare(folder: str, spec: LaunchSpec, tuning: Tuning) -> None:
 
 
 def _drop_old_order(folder: str, spec: LaunchSpec) -> None:
-    """A stop that was ordered for an earlier run; one for this run stays, it may have come before the start."""
+    """A stop ordered for an earlier run; one for this run stays, it may have come before the start."""
     target = names.path(folder, spec.handle.job, "stop")
     order = atomic.read_pairs(target)
     if order is not None and order.get("token") != spec.handle.token:
-        os.unlink(target)
+        Path(target).unlink()
 
 
 def meta_of(folder: str, spec: LaunchSpec) -> dict[str, str]:

@@ -20,11 +20,12 @@ from coordinator.adapters.system.processes import Exits, wait_until
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.worker import Exited, Missing, Running, Unknown, WorkerView
 from coordinator.ports import Clock, Handle, LaunchFailed, LaunchSpec, StopOrder
-from coordinator.runfiles import atomic, hunt, identity, names, rotation
+from coordinator.runfiles import atomic, cgroup, hunt, identity, names, rotation
 from coordinator.runfiles.lock import Busy, Lock
 
 _CLAIM_PATIENCE = 10.0
 _SWEEP_BUDGET = 5.0
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
 class LocalExecutor:
@@ -81,16 +82,16 @@ class LocalExecutor:
         return None
 
     def _refuse_overlap(self, spec: LaunchSpec) -> None:
-        """One worker a job: an earlier one that still lives, or a later one that has been, forbids this start."""
+        """One worker a job: an earlier one that lives, or a later one that has been, forbids this start."""
         pairs = atomic.read_pairs(self._path(spec.handle, "heartbeat")) or {}
         who = Who(pairs)
         if identity.alive(who.pid, who.start, who.boot):
-            raise LaunchFailed("launch_failed", f"{spec.handle.job} is still run by an earlier worker (pid {who.pid}): "
-                                                "stop it first. Nothing was started.")
+            raise LaunchFailed("launch_failed", f"{spec.handle.job} is still run by an earlier worker "
+                                                f"(pid {who.pid}): stop it first. Nothing was started.")
         fence = (atomic.read(self._path(spec.handle, "fence")) or b"0").decode("ascii", "replace").strip()
         if fence.isdigit() and int(fence) > spec.fence:
-            raise LaunchFailed("launch_failed", f"{spec.handle.job}: attempt with fence {fence} came after this one "
-                                                f"({spec.fence}). Nothing was started.")
+            raise LaunchFailed("launch_failed", f"{spec.handle.job}: an attempt with fence {fence} came "
+                                                f"after this one ({spec.fence}). Nothing was started.")
 
     def _start(self, spec: LaunchSpec, folder: str) -> int:
         handle = spec.handle
@@ -99,7 +100,7 @@ class LocalExecutor:
                 "--dir", folder, "--token", handle.token]
         env = {**spec.env, names.TOKEN_VARIABLE: handle.token,
                names.RUN_VARIABLE: f"{handle.provider}/{handle.job}@{self._jobs}"}
-        err = os.open(self._path(handle, "err"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        err = os.open(self._path(handle, "err"), _APPEND, 0o600)
         try:
             with crossing("process", f"start {handle.provider} {handle.job}"):
                 child = run.start(argv, env=env, cwd=Path(folder), stdout=err, stderr=err)
@@ -122,7 +123,8 @@ class LocalExecutor:
         pairs = self._pairs(spec.handle, "heartbeat")
         with Lock(self._path(spec.handle, "lock")):
             launch.merge_meta(folder, spec.handle.job, {
-                "pid": str(pid), "pid_start": pairs.get("wrapper_start", ""), "boot_id": pairs.get("boot_id", ""),
+                "pid": str(pid), "pid_start": pairs.get("wrapper_start", ""),
+                "boot_id": pairs.get("boot_id", ""),
                 "agent_pid": pairs.get("agent_pid", ""), "agent_start": pairs.get("agent_start", ""),
                 "started_at": self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "run_instance": f"{spec.run_id}-{spec.handle.provider}-{pid}",
@@ -158,8 +160,9 @@ class LocalExecutor:
             self._watch(who)
             return Running(who.pid, who.started_at, beat_of(beat))
         if beat:
-            rebooted = who.boot != identity.boot_id()
-            return Exited(None, None, "host_reboot", "the host was restarted") if rebooted else Missing(started=True)
+            if who.boot != identity.boot_id():
+                return Exited(None, None, "host_reboot", "the host was restarted")
+            return Missing(started=True)
         child = self._children.get(handle.token)
         if child is not None and child.poll() is None:
             return Running(child.pid, 0.0)
@@ -186,12 +189,13 @@ class LocalExecutor:
     # --- ending -------------------------------------------------------------------------------------
 
     def stop(self, handle: Handle, order: StopOrder) -> None:
-        """The order lies in a file, so that it is found whenever the wrapper looks; the signal only hurries it."""
+        """The order lies in a file, found whenever the wrapper looks; the signal only hurries it."""
         folder = self._folder(handle)
         if not Path(folder).is_dir():
             return
         launch.put_pairs(folder, handle.job, "stop", {
-            "token": handle.token, "reason": order.reason, "words": order.words, "hard": "1" if order.hard else "0"})
+            "token": handle.token, "reason": order.reason, "words": order.words,
+            "hard": "1" if order.hard else "0"})
         who = Who(self._pairs(handle, "heartbeat"))
         if identity.alive(who.pid, who.start, who.boot):
             with crossing("process", f"stop {handle.provider} {handle.job}"):
@@ -207,12 +211,19 @@ class LocalExecutor:
         return tuple(ended)
 
     def sweep(self, handle: Handle) -> tuple[int, ...]:
-        who = Who(self._pairs(handle, "heartbeat"))
+        beat = self._pairs(handle, "heartbeat")
+        who = Who(beat)
         if identity.alive(who.pid, who.start, who.boot):
             return ()
         roots = [who.agent[0]] if identity.alive(*who.agent, who.boot) else []
+        group = cgroup.known(beat.get("cgroup", ""), handle.token)
         with crossing("process", f"sweep {handle.provider} {handle.job}"):
-            return tuple(hunt.end_all(roots, handle.token, lambda: False, _SWEEP_BUDGET))
+            if group is not None:
+                group.kill()
+            left = hunt.end_all(roots, handle.token, lambda: False, _SWEEP_BUDGET)
+            if group is not None:
+                group.remove()
+            return tuple(left)
 
     def close(self) -> None:
         """Lets go of everything; the workers run on."""
@@ -241,8 +252,9 @@ class LocalExecutor:
     def _candidates(self, handle: Handle, kind: str) -> Iterator[str]:
         current = self._path(handle, kind)
         yield current
-        if kind == "outcome" and Path(self._folder(handle)).is_dir():
-            for number in range(rotation.last(os.listdir(self._folder(handle)), handle.job), 0, -1):
+        folder = Path(self._folder(handle))
+        if kind == "outcome" and folder.is_dir():
+            for number in range(rotation.last((entry.name for entry in folder.iterdir()), handle.job), 0, -1):
                 yield f"{current}.{number}"
 
     def _watch(self, who: Who) -> None:

@@ -1,4 +1,4 @@
-"""Learns of the end of processes that need not be our children, within milliseconds, and waits with a limit."""
+"""Learns within milliseconds that a process has ended, our child or not, and waits with a limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def wait_until(met: Callable[[], bool], patience: float) -> bool:
 
 
 class Exits:
-    """One selector over the pidfds of every watched process; `ended` is called from its thread for each end."""
+    """One selector over the pidfds of all watched processes; its thread calls `ended` for each that ends."""
 
     def __init__(self, ended: Callable[[], None]) -> None:
         self._ended = ended
@@ -38,8 +38,8 @@ class Exits:
         self._thread.start()
 
     def watch(self, pid: int, start: int) -> None:
-        """Repeating it is harmless. A process that has ended already or has another start time is passed over:
-        whoever asks looks at it anyway."""
+        """Repeating it is harmless. A process that has ended or has another start time is passed over:
+        whoever asks has looked at it."""
         with self._guard:
             if (pid, start) in self._watched:
                 return

@@ -9,9 +9,14 @@ if TYPE_CHECKING:
     from typing import Optional
 
 
+_NAME = "coordinator-"
+
+
 class Group:
+    """One agent's group; `folder` is noted in the heartbeat, so that it is found when the wrapper is dead."""
+
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def join(self) -> None:
         """Moves the calling process in; where it may not, the walk over the tree has to do."""
@@ -22,13 +27,13 @@ class Group:
 
     def remove(self) -> None:
         try:
-            os.rmdir(self._folder)
+            os.rmdir(self.folder)
         except OSError:
             pass   # a survivor is in it; it is named in the outcome
 
     def _write(self, name: str, data: bytes = b"0") -> None:
         try:
-            fd = os.open(self._folder + "/" + name, os.O_WRONLY | os.O_CLOEXEC)
+            fd = os.open(self.folder + "/" + name, os.O_WRONLY | os.O_CLOEXEC)
             try:
                 os.write(fd, data)
             finally:
@@ -41,7 +46,7 @@ def make(token: str) -> Optional[Group]:
     """A fresh group below our own; None without a writable cgroup v2 that has cgroup.kill."""
     try:
         above = _own_folder()
-        folder = "%s/coordinator-%s" % (above, token)
+        folder = "%s/%s%s" % (above, _NAME, token)
         if not above or "/" in token:
             return None
         os.mkdir(folder)
@@ -51,6 +56,11 @@ def make(token: str) -> Optional[Group]:
         return Group(folder)
     os.rmdir(folder)
     return None
+
+
+def known(folder: str, token: str) -> Optional[Group]:
+    """The group that a heartbeat names, if it is the one of this token."""
+    return Group(folder) if os.path.basename(folder) == _NAME + token and os.path.isdir(folder) else None
 
 
 def _own_folder() -> str:
