@@ -115,7 +115,9 @@ class Hub(ThreadingHTTPServer):
                         return "/".join(["", "repos", repository.full_name, *pieces[3:]])
         return path
 
-    def keep(self, asked: Incoming, login: str | None, reply: Reply, told: Mapping[str, str], *, canned: bool) -> None:
+    def keep(
+        self, asked: Incoming, login: str | None, reply: Reply, told: Mapping[str, str], *, canned: bool
+    ) -> None:
         """Put one answered (or cut) request into the record."""
         done = Exchange(
             asked.method,
