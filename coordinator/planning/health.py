@@ -77,7 +77,7 @@ def _running(view: Running, now: datetime, settings: Settings) -> HealthWord:
         return HealthWord(Health.STALLED, started, f"no heartbeat for {_age(now - started)}")
     frozen = _frozen(beat, now)
     if frozen is not None:
-        return HealthWord(Health.STALLED, frozen, f"its processes are stopped (state T) for {_age(now - frozen)}")
+        return HealthWord(Health.STALLED, frozen, f"its processes are in state T for {_age(now - frozen)}")
     sign, what = last_sign(beat, settings.idle_cpu)
     quiet = now - sign
     launched = max(started, _moment(beat.since))

@@ -1,0 +1,1 @@
+"""AI developer workflows: data, and the metrics that operators' scripts read."""

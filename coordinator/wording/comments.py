@@ -1,0 +1,207 @@
+"""What we write on an issue: one living comment, edited when the task moves, and the few new ones that mail.
+
+Each body begins with a hidden marker by which it is found again; words of strangers are defused in escape.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.reasons import REASONS
+from coordinator.domain.task import Task, TaskState
+from coordinator.wording.escape import GITHUB_LIMIT, code, cut, fence, marker, one_line, quote, tail
+
+TAIL_LINES = 20
+DETAIL_LIMIT = 2000
+
+_S = TaskState
+
+
+@dataclass(frozen=True)
+class Words:
+    """The names of the two labels that the cures speak of."""
+
+    auto: str = "rpi-auto"
+    retry: str = "rpi-retry"
+
+
+class LabelNames(Protocol):
+    @property
+    def auto(self) -> str: ...
+    @property
+    def retry(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Said:
+    """The living comment as it should stand. `key` changes exactly when the body should be written anew."""
+
+    key: str
+    marker: str
+    body: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A comment that is written once: never two with one `key` (or `marker`)."""
+
+    key: str
+    marker: str
+    body: str
+
+
+def desired_living(task: Task, attempt: Attempt | None, names: LabelNames = Words()) -> Said | None:
+    """None until a worker of the task first ran; the last words stay while a task waits for its next turn."""
+    if task.issue is None or attempt is None or not _ever_ran(task, attempt):
+        return None
+    mark = marker(task.id, "status")
+    key = f"{task.state}:{attempt.number}:{task.reason}:{task.pr_number or ''}"
+    return Said(key, mark, _fit(mark, _living_words(task, attempt, names)))
+
+
+def desired_notices(
+    task: Task, attempt: Attempt | None, attempts: Sequence[Attempt], names: LabelNames = Words()
+) -> tuple[Notice, ...]:
+    """At most two an attempt: its pull request is there, a person is needed."""
+    if task.issue is None:
+        return ()
+    number = attempt.number if attempt is not None else 0
+    notices = []
+    if task.pr_number is not None and task.completed_at is not None:
+        notices.append(_notice(task, "completed", f"pr{task.pr_number}", completed_words(task)))
+    if task.state in {_S.BLOCKED, _S.FAILED}:
+        words = trouble_words(task, attempt, attempts, names)
+        notices.append(_notice(task, task.state.lower(), f"{number}", words))
+    elif task.state is _S.CANCELLED and task.reason == "manual_stop":
+        notices.append(_notice(task, "stopped", f"{number}", stopped_words(task, attempt, names)))
+    return tuple(notices)
+
+
+def _ever_ran(task: Task, attempt: Attempt) -> bool:
+    return attempt.number > 1 or attempt.launched_at is not None or task.state is _S.RUNNING
+
+
+def _notice(task: Task, kind: str, which: str, words: str) -> Notice:
+    mark = marker(task.id, kind, which)
+    return Notice(f"{kind}:{which}", mark, _fit(mark, words))
+
+
+def _fit(mark: str, words: str) -> str:
+    return f"{mark}\n{cut(words, GITHUB_LIMIT - len(mark) - 100)}"
+
+
+# --- the living comment -----------------------------------------------------------------------------
+
+
+def _living_words(task: Task, attempt: Attempt, names: LabelNames) -> str:
+    match task.state:
+        case _S.RUNNING | _S.PREPARING:
+            return "\n".join((
+                f"🟡 Working on this ({_facts(attempt)})",
+                f"Branch {code(task.branch)}. This comment changes when the task moves, not with every step.",
+                f"Stop: remove the label {code(names.auto)} (or `touch STOP` in the worktree). Try again: set it anew.",
+            ))
+        case _S.PUBLISHING:
+            return f"🟡 Finished (attempt {attempt.number}); branch {code(task.branch)} is being published."
+        case _S.IN_REVIEW:
+            return f"{completed_words(task)}\nIt waits for a reviewer."
+        case _S.DONE:
+            return f"✅ Done: PR #{task.pr_number} is merged: {task.pr_url}" if task.pr_number else "✅ Done."
+        case _S.QUEUED | _S.BACKOFF:
+            return f"🕒 Waiting for its next turn after attempt {attempt.number}{_because(task, attempt)}."
+        case _S.BLOCKED:
+            return f"⏰ Blocked: {_short(task)}\n{_cure(task.reason, names)}"
+        case _S.FAILED:
+            return f"❌ Failed: {_short(task)}\n{_cure(task.reason, names)}"
+        case _S.CANCELLED:
+            return f"⏹️ Stopped: {_short(task)}\n{_cure(task.reason, names)}"
+
+
+def _facts(attempt: Attempt) -> str:
+    started = attempt.launched_at or attempt.created_at
+    return f"attempt {attempt.number}, {attempt.provider}, started {started:%H:%M} UTC"
+
+
+def _because(task: Task, attempt: Attempt) -> str:
+    reason = task.reason or attempt.reason
+    return f" ({reason}: {_meaning(reason)})" if reason in REASONS else ""
+
+
+def _short(task: Task) -> str:
+    return f"{task.reason}: {_meaning(task.reason)}." if task.reason else "no reason is recorded."
+
+
+# --- new comments -----------------------------------------------------------------------------------
+
+
+def completed_words(task: Task) -> str:
+    """`✅ Completed! See PR #512: URL`."""
+    draft = " It is a draft: look at what it says first." if task.pr_draft else ""
+    return f"✅ Completed! See PR #{task.pr_number}: {one_line(task.pr_url)}{draft}"
+
+
+def trouble_words(
+    task: Task, attempt: Attempt | None, attempts: Sequence[Attempt], names: LabelNames = Words()
+) -> str:
+    """Blocked or failed: the cause, what to do (by label first), what was kept, the end of the log folded."""
+    head = "⏰ Blocked" if task.state is _S.BLOCKED else "❌ Failed"
+    parts = [f"{head}: **{task.reason or 'unknown'}** – {_meaning(task.reason)}.", _cure(task.reason, names)]
+    if task.detail.strip():
+        parts.append(quote(cut(task.detail, DETAIL_LIMIT)))
+    parts.append(_kept(task, attempt))
+    parts.append(_history(attempts))
+    parts.append(_folded_tail(attempt))
+    return "\n\n".join(part for part in parts if part)
+
+
+def stopped_words(task: Task, attempt: Attempt | None, names: LabelNames = Words()) -> str:
+    """Stopped by a person: their words, and how it goes on."""
+    why = task.detail or (attempt.stop_words if attempt else "")
+    parts = ["⏹️ Stopped by a person." if attempt else "⏹️ Cancelled by a person before it was started."]
+    if why.strip():
+        parts.append(quote(cut(why, DETAIL_LIMIT)))
+    parts += [_cure("manual_stop", names), _kept(task, attempt)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _meaning(reason_code: str) -> str:
+    if reason_code == "no_change":
+        return "Worker exited without creating PR: it ended well, but left no commit"
+    known = REASONS.get(reason_code)
+    return known.meaning if known else "no meaning is recorded for this code"
+
+
+def _cure(reason_code: str, names: LabelNames) -> str:
+    known = REASONS.get(reason_code)
+    cure = known.cure if known else "Read the log."
+    return f"**What to do:** {cure} (Retry label: {code(names.retry)}; on the host: `coordinator retry`.)"
+
+
+def _kept(task: Task, attempt: Attempt | None) -> str:
+    if attempt is None:
+        return ""
+    kept = []
+    if attempt.commits:
+        many = "s" if attempt.commits != 1 else ""
+        kept.append(f"branch {code(task.branch)} ({attempt.commits} commit{many})")
+    if attempt.rescue_ref:
+        kept.append(f"uncommitted changes in {code(attempt.rescue_ref)}")
+    return f"Work kept: {', '.join(kept)}." if kept else ""
+
+
+def _history(attempts: Sequence[Attempt]) -> str:
+    ended = [one for one in attempts if one.ending is not None]
+    if len(ended) < 2:
+        return ""
+    rows = (f"- attempt {one.number} ({one.provider}): {one.reason or one.ending}" for one in ended[-10:])
+    return "\n".join(rows)
+
+
+def _folded_tail(attempt: Attempt | None) -> str:
+    if attempt is None or not attempt.log_tail.strip():
+        return ""
+    block = fence(tail(attempt.log_tail, TAIL_LINES))
+    return f"<details><summary>Last lines of the log</summary>\n\n{block}\n\n</details>"

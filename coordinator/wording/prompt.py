@@ -1,0 +1,152 @@
+"""The prompt of a worker, rendered from its template. The issue's words enter as data: nothing in them is
+executed, and no fence they could write ends the block they stand in."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateSyntaxError
+from jinja2 import TemplateError as JinjaError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.reasons import REASONS
+from coordinator.domain.task import Task
+from coordinator.wording.escape import clean, one_line
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+)([smhd])")
+_STOP = (
+    "A person may stop you at any time by a file named STOP in the root of this worktree. Look for it before "
+    "each major step and after each tool use. When it is there: say so, commit what is useful with the message "
+    "`WIP: Stopped by user` (never the STOP file itself), and end."
+)
+
+
+class TemplateError(Exception):
+    """The template cannot be used; the words name the file, the key or line, and what is expected."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A worker template. "" , 0, () and None mean: as coordinator.toml has it."""
+
+    name: str
+    prompt: str
+    provider: str = ""
+    model: str = ""
+    timeout: timedelta | None = None
+    max_turns: int = 0
+    tools: tuple[str, ...] = ()
+
+
+def parse_template(name: str, toml_text: str, prompt_text: str) -> Template:
+    """The template of `worker_templates/<name>/`. Raises TemplateError."""
+    place = f"worker_templates/{name}/template.toml"
+    try:
+        data = tomllib.loads(toml_text)
+    except tomllib.TOMLDecodeError as error:
+        raise TemplateError(f"{place} is no TOML: {error}") from error
+    unknown = sorted(set(data) - {"provider", "model", "timeout", "max_turns", "tools"})
+    if unknown:
+        known = "provider, model, timeout, max_turns, tools"
+        raise TemplateError(f"{place}: unknown key {unknown[0]!r}; known are {known}")
+    if not prompt_text.strip():
+        raise TemplateError(f"worker_templates/{name}/prompt.md is empty: the agent would have nothing to do")
+    return Template(
+        name=name,
+        prompt=prompt_text,
+        provider=_typed(data, "provider", str, "", place),
+        model=_typed(data, "model", str, "", place),
+        timeout=_duration(data, place),
+        max_turns=_typed(data, "max_turns", int, 0, place),
+        tools=_words(data, place),
+    )
+
+
+def _typed(data: Mapping[str, Any], key: str, kind: type, default: Any, place: str) -> Any:
+    value = data.get(key, default)
+    if type(value) is not kind or (isinstance(value, int) and value < 0):
+        expected = "a text in quotes" if kind is str else "a number, 0 or more"
+        raise TemplateError(f"{place}: {key} = {value!r}; expected is {expected}")
+    return value
+
+
+def _duration(data: Mapping[str, Any], place: str) -> timedelta | None:
+    text = _typed(data, "timeout", str, "", place)
+    if not text:
+        return None
+    parts = _DURATION.findall(text)
+    span = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts[:9]))
+    if "".join(number + unit for number, unit in parts) != text or not span:
+        raise TemplateError(f'{place}: timeout = {text!r}; expected is a duration such as "90m" or "1h30m"')
+    return span
+
+
+def _words(data: Mapping[str, Any], place: str) -> tuple[str, ...]:
+    value = data.get("tools", [])
+    if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
+        raise TemplateError(f'{place}: tools = {value!r}; expected is a list such as ["Bash", "Edit"]')
+    return tuple(value)
+
+
+def render_prompt(
+    template: Template, task: Task, attempt: Attempt, previous: Attempt | None, *, base: str, repository: str
+) -> str:
+    """The prompt of this attempt, from the pinned words of the issue alone. Raises TemplateError."""
+    place = f"worker_templates/{template.name}/prompt.md"
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
+    )
+    try:
+        return environment.from_string(template.prompt).render(
+            issue=_issue(task, repository),
+            task=task.id,
+            repository=repository,
+            branch=task.branch,
+            base=base,
+            attempt=attempt.number,
+            last=_last(previous),
+            stop=_STOP,
+        )
+    except TemplateSyntaxError as error:
+        raise TemplateError(f"{place}, line {error.lineno}: {error.message}") from error
+    except (JinjaError, TypeError, ValueError, ArithmeticError, OverflowError) as error:
+        raise TemplateError(f"{place}: {error}") from error
+
+
+def _issue(task: Task, repository: str) -> dict[str, object]:
+    title, body = one_line(task.pin.title), clean(task.pin.body)
+    return {
+        "number": task.issue,
+        "title": title,
+        "body": body,
+        "url": f"https://github.com/{repository}/issues/{task.issue}" if task.issue is not None else "",
+        "text": fenced_words(f"{title}\n\n{body}".strip()),
+    }
+
+
+def fenced_words(text: str) -> str:
+    """The text between two lines that do not occur in it, whatever it holds."""
+    salt = 0
+    while True:
+        name = hashlib.sha256(f"{salt}\0{text}".encode("utf-8", "replace")).hexdigest()[:16]
+        if name not in text:
+            return f"----- begin {name} -----\n{text}\n----- end {name} -----"
+        salt += 1
+
+
+def _last(previous: Attempt | None) -> str:
+    """What the last attempt ended with, in words; "" for the first."""
+    if previous is None:
+        return ""
+    known = REASONS.get(previous.reason)
+    meaning = known.meaning if known else previous.reason or "unknown"
+    detail = one_line(previous.detail, 500)
+    return f"attempt {previous.number} ended: {meaning}" + (f" ({detail})" if detail else "")
