@@ -234,7 +234,7 @@ def github_client(config: Config, name: str, token: Callable[[], str]) -> GitHub
 
 def template_finder(where: Place) -> Callable[[str], Template]:
     """Reads worker_templates/<name>/ of the repository, else the one that came with the program."""
-    from coordinator.wording.prompt import Template, TemplateError, parse_template
+    from coordinator.wording.prompt import TemplateError, parse_template
 
     shipped = Path(__file__).parent.parent / "worker_templates"
 
@@ -264,6 +264,7 @@ def coordinator_world(
     from coordinator.adapters.system.files import SystemFiles
     from coordinator.adapters.system.probe import SystemProbe
     from coordinator.engine.world import World
+    from coordinator.runfiles.masking import Masker, secrets_in
 
     token, _ = github_token(environ)
     repo = git_repository(where, config, lambda: token)
@@ -272,16 +273,17 @@ def coordinator_world(
         raise NoRepository("which repository on GitHub? No remote names one: set repository.name in coordinator.toml")
     cleaned = {key: value for key, value in environ.items() if key not in ("GITHUB_TOKEN", "GH_TOKEN")}
     known = providers()
+    masker = Masker((token, *secrets_in(environ)))
     return World(
         root=where.root,
         clock=SystemClock(),
         store=open_store(where),
         github=github_client(config, name, lambda: token),
         repo=repo,
-        executor=LocalExecutor(where.jobs, wakes.put),
+        executor=LocalExecutor(where.jobs, wakes.put, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu),
         providers=known,
         probe=SystemProbe(cleaned),
-        transcript=Transcriber(known),
+        transcript=Transcriber(known.__getitem__, masker),
         files=SystemFiles(),
         policy=policy_of(config),
         options=options_of(config),
@@ -289,10 +291,16 @@ def coordinator_world(
         template=template_finder(where),
         new_token=lambda: secrets.token_hex(16),
         repository_name=name,
+        mask=masker.text,
         me=dict(me),
         say=say,
         save_bug=lambda trace: save_bug(where, trace),
     )
+
+
+def beat_seconds(config: Config) -> float:
+    """Heartbeats every 30 s, and often enough that a stall is seen within a quarter of its limit."""
+    return max(0.25, min(30.0, config.workers.stall.total_seconds() / 4))
 
 
 def save_bug(where: Place, trace: str) -> Path:

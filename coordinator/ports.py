@@ -493,9 +493,6 @@ class Signs:
 class Transcript(Protocol):
     """Keeps `target` in step with the raw output: one JSON object a line, claude's shape, masked."""
 
-    def mask(self, raw: bytes) -> str:
-        """Raw output as text that may be shown: undecodable bytes replaced, secrets masked."""
-
     def follow(self, run: Recording, now: datetime) -> Signs:
         """Appends what was printed since the last call; a torn last line waits. The first call of a process
         writes the file anew from the raw log; another run's transcript is kept as `<task>.<attempt>.jsonl`."""
@@ -555,8 +552,12 @@ class Store(Protocol):
 
     def ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int: ...
 
-    def take_edits(self, asks: Sequence[tuple[RequestKind, str, Mapping[str, str]]], documents: Mapping[str, str | None],
-                   at: datetime) -> None:
+    def take_edits(
+        self,
+        asks: Sequence[tuple[RequestKind, str, Mapping[str, str]]],
+        documents: Mapping[str, str | None],
+        at: datetime,
+    ) -> None:
         """What a person edited in tasks.md becomes requests (source "ledger"), and the documents that say that
         the edit was seen are kept, in one transaction."""
 

@@ -1,4 +1,4 @@
-"""The board: what `status`, `why` and `view` read from .coordinator/board.json, whole and consistent after each tick."""
+"""The board: what `status`, `why` and `view` read from .coordinator/board.json, whole after each tick."""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ class Memory:
         """Lets a lane rest after a failure, longer with each in a row; until when."""
         count = self.failures.get(lane, 0)
         self.failures[lane] = count + 1
-        until = now + min(FIRST_REST * (2 ** min(count, 12)), LONGEST_REST)
+        pause: timedelta = min(FIRST_REST * (2 ** min(count, 12)), LONGEST_REST)
+        until = now + pause
         self.holdoff[lane] = until
         return until
 

@@ -15,8 +15,8 @@ from coordinator.wording import comments, labels
 def speech_of(task: Task, attempts: Sequence[Attempt], policy: Policy) -> Speech:
     """Keys of the living comment and the notices, and our labels, as they should stand on the issue."""
     last = attempts[-1] if attempts else None
-    living = comments.desired_living(task, last)
-    notices = comments.desired_notices(task, last, attempts)
+    living = comments.desired_living(task, last, policy.labels)
+    notices = comments.desired_notices(task, last, attempts, policy.labels)
     return Speech(
         living=living.key if living is not None else "",
         notices=frozenset(notice.key for notice in notices),
@@ -30,12 +30,12 @@ def speeches(tasks: Sequence[Task], attempts: Mapping[str, Sequence[Attempt]], p
 
 def living_of(task: Task, world: World) -> comments.Said | None:
     history = world.store.attempts().get(task.id, ())
-    return comments.desired_living(task, history[-1] if history else None)
+    return comments.desired_living(task, history[-1] if history else None, world.policy.labels)
 
 
 def notices_of(task: Task, world: World) -> Sequence[comments.Notice]:
     history = world.store.attempts().get(task.id, ())
-    return comments.desired_notices(task, history[-1] if history else None, history)
+    return comments.desired_notices(task, history[-1] if history else None, history, world.policy.labels)
 
 
 def own_labels(task: Task, world: World) -> tuple[frozenset[str], frozenset[str]]:

@@ -76,14 +76,18 @@ class Engine:
         for pid, code in self.world.executor.reap():
             self.world.say(f"wrapper {pid} ended with exit code {code}")
         self._projections.read_edits()
+        snapshot, made = self._turn()
         for _ in range(MOST_TURNS):
-            self._take_facts()
-            snapshot = observe(self.world, self.memory)
-            made = plan(snapshot)
             if not self._apply(made):
                 break
+            snapshot, made = self._turn()
         self._projections.write(snapshot, made)
         return made
+
+    def _turn(self) -> tuple[Snapshot, Plan]:
+        self._take_facts()
+        snapshot = observe(self.world, self.memory)
+        return snapshot, plan(snapshot)
 
     def preview(self) -> tuple[Snapshot, Plan]:
         """What the next tick would do; changes nothing."""

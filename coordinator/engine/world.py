@@ -65,6 +65,7 @@ class World:
     template: Callable[[str], Template]
     new_token: Callable[[], str]
     repository_name: str = ""
+    mask: Callable[[str], str] = str
     me: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = print
-    save_bug: Callable[[str], None] = print
+    save_bug: Callable[[str], object] = print

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.domain.attempt import Attempt
-from coordinator.domain.issue import Issue, Vet
+from coordinator.domain.issue import Issue
 from coordinator.domain.outcome import Evidence
 from coordinator.domain.request import Request
 from coordinator.domain.task import Task, TaskState

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_LINE = re.compile(r"^[ \t>*+-]*(?:depends\s+on|blocked\s+by)\b[ \t:]*(?P<rest>[^\n]{1,500})", re.I | re.M)
+_FLAGS = re.IGNORECASE | re.MULTILINE
+_LINE = re.compile(r"^[ \t>*+-]*(?:depends\s+on|blocked\s+by)\b[ \t:]*(?P<rest>[^\n]{1,500})", _FLAGS)
 _NUMBER = re.compile(r"(?<![\w/])#(\d{1,9})\b")
 
 
@@ -26,7 +27,7 @@ def circles(waits_for: Mapping[int, frozenset[int]]) -> dict[int, tuple[int, ...
     found: dict[int, tuple[int, ...]] = {}
 
     def close(root: int) -> None:
-        members = []
+        members: list[int] = []
         while not members or members[-1] != root:
             members.append(stack.pop())
         if len(members) > 1 or root in waits_for.get(root, frozenset()):

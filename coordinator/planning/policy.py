@@ -71,6 +71,6 @@ class Policy:
 
         `seed` (hex) makes the spread a function of the attempt, so that planning stays pure.
         """
-        base = min(self.backoff * (2 ** min(tries, 20)), self.backoff_max)
+        base: timedelta = min(self.backoff * (2 ** min(tries, 20)), self.backoff_max)
         spread = 0.8 + 0.4 * int(seed[:8] or "0", 16) / 0xFFFFFFFF
         return now + base * spread

@@ -46,8 +46,9 @@ class Speech:
 class Snapshot:
     """`views` and `evidence` are those of each task's current attempt. `busy` names lanes with an effect under
     way, `holdoff` lanes that failed and until when they rest. `github_until` is set while GitHub cannot be
-    asked, with `github_words` saying why; `poll_due` when the time for the next poll has come. `draining` is "" or why nothing new is started; `stop_workers`
-    asks for running ones to be stopped. `sessions_today` counts attempts of the host's local day.
+    asked, with `github_words` saying why; `poll_due` when the time for the next poll has come. `draining` is "" or why
+    nothing new is started; `stop_workers` asks for running ones to be stopped. `sessions_today` counts attempts
+    of the host's local day.
     """
 
     now: datetime

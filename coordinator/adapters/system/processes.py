@@ -55,6 +55,9 @@ class Exits:
             self._selector.register(fd, selectors.EVENT_READ, (pid, start))
 
     def close(self) -> None:
+        """Repeating it is harmless."""
+        if not self._thread.is_alive():
+            return
         os.write(self._tell, b"x")
         self._thread.join()
         with self._guard:

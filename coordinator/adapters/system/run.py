@@ -55,7 +55,9 @@ def run(
     return Ran(code, out.decode("utf-8", "surrogateescape"), err.decode("utf-8", "surrogateescape"))
 
 
-def start(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+def start(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdout: int, stderr: int
+) -> subprocess.Popen[bytes]:
     """Starts a program in a session of its own, stdin from the null device; it outlives us.
 
     The returned child must be reaped by its owner, never by waiting for any child. Raises OSError.

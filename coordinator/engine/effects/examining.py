@@ -32,7 +32,7 @@ def examine(action: Examine, world: World) -> Examined:
     work = world.repo.work(task.id, task.branch, attempt.base_sha)
     outcome = _judge(world, attempt, exited, work)
     tail = world.executor.log_tail(handle, TAIL)
-    evidence = _gather(world, task, attempt, outcome, work, world.transcript.mask(tail))
+    evidence = _gather(world, task, attempt, outcome, work, world.mask(tail.decode("utf-8", "replace")))
     world.transcript.finish(recording(world, attempt), now, _ended_words(outcome))
     ended = datetime.fromtimestamp(exited.ended_at, UTC) if exited.ended_at else now
     return Examined(task, attempt, evidence, exited.code, exited.duration_sec, ended, survivors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coordinator.domain.issue import LabelEvent, Vet
+from coordinator.domain.issue import LabelEvent, PullRequest, Vet
 from coordinator.engine.facts import Polled, Vetted
 from coordinator.engine.world import World
 from coordinator.planning.actions import Poll, VetIssue
@@ -12,7 +12,7 @@ def poll(action: Poll, world: World) -> Polled:
     """One conditional request for issues and, when pull requests are awaited, one for them."""
     cursor = None if action.full else world.store.cursor()
     listing = world.github.changed_issues(cursor)
-    pulls = ()
+    pulls: tuple[PullRequest, ...] = ()
     if action.pulls:
         known = {number: pull.updated_at for number, pull in world.store.pulls().items()}
         pulls = world.github.recent_pulls(known).pulls

@@ -8,7 +8,7 @@ from coordinator.domain.issue import Comment
 from coordinator.domain.outward import Outward
 from coordinator.domain.task import Task
 from coordinator.engine.facts import Told
-from coordinator.engine.speech import notices_of, living_of, own_labels
+from coordinator.engine.speech import living_of, notices_of, own_labels
 from coordinator.engine.world import World
 from coordinator.planning.actions import Tell
 from coordinator.ports import NotThere

@@ -13,7 +13,7 @@ from coordinator.planning.actions import Adopt, Held, Move, VetIssue, Wait, vet_
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Snapshot
 
-_PRIORITY = re.compile(r"priority:p([0-3])", re.I)
+_PRIORITY = re.compile(r"priority:p([0-3])", re.IGNORECASE)
 DEFAULT_PRIORITY = 2
 
 

@@ -14,9 +14,9 @@ def rule(s: Snapshot) -> Iterator[Tidy | CleanUp]:
         yield CleanUp(keep=living(s), why=f"{s.worktree_errors} worktree errors")
     for task in s.tasks.values():
         over = task.state is TaskState.DONE or _closed(s, task)
-        if over and not task.tidied and task.worktree and s.free(work_lane(task.id)):
-            if s.now - task.state_since >= s.policy.tidy_after:
-                yield Tidy(task)
+        ripe = over and s.now - task.state_since >= s.policy.tidy_after
+        if ripe and not task.tidied and task.worktree and s.free(work_lane(task.id)):
+            yield Tidy(task)
 
 
 def living(s: Snapshot) -> frozenset[str]:
