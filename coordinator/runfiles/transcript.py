@@ -93,6 +93,16 @@ def tool_gist(block: Mapping[str, Any]) -> str:
     return one_line(found)
 
 
+def retry_words(body: Mapping[str, Any]) -> str:
+    """What claude waits for when it asks the API again, from a line `system/api_retry`."""
+    why = str(body.get("error") or "error").replace("_", " ")
+    status = " ({})".format(body["error_status"]) if body.get("error_status") else ""
+    delay = body.get("retry_delay_ms")
+    wait = ", waits {:.1f} s".format(delay / 1000) if isinstance(delay, (int, float)) else ""
+    attempt, most = body.get("attempt", "?"), body.get("max_retries", "?")
+    return "{}{}{} (attempt {} of {})".format(why, status, wait, attempt, most)
+
+
 def one_line(text: str, limit: int = 200) -> str:
     """The text on one line, cut to `limit` characters."""
     joined = " ".join(text[: limit * 4].split())

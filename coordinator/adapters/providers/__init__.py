@@ -24,6 +24,4 @@ def provider(name: str) -> Provider:
     try:
         return PROVIDERS[name]()
     except KeyError:
-        raise UnknownProvider(
-            f"unknown provider {name!r}; there are: {', '.join(sorted(PROVIDERS))}"
-        ) from None
+        raise UnknownProvider(f"unknown provider {name!r}; there are: {', '.join(sorted(PROVIDERS))}") from None

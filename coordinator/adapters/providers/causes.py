@@ -56,9 +56,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
 )
 _KNOWN_WORDS = tuple((re.compile(pattern, re.IGNORECASE), suffix) for pattern, suffix in _WORDS)
 _API_ERROR = re.compile(r"\s*\[?API Error\b", re.IGNORECASE)
-_STATUS_IN_TEXT = re.compile(
-    r"API Error:?\s*\(?([45]\d\d)\b|\(([45]\d\d)\)|\bstatus(?: code)?:? ([45]\d\d)\b"
-)
+_STATUS_IN_TEXT = re.compile(r"API Error:?\s*\(?([45]\d\d)\b|\(([45]\d\d)\)|\bstatus(?: code)?:? ([45]\d\d)\b")
 _RESET_IN_TEXT = re.compile(r"\|\s*(\d{10,13})\b")
 
 

@@ -98,9 +98,7 @@ class Claude:
 
     def _credentials(self, probe: Probe) -> Readiness:
         source = auth_source(probe.environ())
-        if source != LOGIN or probe.read(
-            preflight.home(probe, "CLAUDE_CONFIG_DIR", ".claude") / ".credentials.json"
-        ):
+        if source != LOGIN or probe.read(preflight.home(probe, "CLAUDE_CONFIG_DIR", ".claude") / ".credentials.json"):
             return Readiness(ok=True, words=f"claude: credentials from {source}")
         return Readiness(
             ok=False,

@@ -37,9 +37,7 @@ class CommandProvider:
             "python": sys.executable,
         }
         if not settings.argv:
-            raise ValueError(
-                f"provider command: argv is empty, so there is nothing to start. Set {_EXAMPLE}."
-            )
+            raise ValueError(f"provider command: argv is empty, so there is nothing to start. Set {_EXAMPLE}.")
         return Command(
             argv=tuple(fill(word, values) for word in (*settings.argv, *settings.args)),
             env=worker_env(spec.environ, settings.environment, {}),
@@ -69,9 +67,7 @@ class CommandProvider:
         program = settings.argv[0]
         if program == "{python}":
             return Readiness(ok=True, words=f"command: {sys.executable}")
-        return preflight.binary(
-            probe, self.name, program, f"install {program}, or correct argv in coordinator.toml"
-        )
+        return preflight.binary(probe, self.name, program, f"install {program}, or correct argv in coordinator.toml")
 
     def preflight(self, probe: Probe, settings: Settings, *, live: bool) -> tuple[Readiness, ...]:
         """A foreign program has no version and no question that we would know: `live` adds nothing."""
@@ -87,9 +83,7 @@ def fill(word: str, values: dict[str, str]) -> str:
         name = found.group(1)
         if name not in values:
             known = " ".join(f"{{{one}}}" for one in PLACEHOLDERS)
-            raise ValueError(
-                f"provider command: unknown placeholder {{{name}}} in argv word {word!r}. Known: {known}."
-            )
+            raise ValueError(f"provider command: unknown placeholder {{{name}}} in argv word {word!r}. Known: {known}.")
         return values[name]
 
     return _PLACEHOLDER.sub(put, word)

@@ -140,9 +140,7 @@ def _good_result(case: Case) -> Outcome | None:
         return case.outcome(Ending.SUCCEEDED, "process_exit", reading.text("result") or "done")
     if reading.denied:
         tools = ", ".join(sorted(set(reading.denied)))
-        return case.outcome(
-            Ending.FAILED, "permission_denied", f"refused tools: {tools}; nothing was changed"
-        )
+        return case.outcome(Ending.FAILED, "permission_denied", f"refused tools: {tools}; nothing was changed")
     return case.outcome(Ending.NO_CHANGE, "no_change", reading.text("result"))
 
 
@@ -178,9 +176,7 @@ def _exit_alone(case: Case) -> Outcome | None:
     if case.reading.result is not None:
         return None
     if case.run.code == 0:
-        ending, reason = (
-            (Ending.SUCCEEDED, "process_exit") if case.has_work else (Ending.NO_CHANGE, "no_change")
-        )
+        ending, reason = (Ending.SUCCEEDED, "process_exit") if case.has_work else (Ending.NO_CHANGE, "no_change")
         return case.outcome(ending, reason, "exit 0, no result event", judged_by="exit")
     return case.outcome(Ending.FAILED, "process_exit", judged_by="exit")
 

@@ -46,9 +46,7 @@ def binary(probe: Probe, name: str, program: str, cure: str) -> Readiness:
     )
 
 
-def version(
-    probe: Probe, name: str, program: str, supported: tuple[Version, Version], cure: str
-) -> Readiness:
+def version(probe: Probe, name: str, program: str, supported: tuple[Version, Version], cure: str) -> Readiness:
     """Whether the program's version lies in `supported` (from, up to but not including)."""
     code, out, err = probe.run([program, "--version"], timeout=VERSION_TIMEOUT)
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", out)
@@ -96,9 +94,7 @@ def live_answer(probe: Probe, provider: Provider, argv: Sequence[str], env: Mapp
 
 
 def _took(lines: Iterable[bytes]) -> str:
-    spent = [
-        number(body.get("duration_ms")) for body in map(parse, lines) if body and body.get("type") == "result"
-    ]
+    spent = [number(body.get("duration_ms")) for body in map(parse, lines) if body and body.get("type") == "result"]
     return f" in {spent[-1] / 1000:.1f} s" if spent and spent[-1] is not None else ""
 
 

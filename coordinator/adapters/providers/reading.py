@@ -111,9 +111,7 @@ class Reading:
         listed = (self.result or {}).get("permission_denials")
         if not isinstance(listed, list):
             return ()
-        return tuple(
-            str(one.get("tool_name", "?")) if isinstance(one, Mapping) else str(one) for one in listed
-        )
+        return tuple(str(one.get("tool_name", "?")) if isinstance(one, Mapping) else str(one) for one in listed)
 
 
 def read(lines: Iterable[bytes]) -> Reading:

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any
 
 from coordinator.ports import Said
-from coordinator.runfiles.transcript import blocks, output, text_of
+from coordinator.runfiles.transcript import blocks, output, retry_words, text_of
 
 LIMIT_ERRORS = frozenset({"rate_limit"})
 _ENDED_ANEW = frozenset({"assistant", "user"})
@@ -77,17 +77,9 @@ def _system(body: Mapping[str, Any]) -> Iterable[Said]:
         case "init":
             yield Said("init", str(body.get("model", "")))
         case "api_retry":
-            yield Said("retry", _retry_words(body), is_error=True)
+            yield Said("retry", retry_words(body), is_error=True)
         case "informational" if body.get("level") in {"warning", "error"}:
             yield Said("error", text_of(body.get("content")), is_error=True)
-
-
-def _retry_words(body: Mapping[str, Any]) -> str:
-    why = str(body.get("error") or "error").replace("_", " ")
-    status = f" ({body['error_status']})" if body.get("error_status") else ""
-    delay = number(body.get("retry_delay_ms"))
-    wait = f", waits {delay / 1000:.1f} s" if delay is not None else ""
-    return f"{why}{status}{wait} (attempt {body.get('attempt', '?')} of {body.get('max_retries', '?')})"
 
 
 def _assistant(body: Mapping[str, Any]) -> Iterable[Said]:

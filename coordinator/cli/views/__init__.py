@@ -1,0 +1,1 @@
+"""Data into lines for people: pure, no terminal and no file is touched here."""
