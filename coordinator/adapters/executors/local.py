@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -85,7 +86,8 @@ class LocalExecutor:
         """One worker a job: an earlier one that lives, or a later one that has been, forbids this start."""
         pairs = atomic.read_pairs(self._path(spec.handle, "heartbeat")) or {}
         who = Who(pairs)
-        if identity.alive(who.pid, who.start, who.boot):
+        over = self._pairs(replace(spec.handle, token=pairs.get("token", "")), "outcome")
+        if not over and identity.alive(who.pid, who.start, who.boot):
             raise LaunchFailed("launch_failed", f"{spec.handle.job} is still run by an earlier worker "
                                                 f"(pid {who.pid}): stop it first. Nothing was started.")
         fence = (atomic.read(self._path(spec.handle, "fence")) or b"0").decode("ascii", "replace").strip()
