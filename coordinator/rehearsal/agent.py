@@ -86,9 +86,7 @@ def commit(stream: Stream, path: str, message: str) -> None:
 def git(*arguments: str) -> str:
     given = {f"GIT_{name}": value for name, value in IDENTITY.items()}
     given |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in given.items()}
-    done = subprocess.run(
-        ["git", *arguments], env={**given, **os.environ}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["git", *arguments], env={**given, **os.environ}, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"git {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout.strip()

@@ -125,7 +125,7 @@ def read(path: Path) -> str:
 
 @contextmanager
 def staged(folder: Path, agent: str = "command") -> Iterator[Stage]:
-    """A stand-in with the sample repository, its issues still unlabelled, and a clone with a configuration."""
+    """A stand-in with the sample repository, its issues not yet labelled, and a clone that is configured."""
     with StandIn(folder / "github") as github:
         github.add_user(BOT, BOT_TOKEN, kind="Bot")
         github.add_user(MAINTAINER, permission="admin")
@@ -206,6 +206,20 @@ def rehearse(folder: Path, show: Show, agent: str = "command", deadline: float =
         return _result(stage, time.monotonic() - began)
 
 
+def serve(folder: Path, ready: Callable[[Stage], None], show: Show, agent: str = "command") -> None:
+    """Leave everything running for people to play with; `ready` is told where things are.
+
+    Returns when the coordinator ends; Ctrl-C ends it and raises KeyboardInterrupt.
+    """
+    with staged(folder, agent) as stage:
+        label_all(stage)
+        with coordinator(stage) as daemon:
+            ready(stage)
+            while daemon.poll() is None:
+                show(stage.board())
+                time.sleep(LOOK)
+
+
 def label_all(stage: Stage) -> None:
     person = stage.repository.as_user(MAINTAINER)
     for case in CASES:
@@ -256,7 +270,7 @@ def _words(stage: Stage, number: int) -> str:
 def _attempts(stage: Stage, number: int) -> int:
     """How many times a worker was started for an issue, by the board."""
     rows = stage.board().get("tasks", [])
-    return next((row.get("attempt") or 0 for row in rows if row.get("id") == f"gh-{number}"), 0)
+    return next((len(row["attempts"]) for row in rows if row.get("id") == f"gh-{number}"), 0)
 
 
 def _section(stage: Stage, name: str) -> str:
@@ -284,8 +298,7 @@ def _second(stage: Stage) -> dict[str, bool]:
 
 def _third(stage: Stage) -> dict[str, bool]:
     return {
-        'the comment "Worker exited without creating PR"': "Worker exited without creating PR"
-        in _words(stage, 3),
+        'the comment "Worker exited without creating PR"': "Worker exited without creating PR" in _words(stage, 3),
         "a line under Failed": "gh-3:" in _section(stage, "Failed"),
         "no pull request": pull_of(stage, 3) is None,
     }

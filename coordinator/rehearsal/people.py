@@ -76,9 +76,7 @@ class Person:
 
     def open_issue(self, title: str, body: str | None = None, labels: Iterable[str] = ()) -> Issue:
         with self._world.lock:
-            return issues.open_issue(
-                self._world, self._state, self.login, title=title, body=body, labels=labels
-            )
+            return issues.open_issue(self._world, self._state, self.login, title=title, body=body, labels=labels)
 
     def add_label(self, number: int, *names: str) -> None:
         with self._world.lock:
@@ -142,9 +140,7 @@ class Person:
     def merge(self, number: int, method: str = "merge") -> str:
         """Merge a pull request by merge, squash or rebase; returns the commit."""
         with self._world.lock:
-            return pulls.merge(
-                self._world, self._state, self._state.issue(number), self.login, Merging(method)
-            )
+            return pulls.merge(self._world, self._state, self._state.issue(number), self.login, Merging(method))
 
     def close_pull(self, number: int) -> None:
         self.close(number)

@@ -11,12 +11,8 @@ FILES = {
     "README.md": "# widgets\n\nA package small enough to read in one breath.\n",
     "pyproject.toml": '[project]\nname = "widgets"\nversion = "0.1.0"\n',
     "widgets/__init__.py": '"""Widgets."""\n',
-    "widgets/price.py": (
-        '"""Prices in cents."""\n\n\ndef total(cents: list[int]) -> int:\n    return sum(cents)\n'
-    ),
-    "tests/test_price.py": (
-        "from widgets.price import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
-    ),
+    "widgets/price.py": ('"""Prices in cents."""\n\n\ndef total(cents: list[int]) -> int:\n    return sum(cents)\n'),
+    "tests/test_price.py": ("from widgets.price import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n"),
 }
 
 

@@ -63,9 +63,7 @@ class Limits:
             self.throttled_until = max(self.throttled_until, self.creations[0] + MINUTE)
         if now < self.throttled_until:
             wait = str(math.ceil(self.throttled_until - now))
-            words = (
-                "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
-            )
+            words = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
             raise Refused(self.status, words, headers={"Retry-After": wait})
         if creates:
             self.creations.append(now)
@@ -119,9 +117,7 @@ def _password(encoded: str) -> str:
     return secret if secret not in ("", "x-oauth-basic") else name
 
 
-def check(
-    world: World, repository: Repository, token: Token | None, level: str, grant: tuple[str, str]
-) -> None:
+def check(world: World, repository: Repository, token: Token | None, level: str, grant: tuple[str, str]) -> None:
     """Whether this token may do a thing that needs `level` and, fine-grained, `grant` (subject, access)."""
     login = token.login if token else None
     if world.level(repository, login) < LEVELS.index("read") or not _scoped(repository, token, grant[1]):

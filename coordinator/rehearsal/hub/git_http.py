@@ -50,9 +50,7 @@ def _allowed(world: World, name: str, token: Token | None, push: bool) -> Reposi
     if repository is None:
         raise Refused(404, "Repository not found.")
     try:
-        check(
-            world, repository, token, "write" if push else "read", ("contents", "write" if push else "read")
-        )
+        check(world, repository, token, "write" if push else "read", ("contents", "write" if push else "read"))
     except Refused as refused:
         login = token.login if token else "anonymous"
         if refused.status == 403:
@@ -68,9 +66,7 @@ def _refusal(refused: Refused) -> Reply:
     return Reply(refused.status, f"{refused.message}\n".encode(), headers)
 
 
-def _backend(
-    world: World, repository: Repository, service: str, request: Incoming, login: str | None
-) -> Reply:
+def _backend(world: World, repository: Repository, service: str, request: Incoming, login: str | None) -> Reply:
     surroundings = {
         **bare.environment(),
         "GIT_PROJECT_ROOT": str(world.root),

@@ -223,9 +223,7 @@ def _connection(one: Field, items: list[Any], kind: str, fields_of: Callable[[An
     """A list behind `first` or `last`; GitHub refuses one that is asked for without either."""
     first, last = one.arguments.get("first"), one.arguments.get("last")
     if first is None and last is None:
-        raise BadQuery(
-            f"You must provide a `first` or `last` value to properly paginate the `{one.name}` connection."
-        )
+        raise BadQuery(f"You must provide a `first` or `last` value to properly paginate the `{one.name}` connection.")
     shown = items[: int(first)] if first is not None else items[-int(last or 0) :]
 
     def nodes(inner: Field) -> Any:

@@ -51,9 +51,7 @@ def edit(world: World, issue: Issue, by: str, title: str | None = None, body: st
         touch(world, issue)
 
 
-def set_state(
-    world: World, issue: Issue, by: str, state: str, *, reason: str | None = None, commit: str = ""
-) -> None:
+def set_state(world: World, issue: Issue, by: str, state: str, *, reason: str | None = None, commit: str = "") -> None:
     if state not in STATES:
         raise invalid("Issue", "state")
     if reason is not None and reason not in REASONS:

@@ -124,9 +124,7 @@ class Payloads:
         web = self.web(repository)
         stamps = {"created_at": repository.created_at, "updated_at": repository.pushed_at}
         opened = sum(issue.state == "open" for issue in repository.issues.values())
-        born: Json = {
-            name: time_text(at) for name, at in {**stamps, "pushed_at": repository.pushed_at}.items()
-        }
+        born: Json = {name: time_text(at) for name, at in {**stamps, "pushed_at": repository.pushed_at}.items()}
         return {
             **{name: url + tail for name, tail in REPOSITORY_LINKS.items()},
             **born,
@@ -285,9 +283,7 @@ def _settings(repository: Repository) -> Json:
         "fork": repository.parent is not None,
         "default_branch": repository.default_branch,
         "delete_branch_on_merge": repository.delete_branch_on_merge,
-        **dict.fromkeys(
-            ("has_issues", "allow_merge_commit", "allow_squash_merge", "allow_rebase_merge"), True
-        ),
+        **dict.fromkeys(("has_issues", "allow_merge_commit", "allow_squash_merge", "allow_rebase_merge"), True),
         **dict.fromkeys(("has_projects", "has_wiki", "has_pages", "has_downloads", "has_discussions"), False),
         **dict.fromkeys(("archived", "disabled", "is_template"), False),
     }

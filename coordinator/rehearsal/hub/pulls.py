@@ -9,9 +9,7 @@ from . import bare, issues
 from .bare import Identity
 from .world import Issue, Pull, Refused, Repository, Review, World, custom, invalid
 
-CLOSING = re.compile(
-    r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+(?:([\w.-]+/[\w.-]+))?#(\d+)\b", re.IGNORECASE
-)
+CLOSING = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+(?:([\w.-]+/[\w.-]+))?#(\d+)\b", re.IGNORECASE)
 METHODS = ("merge", "squash", "rebase")
 REVIEW_STATES = {"APPROVE": "APPROVED", "REQUEST_CHANGES": "CHANGES_REQUESTED", "COMMENT": "COMMENTED"}
 
@@ -55,9 +53,7 @@ def open_pull(world: World, repository: Repository, by: str, asked: Proposal) ->
         raise custom("PullRequest", f"A pull request already exists for {label}.")
     bare.bring(repository.bare, source.bare, head_sha, "refs/pull/new/head")
     if bare.ancestor(repository.bare, head_sha, base_sha):
-        raise custom(
-            "PullRequest", f"No commits between {asked.base} and {branch if source is repository else label}"
-        )
+        raise custom("PullRequest", f"No commits between {asked.base} and {branch if source is repository else label}")
     issue = issues.open_issue(world, repository, by, title=asked.title, body=asked.body)
     issue.pull = Pull(source.full_name, branch, head_sha, asked.base, base_sha, asked.draft)
     bare.set_ref(repository.bare, f"refs/pull/{issue.number}/head", head_sha)
@@ -66,8 +62,7 @@ def open_pull(world: World, repository: Repository, by: str, asked: Proposal) ->
 
 def _standing(repository: Repository, source: Repository, branch: str, base: str) -> bool:
     return any(
-        issue.state == "open"
-        and (pull.head_repo, pull.head_ref, pull.base_ref) == (source.full_name, branch, base)
+        issue.state == "open" and (pull.head_repo, pull.head_ref, pull.base_ref) == (source.full_name, branch, base)
         for issue, pull in repository.pulls()
     )
 
@@ -227,9 +222,9 @@ def review(world: World, issue: Issue, by: str, verdict: str, body: str) -> Revi
         raise invalid("PullRequestReview", "event")
     if by.lower() == issue.author.lower() and verdict != "COMMENT":
         word = "approve" if verdict == "APPROVE" else "request changes on"
-        raise Refused(422, "Unprocessable Entity", [{"message": f"Can not {word} your own pull request"}])
+        raise Refused(422, "Unprocessable Entity", [f"Can not {word} your own pull request"])
     if verdict != "APPROVE" and not body.strip():
-        raise Refused(422, "Unprocessable Entity", [{"message": "Review body can't be blank"}])
+        raise Refused(422, "Unprocessable Entity", ["Review body can't be blank"])
     made = Review(world.next_id(), by, body, REVIEW_STATES[verdict], pull.head_sha, world.now())
     pull.reviews.append(made)
     issues.touch(world, issue)

@@ -25,9 +25,7 @@ DROP_BEFORE = "drop"
 DROP_AFTER = "drop-after"
 FREE_OF_LIMITS = ("/rate_limit",)
 ENTERPRISE_PREFIXES = {"/api/v3": "", "/api/graphql": "/graphql"}
-NO_USER_AGENT = (
-    b"Request forbidden by administrative rules. Please make sure your request has a User-Agent header."
-)
+NO_USER_AGENT = b"Request forbidden by administrative rules. Please make sure your request has a User-Agent header."
 DOCUMENTATION = "https://docs.github.com/rest"
 
 
@@ -115,9 +113,7 @@ class Hub(ThreadingHTTPServer):
                         return "/".join(["", "repos", repository.full_name, *pieces[3:]])
         return path
 
-    def keep(
-        self, asked: Incoming, login: str | None, reply: Reply, told: Mapping[str, str], *, canned: bool
-    ) -> None:
+    def keep(self, asked: Incoming, login: str | None, reply: Reply, told: Mapping[str, str], *, canned: bool) -> None:
         """Put one answered (or cut) request into the record."""
         done = Exchange(
             asked.method,
@@ -185,9 +181,7 @@ class Handler(BaseHTTPRequestHandler):
             return git_http.answer(hub.world, asked)
         if not asked.header("user-agent"):
             return None, Reply(403, NO_USER_AGENT, {"Content-Type": "text/html"})
-        content = (
-            gzip.decompress(asked.content) if asked.header("content-encoding") == "gzip" else asked.content
-        )
+        content = gzip.decompress(asked.content) if asked.header("content-encoding") == "gzip" else asked.content
         method = "GET" if asked.method == "HEAD" else asked.method
         call = Call(hub.world, hub.payloads, method, hub.by_name(asked.path), asked.parameters(), content)
         reply = hub.answer(call, asked.header("authorization"), asked.header("if-none-match"))

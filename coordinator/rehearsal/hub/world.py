@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class Refused(Exception):
         self,
         status: int,
         message: str,
-        errors: list[dict[str, str]] | None = None,
+        errors: Sequence[dict[str, str] | str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)

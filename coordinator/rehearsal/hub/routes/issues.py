@@ -20,9 +20,7 @@ def listing(call: Call) -> Reply:
     state = call.choice("state", "open", "closed", "all")
     order = call.choice("sort", "created", "updated", "comments")
     descending = call.choice("direction", "desc", "asc") == "desc"
-    found = [
-        one for one in call.repository.issues.values() if state in ("all", one.state) and _wanted(call, one)
-    ]
+    found = [one for one in call.repository.issues.values() if state in ("all", one.state) and _wanted(call, one)]
     found.sort(key=lambda one: (_rank(one, order), one.number), reverse=descending)
     return call.page(found, lambda one: call.payloads.issue(call.repository, one))
 

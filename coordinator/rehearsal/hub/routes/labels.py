@@ -15,9 +15,7 @@ ALL = f"{REPOSITORY}/labels"
 
 
 def listing(call: Call) -> Reply:
-    return call.page(
-        list(call.repository.labels.values()), lambda one: call.payloads.label(call.repository, one)
-    )
+    return call.page(list(call.repository.labels.values()), lambda one: call.payloads.label(call.repository, one))
 
 
 def single(call: Call) -> Reply:

@@ -20,9 +20,7 @@ def listing(call: Call) -> Reply:
     order = call.choice("sort", "created", "updated", "popularity", "long-running")
     direction = call.choice("direction", "desc" if order == "created" else "asc", "asc", "desc")
     found = [
-        issue
-        for issue, pull in call.repository.pulls()
-        if state in ("all", issue.state) and _wanted(call.query, pull)
+        issue for issue, pull in call.repository.pulls() if state in ("all", issue.state) and _wanted(call.query, pull)
     ]
     found.sort(key=lambda one: (_rank(one, order), one.number), reverse=direction == "desc")
     return call.page(found, lambda one: call.payloads.pull(call.repository, one, call.login))
