@@ -1,0 +1,72 @@
+"""Files of a worktree that are no git matter: notes, copies of untracked files, an operator's hooks.
+
+A worker may have put links anywhere in the worktree: nothing is read or written through one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from coordinator.adapters.git.naming import NOTES, inside
+from coordinator.adapters.system.run import run
+from coordinator.adapters.system.seam import crossing
+from coordinator.ports import GitError
+
+NOTE_LIMIT = 4000
+TAIL = 2000
+
+
+def note(path: Path, name: str) -> str:
+    """The text of a note, "" when it is absent, a link, or no regular file."""
+    try:
+        fd = os.open(_note_path(path, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        return file.read(NOTE_LIMIT * 4).decode("utf-8", "replace")[:NOTE_LIMIT]
+
+
+def forget_note(path: Path, name: str) -> None:
+    """Removes the note; a link is removed, not what it names; a folder of that name is no note and stays."""
+    target = _note_path(path, name)
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        with crossing("file", name):
+            target.unlink(missing_ok=True)
+
+
+def _note_path(path: Path, name: str) -> Path:
+    if name not in NOTES:
+        raise GitError(f"{name!r} is no note: one of {', '.join(NOTES)}")
+    return path / name
+
+
+def copy_into(source: Path, path: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Copies regular files of the checkout that the worktree lacks; the names copied. A name that leads out of
+    either of them is refused with GitError."""
+    return tuple(name for name in names if _copied(source, path, name))
+
+
+def _copied(source: Path, path: Path, name: str) -> bool:
+    origin, target = source / name, path / name
+    if not inside(origin, source) or not inside(target, path):
+        raise GitError(f"copy {name!r}: leads out of the repository; name a file inside it in [worktree] copy")
+    if target.is_symlink() or target.exists() or not origin.is_file():
+        return False
+    with crossing("file", name):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(origin, target)
+    return True
+
+
+def run_hook(path: Path, command: str, name: str, seconds: float, env: Mapping[str, str]) -> tuple[bool, str]:
+    """Runs the operator's shell line in the worktree, in a process group of its own; (ok, tail of its output)."""
+    with crossing("process", name):
+        ran = run(["/bin/sh", "-c", command], env=env, cwd=path, timeout=seconds)
+    said = (ran.out + ran.err).encode("utf-8", "replace").decode("utf-8").strip()
+    return ran.ok, said[-TAIL:]

@@ -1,0 +1,43 @@
+"""Names and places: which folder and which refs belong to a task. Every path that is written to or removed is
+made here, so that no task id, however hostile, leads outside the worktree root."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from coordinator.domain.task import TASK_ID
+from coordinator.ports import ForeignWorktree
+
+RESCUE = "refs/coordinator/rescue/"
+NOTES = ("STOP", "BLOCKED.md")
+"""Files by which people and workers speak; they stand at the worktree's root and are never work."""
+
+
+def safe_name(task_id: str) -> str:
+    """The id itself where it can be a folder and a part of a ref; else a cleaned one with a hash of the true one."""
+    if TASK_ID.fullmatch(task_id) and ".." not in task_id and not task_id.endswith((".", ".lock")):
+        return task_id
+    clean = re.sub(r"[^A-Za-z0-9_-]+", "-", task_id).strip("-_")[:40] or "task"
+    return f"{clean}-{hashlib.sha256(task_id.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+
+
+def rescue_prefix(task_id: str) -> str:
+    return f"{RESCUE}{safe_name(task_id)}/"
+
+
+def inside(path: Path, root: Path) -> bool:
+    """Whether `path`, links followed, lies strictly below `root`."""
+    real, top = path.resolve(), root.resolve()
+    return real != top and real.is_relative_to(top)
+
+
+def place(root: Path, task_id: str) -> Path:
+    """The real path of the task's worktree, whether or not it exists. The root may be a link, set by the
+    operator; a link in the worktree's own place, which may lead out or to another task, is refused. Raises
+    ForeignWorktree."""
+    path = root.resolve() / safe_name(task_id)
+    if path.is_symlink():
+        raise ForeignWorktree(f"{path} is a link to {path.readlink()}: remove the link, nothing was touched")
+    return path

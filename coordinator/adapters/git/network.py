@@ -1,0 +1,182 @@
+"""Talking to the remote: fetch and push from a scratch git directory with a configuration of its own.
+
+The repository's configuration is within a worker's reach and could send a token elsewhere (`url.*.insteadOf`,
+`http.proxy`), so nothing of it is read here: the scratch directory borrows the objects and knows the refs it is
+given. The token travels by an inherited descriptor and is offered to the one host only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from coordinator.adapters.git.funnel import Funnel
+from coordinator.adapters.system.run import TIMED_OUT, Ran, run
+from coordinator.adapters.system.seam import crossing
+from coordinator.ports import GitError, GitUnreachable, PushRefused
+from coordinator.runfiles.gitsafe import FETCH_ARGS, HARDENED_ARGS, PUSH_ARGS, hardened_env
+
+TIMEOUT = 300.0
+
+_NO_RIGHT = re.compile(
+    r"returned error: 40[13]|Authentication failed|could not read (Username|Password)|Permission denied"
+    r"|Permission to .* denied|Write access to repository not granted|403 Forbidden", re.IGNORECASE)
+_NOT_THERE = re.compile(r"repository '.*' not found|Repository not found|returned error: 404", re.IGNORECASE)
+_REJECTED = re.compile(r"^!\t\S+\t(.*)$", re.MULTILINE)
+_BEHIND = re.compile(r"\((non-fast-forward|fetch first|stale info)\)")
+
+
+class Remote:
+    """The remote repository at one address, pinned when this was made."""
+
+    def __init__(self, funnel: Funnel, name: str, url: str) -> None:
+        self._funnel = funnel
+        self.name = name
+        self.url = _absolute(url, funnel.root)
+
+    def ref(self, branch: str) -> str:
+        return f"refs/remotes/{self.name}/{branch}"
+
+    def fetch(self) -> None:
+        """All branches into refs/remotes/<name>/, the vanished pruned; no tags. Raises GitUnreachable, GitError."""
+        known = self._known()
+        with self._scratch(known) as scratch:
+            wanted = f"+refs/heads/*:refs/remotes/{self.name}/*"
+            args = ("fetch", "--quiet", "--prune", "--no-tags", *FETCH_ARGS, "--", self.url, wanted)
+            with crossing("git", "fetch"):
+                ran = self._talk(scratch, args)
+                if not ran.ok:
+                    raise self._failure(ran, "fetch", GitError)
+            listed = run(["git", *HARDENED_ARGS, f"--git-dir={scratch}", "for-each-ref", _FORMAT],
+                         env=self._env(), cwd=scratch)
+            self._bring_shallow(scratch)
+            self._take(known, _refs(self._funnel.judged(listed, "for-each-ref")))
+
+    def head(self) -> str:
+        """The branch the remote's HEAD names, "" when it names none."""
+        with self._scratch({}) as scratch:
+            ran = self._talk(scratch, ("ls-remote", "--symref", "--upload-pack=git-upload-pack", self.url, "HEAD"))
+        if not ran.ok:
+            raise self._failure(ran, "ls-remote", GitError)
+        found = re.match(r"ref: refs/heads/(\S+)\tHEAD", ran.out)
+        return found.group(1) if found else ""
+
+    def push(self, branch: str, sha: str, expect: str) -> None:
+        """A plain push; forced only if it is behind and the remote still has exactly `expect`."""
+        ran = self._push(branch, sha)
+        if not ran.ok and expect and _BEHIND.search(ran.out):
+            ran = self._push(branch, sha, f"--force-with-lease=refs/heads/{branch}:{expect}")
+        if not ran.ok:
+            raise self._failure(ran, f"push {branch}", PushRefused)
+        self._funnel.write("update-ref", self.ref(branch), sha)
+
+    def _push(self, branch: str, sha: str, *how: str) -> Ran:
+        args = ("push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", *PUSH_ARGS, *how, "--",
+                self.url, f"{sha}:refs/heads/{branch}")
+        with self._scratch({}) as scratch, crossing("git", "push"):
+            return self._talk(scratch, args)
+
+    def _known(self) -> dict[str, str]:
+        return _refs(self._funnel.read("for-each-ref", _FORMAT, f"refs/remotes/{self.name}/"))
+
+    def _take(self, old: dict[str, str], new: dict[str, str]) -> None:
+        """Puts the fetched refs into the repository; the vanished go first, they may be a folder of new ones."""
+        gone = "".join(f"delete {ref}\n" for ref in old if ref not in new)
+        came = "".join(f"update {ref} {sha}\n" for ref, sha in new.items() if old.get(ref) != sha)
+        for orders in (gone, came):
+            if orders:
+                self._funnel.write("update-ref", "--stdin", stdin=orders)
+
+    @contextmanager
+    def _scratch(self, refs: dict[str, str]) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="coordinator-git-") as folder:
+            scratch = Path(folder)
+            for name in ("objects", "refs"):
+                (scratch / name).mkdir()
+            (scratch / "HEAD").write_text("ref: refs/heads/none\n")
+            (scratch / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+            (scratch / "packed-refs").write_text("".join(f"{sha} {ref}\n" for ref, sha in refs.items()))
+            shallow = self._funnel.common / "shallow"
+            if shallow.is_file():
+                (scratch / "shallow").write_bytes(shallow.read_bytes())
+            yield scratch
+
+    def _bring_shallow(self, scratch: Path) -> None:
+        """A shallow remote may have added edges of history: git needs them beside the objects."""
+        edges, own = scratch / "shallow", self._funnel.common / "shallow"
+        if edges.is_file() and (not own.is_file() or own.read_bytes() != edges.read_bytes()):
+            fresh = self._funnel.common / "shallow.coordinator"
+            with crossing("file", "shallow"):
+                fresh.write_bytes(edges.read_bytes())
+                fresh.replace(own)
+
+    def _env(self) -> dict[str, str]:
+        local = self.url.startswith(("/", "file://"))
+        env = hardened_env(os.environ, file_remotes=local)
+        return {**env, "GIT_OBJECT_DIRECTORY": str(self._funnel.common / "objects")}
+
+    def _talk(self, scratch: Path, args: Sequence[str]) -> Ran:
+        with _offered(self._funnel, self.url) as (helper, fds):
+            return run(["git", *HARDENED_ARGS, *helper, f"--git-dir={scratch}", *args], env=self._env(),
+                       cwd=scratch, timeout=TIMEOUT, pass_fds=fds)
+
+    def _failure(self, ran: Ran, what: str, refusal: type[GitError]) -> GitError:
+        """What the caller can do about it decides the class: the remote said no, or it could not be asked."""
+        said = self._funnel.words(f"{ran.err}\n{_rejections(ran.out)}")
+        if ran.code != TIMED_OUT:
+            if _rejections(ran.out) or _NO_RIGHT.search(ran.err):
+                return refusal(f"git {what}: {said}")
+            if _NOT_THERE.search(ran.err):
+                return refusal(f"git {what}: {said} (or the token may not see it)")
+            if not _REACHABLE_NO_MORE.search(ran.err):
+                return GitError(f"git {what}: {said}")
+        return GitUnreachable(f"git {what}: {said}")
+
+
+_FORMAT = "--format=%(objectname) %(refname) %(symref)"
+_REACHABLE_NO_MORE = re.compile(
+    r"unable to access|Could not resolve|Failed to connect|Connection|timed out|Could not read from remote"
+    r"|does not appear to be a git repository|does not exist|hung up|early EOF|RPC failed|unable to connect|index-pack"
+    r"|Network is unreachable|returned error: (5\d\d|429)", re.IGNORECASE)
+
+
+def _rejections(porcelain: str) -> str:
+    return "\n".join(_REJECTED.findall(porcelain))
+
+
+def _refs(listing: str) -> dict[str, str]:
+    """ref -> sha; symbolic ones (the remote's HEAD) are no branches."""
+    parts = [line.split(" ") for line in listing.splitlines()]
+    return {ref: sha for sha, ref, symbolic in parts if not symbolic}
+
+
+def _absolute(url: str, root: Path) -> str:
+    """A path is made absolute: git is not started in the checkout."""
+    if "://" in url or re.match(r"[^/]+:", url):
+        return url
+    return str((root / Path(url).expanduser()).resolve())
+
+
+@contextmanager
+def _offered(funnel: Funnel, url: str) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Arguments and descriptors that let git ask for the token: never in argv, environment or a file. The helper
+    belongs to the address's own host, so a redirect elsewhere gets nothing."""
+    parts = urlsplit(url)
+    token = funnel.secret() if funnel.secret and parts.scheme in ("http", "https") else ""
+    if not token:
+        yield (), ()
+        return
+    fd = os.memfd_create("coordinator")
+    try:
+        os.write(fd, token.encode())
+        host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        script = (f'!f() {{ test "$1" = get || exit 0; echo username=x-access-token; printf password=; '
+                  f"cat /proc/self/fd/{fd}; echo; }}; f")
+        yield ("-c", f"credential.{host}.helper={script}"), (fd,)
+    finally:
+        os.close(fd)

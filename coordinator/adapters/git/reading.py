@@ -1,0 +1,73 @@
+"""What refs and commits say, read with GitPython: one closed Repo a call, in a hardened environment.
+
+It reads the shared git directory only, never a worktree's `.git` file, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice, pairwise
+
+# Importing GitPython must not fail where git is missing: `doctor` is there to say so.
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+import git
+
+from coordinator.adapters.git.funnel import Funnel
+from coordinator.ports import GitError
+from coordinator.runfiles.gitsafe import HARDENED_ARGS
+
+REMOTES = "refs/remotes"
+
+
+@contextmanager
+def opened(funnel: Funnel) -> Iterator[git.Repo]:
+    """The repository for reading. Any failure inside becomes a GitError."""
+    try:
+        with git.Repo(funnel.common, search_parent_directories=False) as repo:
+            repo.git.update_environment(**funnel.base_env())
+            settings = [value for name, value in pairwise(HARDENED_ARGS) if name == "-c"]
+            repo.git.set_persistent_git_options(c=settings)
+            yield repo
+    except (git.exc.GitError, ValueError, OSError) as error:
+        raise GitError(funnel.words(str(error))) from error
+
+
+def resolve(funnel: Funnel, ref: str) -> str:
+    """The sha a full ref name stands for, "" when there is none."""
+    with opened(funnel) as repo:
+        try:
+            return str(git.SymbolicReference.dereference_recursive(repo, ref))
+        except ValueError:
+            return ""
+
+
+def is_ancestor(funnel: Funnel, old: str, new: str) -> bool:
+    """Whether `new` contains `old`; False where one of them is not known here."""
+    if not old or not new:
+        return False
+    if old == new:
+        return True
+    with opened(funnel) as repo:
+        try:
+            return bool(repo.is_ancestor(git.Commit(repo, bytes.fromhex(old)), git.Commit(repo, bytes.fromhex(new))))
+        except git.exc.GitCommandError as error:
+            if error.status == 128:   # an object that is not here: not fetched, or beyond a shallow clone's edge
+                return False
+            raise
+
+
+def count(funnel: Funnel, base: str, head: str) -> int:
+    """Commits of `head` that are not in `base`."""
+    with opened(funnel) as repo:
+        return int(repo.git.rev_list("--count", f"{base}..{head}", "--"))
+
+
+def subjects(funnel: Funnel, base: str, head: str, limit: int) -> tuple[str, ...]:
+    """One line a commit that is in `head` and not in `base`, oldest first; the newest `limit` of them."""
+    with opened(funnel) as repo:
+        newest = islice(repo.iter_commits(f"{base}..{head}", topo_order=True), limit)
+        lines = [f"{commit.hexsha[:8]} {str(commit.summary)[:200]}" for commit in newest]
+    return tuple(reversed(lines))

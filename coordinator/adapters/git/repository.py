@@ -1,0 +1,233 @@
+"""ports.Repository over real git: each method takes the repository's lock and tells the parts of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from coordinator.adapters.git import commits, folder, reading, registry, rescue, worktrees
+from coordinator.adapters.git.excludes import add_excludes
+from coordinator.adapters.git.funnel import Funnel, Tree
+from coordinator.adapters.git.naming import place, safe_name
+from coordinator.adapters.git.network import Remote
+from coordinator.domain.outcome import Work
+from coordinator.ports import ForeignWorktree, Found, GitError, Worktree
+
+
+class GitRepository:
+    """One managed repository. `remote` names the remote (None: origin, else upstream, else the only one); `url` is
+    the address to talk to (else the remote's, as configured now: later changes by a worker are not followed);
+    `token` is asked at each use and given to http(s) addresses only; `identity` (name, email) signs commits where
+    git's own configuration names nobody. Raises GitError when `root` is no repository."""
+
+    def __init__(self, root: Path, *, remote: str | None = None, url: str = "", worktree_root: str = "trees",
+                 token: Callable[[], str] | None = None, identity: Mapping[str, str] | None = None,
+                 default_branch: str = "") -> None:
+        self._funnel = Funnel(root, secret=token, identity=identity or {})
+        self._trees = self._funnel.root / worktree_root
+        self._default = default_branch
+        self._remote = self._connect(remote, url)
+
+    def _connect(self, name: str | None, url: str) -> Remote | None:
+        names = (self._funnel.ask("remote") or "").split()
+        chosen = name or next((one for one in ("origin", "upstream") if one in names), names[0] if names else "")
+        url = url or (self._funnel.ask("config", "--get", f"remote.{chosen}.url") or "" if chosen else "")
+        return Remote(self._funnel, chosen or "origin", url) if url else None
+
+    def _connected(self) -> Remote:
+        if self._remote is None:
+            raise GitError(f"{self._funnel.root} has no remote: git remote add origin ADDRESS")
+        return self._remote
+
+    # --- the remote ---------------------------------------------------------------------------------
+
+    def default_branch(self) -> str:
+        if not self._default:
+            with self._funnel.locked():
+                self._default = self._look_for_default()
+        return self._default
+
+    def _look_for_default(self) -> str:
+        remote = self._connected()
+        local = self._funnel.ask("symbolic-ref", "--quiet", remote.ref("HEAD")) or ""
+        name = local.removeprefix(remote.ref("")) if local else remote.head()
+        if not name:
+            raise GitError("the remote names no default branch: set [repository] base")
+        return name
+
+    def fetch(self) -> None:
+        with self._funnel.locked():
+            self._connected().fetch()
+
+    def push(self, branch: str, *, expect: str) -> str:
+        with self._funnel.locked():
+            _check_branch(self._funnel, branch)
+            sha = reading.resolve(self._funnel, f"refs/heads/{branch}")
+            if not sha:
+                raise GitError(f"there is no branch {branch} to push")
+            self._connected().push(branch, sha, expect)
+            return sha
+
+    def contains(self, sha: str, branch: str) -> bool:
+        with self._funnel.locked():
+            return reading.is_ancestor(self._funnel, sha, self._remote_tip(branch))
+
+    def _remote_tip(self, branch: str) -> str:
+        return reading.resolve(self._funnel, self._remote.ref(branch)) if self._remote else ""
+
+    # --- worktrees ----------------------------------------------------------------------------------
+
+    def worktree_path(self, task_id: str) -> Path:
+        return self._trees / safe_name(task_id)
+
+    def ensure_worktree(self, task_id: str, branch: str, base: str, *, fresh: bool, attempt: int,
+                        expect: str = "") -> Worktree:
+        with self._funnel.locked():
+            _check_branch(self._funnel, branch)
+            if branch == base:
+                raise ForeignWorktree(f"{branch} is the base itself: a task needs a branch of its own")
+            base_sha = self._base(base)
+            start = base_sha if fresh else self._start(branch, base_sha, expect)
+            wanted = worktrees.Wanted(task_id=task_id, branch=branch, base=base_sha, start=start, fresh=fresh,
+                                      attempt=attempt)
+            tree, reused = worktrees.ensure(self._funnel, self._trees, place(self._trees, task_id), wanted)
+            head = commits.head_of(self._funnel, tree)
+            return Worktree(path=self.worktree_path(task_id), branch=branch, base_sha=base_sha, head_sha=head,
+                            reused=reused, notes=tuple(wanted.notes))
+
+    def _base(self, base: str) -> str:
+        _check_branch(self._funnel, base)
+        ref = self._remote.ref(base) if self._remote else f"refs/heads/{base}"
+        sha = reading.resolve(self._funnel, ref)
+        if not sha:
+            raise GitError(f"base branch {base} is not on the remote as last fetched ({ref}): set [repository] base")
+        return sha
+
+    def _start(self, branch: str, base_sha: str, expect: str) -> str:
+        """Where the branch begins: on the remote's tip when that is ours or adds to ours, else on the base."""
+        tip = self._remote_tip(branch)
+        if not tip or reading.is_ancestor(self._funnel, tip, base_sha):
+            return base_sha
+        if reading.is_ancestor(self._funnel, expect, tip):
+            return tip
+        local = reading.resolve(self._funnel, f"refs/heads/{branch}")
+        if reading.is_ancestor(self._funnel, tip, local):
+            return base_sha
+        raise ForeignWorktree(
+            f"branch {branch} on the remote is at {tip[:8]}, "
+            + (f"which does not contain {expect[:8]}, what we pushed last" if expect else "and we never pushed it")
+            + f": rename or delete it there (git push {self._connected().name} --delete {branch}), or begin anew")
+
+    def _tree(self, task_id: str) -> Tree | None:
+        """The task's worktree when it stands and is what git thinks it is. Raises GitError when tampered with."""
+        tree = registry.registered(self._funnel, place(self._trees, task_id))
+        if tree is None or not tree.path.is_dir():
+            return None
+        return registry.verified(self._funnel, tree)
+
+    def _standing(self, task_id: str) -> Tree:
+        tree = self._tree(task_id)
+        if tree is None:
+            raise GitError(f"{self.worktree_path(task_id)} is no worktree any more")
+        return tree
+
+    def worktrees(self) -> tuple[Found, ...]:
+        with self._funnel.locked():
+            trees = {tree.path: tree for tree in registry.all_trees(self._funnel)}
+            paths = sorted(self._trees.iterdir()) if self._trees.is_dir() else []
+            found = (self._found(path, trees.get(path.resolve())) for path in paths if not path.is_symlink())
+            return tuple(one for one in found if one)
+
+    def _found(self, path: Path, tree: Tree | None) -> Found | None:
+        """None for what is not ours: a person's own worktree or folder."""
+        if tree is None:
+            orphan = registry.of_this_repository(self._funnel, path)
+            return Found(path.name, path, "", registered=False, dirty=True, unpushed=0) if orphan else None
+        task_id, branch = registry.mark(tree)
+        if not task_id or safe_name(task_id) != path.name:
+            return None
+        try:
+            registry.verified(self._funnel, tree)
+            dirt = rescue.dirt(self._funnel, tree)
+            unpushed = commits.unpushed(self._funnel, tree)
+        except GitError:
+            return Found(task_id, path, branch, registered=True, dirty=True, unpushed=0)
+        return Found(task_id, path, branch, registered=True, dirty=bool(dirt.paths or dirt.nested), unpushed=unpushed)
+
+    def remove_worktree(self, task_id: str, *, keep_branch: bool = True) -> None:
+        with self._funnel.locked():
+            path = place(self._trees, task_id)
+            tree = registry.registered(self._funnel, path)
+            branch = registry.mark(tree)[1] if tree else ""
+            worktrees.remove(self._funnel, self._trees, path, task_id)
+            tip = reading.resolve(self._funnel, f"refs/heads/{branch}") if branch and not keep_branch else ""
+            if tip and rescue.is_kept(self._funnel, tip):
+                self._funnel.write("update-ref", "-d", f"refs/heads/{branch}", tip)
+
+    # --- what a worker left -------------------------------------------------------------------------
+
+    def work(self, task_id: str, branch: str, base_sha: str) -> Work | None:
+        with self._funnel.locked():
+            tree = self._tree(task_id)
+            remote_ref = self._remote.ref(branch) if self._remote else ""
+            return commits.work(self._funnel, tree, branch, base_sha, remote_ref) if tree else None
+
+    def commit_all(self, task_id: str, message: str) -> str | None:
+        with self._funnel.locked():
+            return commits.commit_all(self._funnel, self._standing(task_id), message)
+
+    def rescue(self, task_id: str, attempt: int) -> str | None:
+        with self._funnel.locked():
+            tree = self._tree(task_id)
+            why = f"uncommitted after attempt {attempt}"
+            return rescue.keep_work(self._funnel, tree, task_id, str(attempt), why) if tree else None
+
+    def rescues(self) -> tuple[tuple[str, datetime], ...]:
+        with self._funnel.locked():
+            return rescue.rescues(self._funnel)
+
+    def expire_rescues(self, older_than: datetime, keep: Collection[str] = ()) -> tuple[str, ...]:
+        with self._funnel.locked():
+            return rescue.expire(self._funnel, older_than, keep)
+
+    def summary(self, task_id: str, base_sha: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        with self._funnel.locked():
+            tree = self._standing(task_id)
+            return commits.summary(self._funnel, commits.head_of(self._funnel, tree), base_sha)
+
+    # --- files --------------------------------------------------------------------------------------
+
+    def note(self, task_id: str, name: str) -> str:
+        return folder.note(place(self._trees, task_id), name)
+
+    def forget_note(self, task_id: str, name: str) -> None:
+        folder.forget_note(place(self._trees, task_id), name)
+
+    def copy_into(self, task_id: str, names: Sequence[str]) -> tuple[str, ...]:
+        """What is copied is kept out of commits too: such files hold secrets more often than not."""
+        with self._funnel.locked():
+            copied = folder.copy_into(self._funnel.root, self._standing(task_id).path, names)
+            add_excludes(self._funnel, [f"/{name}" for name in copied])
+            return copied
+
+    def run_hook(self, task_id: str, command: str, name: str, timeout: timedelta,
+                 env: Mapping[str, str]) -> tuple[bool, str]:
+        return folder.run_hook(self._standing(task_id).path, command, name, timeout.total_seconds(), env)
+
+    def exclude(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Adds lines to .git/info/exclude; those that were not there."""
+        with self._funnel.locked():
+            return add_excludes(self._funnel, names)
+
+    def tracked(self, name: str) -> bool:
+        """Whether the main checkout's index has this path."""
+        tree = Tree(self._funnel.root, self._funnel.git_dir)
+        found = self._funnel.ask("--literal-pathspecs", "ls-files", "--error-unmatch", "--", name, tree=tree)
+        return found is not None
+
+
+def _check_branch(funnel: Funnel, branch: str) -> None:
+    """Raises GitError for a name git would not take, or would take for an option."""
+    if branch.startswith("-") or funnel.ask("check-ref-format", f"refs/heads/{branch}") is None:
+        raise GitError(f"{branch!r} cannot be the name of a branch")
