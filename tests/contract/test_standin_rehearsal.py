@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.rehearsal import agent, demo, sample
+from coordinator.rehearsal import agent, sample, stage, verdict
 from tests.openapi.cut import served, shape
 from tests.support.description import description
 
@@ -108,13 +108,13 @@ def test_an_unknown_script_is_refused_by_name(tree: Path) -> None:
 
 
 def test_the_stage_holds_six_issues_and_a_clone_without_any_token(tmp_path: Path) -> None:
-    with demo.staged(tmp_path / "a b") as stage:
-        assert [issue.title for issue in stage.repository.issues()] == [case.title for case in sample.CASES]
-        assert (stage.clone / "widgets" / "price.py").is_file()
-        config = (stage.clone / ".git" / "config").read_text()
-        assert demo.BOT_TOKEN not in config
+    with stage.staged(tmp_path / "a b") as set_up:
+        assert [issue.title for issue in set_up.repository.issues()] == [case.title for case in sample.CASES]
+        assert (set_up.clone / "widgets" / "price.py").is_file()
+        config = (set_up.clone / ".git" / "config").read_text()
+        assert stage.BOT_TOKEN not in config
         assert "xtraheader" not in config.lower()
-        assert not any(one.well for one in demo.judge(stage)), "nothing has happened yet"
+        assert not any(one.well for one in verdict.judge(set_up)), "nothing has happened yet"
 
 
 def test_the_description_covers_exactly_what_the_stand_in_serves() -> None:
