@@ -24,7 +24,7 @@ _KEYWORD = re.compile(
     r"\b(clo|fi|resol)(se[sd]?|xe[sd]|x|ve[sd]?)\b(?=[\s:*_`~\[(<]{1,20}(?:#|gh-|https?://|[\w.-]{1,100}/[\w.-]{1,100}#))",
     re.IGNORECASE,
 )
-_REFERENCE = re.compile(r"#(?=\d)")
+_REFERENCE = re.compile(r"(?<!&)#(?=\d)")
 _GH_REFERENCE = re.compile(r"\b(GH)-(?=\d)", re.IGNORECASE)
 _HTML = re.compile(r"<(?=[A-Za-z/!?])")
 _TICKS = re.compile(r"`+")
@@ -57,7 +57,7 @@ def one_line(text: str, limit: int = 200) -> str:
 
 def defuse(text: str) -> str:
     """Markdown that shows the same words but pings nobody, closes nothing and hides no HTML in our page."""
-    text = _HTML.sub("&lt;", clean(text))
+    text = _HTML.sub("&lt;", clean(text).replace("&", "&amp;"))
     text = _KEYWORD.sub(rf"\1{INVISIBLE}\2", text)
     text = _REFERENCE.sub(f"#{INVISIBLE}", text)
     text = _GH_REFERENCE.sub(rf"\1{INVISIBLE}-", text)
