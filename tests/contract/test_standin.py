@@ -174,6 +174,7 @@ def test_labels_leave_events_with_id_and_actor_and_a_label_that_is_not_there_is_
     assert (gone.status_code, gone.json()["message"]) == (404, "Label does not exist")
     town.clock.advance(5)
     call(town, "POST", "/issues/1/labels", json={"labels": ["rpi:blocked"]})
+    call(town, "POST", "/issues/1/labels", json=["rpi:blocked"])
     told = call(town, "GET", "/issues/1/events").json()
     assert [(one["event"], one["actor"]["login"], one["label"]["name"]) for one in told] == [
         ("labeled", "ann", "rpi-auto"),

@@ -31,6 +31,19 @@ SLIPS = (
     ("commit", ("committer",), "the same"),
     ("pull-request-simple", ("labels", "description"), "a label made in passing has no description: null"),
 )
+# Operation, another body GitHub takes, the words of the description that say so beside its own schema.
+BODY_SLIPS = (
+    (
+        ("post", "/repos/{owner}/{repo}/issues/{issue_number}/labels"),
+        {"type": "array", "items": {"type": "string"}},
+        "You can also pass an `array` of labels directly",
+    ),
+    (
+        ("put", "/repos/{owner}/{repo}/issues/{issue_number}/labels"),
+        {"type": "array", "items": {"type": "string"}},
+        "You can also pass an `array` of labels directly",
+    ),
+)
 # GitHub may answer any operation with these, whether the description lists them there or not.
 ANYWHERE = frozenset({400, 401, 403, 404, 422, 429, 500, 502, 503})
 ERROR_FIELDS = {"message", "documentation_url", "status", "errors"}
@@ -51,6 +64,9 @@ def description() -> dict[str, Any]:
         whole: dict[str, Any] = json.load(file)
     for schema, path, _reason in SLIPS:
         _allow_null(whole, whole["components"]["schemas"][schema], path)
+    for (method, address), body, _their_words in BODY_SLIPS:
+        content = whole["paths"][address][method]["requestBody"]["content"]["application/json"]
+        content["schema"] = {"anyOf": [content["schema"], body]}
     return whole
 
 
@@ -173,8 +189,11 @@ def _body_fields(described: dict[str, Any]) -> set[str]:
     content = _followed(description(), described.get("requestBody", {})).get("content", {})
     schema = _followed(description(), content.get("application/json", {}).get("schema", {}))
     found: set[str] = set()
-    for one in (schema, *schema.get("oneOf", ()), *schema.get("anyOf", ())):
-        found |= _followed(description(), one).get("properties", {}).keys()
+    waiting = [schema]
+    while waiting:
+        one = _followed(description(), waiting.pop())
+        found |= one.get("properties", {}).keys()
+        waiting += [*one.get("oneOf", ()), *one.get("anyOf", ())]
     return found
 
 
