@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coordinator.config import Config, ConfigError, find_root, load
-from coordinator.planning.policy import LabelNames, Policy
-
 if TYPE_CHECKING:
-    from coordinator.adapters.git import GitRepository
+    from datetime import datetime
+
+    from coordinator.adapters.git.repository import GitRepository
     from coordinator.adapters.github import GitHubClient
     from coordinator.adapters.system.instance import InstanceLock
+    from coordinator.config import Config
     from coordinator.engine.daemon import Wakes
     from coordinator.engine.world import Options, World
+    from coordinator.planning.policy import Policy
     from coordinator.ports import Provider, Settings, Store
     from coordinator.wording.prompt import Template
 
@@ -71,6 +72,8 @@ class Place:
 
 def place(start: Path | None = None) -> Place:
     """The repository that `start` (else the working directory) lies in. Raises NoRepository."""
+    from coordinator.config.rooting import find_root
+
     here = start or Path.cwd()
     root = find_root(here)
     if root is None:
@@ -80,6 +83,8 @@ def place(start: Path | None = None) -> Place:
 
 def configuration(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Config:
     """The configuration in force. Raises ConfigError."""
+    from coordinator.config import load
+
     return load(where.config if where.config.exists() else None, environ, overrides)
 
 
@@ -98,6 +103,7 @@ def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
 
 def policy_of(config: Config, login: str = "") -> Policy:
     """What decisions need of the configuration."""
+    from coordinator.planning.policy import LabelNames, Policy
     from coordinator.adapters.providers import PROVIDERS
 
     labels = config.labels
@@ -203,11 +209,10 @@ def daemon_pid(where: Place) -> int:
 
 
 def git_repository(where: Place, config: Config, token: Callable[[], str] | None) -> GitRepository:
-    from coordinator.adapters.git import GitRepository
+    from coordinator.adapters.git.repository import GitRepository
 
     return GitRepository(
         where.root,
-        remote=None,
         worktree_root=config.worktree.root,
         token=token,
         identity={"name": "Coordinator", "email": "coordinator@localhost"},
@@ -268,7 +273,7 @@ def coordinator_world(
 
     token, _ = github_token(environ)
     repo = git_repository(where, config, lambda: token)
-    name = config.repository.name or repo.full_name()
+    name = config.repository.name or repo.full_name
     if not name:
         raise NoRepository("which repository on GitHub? No remote names one: set repository.name in coordinator.toml")
     cleaned = {key: value for key, value in environ.items() if key not in ("GITHUB_TOKEN", "GH_TOKEN")}
@@ -311,6 +316,3 @@ def save_bug(where: Place, trace: str) -> Path:
     path = where.home / f"bug-{SystemClock().now():%Y%m%dT%H%M%S}-{os.getpid()}.txt"
     SystemFiles().put(path, f"coordinator on Python {sys.version}\n{trace}")
     return path
-
-
-__all__ = ["Config", "ConfigError", "NoRepository", "NoToken", "Place", "configuration", "place"]

@@ -116,9 +116,9 @@ class GitHub(Protocol):
     def changed_issues(self, cursor: str | None) -> Listing:
         """None: all open issues. Else what was updated since, by one conditional request when idle."""
 
-    def recent_pulls(self, known: Mapping[int, datetime]) -> PullListing:
-        """Pull requests newest updated first, until one whose updated_at is already known; one conditional
-        request when idle."""
+    def recent_pulls(self, known: Mapping[int, PullRequest]) -> PullListing:
+        """Pull requests that are not as known, newest updated first, until a page brings nothing new; one
+        conditional request when idle. Compared whole: updated_at counts seconds, and much happens in one."""
 
     def issue(self, number: int) -> Issue:
         """Raises NotThere."""

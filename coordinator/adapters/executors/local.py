@@ -114,7 +114,10 @@ class LocalExecutor:
         if started is None and child.poll() is not None:
             raise LaunchFailed("launch_failed", self._last_words(handle, child.returncode))
         pid = started or child.pid
-        self._note_start(spec, folder, pid)
+        try:
+            self._note_start(spec, folder, pid)
+        except (OSError, Busy):
+            pass   # meta is a courtesy to people; that it runs stands in the heartbeat
         return pid
 
     def _claimed(self, handle: Handle) -> bool:
@@ -172,15 +175,27 @@ class LocalExecutor:
 
     def live(self) -> tuple[Handle, ...]:
         found = {}
-        for _, ours in identity.holders():
+        for proc, ours in identity.holders():
             what, _, jobs = ours.get(names.RUN_VARIABLE, "").partition("@")
             provider, _, job = what.partition("/")
             if jobs == str(self._jobs) and job:
-                found[Handle(provider, job, ours[names.TOKEN_VARIABLE])] = True
+                handle = Handle(provider, job, ours[names.TOKEN_VARIABLE])
+                if not self._is_leaving(handle, proc.pid):
+                    found[handle] = True
         return tuple(found)
+
+    def _is_leaving(self, handle: Handle, pid: int) -> bool:
+        """A wrapper that has written its outcome has nothing left but to exit."""
+        try:
+            return Who(self._pairs(handle, "outcome")).pid == pid
+        except OSError:
+            return False
 
     def paths(self, handle: Handle) -> tuple[Path, Path]:
         return Path(self._path(handle, "log")), Path(self._path(handle, "err"))
+
+    def prompt_path(self, handle: Handle) -> Path:
+        return Path(self._path(handle, "prompt"))
 
     def log_tail(self, handle: Handle, limit: int = 65536) -> bytes:
         """The log's end, then stderr's, together at most `limit` bytes: stderr is short and tells more."""

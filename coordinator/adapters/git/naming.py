@@ -11,6 +11,9 @@ from coordinator.domain.task import TASK_ID
 from coordinator.ports import ForeignWorktree
 
 RESCUE = "refs/coordinator/rescue/"
+_ADDRESS = re.compile(
+    r"(?:(?:https?|ssh|git)://[^/]+/|[\w.-]+@[\w.-]+:)(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?"
+)
 NOTES = ("STOP", "BLOCKED.md")
 """Files by which people and workers speak; they stand at the worktree's root and are never work."""
 
@@ -25,6 +28,12 @@ def safe_name(task_id: str) -> str:
 
 def rescue_prefix(task_id: str) -> str:
     return f"{RESCUE}{safe_name(task_id)}/"
+
+
+def full_name(url: str) -> str:
+    """owner/name out of https://host/owner/name.git, git@host:owner/name or ssh://…; "" for anything else."""
+    found = _ADDRESS.fullmatch(url.strip())
+    return f"{found['owner']}/{found['name']}" if found else ""
 
 
 def inside(path: Path, root: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from coordinator.adapters.git.funnel import Funnel, Tree
 from coordinator.ports import GitError
@@ -79,7 +80,12 @@ def repairable(path: Path) -> bool:
 def mark(tree: Tree) -> tuple[str, str]:
     """(task id, branch) as we noted them; empty strings when the worktree is not ours."""
     lines = [*_read(tree.admin / MARK).split("\n"), "", ""]
-    return lines[0], lines[1]
+    return unquote(lines[0], errors="surrogatepass"), unquote(lines[1], errors="surrogatepass")
+
+
+def marking(task_id: str, branch: str) -> str:
+    """The text of such a mark: quoted, since a task id may hold any character."""
+    return "".join(quote(word, errors="surrogatepass") + "\n" for word in (task_id, branch))
 
 
 def all_trees(funnel: Funnel) -> tuple[Tree, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from coordinator.adapters.git import commits, folder, reading, registry, rescue, worktrees
 from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
-from coordinator.adapters.git.naming import place, safe_name
+from coordinator.adapters.git.naming import full_name, place, safe_name
 from coordinator.adapters.git.network import Remote
 from coordinator.domain.outcome import Work
 from coordinator.ports import ForeignWorktree, Found, GitError, Worktree
@@ -39,6 +39,11 @@ class GitRepository:
         if self._remote is None:
             raise GitError(f"{self._funnel.root} has no remote: git remote add origin ADDRESS")
         return self._remote
+
+    @property
+    def full_name(self) -> str:
+        """owner/name as the remote's address has it; "" when the address names none."""
+        return full_name(self._remote.url if self._remote is not None else "")
 
     # --- the remote ---------------------------------------------------------------------------------
 

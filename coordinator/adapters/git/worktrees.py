@@ -96,13 +96,13 @@ def _make(funnel: Funnel, path: Path, wanted: Wanted) -> Tree:
         wanted.rescued(rescue.keep_commit(funnel, wanted.task_id, wanted.label, tip, "begun anew"),
                        f"commits of {wanted.branch}")
     if not tip:
-        how = ["-b", wanted.branch, "--", str(path), wanted.start]
+        how = ["--no-track", "-b", wanted.branch, "--", str(path), wanted.start]
     elif wanted.fresh:
-        how = ["-B", wanted.branch, "--", str(path), wanted.start]
+        how = ["--no-track", "-B", wanted.branch, "--", str(path), wanted.start]
     else:
         _forward(funnel, wanted, tip)
         how = ["--", str(path), wanted.branch]
-    funnel.write(*_CHECKOUT, "worktree", "add", "--quiet", "--no-track", *how)
+    funnel.write(*_CHECKOUT, "worktree", "add", "--quiet", *how)
     tree = registry.registered(funnel, path)
     if tree is None:
         raise GitError(f"git made no worktree at {path}, though it said so")
@@ -147,12 +147,11 @@ def save(funnel: Funnel, tree: Tree, wanted: Wanted, head: str, why: str) -> Non
 
 
 def _sign(tree: Tree, wanted: Wanted) -> None:
-    text = f"{wanted.task_id}\n{wanted.branch}\n"
     mark = tree.admin / registry.MARK
     if registry.mark(tree) != (wanted.task_id, wanted.branch):
         with crossing("file", mark.name):
             mark.unlink(missing_ok=True)
-            mark.write_text(text, "utf-8", "surrogatepass")
+            mark.write_text(registry.marking(wanted.task_id, wanted.branch), "ascii")
 
 
 def remove(funnel: Funnel, root: Path, path: Path, task_id: str) -> None:

@@ -113,7 +113,7 @@ class GitHubClient:
 
     # pull requests
 
-    def recent_pulls(self, known: Mapping[int, datetime]) -> PullListing:
+    def recent_pulls(self, known: Mapping[int, PullRequest]) -> PullListing:
         """Where nothing is known yet, the hundred updated last: older ones are found by their branch. Whole
         pages are compared with `known`, also after a 304, so that an answer that was never kept is given again."""
         query = {"state": "all", "sort": "updated", "direction": "desc", "per_page": PER_PAGE}
@@ -121,7 +121,7 @@ class GitHubClient:
         found: list[PullRequest] = []
         while True:
             page = [_pull(one) for one in listed(answer, "pulls")]
-            fresh = [pull for pull in page if known.get(pull.number) != pull.updated_at]
+            fresh = [pull for pull in page if known.get(pull.number) != pull]
             found += fresh
             following = next_page(answer)
             if following is None or not known or len(fresh) < len(page):

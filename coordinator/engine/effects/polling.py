@@ -14,8 +14,7 @@ def poll(action: Poll, world: World) -> Polled:
     listing = world.github.changed_issues(cursor)
     pulls: tuple[PullRequest, ...] = ()
     if action.pulls:
-        known = {number: pull.updated_at for number, pull in world.store.pulls().items()}
-        pulls = world.github.recent_pulls(known).pulls
+        pulls = world.github.recent_pulls(world.store.pulls()).pulls
     login = world.policy.login or world.github.facts().login
     return Polled(listing, pulls, world.clock.now(), login)
 

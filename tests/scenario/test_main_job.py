@@ -1,0 +1,24 @@
+"""The main job as stories: a labelled issue becomes a pull request."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.yard import Yard
+
+
+@pytest.mark.req("F1", "F4", "F5", "F6", "F10", "F11")
+def test_a_labelled_issue_becomes_a_pull_request_and_is_tidied_when_merged(yard: Yard):
+    number = yard.issue("Make it turn")
+
+    yard.until_state(number, "IN_REVIEW")
+
+    [pull] = yard.repository.pulls()
+    assert pull.title == "Make it turn"
+    assert f"Closes #{number}" in pull.body
+    assert yard.repository.messages(f"rpi/gh-{number}") == ["Do the work"]
+    assert any(f"✅ Completed! See PR #{pull.number}" in body for body in yard.comments(number))
+    yard.ann.merge(pull.number)
+    yard.until_state(number, "DONE")
+    yard.until(lambda: not yard.worktree(number).exists())
+    assert yard.repository.issue(number).state == "closed"
