@@ -82,8 +82,10 @@ def remedies_of(row: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[Reme
     wait = row.get("wait") or {}
     first = [Remedy(one_line(str(wait["moves"])), "")] if wait.get("moves") else []
     match state:
-        case _S.QUEUED | _S.BACKOFF | _S.PUBLISHING:
+        case _S.QUEUED | _S.PUBLISHING:
             return (*first, stop)
+        case _S.BACKOFF:
+            return (*first, Remedy(f"coordinator retry {name}", "do not wait any longer"), stop)
         case _S.PREPARING | _S.RUNNING:
             return (*first, Remedy(f"coordinator view {name} --follow", "see what it does"), stop)
         case _S.IN_REVIEW:

@@ -104,6 +104,32 @@ def test_resetting_sets_worktree_errors_to_nothing_and_saves(path: Path) -> None
     assert json.loads(path.read_text())["health"] == "ok"
 
 
+@pytest.mark.req("E46")
+@pytest.mark.parametrize("code", [0, 21])
+def test_on_the_file_of_a_living_coordinator_resetting_is_a_request(
+    path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Metrics(path)
+    kept.data["worktree_errors"] = 12
+    kept.save()
+    before = path.read_bytes()
+    root = path.parent.parent
+    (root / ".coordinator").mkdir()
+    (root / ".coordinator" / "board.json").write_text("{}")
+    stand_in = root / "python"
+    stand_in.write_text(f'#!/bin/sh\necho "$PWD $@" > asked\necho no room >&2\nexit {code}\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(stand_in))
+    if code:
+        with pytest.raises(RuntimeError, match="did not take the request: no room"):
+            kept.reset_errors()
+    else:
+        kept.reset_errors()
+        assert kept.data["worktree_errors"] == 0
+    assert (root / "asked").read_text() == f"{root} -m coordinator request reset-errors\n"
+    assert path.read_bytes() == before
+
+
 @pytest.mark.req("P60")
 def test_a_reader_beside_a_busy_writer_always_sees_a_whole_file(path: Path) -> None:
     kept = Metrics(path)
