@@ -12,7 +12,7 @@ from coordinator.runfiles import names
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
-    from typing import Dict, Iterator, List, Optional
+    from typing import Iterator, List, Optional
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -92,29 +92,21 @@ def tree(pid: int) -> Iterator[Proc]:
         waiting += children(child)
 
 
-def holders() -> Iterator[tuple[Proc, Dict[str, str]]]:
-    """Every living process that inherited a token, with our variables of its first environment."""
-    wanted = (names.TOKEN_VARIABLE.encode() + b"=", names.RUN_VARIABLE.encode() + b"=")
+def with_token(token: str) -> List[Proc]:
+    """The living processes, we excepted, that inherited this token in the environment they were started with."""
+    wanted = ("%s=%s" % (names.TOKEN_VARIABLE, token)).encode()
+    found: List[Proc] = []
     for name in os.listdir("/proc"):
-        if not name.isdigit():
+        if not name.isdigit() or int(name) == os.getpid():
             continue
         try:
-            raw = _read("/proc/%s/environ" % name)
+            carries = wanted in _read("/proc/%s/environ" % name).split(b"\0")
         except OSError:
             continue   # another user's, or gone
-        if wanted[0] not in raw:
-            continue
-        pairs = [os.fsdecode(part) for part in raw.split(b"\0") if part.startswith(wanted)]
-        proc = look(int(name))
-        if pairs and proc is not None and lives(proc):
-            yield proc, dict(pair.split("=", 1) for pair in pairs)
-
-
-def with_token(token: str) -> List[Proc]:
-    """The living processes, we excepted, that carry this token."""
-    me = os.getpid()
-    return [proc for proc, ours in holders()
-            if ours.get(names.TOKEN_VARIABLE) == token and proc.pid != me]
+        proc = look(int(name)) if carries else None
+        if proc is not None and lives(proc):
+            found.append(proc)
+    return found
 
 
 def send(pid: int, start: int, number: int) -> bool:

@@ -58,6 +58,7 @@ class Wrapper:
         while True:
             self._agent.reap()
             if not self._agent.running():
+                self._stop = self._stop or self._watch.told()
                 return
             self._beat()
             found = self._watch.look(signalled)

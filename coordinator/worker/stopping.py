@@ -35,17 +35,25 @@ class Watch:
 
     def look(self, signalled: int) -> Optional[Stop]:
         """`signalled` is the number of a signal that reached us, 0 for none."""
+        told = self.told()
+        if told is not None:
+            return told
+        if signalled:
+            return Stop("manual_stop", "%s reached the wrapper" % signal.Signals(signalled).name)
+        if time.monotonic() >= self._until:
+            return Stop("max_runtime", "the time limit of %g s was reached" % self._spec.timeout)
+        return None
+
+    def told(self) -> Optional[Stop]:
+        """What somebody put in a file. It counts after the agent's end too: its own hook may have been faster
+        than we."""
         order = self.order()
         if order is not None:
             return order
-        if signalled:
-            return Stop("manual_stop", "%s reached the wrapper" % signal.Signals(signalled).name)
-        if os.path.lexists(self._spec.cwd + "/STOP"):
-            return Stop("manual_stop", "STOP file in %s" % self._spec.cwd, soft=self._spec.soft)
-        if time.monotonic() >= self._until:
-            return Stop("max_runtime", "the time limit of %g s was reached" % self._spec.timeout)
         if self.fenced():
             return Stop("lost", "a newer attempt has taken over", hard=True)
+        if os.path.lexists(self._spec.cwd + "/STOP"):
+            return Stop("manual_stop", "STOP file in %s" % self._spec.cwd, soft=self._spec.soft)
         return None
 
     def order(self) -> Optional[Stop]:

@@ -72,7 +72,7 @@ def test_a_run_that_is_submitted_twice_starts_once(place: Bench) -> None:
     pid = executor.submit(spec)
     assert executor.submit(spec) == pid
     assert place.executor().submit(spec) == pid
-    until(lambda: (place.root / "count").exists(), "the start")
+    until((place.root / "count").exists, "the start")
     assert (place.root / "count").read_text() == "started\n"
     executor.stop(spec.handle, StopOrder("shutdown", "", hard=True))
     ended(executor, spec)
@@ -144,7 +144,7 @@ def test_a_dead_wrapper_is_missing_and_a_sweep_ends_the_agent_it_left(place: Ben
     wrapper = executor.submit(spec)
     pids = until(lambda: pids_in(place.out(spec)), "the agent's pids")
     os.kill(wrapper, signal.SIGKILL)
-    until(lambda: executor.reap(), "the wrapper's end")
+    until(executor.reap, "the wrapper's end")
     assert view(executor, spec) == Missing(started=True)
     assert executor.live() == (spec.handle,), "what it left is named"
     assert executor.sweep(spec.handle) == ()
@@ -283,10 +283,10 @@ def test_a_start_that_cannot_be_says_why_and_starts_nothing(place: Bench) -> Non
     executor.submit(running)
     with pytest.raises(LaunchFailed, match="earlier worker"):
         executor.submit(place.spec("true"))
-    with pytest.raises(LaunchFailed, match="job id '../up'"):
+    with pytest.raises(LaunchFailed, match=r"job id '\.\./up'"):
         executor.submit(replace(running, handle=replace(running.handle, job="../up")))
     broken = place.executor(python="/no/such/python")
-    with pytest.raises(LaunchFailed, match="/no/such/python"):
+    with pytest.raises(LaunchFailed, match=r"/no/such/python"):
         broken.submit(place.spec("true", job="gh-9"))
 
 

@@ -152,7 +152,7 @@ def test_of_two_wrappers_with_one_token_one_starts_the_agent(place: Bench) -> No
     wrappers = [_bare(place, token, 1, "once") for _ in range(4)]
     try:
         until(lambda: [each.poll() for each in wrappers].count(None) == 1, "three to give way")
-        until(lambda: (place.root / "started").exists(), "the agent")
+        until((place.root / "started").exists, "the agent")
         assert (place.root / "started").read_text() == "once\n"
         assert sorted(each.poll() for each in wrappers if each.poll() is not None) == [0, 0, 0]
     finally:

@@ -6,7 +6,6 @@ It keeps nothing that a restart would lose but the child handles it needs to rea
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from coordinator.adapters.executors import bundle, launch
 from coordinator.adapters.executors.views import Who, beat_of, exited_of
 from coordinator.adapters.system import run
 from coordinator.adapters.system.clock import SystemClock
-from coordinator.adapters.system.processes import Exits, wait_until
+from coordinator.adapters.system.processes import Children, Exits, carriers, wait_until
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.worker import Exited, Missing, Running, Unknown, WorkerView
 from coordinator.ports import Clock, Handle, LaunchFailed, LaunchSpec, StopOrder
@@ -45,7 +44,7 @@ class LocalExecutor:
                         "cgroup": "1" if cgroup else "0"}
         self._flat = flat
         self._exits = Exits(lambda: wake("exit"))
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._children = Children()
         self._unasked: dict[Handle, datetime] = {}
 
     # --- starting -----------------------------------------------------------------------------------
@@ -106,7 +105,7 @@ class LocalExecutor:
         try:
             with crossing("process", f"start {handle.provider} {handle.job}"):
                 child = run.start(argv, env=env, cwd=Path(folder), stdout=err, stderr=err)
-                self._children[handle.token] = child
+                self._children.add(handle.token, child)
         finally:
             os.close(err)
         wait_until(lambda: self._claimed(handle) or child.poll() is not None, _CLAIM_PATIENCE)
@@ -168,19 +167,17 @@ class LocalExecutor:
             if who.boot != identity.boot_id():
                 return Exited(None, None, "host_reboot", "the host was restarted")
             return Missing(started=True)
-        child = self._children.get(handle.token)
-        if child is not None and child.poll() is None:
-            return Running(child.pid, 0.0)
-        return Missing(started=False)
+        starting = self._children.living(handle.token)
+        return Running(starting, 0.0) if starting is not None else Missing(started=False)
 
     def live(self) -> tuple[Handle, ...]:
         found = {}
-        for proc, ours in identity.holders():
-            what, _, jobs = ours.get(names.RUN_VARIABLE, "").partition("@")
+        for pid, env in carriers(names.RUN_VARIABLE):
+            what, _, jobs = env[names.RUN_VARIABLE].partition("@")
             provider, _, job = what.partition("/")
             if jobs == str(self._jobs) and job:
-                handle = Handle(provider, job, ours[names.TOKEN_VARIABLE])
-                if not self._is_leaving(handle, proc.pid):
+                handle = Handle(provider, job, env.get(names.TOKEN_VARIABLE, ""))
+                if not self._is_leaving(handle, pid):
                     found[handle] = True
         return tuple(found)
 
@@ -219,13 +216,7 @@ class LocalExecutor:
                 identity.send(who.pid, who.start, 15)
 
     def reap(self) -> tuple[tuple[int, int], ...]:
-        ended = []
-        for token, child in list(self._children.items()):
-            code = child.poll()
-            if code is not None:
-                ended.append((child.pid, code))
-                del self._children[token]
-        return tuple(ended)
+        return self._children.reap()
 
     def sweep(self, handle: Handle) -> tuple[int, ...]:
         beat = self._pairs(handle, "heartbeat")
@@ -246,9 +237,7 @@ class LocalExecutor:
         """Lets go of everything; the workers run on."""
         self.reap()
         self._exits.close()
-        for child in self._children.values():
-            child.returncode = 0   # it outlives us by design; else its handle complains when it is forgotten
-        self._children.clear()
+        self._children.let_go()
 
     # --- files --------------------------------------------------------------------------------------
 

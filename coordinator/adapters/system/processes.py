@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import selectors
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+
+import psutil
 
 from coordinator.runfiles import identity
 
@@ -22,6 +25,45 @@ def wait_until(met: Callable[[], bool], patience: float) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def carriers(variable: str) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """(pid, environment) of every living process that was started with this variable and lets us look."""
+    for process in psutil.process_iter():
+        try:
+            env = process.environ()
+        except (psutil.Error, OSError):
+            continue   # another user's, a kernel thread, or gone
+        if variable in env:
+            yield process.pid, env
+
+
+class Children:
+    """The processes we started and have to reap, by a key of the caller's: these and no others."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def add(self, key: str, child: subprocess.Popen[bytes]) -> None:
+        self._running[key] = child
+
+    def living(self, key: str) -> int | None:
+        """The pid of a child that has not ended."""
+        child = self._running.get(key)
+        return child.pid if child is not None and child.poll() is None else None
+
+    def reap(self) -> tuple[tuple[int, int], ...]:
+        """(pid, exit code or minus the signal) of those that ended since the last call; never waits."""
+        over = {key: child for key, child in self._running.items() if child.poll() is not None}
+        for key in over:
+            del self._running[key]
+        return tuple((child.pid, child.returncode) for child in over.values())
+
+    def let_go(self) -> None:
+        """They outlive us by design; without an exit code their handles would complain when forgotten."""
+        for child in self._running.values():
+            child.returncode = 0
+        self._running.clear()
 
 
 class Exits:
