@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from coordinator.adapters.system.instance import InstanceLock
     from coordinator.config import Config
     from coordinator.engine.daemon import Wakes
+    from coordinator.engine.runner import Runner
     from coordinator.engine.world import Options, World
+    from coordinator.planning.actions import Plan
     from coordinator.planning.policy import Policy
-    from coordinator.ports import Provider, Settings, Store
+    from coordinator.planning.snapshot import Snapshot
+    from coordinator.ports import GitHub, Provider, Settings, Store
     from coordinator.wording.prompt import Template
 
 
@@ -103,8 +107,8 @@ def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
 
 def policy_of(config: Config, login: str = "") -> Policy:
     """What decisions need of the configuration."""
-    from coordinator.planning.policy import LabelNames, Policy
     from coordinator.adapters.providers import PROVIDERS
+    from coordinator.planning.policy import LabelNames, Policy
 
     labels = config.labels
     return Policy(
@@ -261,8 +265,12 @@ def coordinator_world(
     wakes: Wakes,
     me: Mapping[str, Any],
     say: Callable[[str], None],
+    *,
+    offline: bool = False,
+    store: Store | None = None,
 ) -> World:
-    """Everything `coordinator run` works with. Raises NoToken, NoRepository, StoreError, NewerSchema."""
+    """Everything `coordinator run` works with. `offline`: without a token GitHub counts as unreachable; `store`
+    stands in for this repository's own. Raises NoToken, NoRepository, StoreError, NewerSchema."""
     from coordinator.adapters.executors.local import LocalExecutor
     from coordinator.adapters.providers.transcript import Transcriber
     from coordinator.adapters.system.clock import SystemClock
@@ -271,19 +279,19 @@ def coordinator_world(
     from coordinator.engine.world import World
     from coordinator.runfiles.masking import Masker, secrets_in
 
-    token, _ = github_token(environ)
-    repo = git_repository(where, config, lambda: token)
+    token = _token_or_none(environ) if offline else github_token(environ)[0]
+    repo = git_repository(where, config, (lambda: token) if token else None)
     name = config.repository.name or repo.full_name
-    if not name:
+    if not name and not offline:
         raise NoRepository("which repository on GitHub? No remote names one: set repository.name in coordinator.toml")
     cleaned = {key: value for key, value in environ.items() if key not in ("GITHUB_TOKEN", "GH_TOKEN")}
     known = providers()
-    masker = Masker((token, *secrets_in(environ)))
+    masker = Masker((*((token,) if token else ()), *secrets_in(environ)))
     return World(
         root=where.root,
         clock=SystemClock(),
-        store=open_store(where),
-        github=github_client(config, name, lambda: token),
+        store=store or open_store(where),
+        github=github_client(config, name, lambda: token) if token and name else _no_github(),
         repo=repo,
         executor=LocalExecutor(where.jobs, wakes.put, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu),
         providers=known,
@@ -303,6 +311,19 @@ def coordinator_world(
     )
 
 
+def _token_or_none(environ: Mapping[str, str]) -> str:
+    try:
+        return github_token(environ)[0]
+    except NoToken:
+        return ""
+
+
+def _no_github() -> GitHub:
+    from coordinator.adapters.github.offline import Offline
+
+    return Offline("there is no GitHub token here")
+
+
 def beat_seconds(config: Config) -> float:
     """Heartbeats every 30 s, and often enough that a stall is seen within a quarter of its limit."""
     return max(0.25, min(30.0, config.workers.stall.total_seconds() / 4))
@@ -316,3 +337,138 @@ def save_bug(where: Place, trace: str) -> Path:
     path = where.home / f"bug-{SystemClock().now():%Y%m%dT%H%M%S}-{os.getpid()}.txt"
     SystemFiles().put(path, f"coordinator on Python {sys.version}\n{trace}")
     return path
+
+
+# --- for the command line -----------------------------------------------------------------------------
+
+
+class InUse(Exception):
+    """Another coordinator holds this repository; `pid` is 0 when it left no name."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"another coordinator (pid {pid or 'unknown'}) works on this repository")
+        self.pid = pid
+
+
+def now() -> datetime:
+    from coordinator.adapters.system.clock import SystemClock
+
+    return SystemClock().now()
+
+
+def local(moment: datetime) -> datetime:
+    """The same moment in the host's time zone."""
+    from coordinator.adapters.system.clock import SystemClock
+
+    return SystemClock().local(moment)
+
+
+@contextmanager
+def hold(where: Place) -> Iterator[dict[str, str]]:
+    """Holds the repository for this process; gives the name written into the lock. Raises InUse, OSError."""
+    from coordinator.adapters.system.instance import AlreadyRunning
+
+    lock = instance_lock(where)
+    try:
+        me = lock.take()
+    except AlreadyRunning as error:
+        raise InUse(error.pid) from error
+    try:
+        yield me
+    finally:
+        lock.release()
+
+
+@dataclass(frozen=True)
+class Known:
+    """An expected error in words, with its cure and exit code."""
+
+    words: str
+    cure: tuple[str, ...]
+    code: int
+
+
+def expected(error: Exception) -> Known | None:
+    """The words for an error that people can do something about; None for a bug of ours."""
+    if isinstance(error, NoRepository):
+        return Known(str(error), (), 1)
+    if isinstance(error, NoToken):
+        return Known(str(error), ("`coordinator doctor` shows what the token may do.",), 10)
+    if isinstance(error, InUse):
+        return Known(str(error), ("One at a time: `coordinator status` shows what it does.",), 1)
+    from coordinator.config import ConfigError
+
+    if isinstance(error, ConfigError):
+        return Known(error.words, (error.cure,), 64)
+    from coordinator import ports
+
+    if isinstance(error, ports.StoreError | ports.GitHubError | ports.GitError):
+        return Known(error.words, ("`coordinator doctor` names causes and cures.",), 1)
+    if isinstance(error, ports.NewerSchema):
+        return Known(str(error), ("Install the newer coordinator; nothing was touched.",), 1)
+    if isinstance(error, OSError) and error.strerror:
+        return Known(f"{error.strerror}: {error.filename or ''}".rstrip(": "), ("Look at it with: ls -ld",), 1)
+    return None
+
+
+def runner(
+    where: Place,
+    config: Config,
+    environ: Mapping[str, str],
+    me: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    at_once: bool = False,
+    offline: bool = False,
+) -> Runner:
+    """A world with the engine that moves it. `at_once`: effects are made where they are asked for; `offline`:
+    it does without GitHub when there is no token."""
+    from coordinator import __version__
+    from coordinator.engine.daemon import EffectPool, Wakes
+    from coordinator.engine.memory import Memory
+    from coordinator.engine.runner import Runner
+    from coordinator.engine.tick import AtOnce, Engine
+
+    wakes = Wakes()
+    named = {**me, "pid": int(me.get("pid", "0")), "version": __version__, "started_at": now().isoformat()}
+    world = coordinator_world(where, config, environ, wakes, named, say, offline=offline)
+    pool = None if at_once else EffectPool()
+    memory = Memory()
+    engine = Engine(world, pool or AtOnce(), wakes.put, memory)
+    return Runner(world, engine, memory, wakes, pool, options=lambda fresh: (policy_of(fresh), options_of(fresh)))
+
+
+def reread(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
+    """The configuration as it stands now, for a daemon that has one already. Raises KeepOld."""
+    from coordinator.config import ConfigError
+    from coordinator.engine.runner import KeepOld
+
+    try:
+        return configuration(where, environ, overrides)
+    except ConfigError as error:
+        raise KeepOld(error.words) from error
+
+
+def foresee(where: Place, config: Config, environ: Mapping[str, str]) -> tuple[Snapshot, Plan]:
+    """What the next tick would do after asking GitHub, on a copy of the memory: nothing here or there is changed.
+
+    Raises what GitHub and the store raise."""
+    import shutil
+    import tempfile
+
+    from coordinator.adapters.store import SqlStore
+    from coordinator.engine.daemon import Wakes
+    from coordinator.engine.foresight import look_ahead
+
+    with tempfile.TemporaryDirectory(prefix="coordinator-foresee-") as folder:
+        shadow = Path(folder) / "state.db"
+        for suffix in ("", "-wal"):
+            source = Path(f"{where.store}{suffix}")
+            if source.is_file():
+                shutil.copyfile(source, f"{shadow}{suffix}")
+        store = SqlStore(shadow)
+        try:
+            world = coordinator_world(where, config, environ, Wakes(), {}, lambda _: None, store=store)
+            return look_ahead(world)
+        finally:
+            store.close()

@@ -1,0 +1,82 @@
+"""One process that moves tasks: the daemon of `run`, or a command that settles its own request and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from coordinator.domain.task import TaskState
+from coordinator.engine.daemon import Daemon, EffectPool, Wakes
+from coordinator.engine.memory import Memory
+from coordinator.engine.tick import Engine
+from coordinator.engine.world import Options, World
+from coordinator.planning.actions import Plan, work_lane
+from coordinator.planning.policy import Policy
+
+LOOK_EVERY = 0.25
+
+
+class KeepOld(Exception):
+    """The configuration cannot be used as it stands now: the words say why."""
+
+
+@dataclass
+class Runner:
+    """World, engine and wakes of this process; to be closed. `options` makes policy and options of a configuration."""
+
+    world: World
+    engine: Engine
+    memory: Memory
+    wakes: Wakes
+    pool: EffectPool | None
+    options: Callable[[Any], tuple[Policy, Options]]
+
+    def serve(self, jitter: timedelta, reread: Callable[[], Any], *, stop_workers: bool, once: bool) -> Plan:
+        """Ticks until a signal ends it, or with `once` until nothing moves. `reread` gives the configuration as it
+        stands now and raises KeepOld for a bad one: then the last good one stays."""
+        daemon = Daemon(self.engine, self.wakes, reload=lambda: self._reload(reread), stop_workers=stop_workers)
+        if once:
+            return daemon.once()
+        daemon.run(self.world.clock, jitter.total_seconds())
+        return self.engine.preview()[1]
+
+    def _reload(self, reread: Callable[[], Any]) -> None:
+        try:
+            policy, self.world.options = self.options(reread())
+        except KeepOld as error:
+            self.world.say(f"the configuration is not taken over, the settings from before stay: {error}")
+            return
+        self.world.policy = replace(policy, login=self.world.policy.login)
+        self.world.say("the configuration was read anew")
+
+    def settle_request(self, request: int, task_id: str, patience: float) -> str | None:
+        """Ticks for one request alone, at most `patience` seconds: no other task's work goes on and nothing new is
+        started. The answer, None without one."""
+        self.memory.draining = "no coordinator runs here"
+        self.memory.poll_due = False
+        store = self.world.store
+        self.memory.busy |= {work_lane(task.id) for task in store.tasks() if task.id != task_id}
+        for _ in range(1 + int(patience / LOOK_EVERY)):
+            self.engine.tick()
+            task = store.task(task_id) if task_id else None
+            if store.answered(request) is not None and (task is None or task.state is not TaskState.RUNNING):
+                break
+            self.wakes.wait(LOOK_EVERY)
+        return store.answered(request)
+
+    def close(self) -> None:
+        """Waits for effects under way, then lets go of everything; workers run on."""
+        if self.pool is not None:
+            self.pool.close()
+        let_go(self.world)
+        self.world.store.close()
+
+
+def let_go(world: World) -> None:
+    """Closes what holds threads and connections; a part without `close` holds none."""
+    for part in (world.executor, world.github):
+        close = getattr(part, "close", None)
+        if close is not None:
+            close()
