@@ -73,17 +73,20 @@ class World:
             )
         )
         self.root.joinpath("prompt").write_text("do it")
-        with (self.root / "prompt").open("rb") as stdin, (self.root / "out").open("wb") as out:
-            with (self.root / "err").open("wb") as err:
-                return subprocess.Popen(
-                    command.argv,
-                    env=dict(command.env),
-                    cwd=self.tree,
-                    stdin=stdin,
-                    stdout=out,
-                    stderr=err,
-                    start_new_session=True,
-                )
+        with (
+            (self.root / "prompt").open("rb") as stdin,
+            (self.root / "out").open("wb") as out,
+            (self.root / "err").open("wb") as err,
+        ):
+            return subprocess.Popen(
+                command.argv,
+                env=dict(command.env),
+                cwd=self.tree,
+                stdin=stdin,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
 
     def judge(self, child: subprocess.Popen[bytes], wrapper_reason: str = "process_exit") -> Outcome:
         code = child.wait(timeout=50)

@@ -14,8 +14,7 @@ from typing import Any
 from coordinator.ports import Said
 from coordinator.runfiles.transcript import blocks, output, retry_words, text_of
 
-LIMIT_ERRORS = frozenset({"rate_limit"})
-_ENDED_ANEW = frozenset({"assistant", "user"})
+_ENDED_ANEW = ("assistant", "user")
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
@@ -78,14 +77,14 @@ def _system(body: Mapping[str, Any]) -> Iterable[Said]:
             yield Said("init", str(body.get("model", "")))
         case "api_retry":
             yield Said("retry", retry_words(body), is_error=True)
-        case "informational" if body.get("level") in {"warning", "error"}:
+        case "informational" if body.get("level") in ("warning", "error"):
             yield Said("error", text_of(body.get("content")), is_error=True)
 
 
 def _assistant(body: Mapping[str, Any]) -> Iterable[Said]:
     error = body.get("error")
     if error:
-        kind = "limit" if error in LIMIT_ERRORS else "error"
+        kind = "limit" if error == "rate_limit" else "error"
         words = " ".join(str(block.get("text", "")) for block in blocks(body)).strip()
         yield Said(kind, words or str(error), is_error=True)
         return

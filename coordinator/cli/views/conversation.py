@@ -165,7 +165,7 @@ class Conversation:
         subtype = body.get("subtype")
         if subtype == "api_retry":
             yield from self._failure(shape.retry_words(body), icon="⚠️")
-        elif subtype == "informational" and body.get("level") in {"warning", "error"}:
+        elif subtype == "informational" and body.get("level") in ("warning", "error"):
             yield from self._failure(shape.text_of(body.get("content")), icon="⚠️")
         elif subtype == shape.OUTPUT:
             self.totals.unknown += 1
