@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import List, Optional
 
 
 _NAME = "coordinator-"
@@ -25,11 +26,21 @@ class Group:
     def kill(self) -> None:
         self._write("cgroup.kill", b"1")
 
-    def remove(self) -> None:
+    def remove(self) -> List[int]:
+        """Gives the group back once it is empty; the pids that were in it still after half a second."""
+        for _ in range(50):
+            try:
+                os.rmdir(self.folder)
+                return []
+            except FileNotFoundError:
+                return []
+            except OSError:
+                time.sleep(0.01)   # the killed are not quite dead yet
         try:
-            os.rmdir(self.folder)
+            with open(self.folder + "/cgroup.procs", encoding="ascii") as stream:
+                return [int(line) for line in stream]
         except OSError:
-            pass   # a survivor is in it; it is named in the outcome
+            return []
 
     def _write(self, name: str, data: bytes = b"0") -> None:
         try:

@@ -86,10 +86,10 @@ class Wrapper:
                 self._linger(self._spec.linger)
         if self._group is not None:
             self._group.kill()
-        survivors = hunt.end_all(roots, self._spec.token, self._agent.reap)
+        survivors = set(hunt.end_all(roots, self._spec.token, self._agent.reap))
         if self._group is not None:
-            self._group.remove()
-        return survivors
+            survivors.update(self._group.remove())
+        return sorted(survivors)
 
     def _left(self) -> bool:
         return self._agent.reap() or bool(next(hunt.members([os.getpid()], self._spec.token), None))

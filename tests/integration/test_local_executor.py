@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -80,13 +81,14 @@ def test_a_run_that_is_submitted_twice_starts_once(place: Bench) -> None:
     assert (place.root / "count").read_text() == "started\n"
 
 
-@pytest.mark.req("E10", "E27")
+@pytest.mark.req("E10", "E16", "E27")
 def test_ps_shows_the_provider_s_name_before_the_task_and_its_pid_is_the_wrapper_s(place: Bench) -> None:
     executor = place.executor()
     spec = place.spec("sleep", "30", job="gh-471")
     pid = executor.submit(spec)
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     assert words.index("claude") < words.index("gh-471")
+    assert re.search("claude.*gh-471", " ".join(words)), "pkill -f finds it as the guide says"
     assert int(place.file(spec, "pid").read_text()) == pid
     os.kill(pid, 0)
     seen = view(executor, spec)
@@ -151,6 +153,26 @@ def test_a_dead_wrapper_is_missing_and_a_sweep_ends_the_agent_it_left(place: Ben
     assert not [pid for pid in pids if alive(pid)]
     assert executor.live() == ()
     assert view(executor, spec) == Missing(started=True)
+
+
+def test_a_cgroup_lets_a_sweep_find_even_an_orphan_that_shed_its_token(place: Bench) -> None:
+    executor = place.executor(cgroup=True)
+    spec = place.python("import subprocess, time\n"
+                        "p = subprocess.Popen(['sleep', '60'], env={}, start_new_session=True)\n"
+                        "print(p.pid, flush=True); time.sleep(60)")
+    wrapper = executor.submit(spec)
+    group = place.pairs(spec, "heartbeat")["cgroup"]
+    if not group:
+        executor.stop(spec.handle, StopOrder("shutdown", "", hard=True))
+        ended(executor, spec)
+        pytest.skip("no writable cgroup v2 here: the walk over the tree is what there is")
+    pids = until(lambda: pids_in(place.out(spec)), "the orphan's pid")
+    for pid in (wrapper, int(place.pairs(spec, "heartbeat")["agent_pid"])):
+        os.kill(pid, signal.SIGKILL)
+    until(executor.reap, "the wrapper's end")
+    assert executor.sweep(spec.handle) == ()
+    until(lambda: not alive(pids[0]), "the orphan's end", 2)
+    assert not Path(group).exists()
 
 
 def test_a_sweep_does_nothing_while_the_wrapper_lives(place: Bench) -> None:

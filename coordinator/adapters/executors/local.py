@@ -228,10 +228,10 @@ class LocalExecutor:
         with crossing("process", f"sweep {handle.provider} {handle.job}"):
             if group is not None:
                 group.kill()
-            left = hunt.end_all(roots, handle.token, lambda: False, _SWEEP_BUDGET)
+            left = set(hunt.end_all(roots, handle.token, lambda: False, _SWEEP_BUDGET))
             if group is not None:
-                group.remove()
-            return tuple(left)
+                left.update(group.remove())
+            return tuple(sorted(left))
 
     def close(self) -> None:
         """Lets go of everything; the workers run on."""
