@@ -46,9 +46,7 @@ def ensure(funnel: Funnel, root: Path, path: Path, wanted: Wanted) -> tuple[Tree
         tree = _met(funnel, root, path, wanted)
     if tree is None:
         return _make(funnel, path, wanted), False
-    if not (path / ".git").exists() and not (path / ".git").is_symlink():
-        funnel.write("worktree", "repair", str(path))
-        wanted.notes.append(f"put back the .git file of {path}")
+    _put_back_link(tree, wanted)
     registry.verified(funnel, tree)
     wanted.notes += leftovers.drop_dead_locks(tree)
     ours = registry.mark(tree)[0] != ""
@@ -59,10 +57,20 @@ def ensure(funnel: Funnel, root: Path, path: Path, wanted: Wanted) -> tuple[Tree
 
 def _refuse_elsewhere(funnel: Funnel, path: Path, wanted: Wanted) -> None:
     for other in registry.listed(funnel):
-        if other.branch == wanted.branch and other.path.resolve() != path:
+        moved_here = not other.path.exists() and registry.repairable(path)
+        if other.branch == wanted.branch and other.path.resolve() != path and not moved_here:
             raise ForeignWorktree(
                 f"branch {wanted.branch} is checked out in {other.path}: switch to another branch there"
                 f" (git -C {other.path} switch --detach), or remove that worktree; nothing was changed")
+
+
+def _put_back_link(tree: Tree, wanted: Wanted) -> None:
+    """A deleted `.git` file comes back; `git worktree repair` would do so for every worktree, a person's too."""
+    link = tree.path / ".git"
+    if not link.exists() and not link.is_symlink():
+        with crossing("file", ".git"):
+            link.write_text(f"gitdir: {tree.admin}\n")
+        wanted.notes.append(f"put back the .git file of {tree.path}")
 
 
 def _finished(tree: Tree) -> bool:
