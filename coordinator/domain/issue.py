@@ -79,7 +79,8 @@ class Vet:
     """What had to be asked about one labelled issue before it may start, true for `issue_updated_at`.
 
     `actor` is who set the trigger label last, `permission` what GitHub says of them
-    (admin, maintain, write, triage, read, none). `blocked_by` are the numbers of GitHub's own relation.
+    (admin, maintain, write, triage, read, none). `blocked_by` are the numbers of GitHub's own relation. `sure`:
+    asked so late that no further change can carry the same `issue_updated_at`, which counts whole seconds.
     """
 
     number: int
@@ -91,6 +92,7 @@ class Vet:
     retry_event_id: int = 0
     retry_actor: str = ""
     retry_permission: str = ""
+    sure: bool = True
 
 
 def fingerprint(title: str, body: str) -> str:

@@ -109,6 +109,7 @@ VETS = every_field(
     issue_updated_at=MOMENTS,
     blocked_by=some(NUMBERS),
     **words("actor permission retry_actor retry_permission"),
+    sure=st.booleans(),
 )
 PULLS = every_field(
     PullRequest,

@@ -58,17 +58,17 @@ inodes = 0
 worktrees_after_merge = "0s"
 
 [providers.command]
-argv = ["{python}", "{agent}"]
+argv = ["{python}", "{agent}", "{{attempt}}"]
 {more}"""
 
 AGENT = '''\
 """The yard's agent: its prompt names a script, python code that runs in the worktree with helpers at hand."""
 import os, re, subprocess, sys, time, json, signal
 prompt = sys.stdin.read()
-attempt = int(os.environ.get("COORDINATOR_ATTEMPT", "1"))
+attempt = int(sys.argv[1])
 def git(*args): subprocess.run(["git", *args], check=True, stdout=subprocess.DEVNULL)
 def write(name, text): open(name, "w").write(text)
-def commit(name="work.txt", text="work\\n", message="Do the work"):
+def commit(name=os.path.basename(os.getcwd()) + ".txt", text="work\\n", message="Do the work"):
     write(name, text); git("add", "-A", "--", name); git("commit", "-q", "-m", message)
 def say(text): print(json.dumps({"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}}), flush=True)
 def result(error=False, text="All done."):

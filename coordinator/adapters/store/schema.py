@@ -161,6 +161,7 @@ vets = Table(
     _number("retry_event_id"),
     _text("retry_actor"),
     _text("retry_permission"),
+    Column("sure", Boolean, nullable=False),
 )
 
 pulls = Table(

@@ -6,6 +6,7 @@ from coordinator.domain.issue import LabelEvent, PullRequest, Vet
 from coordinator.engine.facts import Polled, Vetted
 from coordinator.engine.world import World
 from coordinator.planning.actions import Poll, VetIssue
+from coordinator.planning.rules.adopt import ONE_CHANGE
 
 
 def poll(action: Poll, world: World) -> Polled:
@@ -22,6 +23,7 @@ def poll(action: Poll, world: World) -> Polled:
 def vet(action: VetIssue, world: World) -> Vetted:
     """Who set the trigger and the retry label last, what they may do, and what blocks the issue."""
     issue, names = action.issue, world.policy.labels
+    asked = world.clock.now()
     events = world.github.label_events(issue.number)
     auto, retry = _last_added(events, names.auto), _last_added(events, names.retry)
     blockers = world.github.blockers(issue.number) if issue.blocked_by_count else ()
@@ -36,6 +38,7 @@ def vet(action: VetIssue, world: World) -> Vetted:
             retry_event_id=retry.id if retry else 0,
             retry_actor=retry.actor if retry else "",
             retry_permission=_permission(world, retry),
+            sure=asked - issue.updated_at >= ONE_CHANGE,
         ),
         issue,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from coordinator.domain.issue import Issue, Vet, fingerprint
 from coordinator.domain.task import NEEDS_PERSON, Pin, Task, TaskState, issue_task_id
@@ -15,6 +15,8 @@ from coordinator.planning.snapshot import Snapshot
 
 _PRIORITY = re.compile(r"priority:p([0-3])", re.IGNORECASE)
 DEFAULT_PRIORITY = 2
+ONE_CHANGE = timedelta(seconds=2)
+"""GitHub's times count whole seconds: what was asked earlier after a change may have missed a second one."""
 
 
 def rule(s: Snapshot) -> Iterator[Adopt | Move | VetIssue | Held | Wait]:
@@ -103,7 +105,8 @@ def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Held]:
 def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue]:
     """The label set anew, or the retry label, by somebody who may: back to the queue with new words pinned."""
     vet = s.vets.get(issue.number)
-    if vet is None or vet.issue_updated_at != issue.updated_at:
+    unsure = vet is not None and not vet.sure and s.now - issue.updated_at >= ONE_CHANGE
+    if vet is None or vet.issue_updated_at != issue.updated_at or unsure:
         if s.github_ok and s.free(vet_lane(issue.number)):
             yield VetIssue(issue)
         return

@@ -157,6 +157,7 @@ def _vets() -> None:
         sa.Column("retry_event_id", sa.Integer, nullable=False),
         sa.Column("retry_actor", sa.Text, nullable=False),
         sa.Column("retry_permission", sa.Text, nullable=False),
+        sa.Column("sure", sa.Boolean, nullable=False),
     )
 
 
