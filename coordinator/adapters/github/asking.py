@@ -80,7 +80,8 @@ class Asker:
         raise wrong
 
     def _url(self, path: str, query: Mapping[str, Any] | None = None) -> str:
-        whole = path if path.startswith(("/", "http://", "https://")) else f"/repos/{self._repo}/{path}".rstrip("/")
+        below = f"/repos/{self._repo}/{path}" if path else f"/repos/{self._repo}"
+        whole = path if path.startswith(("/", "http://", "https://")) else below
         return f"{whole}?{urlencode(query)}" if query else whole
 
 

@@ -49,8 +49,8 @@ class Meter:
             told = replace(self._budget, requests=self._budget.requests + 1,
                            not_modified=self._budget.not_modified + (status == 304))
             remaining, limit = headers.get("x-ratelimit-remaining", ""), headers.get("x-ratelimit-limit", "")
-            if remaining.isdigit() and headers.get("x-ratelimit-resource", "core") == "core":
-                told = replace(told, remaining=int(remaining), limit=int(limit) if limit.isdigit() else None,
+            if remaining.isdecimal() and headers.get("x-ratelimit-resource", "core") == "core":
+                told = replace(told, remaining=int(remaining), limit=int(limit) if limit.isdecimal() else None,
                                reset_at=wait_until(headers, now))
             self._budget = told
 

@@ -45,11 +45,10 @@ def wait_until(headers: Mapping[str, str], now: datetime) -> datetime | None:
     """When the primary window ends, in our own clock: GitHub's two times are compared with each other, so that
     a wrong clock here neither lengthens nor shortens the wait. None where the headers do not say."""
     reset = headers.get("x-ratelimit-reset", "")
-    if not reset.isdigit():
+    if not reset.isdecimal():
         return None
     there = server_time(headers) or now
-    wait = datetime.fromtimestamp(int(reset), UTC) - there
-    return now + min(max(wait, timedelta(0)), LONGEST_WAIT)
+    return now + _bounded(int(reset) - there.timestamp())
 
 
 def server_time(headers: Mapping[str, str]) -> datetime | None:
@@ -64,13 +63,17 @@ def _is_limit(status: int, headers: Mapping[str, str], said: str) -> bool:
 
 def _limit_until(headers: Mapping[str, str], now: datetime) -> datetime:
     after = headers.get("retry-after", "").strip()
-    if after.isdigit():
-        return now + min(timedelta(seconds=int(after)), LONGEST_WAIT)
+    if after.isdecimal():
+        return now + _bounded(int(after))
     date = _http_date(after)
     if date is not None:
-        return now + min(max(date - (server_time(headers) or now), timedelta(0)), LONGEST_WAIT)
+        return now + _bounded((date - (server_time(headers) or now)).total_seconds())
     reset = wait_until(headers, now) if headers.get("x-ratelimit-remaining") == "0" else None
     return reset or now + SECONDARY_WAIT
+
+
+def _bounded(seconds: float) -> timedelta:
+    return timedelta(seconds=min(max(seconds, 0), LONGEST_WAIT.total_seconds()))
 
 
 def _http_date(value: str) -> datetime | None:
