@@ -22,6 +22,7 @@ from coordinator.runfiles import transcript as shape
 
 HEAD_LINES = 50
 TAIL_BYTES = 64 * 1024
+LONGEST_LINE = 64 * 1024 * 1024
 LOOK_EVERY = 0.5
 _TASK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _STYLES = {"text": "", "tool": "cyan", "error": "bold red", "note": "dim"}
@@ -155,7 +156,7 @@ def _facts(source: IO[bytes], path: Path) -> Facts:
     size."""
     facts = Facts(path.stem)
     for _ in range(HEAD_LINES):
-        body = _parse(source.readline())
+        body = _parse(source.readline(LONGEST_LINE))
         if isinstance(body, dict):
             facts.feed(body)
         if facts.complete:
@@ -182,8 +183,8 @@ def _whole_lines(source: IO[bytes], path: Path, pause: Callable[[float], None] |
     """Lines that are not blank; a torn last one too, but only once nothing can complete it."""
     with ExitStack() as opened:
         while True:
-            line = source.readline()
-            if not line.endswith(b"\n"):
+            line = source.readline(LONGEST_LINE)
+            if not line.endswith(b"\n") and len(line) < LONGEST_LINE:
                 if pause is not None and path.exists():
                     source.seek(-len(line), os.SEEK_CUR)
                     pause(LOOK_EVERY)

@@ -31,8 +31,8 @@ _BARE = re.compile("(?<![A-Za-z0-9_])(?:" + "|".join(_SHAPES) + ")")
 
 # What stands before a secret is kept, so that a reader still sees which one was hidden.
 _LED: Tuple["re.Pattern[str]", ...] = (
-    re.compile(r"(?i)(\bauthorization\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+)[^\s\"'\\,;]{6,}"),
-    re.compile(r"(?i)(\bx-api-key\s*[:=]\s*[\"']?)[^\s\"'\\,;]{6,}"),
+    re.compile(r"(?i)(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+)[^\s\"'\\,;]{6,}"),
+    re.compile(r"(?i)(\bx-api-key[\"']?\s*[:=]\s*[\"']?)[^\s\"'\\,;]{6,}"),
     re.compile(r"(?i)(\bbearer\s+)[A-Za-z0-9._~+/-]{16,}=*"),
     re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"'\\<>]+(?=@)"),
     re.compile(

@@ -29,13 +29,13 @@ def icon(block: Mapping[str, Any]) -> str:
 
 
 def words(block: Mapping[str, Any]) -> str:
-    """The tool's name and what it is about: `Edit src/parse.py  +9 −2`."""
+    """The tool's name and what it is about: `Edit src/parse.py +9 −2`."""
     name, given = str(block.get("name", "?")), tool_input(block)
     gist = f"{name} {tool_gist(block)}".strip()
     if name in {"Edit", "MultiEdit"}:
-        return f"{gist}  {_changed(given)}"
+        return f"{gist} {_changed(given)}"
     if name == "Write":
-        return f"{gist}  {_count(given.get('content'))} lines"
+        return f"{gist} {_count(given.get('content'))} lines"
     if name == "TodoWrite" and isinstance(given.get("todos"), list):
         return f"{name} {len(given['todos'])} items"
     if name == "Grep" and given.get("path"):
