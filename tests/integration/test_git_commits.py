@@ -23,7 +23,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def names(world: World) -> set[str]:
-    return set(git(world.tree(), "-c", "core.quotePath=false", "ls-tree", "-r", "-z", "--name-only", "HEAD").split("\0"))
+    return set(git(world.tree(), "ls-tree", "-r", "-z", "--name-only", "HEAD").split("\0"))
 
 
 def test_notes_and_nested_repositories_are_never_committed(world: World) -> None:
@@ -92,7 +92,7 @@ def test_a_rewritten_branch_is_forced_only_over_what_we_pushed_last(world: World
     commit(world.tree(), "a.txt", "a\n")
     first = repo.push(BRANCH, expect="")
     git(world.tree(), "commit", "-q", "--amend", "-m", "better")
-    with pytest.raises(PushRefused, match="non-fast-forward|fetch first"):
+    with pytest.raises(PushRefused, match=r"non-fast-forward|fetch first"):
         repo.push(BRANCH, expect="")
     second = repo.push(BRANCH, expect=first)
     assert git(world.remote, "rev-parse", BRANCH) == second
@@ -100,7 +100,7 @@ def test_a_rewritten_branch_is_forced_only_over_what_we_pushed_last(world: World
     git(world.person, "checkout", "-q", BRANCH)
     theirs = world.advance("hers.txt", BRANCH)
     git(world.tree(), "commit", "-q", "--amend", "-m", "best")
-    with pytest.raises(PushRefused, match="stale info|fetch first"):
+    with pytest.raises(PushRefused, match=r"stale info|fetch first"):
         repo.push(BRANCH, expect=second)
     assert git(world.remote, "rev-parse", BRANCH) == theirs
 
@@ -110,7 +110,8 @@ def test_a_push_carries_neither_tags_nor_other_branches(world: World) -> None:
     git(world.tree(), "tag", "-a", "-m", "x", "v1")
     git(world.checkout, "config", "push.followTags", "true")
     world.repository().push(BRANCH, expect="")
-    assert git(world.remote, "for-each-ref", "--format=%(refname)").split() == ["refs/heads/main", f"refs/heads/{BRANCH}"]
+    there = git(world.remote, "for-each-ref", "--format=%(refname)").split()
+    assert there == ["refs/heads/main", f"refs/heads/{BRANCH}"]
 
 
 def test_a_protected_branchs_refusal_keeps_the_remotes_words(world: World) -> None:
@@ -180,7 +181,8 @@ def test_a_hook_runs_in_the_worktree_and_tells_the_end_of_its_output(world: Worl
     repo, env = world.repository(), {"PATH": os.environ["PATH"], "WHO": "me"}
     ok, said = repo.run_hook("gh-1", "pwd; echo $WHO", "after_create", timedelta(seconds=20), env)
     assert (ok, said) == (True, f"{world.tree().resolve()}\nme")
-    ok, said = repo.run_hook("gh-1", "yes | head -c 9000; echo broken >&2; exit 3", "before_run", timedelta(seconds=20), env)
+    line = "yes | head -c 9000; echo broken >&2; exit 3"
+    ok, said = repo.run_hook("gh-1", line, "before_run", timedelta(seconds=20), env)
     assert (ok, len(said), said[-6:]) == (False, 2000, "broken")
     ok, said = repo.run_hook("gh-1", "sleep 60", "before_run", timedelta(milliseconds=200), env)
     assert not ok

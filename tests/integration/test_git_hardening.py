@@ -12,8 +12,9 @@ from coordinator.ports import GitError
 from tests.support.gitworld import World, commit, git, make_world
 
 BRANCH = "rpi/gh-1"
-HOOKS = ("pre-commit", "commit-msg", "prepare-commit-msg", "post-commit", "pre-push", "post-checkout", "post-index-change",
-         "reference-transaction", "post-merge", "pre-auto-gc", "post-rewrite", "sendemail-validate")
+HOOKS = ("pre-commit", "commit-msg", "prepare-commit-msg", "post-commit", "pre-push", "post-checkout",
+         "post-index-change", "reference-transaction", "post-merge", "pre-auto-gc", "post-rewrite",
+         "sendemail-validate")
 
 
 def setting(world: World, name: str, value: str) -> None:
@@ -101,7 +102,8 @@ def redirected(world: World, canary: str) -> None:
 
 def odd_refs(world: World, canary: str) -> None:
     sha = git(world.checkout, "rev-parse", "HEAD")
-    for name in (f"refs/heads/$({canary.replace(' ', '${IFS}')})", "refs/remotes/origin/--upload-pack=touch", "refs/heads/é;id"):
+    named = f"refs/heads/$({canary.replace(' ', '${IFS}')})"
+    for name in (named, "refs/remotes/origin/--upload-pack=touch", "refs/heads/é;id"):
         git(world.checkout, "update-ref", name, sha)
 
 

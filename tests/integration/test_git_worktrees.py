@@ -29,6 +29,10 @@ def ensure(repo: GitRepository, task: str = "gh-1", *, fresh: bool = False, atte
     return repo.ensure_worktree(task, f"rpi/{task}", "main", fresh=fresh, attempt=attempt, expect=expect)
 
 
+def state(world: World) -> tuple[str, str]:
+    return git(world.checkout, "status", "--porcelain", "--branch"), git(world.checkout, "rev-parse", "HEAD")
+
+
 def begun(world: World) -> tuple[GitRepository, Worktree]:
     """A repository whose gh-1 has one commit and one uncommitted file."""
     repo = world.repository()
@@ -267,7 +271,7 @@ def test_our_branch_checked_out_by_a_person_is_refused_with_the_place_named(worl
 @pytest.mark.req("X3")
 def test_our_branch_in_the_main_checkout_is_refused_with_the_place_named(world: World) -> None:
     git(world.checkout, "checkout", "-q", "-b", BRANCH)
-    with pytest.raises(ForeignWorktree, match="checked out in .*checkout"):
+    with pytest.raises(ForeignWorktree, match=r"checked out in .*checkout"):
         ensure(world.repository())
 
 
@@ -315,11 +319,11 @@ def test_a_dirty_detached_main_checkout_stays_as_it_is(world: World) -> None:
     git(world.checkout, "checkout", "-q", "--detach", "HEAD~1")
     (world.checkout / "file.txt").write_text("mine\n")
     (world.checkout / "new.txt").write_text("mine\n")
-    before = git(world.checkout, "status", "--porcelain", "--branch"), git(world.checkout, "rev-parse", "HEAD")
+    before = state(world)
     repo = world.repository()
     repo.exclude(["/trees/"])
     ensure(repo)
-    assert (git(world.checkout, "status", "--porcelain", "--branch"), git(world.checkout, "rev-parse", "HEAD")) == before
+    assert state(world) == before
 
 
 @pytest.mark.req("X3")
