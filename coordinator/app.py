@@ -155,6 +155,7 @@ def options_of(config: Config) -> Options:
         hook_timeout=tree.hook_timeout,
         base=config.repository.base,
         providers=provider_settings(config),
+        notify=config.notify.command,
         disk_floor=config.floors.disk,
         inode_floor=config.floors.inodes,
     )
@@ -182,6 +183,23 @@ def providers() -> dict[str, Provider]:
     from coordinator.adapters.providers import PROVIDERS, provider
 
     return {name: provider(name) for name in PROVIDERS}
+
+
+def provider_names() -> tuple[str, ...]:
+    from coordinator.adapters.providers import PROVIDERS
+
+    return tuple(PROVIDERS)
+
+
+def check_provider_names(config: Config) -> None:
+    """Raises ConfigError for a provider that is configured and that nobody knows."""
+    from coordinator.config import ConfigError
+
+    known = provider_names()
+    named = {"workers.provider": config.workers.provider, **{f"providers.{name}": name for name in config.providers}}
+    for key, name in named.items():
+        if name not in known:
+            raise ConfigError(f"{key}: there is no provider {name!r}", f"Known are {', '.join(known)}.")
 
 
 def open_store(where: Place) -> Store:

@@ -126,6 +126,11 @@ class Cleaned:
 
 
 @dataclass(frozen=True)
+class Notified:
+    key: str
+
+
+@dataclass(frozen=True)
 class EffectFailed:
     """The effect could not be made for a reason outside: rest the lane, then plan anew.
 
@@ -140,5 +145,5 @@ class EffectFailed:
 
 Fact = (
     Polled | Vetted | Prepared | Launched | NotStarted | StopSent | Examined | Pushed | PullFound | PublishRefused
-    | Told | Tidied | Cleaned | EffectFailed
+    | Told | Tidied | Cleaned | Notified | EffectFailed
 )

@@ -57,6 +57,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
         unready=_unready(world, memory, tasks, now),
         sessions_today=_sessions_today(world, attempts, now),
         worktree_errors=worktree_errors(world),
+        errors_reset_at=store.document("errors_reset_at") or "",
+        notified=frozenset(json.loads(store.document("notified") or "[]")),
         confirmed=memory.confirmed,
         next_manual=_next_manual(tasks),
     )

@@ -21,6 +21,7 @@ from coordinator.engine.facts import (
     Examined,
     Fact,
     Launched,
+    Notified,
     NotStarted,
     Polled,
     Prepared,
@@ -38,6 +39,8 @@ from coordinator.planning.actions import Poll, Settle, Settlement
 from coordinator.ports import Stale
 
 _S = TaskState
+CAUSES_KEPT = 999
+"""Causes a person was told of that are remembered; far more than can be true at once."""
 
 
 class Recorder:
@@ -59,6 +62,7 @@ class Recorder:
             Told: self._told,
             Tidied: self._tidied,
             Cleaned: self._cleaned,
+            Notified: self._notified,
             EffectFailed: self._failed,
         }
 
@@ -230,6 +234,10 @@ class Recorder:
         self._world.store.log(Event("", now, "cleaned", words))
         if fact.action.request is not None:
             self._world.store.answer(fact.action.request.id, words)
+
+    def _notified(self, fact: Notified) -> None:
+        told = json.loads(self._world.store.document("notified") or "[]")
+        self._world.store.keep_document("notified", json.dumps([*told[-CAUSES_KEPT:], fact.key]))
 
     def _failed(self, fact: EffectFailed) -> None:
         now = self._world.clock.now()

@@ -38,6 +38,7 @@ class Options:
     hook_timeout: timedelta = timedelta(minutes=1)
     base: str = ""
     providers: Mapping[str, Settings] = field(default_factory=dict)
+    notify: str = ""
     disk_floor: int = 0
     inode_floor: int = 0
 

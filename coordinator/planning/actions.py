@@ -33,6 +33,7 @@ def vet_lane(number: int) -> str:
 
 POLL_LANE = "poll"
 CLEAN_LANE = "clean"
+NOTIFY_LANE = "notify"
 
 
 @dataclass(frozen=True)
@@ -242,9 +243,19 @@ class CleanUp:
     lane: str = CLEAN_LANE
 
 
+@dataclass(frozen=True)
+class Notify:
+    """Tell a person about one cause; `key` names the cause for ever, so that it is told once."""
+
+    key: str
+    words: str
+    cure: str
+    lane: str = NOTIFY_LANE
+
+
 Action = (
     Poll | VetIssue | Adopt | Move | Begin | Prepare | Launch | StopWorker | Examine | Settle | Push | Publish
-    | Tell | Answer | Flag | Tidy | CleanUp
+    | Tell | Answer | Flag | Tidy | CleanUp | Notify
 )
 
 

@@ -9,6 +9,7 @@ from coordinator.domain.task import ENDED, TaskState
 from coordinator.planning.actions import Action, Held, Plan, Wait
 from coordinator.planning.rules import (
     adopt,
+    attention,
     dispatch,
     launch,
     poll,
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     dispatch.rule,
     tell.rule,
     tidy.rule,
+    attention.rule,
 )
 """In order of precedence: a person's word first, then what is under way, then what is new."""
 

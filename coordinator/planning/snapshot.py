@@ -47,7 +47,8 @@ class Snapshot:
     """`views` and `evidence` are those of each task's current attempt. `busy` names lanes with an effect under
     way, `holdoff` lanes that failed and until when they rest. `github_until` is set while GitHub cannot be
     asked, with `github_words` saying why; `poll_due` when the time for the next poll has come. `draining` is "" or why
-    nothing new is started; `stop_workers` asks for running ones to be stopped. `sessions_today` counts attempts
+    nothing new is started; `stop_workers` asks for running ones to be stopped. `notified` are the
+    causes a person was told of. `sessions_today` counts attempts
     of the host's local day.
     """
 
@@ -78,6 +79,8 @@ class Snapshot:
     unready: Mapping[str, Gate] = field(default_factory=dict)
     sessions_today: int = 0
     worktree_errors: int = 0
+    errors_reset_at: str = ""
+    notified: frozenset[str] = frozenset()
     confirmed: bool = False
     next_manual: int = 1
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from coordinator.engine.effects import examining, polling, publishing, starting, telling, tidying
+from coordinator.engine.effects import examining, notifying, polling, publishing, starting, telling, tidying
 from coordinator.engine.facts import EffectFailed, Fact
 from coordinator.engine.world import World
 from coordinator.planning.actions import (
@@ -19,6 +19,7 @@ from coordinator.planning.actions import (
     CleanUp,
     Examine,
     Launch,
+    Notify,
     Poll,
     Prepare,
     Publish,
@@ -42,6 +43,7 @@ _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Tell: telling.tell,
     Tidy: tidying.tidy,
     CleanUp: tidying.clean,
+    Notify: notifying.notify,
 }
 
 GITHUB_REST = timedelta(seconds=30)
