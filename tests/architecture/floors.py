@@ -30,6 +30,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "runfiles": (),
     "worker": ("runfiles",),
     "rehearsal": (),
+    "__main__": ("cli",),
     "app": ("adapters", "engine", "planning", "wording", "ports", "domain", "runfiles", "config"),
     "cli": ("app", "config", "wording", "planning.health", "domain", "runfiles", "rehearsal"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -72,8 +73,8 @@ def test_kill_of_the_pid_in_tasks_md_stops_it_for_good(yard: Yard):
     lines = yard.read("tasks.md").splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("[🟡"))
     pid = int(re.fullmatch(r"\s*- PID: (\d+)", lines[at + 2])[1])
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        assert re.search(rf"command.*gh-{number}", file.read().replace(b"\0", b" ").decode())
+    argv = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    assert re.search(rf"command.*gh-{number}", argv)
     os.kill(pid, signal.SIGTERM)
 
     task = yard.until_state(number, "CANCELLED")
@@ -85,7 +86,7 @@ def test_kill_of_the_pid_in_tasks_md_stops_it_for_good(yard: Yard):
 @pytest.mark.req("E19")
 @pytest.mark.parametrize(("act", "state", "reason"), [
     (lambda yard, n: yard.ann.remove_label(n, "rpi-auto"), "CANCELLED", "label_removed"),
-    (lambda yard, n: yard.ann.close(n), "CANCELLED", "issue_closed"),
+    (lambda yard, n: yard.ann.close(n, "not_planned"), "CANCELLED", "issue_closed"),
     (lambda yard, n: yard.ann.add_label(n, "rpi-pause"), "QUEUED", "paused"),
 ])
 def test_a_persons_no_on_github_stops_the_worker_and_keeps_its_work(yard: Yard, act, state, reason):
@@ -152,7 +153,7 @@ def test_requests_stop_and_retry_as_labels_do(yard: Yard):
     assert store.answered(stop) == f"gh-{number} is being stopped"
     store.ask(RequestKind.RETRY, f"gh-{number}", {"fresh": "1"}, "cli", now)
     yard.until(lambda: yard.task(number).attempts == 2 and yard.state(number) == "RUNNING")
-    yard.until(lambda: (yard.worktree(number) / "more.txt").exists())
+    yard.until((yard.worktree(number) / "more.txt").exists)
     (yard.worktree(number) / "STOP").touch()
     yard.until_state(number, "CANCELLED")
 

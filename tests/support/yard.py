@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -70,7 +69,9 @@ def git(*args): subprocess.run(["git", *args], check=True, stdout=subprocess.DEV
 def write(name, text): open(name, "w").write(text)
 def commit(name=os.path.basename(os.getcwd()) + ".txt", text="work\\n", message="Do the work"):
     write(name, text); git("add", "-A", "--", name); git("commit", "-q", "-m", message)
-def say(text): print(json.dumps({"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}}), flush=True)
+def say(text):
+    said = {"content": [{"type": "text", "text": text}]}
+    print(json.dumps({"type": "assistant", "message": said}), flush=True)
 def result(error=False, text="All done."):
     print(json.dumps({"type": "result", "subtype": "success", "is_error": error, "result": text,
                       "usage": {"input_tokens": 100, "output_tokens": 10}, "total_cost_usd": 0.01}), flush=True)
@@ -118,8 +119,8 @@ class Yard:
             self.pool.close()
         self.engine.world.store.close()
 
-    def issue(self, title: str = "Make it turn", script: str = "", body: str = "", labels: tuple[str, ...] = ("rpi-auto",),
-              by: str = "ann") -> int:
+    def issue(self, title: str = "Make it turn", script: str = "", body: str = "",
+              labels: tuple[str, ...] = ("rpi-auto",), by: str = "ann") -> int:
         """A labelled issue whose agent runs `script`."""
         text = body + (f"\n```script\n{script}\n```" if script else "")
         return self.repository.as_user(by).open_issue(title, text, labels).number
@@ -189,7 +190,8 @@ def git(cwd: Path, environ: dict[str, str], *args: str) -> str:
 
 
 @contextmanager
-def a_yard(folder: Path, *, threads: bool = False, more: str = "", settings: dict[str, str] | None = None) -> Iterator[Yard]:
+def a_yard(folder: Path, *, threads: bool = False, more: str = "",
+           settings: dict[str, str] | None = None) -> Iterator[Yard]:
     """A yard whose traffic is held against GitHub's description at the end. `more` is added to coordinator.toml."""
     home = folder / "home"
     home.mkdir(parents=True)
