@@ -57,7 +57,7 @@ class World:
             "GITHUB_TOKEN": "ghp_must_never_arrive",
         }
 
-    def start(self, scenario: str, *, session: str = "", **settings: object) -> subprocess.Popen[bytes]:
+    def start(self, scenario: str, *, session: str | None = None, **settings: object) -> subprocess.Popen[bytes]:
         given = Settings(binary=str(CLAUDE), **{"tools": ("Bash",), **settings})  # type: ignore[arg-type]
         command = provider("claude").command(
             RunSpec(
@@ -66,7 +66,7 @@ class World:
                 prompt="do it",
                 prompt_file=self.root / "prompt",
                 worktree=self.tree,
-                session_id=session or str(uuid.uuid4()),
+                session_id=str(uuid.uuid4()) if session is None else session,
                 settings=given,
                 environ=self.environ(scenario),
                 as_root=os.geteuid() == 0,
@@ -234,6 +234,8 @@ def test_a_session_id_is_used_once_and_can_be_resumed(world: World) -> None:
     again = world.judge(world.start("text", session=session))
     assert again.reason == "launch_failed"
     assert "already in use" in again.detail
+    resumed = world.judge(world.start("text", session="", args=("--resume", session)))
+    assert (resumed.ending, resumed.session_id) == (Ending.NO_CHANGE, session)
 
 
 def test_the_worker_can_neither_push_nor_see_a_github_token(world: World) -> None:
