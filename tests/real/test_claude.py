@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from coordinator.adapters.providers import provider
@@ -128,14 +129,18 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, model: ModelServer) -> World:
+def world(tmp_path: Path, model: ModelServer) -> Iterator[World]:
     made = World(tmp_path, model)
     (tmp_path / "home").mkdir()
     made.tree.mkdir()
     made.git("init", "-q")
     made.git("commit", "-q", "--allow-empty", "-m", "base")
     made.base = made.git("rev-parse", "HEAD")
-    return made
+    yield made
+    for process in psutil.process_iter(["cwd"]):
+        # a tool whose agent was killed lives on in a session of its own
+        if process.info["cwd"] == str(made.tree):
+            process.kill()
 
 
 @pytest.mark.req("F6")

@@ -173,6 +173,10 @@ def test_a_result_that_only_calls_itself_a_success_is_none() -> None:
     assert (outcome.ending, outcome.reason) == (Ending.FAILED, "claude_auth_blocked")
 
 
+def test_output_that_holds_no_events_is_counted_in_the_words() -> None:
+    assert "2 lines of it are no events" in judge([b"Segmentation fault\n", b"[1]\n"], code=1).detail
+
+
 def test_a_session_that_went_on_after_its_result_has_none() -> None:
     lines = lines_of("stream")
     assert judge([lines[-1], *lines[1:-1]], work=COMMITTED).reason == "claude_protocol_error"

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from coordinator.adapters.providers import provider
 from coordinator.adapters.providers.transcript import Transcriber
+from coordinator.adapters.system import seam
 from coordinator.ports import Recording
 from coordinator.runfiles.masking import Masker
 
@@ -189,6 +190,23 @@ def test_a_new_process_keeps_the_times_at_which_lines_were_seen(run: Recording) 
     before = run.target.read_bytes()
     transcriber().follow(run, NOW + timedelta(days=1))
     assert run.target.read_bytes() == before
+
+
+def test_every_write_of_a_transcript_passes_the_seam_and_an_idle_look_writes_nothing(run: Recording) -> None:
+    crossed: list[tuple[str, str, str]] = []
+    stop = seam.watch(lambda *what: crossed.append(what))
+    try:
+        follower = transcriber()
+        run.log.write_bytes(b'{"type":"error","error":"one"}\n')
+        for _ in range(3):
+            follower.follow(run, NOW)
+        assert [kind for when, kind, _ in crossed if when == "before"] == ["file", "file"]
+        run.log.write_bytes(run.log.read_bytes() * 2)
+        follower.follow(run, NOW)
+        assert crossed[-1] == ("after", "file", "transcript gh-1.jsonl")
+        assert len(crossed) == 6
+    finally:
+        stop()
 
 
 def test_a_transcript_outlives_its_raw_log(run: Recording) -> None:

@@ -192,7 +192,8 @@ def _own_words(case: Case) -> str:
     stderr = case.run.stderr_tail.strip()[-LONGEST_DETAIL:]
     said = case.reading.text("result") or case.reading.error_text or stderr
     ended = f"signal {case.run.signal}" if case.run.signal else f"exit {case.run.code}"
-    return said or f"{ended}, no result event in its output"
+    unread = f" ({case.reading.unknown} lines of it are no events)" if case.reading.unknown else ""
+    return said or f"{ended}, no result event in its output{unread}"
 
 
 def _paragraph(text: str) -> str:
