@@ -1,0 +1,222 @@
+"""What `doctor` asks, one question a function: each answers with lines, none raises for what the world is like.
+
+Everything is read or asked; the one thing written is the note of the agent's last live answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from coordinator.adapters.system.files import SystemFiles
+from coordinator.ports import (
+    BadCredentials,
+    Executor,
+    GitHub,
+    GitHubError,
+    NotThere,
+    Probe,
+    Provider,
+    Readiness,
+    Settings,
+)
+
+LEAST_GIT = (2, 31)
+"""`git worktree repair` and the environment's GIT_CONFIG_COUNT came by 2.31."""
+SKEW = timedelta(seconds=60)
+ANSWER_HOLDS = timedelta(days=1)
+NEEDED_SCOPE = "repo"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line. `level` is ok, warn or fail; `cure` a command that can be pasted, "" when all is well."""
+
+    level: str
+    words: str
+    cure: str = ""
+
+
+def git_version(probe: Probe) -> Check:
+    code, out, _ = probe.run(["git", "--version"], timeout=10)
+    found = re.search(r"(\d+)\.(\d+)(\.\d+)?", out)
+    if code != 0 or found is None:
+        return Check("fail", "git is not installed or not on PATH", "apt install git")
+    least = ".".join(str(part) for part in LEAST_GIT)
+    if (int(found[1]), int(found[2])) < LEAST_GIT:
+        return Check("fail", f"git {found[0]} is too old, {least} is needed", "apt install git")
+    return Check("ok", f"git {found[0]}")
+
+
+def room(root: Path, disk_floor: int, inode_floor: int) -> Iterator[Check]:
+    try:
+        free, inodes = SystemFiles().room(root)
+    except OSError as error:
+        yield Check("fail", f"{root}: {error.strerror}", f"ls -ld '{root}'")
+        return
+    cure = "coordinator clean --dry-run"
+    said = f"disk: {free / 1e9:.1f} GB free, the floor is {disk_floor / 1e9:.1f} GB"
+    yield Check("ok", said) if free >= disk_floor else Check("fail", said, cure)
+    said = f"inodes: {inodes:,} free, the floor is {inode_floor:,}"
+    yield Check("ok", said) if inodes >= inode_floor else Check("fail", said, cure)
+
+
+def writable(root: Path, home: Path) -> Check:
+    target = home if home.exists() else root
+    if os.access(target, os.W_OK | os.X_OK):
+        return Check("ok", f"{target} can be written")
+    return Check("fail", f"{target} cannot be written by user id {os.geteuid()}", f"ls -ld '{target}'")
+
+
+# --- GitHub --------------------------------------------------------------------------------------------
+
+
+def github_ready(github: GitHub, name: str, label: str, token_from: str, now: datetime) -> Iterator[Check]:
+    """Token, rights, label and clock; without an answer only the line that says so."""
+    try:
+        facts = github.facts()
+    except BadCredentials as error:
+        yield Check("fail", f"GitHub refuses the token from {token_from}: {error.words}", "gh auth login")
+        return
+    except NotThere as error:
+        yield Check("fail", f"{name} is not there, or the token from {token_from} may not see it: {error.words}",
+                    "coordinator config show")
+        return
+    except GitHubError as error:
+        yield Check("fail", f"GitHub cannot be asked: {error.words}", "coordinator doctor")
+        return
+    who = f"as {facts.login} " if facts.login else ""
+    yield Check("ok", f"GitHub {facts.full_name}: reachable {who}(token from {token_from})")
+    yield _scopes(github, facts.scopes)
+    yield _push(facts.can_push, name)
+    yield _label(github, name, label)
+    if facts.server_time is not None:
+        yield _clock(facts.server_time, now)
+
+
+def _scopes(github: GitHub, scopes: Sequence[str] | None) -> Check:
+    if scopes is not None:
+        if NEEDED_SCOPE in scopes or "public_repo" in scopes:
+            return Check("ok", f"token scopes: {', '.join(scopes)}")
+        return Check("fail", f"the token's scopes are {', '.join(scopes) or 'none'}; {NEEDED_SCOPE} is needed",
+                     f"gh auth refresh -s {NEEDED_SCOPE}")
+    try:
+        github.changed_issues(None)
+        github.recent_pulls({})
+    except GitHubError as error:
+        return Check("fail", f"the token may not read issues or pull requests: {error.words}",
+                     "give it: issues, pull requests and contents, read and write")
+    return Check("ok", "the token shows no scopes (fine-grained); issues and pull requests can be read")
+
+
+def _push(can_push: bool, name: str) -> Check:
+    if can_push:
+        return Check("ok", f"{name} may be pushed to")
+    return Check("fail", f"no right to push to {name}: contents, read and write, is needed",
+                 "gh auth login, or set repository.fork in coordinator.toml")
+
+
+def _label(github: GitHub, name: str, label: str) -> Check:
+    try:
+        there = github.label_exists(label)
+    except GitHubError as error:
+        return Check("warn", f"the labels of {name} cannot be asked: {error.words}", "coordinator doctor")
+    if there:
+        return Check("ok", f"label {label} is there")
+    return Check("fail", f"label {label} is missing in {name}", "coordinator init")
+
+
+def _clock(server: datetime, now: datetime) -> Check:
+    off = abs(server - now)
+    if off <= SKEW:
+        return Check("ok", f"the clock is within {SKEW.seconds} s of GitHub's")
+    return Check("warn", f"the clock is {int(off.total_seconds())} s away from GitHub's", "timedatectl set-ntp true")
+
+
+# --- agents --------------------------------------------------------------------------------------------
+
+
+def provider_ready(
+    provider: Provider, probe: Probe, settings: Settings, note: Path, now: datetime, *, live: bool
+) -> Iterator[Check]:
+    """The agent's own preflight; a live answer is asked once a day and version, or when `live` forces it."""
+    cheap = provider.preflight(probe, settings, live=False)
+    yield from (_line(one) for one in cheap)
+    if not all(one.ok for one in cheap):
+        return
+    key = f"{provider.name}: " + "; ".join(one.words for one in cheap)
+    answered = _noted(note).get(key, "")
+    if answered and not live and _fresh(answered, now):
+        yield Check("ok", f"{provider.name}: answered within the last day (--live asks anew)")
+        return
+    proven = [one for one in provider.preflight(probe, settings, live=True) if one not in cheap]
+    yield from (_line(one) for one in proven)
+    if proven and all(one.ok for one in proven):
+        _keep(note, key, now)
+
+
+def _line(one: Readiness) -> Check:
+    return Check("ok", one.words) if one.ok else Check("fail", one.words, one.cure or "coordinator doctor --live")
+
+
+def _noted(note: Path) -> Mapping[str, str]:
+    try:
+        found = json.loads(SystemFiles().read(note) or "{}")
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
+
+
+def _fresh(answered: str, now: datetime) -> bool:
+    try:
+        return timedelta(0) <= now - datetime.fromisoformat(answered) < ANSWER_HOLDS
+    except (ValueError, TypeError):
+        return False
+
+
+def _keep(note: Path, key: str, now: datetime) -> None:
+    try:
+        SystemFiles().put(note, json.dumps({key: now.isoformat()}, ensure_ascii=False) + "\n")
+    except OSError:
+        pass   # it is asked again the next time
+
+
+# --- what earlier runs left ----------------------------------------------------------------------------
+
+
+def leftovers(executor: Executor, active: frozenset[str]) -> Check:
+    """Workers that live though no active task owns them."""
+    strays = [handle for handle in executor.live() if handle.job not in active]
+    if not strays:
+        return Check("ok", "no leftover workers")
+    names = ", ".join(f"{handle.job} ({handle.provider})" for handle in strays)
+    return Check("fail", f"workers live that no active task owns: {names}", f"coordinator stop {strays[0].job}")
+
+
+def instance(pid: int, board: Path, now: datetime, poll: timedelta) -> Check:
+    """The coordinator of this repository, and whether it writes."""
+    try:
+        at = datetime.fromtimestamp(board.stat().st_mtime, now.tzinfo)
+    except OSError:
+        at = None
+    if not pid:
+        return Check("ok", "no coordinator runs here, no stale lock")
+    limit = max(timedelta(seconds=90), 4 * poll)
+    if at is None or now - at > limit:
+        since = f"since {at:%H:%M:%S} UTC" if at is not None else "ever"
+        return Check("warn", f"the coordinator (pid {pid}) lives, but wrote no board {since}",
+                     f"kill -USR1 {pid}; coordinator status")
+    return Check("ok", f"the coordinator runs (pid {pid})")
+
+
+def rights(euid: int) -> Iterator[Check]:
+    """What agents may do here, said plainly."""
+    if euid == 0:
+        yield Check("warn", "this runs as root: nothing hides from root, agents included", "use an ordinary user")
+    yield Check("warn", "sandbox off: agents run with your rights on this host",
+                "run it in a container or as a user of its own")

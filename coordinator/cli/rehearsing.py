@@ -1,0 +1,136 @@
+"""rehearse: the main job on a stand-in GitHub, shown as it happens, with a verdict at its end."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.trouble import USAGE, Trouble
+
+if TYPE_CHECKING:
+    from coordinator.cli.views.status import Line
+    from coordinator.rehearsal.demo import Result
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(rehearse)
+
+
+def rehearse(
+    agent: Annotated[str, typer.Option(help="`command` (scripted, needs nothing) or `claude`.")] = "command",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the folder to be looked at.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Only serve the stand-in GitHub, until Ctrl-C.")] = False,
+    folder: Annotated[Path | None, typer.Option("--dir", help="Where to play; must be empty.")] = None,
+) -> int:
+    """Play the whole main job on a stand-in GitHub: six issues, each with a known end."""
+    if agent not in ("command", "claude"):
+        raise Trouble(f"there is no agent {agent!r} for the rehearsal", "Choose command or claude.", code=USAGE)
+    where, temporary = _folder(folder)
+    try:
+        return _serve(where, agent) if serve else _play(where, agent)
+    finally:
+        if temporary and not keep:
+            import shutil
+
+            shutil.rmtree(where, ignore_errors=True)
+        else:
+            print(f"kept: {where}")
+
+
+def _folder(given: Path | None) -> tuple[Path, bool]:
+    import tempfile
+
+    if given is None:
+        return Path(tempfile.mkdtemp(prefix="coordinator-rehearsal-")), True
+    if given.exists() and (not given.is_dir() or any(given.iterdir())):
+        raise Trouble(f"{given} is not an empty folder", "Name one that is empty or does not exist.", code=USAGE)
+    given.mkdir(parents=True, exist_ok=True)
+    return given.absolute(), False
+
+
+def _serve(where: Path, agent: str) -> int:
+    from coordinator.rehearsal.demo import serve
+
+    def ready(stage: Any) -> None:
+        print(f"a stand-in GitHub at {stage.github.url}; the coordinator works in {stage.clone}")
+        print(f"  tail -f {stage.log}      what it says")
+        print(f"  cd {stage.clone} && coordinator status")
+        print("Ctrl-C ends it.", flush=True)
+
+    serve(where, ready, Diary(), agent)
+    return 0
+
+
+# --- the play ------------------------------------------------------------------------------------------
+
+
+def _play(where: Path, agent: str) -> int:
+    from coordinator.rehearsal.demo import DEADLINE, rehearse
+
+    deadline = DEADLINE * (5 if agent == "claude" else 1)
+    if sys.stdout.isatty():
+        result = _live(lambda show: rehearse(where, show, agent, deadline))
+    else:
+        result = rehearse(where, Diary(), agent, deadline)
+    _print(result)
+    return 0 if result.well else 1
+
+
+class Diary:
+    """One line for each move of a task, for logs."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, str] = {}
+
+    def __call__(self, data: dict[str, Any]) -> None:
+        for row in data.get("tasks", []):
+            if self._seen.get(row["id"]) != row["state"]:
+                self._seen[row["id"]] = row["state"]
+                print(f"{row['id']} {str(row['state']).lower().replace('_', ' ')} {row.get('reason') or ''}".rstrip(),
+                      flush=True)
+
+
+def _live(play: Any) -> Result:
+    from rich.console import Console
+    from rich.live import Live
+
+    from coordinator.cli.reading import styled
+
+    console = Console(highlight=False)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        result: Result = play(lambda data: live.update(styled(_board_lines(data, console.width)), refresh=True))
+    return result
+
+
+def _board_lines(data: dict[str, Any], width: int) -> list[Line]:
+    from coordinator import app
+    from coordinator.cli.board import board_of
+    from coordinator.cli.views.status import status
+
+    return status(board_of(data, daemon=1), app.now(), width)
+
+
+def _print(result: Result) -> None:
+    for issue in result.issues:
+        labels = ", ".join(sorted(str(label) for label in issue.labels))
+        print(f"\nissue #{issue.number} {issue.state}: {issue.title}   [{labels}]")
+        for comment in issue.comments:
+            _indented(comment.body)
+    for pull in result.pulls:
+        print(f"\npull request #{pull.number} {pull.state}: {pull.title}")
+        _indented(pull.body)
+    print(f"\ntasks.md\n{result.tasks_md}\nadws/metrics.json\n{result.metrics_json}")
+    for one in result.seen:
+        mark = "✓" if one.well else "✗"
+        print(f"{mark} #{one.case.number} {one.case.title}: {one.seen}")
+    print(f"\n{'all six ended as they must' if result.well else 'NOT as it must be'} after {result.seconds:.1f} s")
+    if not result.well:
+        print(f"\nthe coordinator said:\n{result.log[-6000:]}")
+
+
+def _indented(text: str | None) -> None:
+    for line in (text or "").strip().splitlines():
+        print(f"    {line}")

@@ -1,0 +1,139 @@
+"""run: the coordinator itself. One line an event on stderr; a start line that says what holds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coordinator.app import Place
+    from coordinator.config import Config
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(run)
+
+
+def run(
+    once: Annotated[bool, typer.Option("--once", help="End when nothing moves by itself any more.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Take up many labelled issues at the first run.")] = False,
+    stop_workers: Annotated[
+        bool, typer.Option("--stop-workers", help="End the workers too when this ends; else they run on.")
+    ] = False,
+    provider: Annotated[str, typer.Option(help="The agent for tasks that name none.")] = "",
+    workers: Annotated[int | None, typer.Option("--max-workers", min=1, help="Workers at once.")] = None,
+) -> None:
+    """Work on labelled issues until told to end."""
+    from coordinator import app
+
+    place, overrides = app.place(), _overrides(provider, workers)
+    config = app.configuration(place, os.environ, overrides)
+    _check_provider(config)
+    if dry_run:
+        _foresee(place, config)
+        return
+    with app.hold(place) as me:
+        if not yes:
+            _confirm(place, config)
+        runner = app.runner(place, config, os.environ, me, say)
+        runner.memory.confirmed = yes
+        try:
+            say(start_line(runner.world, config))
+            runner.serve(
+                config.poll.jitter,
+                lambda: app.reread(place, os.environ, overrides),
+                stop_workers=stop_workers,
+                once=once,
+            )
+        finally:
+            runner.close()
+        say("ended; workers that still run are found again at the next start")
+
+
+def say(words: str) -> None:
+    """One event: the host's time, then the words on one line."""
+    from coordinator import app
+    from coordinator.cli.views.fitting import clean
+
+    print(f"{app.local(app.now()):%H:%M:%S} {clean(words)}", file=sys.stderr, flush=True)
+
+
+def _overrides(provider: str, workers: int | None) -> dict[str, str]:
+    named = {"workers.provider": provider, "workers.max": str(workers) if workers is not None else ""}
+    return {key: value for key, value in named.items() if value}
+
+
+def _check_provider(config: Config) -> None:
+    from coordinator import app
+
+    name = config.workers.provider
+    if name not in app.provider_names():
+        raise Trouble(f"there is no provider {name!r}", f"Known are {', '.join(app.provider_names())}.", code=20)
+
+
+def start_line(world: Any, config: Config) -> str:
+    """What holds for this run, limits and lacks included."""
+    from coordinator import __version__
+    from coordinator.config import show_duration
+
+    cap = config.caps.sessions_per_day
+    return (
+        f"coordinator {__version__} · {world.repository_name} · {config.workers.max} slots · "
+        f"poll {show_duration(config.poll.interval)} · provider {config.workers.provider} · sandbox off: agents run "
+        f"with your rights · " + (f"at most {cap} sessions a day" if cap else "no daily cap of sessions")
+    )
+
+
+# --- before anything is started -------------------------------------------------------------------------
+
+
+def _confirm(place: Place, config: Config) -> None:
+    """A first run that would take up many issues at once lists them and wants a yes."""
+    from coordinator import app
+
+    if not _first_run(place):
+        return
+    _, made = app.foresee(place, config, os.environ)
+    many = [held for held in made.held if held.code == "unconfirmed"]
+    if many:
+        _print_held(many)
+        raise Trouble(
+            f"this is the first run here, and {len(many)} open issues carry the label {config.labels.auto}",
+            "Take the label from those that should wait, then: coordinator run",
+            "Or take them all up: coordinator run --yes",
+        )
+
+
+def _first_run(place: Place) -> bool:
+    from coordinator import app
+
+    if not place.store.exists():
+        return True
+    store = app.open_store(place)
+    try:
+        return not store.tasks()
+    finally:
+        store.close()
+
+
+def _print_held(held: Sequence[Any]) -> None:
+    from coordinator.cli.views.fitting import clean, cut
+
+    for one in held:
+        print(cut(f"#{one.number}  {clean(one.title)}", 110))
+
+
+def _foresee(place: Place, config: Config) -> None:
+    from coordinator import app
+    from coordinator.cli.views.foreseen import foreseen
+
+    snapshot, made = app.foresee(place, config, os.environ)
+    print("\n".join(foreseen(snapshot, made)))
