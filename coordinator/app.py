@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from coordinator.wording.prompt import Template
 
 
+API_URL = "https://api.github.com"
+
+
 class NoRepository(Exception):
     """The command needs a git repository and stands in none."""
 
@@ -233,15 +236,24 @@ def daemon_pid(where: Place) -> int:
 
 
 def git_repository(where: Place, config: Config, token: Callable[[], str] | None) -> GitRepository:
+    """The repository here. With a token, a remote by ssh is spoken to by https: a daemon has no agent with keys."""
     from coordinator.adapters.git.repository import GitRepository
+    from coordinator.adapters.github.addresses import clone_url
 
-    return GitRepository(
-        where.root,
-        worktree_root=config.worktree.root,
-        token=token,
-        identity={"name": "Coordinator", "email": "coordinator@localhost"},
-        default_branch=config.repository.base,
-    )
+    def made(**addresses: str) -> GitRepository:
+        return GitRepository(
+            where.root,
+            worktree_root=config.worktree.root,
+            token=token,
+            identity={"name": "Coordinator", "email": "coordinator@localhost"},
+            default_branch=config.repository.base,
+            **addresses,
+        )
+
+    repo, api, fork = made(), config.repository.api_url or API_URL, config.repository.fork
+    name = config.repository.name or repo.full_name
+    url = clone_url(api, name) if token is not None and repo.by_ssh and name else ""
+    return made(url=url, push_url=clone_url(api, fork) if fork else "") if url or fork else repo
 
 
 def github_client(config: Config, name: str, token: Callable[[], str]) -> GitHubClient:
@@ -251,7 +263,7 @@ def github_client(config: Config, name: str, token: Callable[[], str]) -> GitHub
     return GitHubClient(
         name,
         token=token,
-        api_url=config.repository.api_url or "https://api.github.com",
+        api_url=config.repository.api_url or API_URL,
         timeout=30.0,
         reserve=config.poll.reserve,
         ca_bundle=config.repository.ca_bundle or None,

@@ -51,6 +51,10 @@ class Limited(GitHubError):
         self.until = until
 
 
+class Reserved(Limited):
+    """Requests are left, but kept for people (poll.reserve): only what takes up new work waits."""
+
+
 class BadCredentials(GitHubError):
     """401: the token is wrong, expired or revoked."""
 
@@ -261,6 +265,10 @@ class Repository(Protocol):
         """Copies files of the main checkout into the worktree where absent; the names copied."""
 
     def worktree_path(self, task_id: str) -> Path: ...
+
+    def identity(self) -> Mapping[str, str]:
+        """GIT_AUTHOR_* and GIT_COMMITTER_* for a worker's commits: the repository's own identity; empty when git's
+        configuration names nobody."""
 
 
 # --- workers ----------------------------------------------------------------------------------------

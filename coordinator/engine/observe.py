@@ -14,7 +14,7 @@ from coordinator.engine.effects.starting import handle_of
 from coordinator.engine.memory import Memory
 from coordinator.engine.speech import speeches
 from coordinator.engine.world import World
-from coordinator.planning.snapshot import Gate, Parked, Snapshot
+from coordinator.planning.snapshot import RESERVE, Gate, Parked, Snapshot
 from coordinator.ports import Settings
 
 READY_FOR = timedelta(seconds=30)
@@ -52,7 +52,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         paused=bool(store.document("paused")),
         draining=memory.draining or _stop_file(world),
         stop_workers=memory.stop_workers,
-        floors=_floors(world),
+        floors=(*_floors(world), *_reserve(world, now)),
         parked=_parked(world),
         unready=_unready(world, memory, tasks, now),
         sessions_today=_sessions_today(world, attempts, now),
@@ -113,6 +113,16 @@ def _floors(world: World) -> tuple[Gate, ...]:
         gates.append(Gate("inodes", f"{inodes} inodes free, the floor is {world.options.inode_floor}",
                           "coordinator clean --dry-run"))
     return tuple(gates)
+
+
+def _reserve(world: World, now: datetime) -> tuple[Gate, ...]:
+    """Closed while GitHub's hour is used up as far as it is not kept for people."""
+    told, kept = world.github.budget(), world.options.reserve
+    if told.remaining is None or told.reset_at is None or now >= told.reset_at or told.remaining > kept:
+        return ()
+    words = (f"{told.remaining} of {told.limit} GitHub requests are left and {kept} are kept for people: "
+             f"new work waits until {told.reset_at:%H:%M} UTC")
+    return (Gate(RESERVE, words, "wait, or lower poll.reserve"),)
 
 
 def _parked(world: World) -> dict[str, Parked]:

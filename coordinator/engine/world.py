@@ -41,6 +41,7 @@ class Options:
     notify: str = ""
     disk_floor: int = 0
     inode_floor: int = 0
+    reserve: int = 0
 
 
 @dataclass

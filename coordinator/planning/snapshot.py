@@ -15,6 +15,9 @@ from coordinator.domain.task import Task
 from coordinator.domain.worker import WorkerView
 from coordinator.planning.policy import Policy
 
+RESERVE = "reserve"
+"""The code of the gate that is closed while the requests left are kept for people."""
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -96,6 +99,11 @@ class Snapshot:
         """Whether an effect may start in this lane now."""
         until = self.holdoff.get(lane)
         return lane not in self.busy and (until is None or until <= self.now)
+
+    @property
+    def reserve(self) -> Gate | None:
+        """The gate that keeps new work from GitHub, when it is closed."""
+        return next((gate for gate in self.floors if gate.code == RESERVE), None)
 
     @property
     def github_ok(self) -> bool:

@@ -36,6 +36,11 @@ def full_name(url: str) -> str:
     return f"{found['owner']}/{found['name']}" if found else ""
 
 
+def is_ssh(url: str) -> bool:
+    """ssh://…, or git's short form `[user@]host:path`."""
+    return url.startswith(("ssh://", "git+ssh://")) or bool(re.match(r"[^/:]+:(?!//)", url))
+
+
 def inside(path: Path, root: Path) -> bool:
     """Whether `path`, links followed, lies strictly below `root`."""
     real, top = path.resolve(), root.resolve()

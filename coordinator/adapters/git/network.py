@@ -24,20 +24,22 @@ from coordinator.runfiles.gitsafe import FETCH_ARGS, HARDENED_ARGS, PUSH_ARGS, h
 TIMEOUT = 300.0
 
 _NO_RIGHT = re.compile(
-    r"returned error: 40[13]|Authentication failed|could not read (Username|Password)|Permission denied"
+    r"returned error: 403|could not read (Username|Password)|Permission denied"
     r"|Permission to .* denied|Write access to repository not granted|403 Forbidden", re.IGNORECASE)
+_BAD_TOKEN = re.compile(r"returned error: 401|Authentication failed", re.IGNORECASE)
 _NOT_THERE = re.compile(r"repository '.*' not found|Repository not found|returned error: 404", re.IGNORECASE)
 _REJECTED = re.compile(r"^!\t\S+\t(.*)$", re.MULTILINE)
 _BEHIND = re.compile(r"\((non-fast-forward|fetch first|stale info)\)")
 
 
 class Remote:
-    """The remote repository at one address, pinned when this was made."""
+    """The remote repository at one address, pinned when this was made; what we push may go to another, a fork."""
 
-    def __init__(self, funnel: Funnel, name: str, url: str) -> None:
+    def __init__(self, funnel: Funnel, name: str, url: str, push_url: str) -> None:
         self._funnel = funnel
         self.name = name
         self.url = _absolute(url, funnel.root)
+        self._push_url = _absolute(push_url, funnel.root)
 
     def ref(self, branch: str) -> str:
         return f"refs/remotes/{self.name}/{branch}"
@@ -49,18 +51,19 @@ class Remote:
             wanted = f"+refs/heads/*:refs/remotes/{self.name}/*"
             args = ("fetch", "--quiet", "--prune", "--no-tags", *FETCH_ARGS, "--", self.url, wanted)
             with crossing("git", "fetch"):
-                ran = self._talk(scratch, args)
+                ran = self._talk(scratch, args, self.url)
                 if not ran.ok:
                     raise self._failure(ran, "fetch", GitError)
             listed = run(["git", *HARDENED_ARGS, f"--git-dir={scratch}", "for-each-ref", _FORMAT],
-                         env=self._env(), cwd=scratch)
+                         env=self._env(self.url), cwd=scratch)
             self._bring_shallow(scratch)
             self._take(known, _refs(self._funnel.judged(listed, "for-each-ref")))
 
     def head(self) -> str:
         """The branch the remote's HEAD names, "" when it names none."""
         with self._scratch({}) as scratch:
-            ran = self._talk(scratch, ("ls-remote", "--symref", "--upload-pack=git-upload-pack", self.url, "HEAD"))
+            args = ("ls-remote", "--symref", "--upload-pack=git-upload-pack", self.url, "HEAD")
+            ran = self._talk(scratch, args, self.url)
         if not ran.ok:
             raise self._failure(ran, "ls-remote", GitError)
         found = re.match(r"ref: refs/heads/(\S+)\tHEAD", ran.out)
@@ -77,9 +80,9 @@ class Remote:
 
     def _push(self, branch: str, sha: str, *how: str) -> Ran:
         args = ("push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", *PUSH_ARGS, *how, "--",
-                self.url, f"{sha}:refs/heads/{branch}")
+                self._push_url, f"{sha}:refs/heads/{branch}")
         with self._scratch({}) as scratch, crossing("git", "push"):
-            return self._talk(scratch, args)
+            return self._talk(scratch, args, self._push_url)
 
     def _known(self) -> dict[str, str]:
         return _refs(self._funnel.read("for-each-ref", _FORMAT, f"refs/remotes/{self.name}/"))
@@ -115,14 +118,14 @@ class Remote:
                 fresh.write_bytes(edges.read_bytes())
                 fresh.replace(own)
 
-    def _env(self) -> dict[str, str]:
-        local = self.url.startswith(("/", "file://"))
+    def _env(self, url: str) -> dict[str, str]:
+        local = url.startswith(("/", "file://"))
         env = hardened_env(os.environ, file_remotes=local)
         return {**env, "GIT_OBJECT_DIRECTORY": str(self._funnel.common / "objects")}
 
-    def _talk(self, scratch: Path, args: Sequence[str]) -> Ran:
-        with _offered(self._funnel, self.url) as (helper, fds):
-            return run(["git", *HARDENED_ARGS, *helper, f"--git-dir={scratch}", *args], env=self._env(),
+    def _talk(self, scratch: Path, args: Sequence[str], url: str) -> Ran:
+        with _offered(self._funnel, url) as (helper, fds):
+            return run(["git", *HARDENED_ARGS, *helper, f"--git-dir={scratch}", *args], env=self._env(url),
                        cwd=scratch, timeout=TIMEOUT, pass_fds=fds)
 
     def _failure(self, ran: Ran, what: str, refusal: type[GitError]) -> GitError:
@@ -133,6 +136,8 @@ class Remote:
                 return refusal(f"git {what}: {said}")
             if _NOT_THERE.search(ran.err):
                 return refusal(f"git {what}: {said} (or the token may not see it)")
+            if _BAD_TOKEN.search(ran.err):
+                return GitUnreachable(f"git {what}: {said} (the token is not accepted: set a valid GITHUB_TOKEN)")
             if not _REACHABLE_NO_MORE.search(ran.err):
                 return GitError(f"git {what}: {said}")
         return GitUnreachable(f"git {what}: {said}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from coordinator.adapters.git import commits, folder, reading, registry, rescue, worktrees
 from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
-from coordinator.adapters.git.naming import full_name, place, safe_name
+from coordinator.adapters.git.naming import full_name, is_ssh, place, safe_name
 from coordinator.adapters.git.network import Remote
 from coordinator.domain.outcome import Work
 from coordinator.ports import ForeignWorktree, Found, GitError, Worktree
@@ -18,22 +18,23 @@ from coordinator.ports import ForeignWorktree, Found, GitError, Worktree
 class GitRepository:
     """One managed repository. `remote` names the remote (None: origin, else upstream, else the only one); `url` is
     the address to talk to (else the remote's, as configured now: later changes by a worker are not followed);
-    `token` is asked at each use and given to http(s) addresses only; `identity` (name, email) signs commits where
-    git's own configuration names nobody. Raises GitError when `root` is no repository."""
+    `push_url` is where branches go when that is another repository, a fork; `token` is asked at
+    each use and given to http(s) addresses only; `identity` (name, email) signs commits where git's own
+    configuration names nobody. Raises GitError when `root` is no repository."""
 
-    def __init__(self, root: Path, *, remote: str | None = None, url: str = "", worktree_root: str = "trees",
-                 token: Callable[[], str] | None = None, identity: Mapping[str, str] | None = None,
-                 default_branch: str = "") -> None:
+    def __init__(self, root: Path, *, remote: str | None = None, url: str = "", push_url: str = "",
+                 worktree_root: str = "trees", token: Callable[[], str] | None = None,
+                 identity: Mapping[str, str] | None = None, default_branch: str = "") -> None:
         self._funnel = Funnel(root, secret=token, identity=identity or {})
         self._trees = self._funnel.root / worktree_root
         self._default = default_branch
-        self._remote = self._connect(remote, url)
+        self._remote = self._connect(remote, url, push_url)
 
-    def _connect(self, name: str | None, url: str) -> Remote | None:
+    def _connect(self, name: str | None, url: str, push_url: str) -> Remote | None:
         names = (self._funnel.ask("remote") or "").split()
         chosen = name or next((one for one in ("origin", "upstream") if one in names), names[0] if names else "")
         url = url or (self._funnel.ask("config", "--get", f"remote.{chosen}.url") or "" if chosen else "")
-        return Remote(self._funnel, chosen or "origin", url) if url else None
+        return Remote(self._funnel, chosen or "origin", url, push_url or url) if url else None
 
     def _connected(self) -> Remote:
         if self._remote is None:
@@ -44,6 +45,18 @@ class GitRepository:
     def full_name(self) -> str:
         """owner/name as the remote's address has it; "" when the address names none."""
         return full_name(self._remote.url if self._remote is not None else "")
+
+    @property
+    def by_ssh(self) -> bool:
+        """Whether the remote is reached by ssh, where a token is of no use."""
+        return self._remote is not None and is_ssh(self._remote.url)
+
+    def identity(self) -> Mapping[str, str]:
+        name, email = (self._funnel.ask("config", "--get", key) or "" for key in ("user.name", "user.email"))
+        if not name or not email:
+            return {}
+        return {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
+                for what, value in (("NAME", name), ("EMAIL", email))}
 
     # --- the remote ---------------------------------------------------------------------------------
 

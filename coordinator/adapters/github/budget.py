@@ -14,7 +14,7 @@ from datetime import datetime
 from threading import Lock
 
 from coordinator.adapters.github.failures import wait_until
-from coordinator.ports import Budget, Limited
+from coordinator.ports import Budget, Limited, Reserved
 
 
 class Meter:
@@ -36,7 +36,7 @@ class Meter:
         if closed is not None and now < closed.until:
             raise Limited(closed.words, closed.until)
         if new_work and told.reset_at is not None and now < told.reset_at and self._spent(told):
-            raise Limited(
+            raise Reserved(
                 f"{told.remaining} of {told.limit} requests are left and {self._reserve} are kept for people "
                 f"(poll.reserve): new work waits until {told.reset_at:%H:%M:%S} UTC", told.reset_at)
 

@@ -29,7 +29,7 @@ from coordinator.planning.actions import (
     Tidy,
     VetIssue,
 )
-from coordinator.ports import BadCredentials, GitError, GitHubError, GitUnreachable, Limited, TryLater
+from coordinator.ports import BadCredentials, GitError, GitHubError, GitUnreachable, Limited, Reserved, TryLater
 
 _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Poll: polling.poll,
@@ -47,20 +47,25 @@ _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
 }
 
 GITHUB_REST = timedelta(seconds=30)
-"""How long GitHub is left alone after it could not be reached or refused our token."""
+"""How long GitHub is left alone after it could not be reached, refused our token or would not be polled."""
 
 
 def perform(action: Action, world: World) -> Fact:
     """The fact of one effect. Never raises: what went wrong is a fact too."""
     try:
         return _MADE_BY[type(action)](action, world)
+    except Reserved as error:
+        return EffectFailed(action, error.words)
     except Limited as error:
         return EffectFailed(action, error.words, github_until=error.until)
     except (TryLater, BadCredentials) as error:
         return EffectFailed(action, error.words, github_until=world.clock.now() + GITHUB_REST)
     except GitUnreachable as error:
         return EffectFailed(action, f"the remote cannot be reached: {error.words}")
-    except (GitHubError, GitError) as error:
+    except GitHubError as error:
+        rest = world.clock.now() + GITHUB_REST if isinstance(action, Poll) else None
+        return EffectFailed(action, error.words, github_until=rest)
+    except GitError as error:
         return EffectFailed(action, error.words)
     except OSError as error:
         return EffectFailed(action, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))

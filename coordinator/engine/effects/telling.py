@@ -24,18 +24,22 @@ def tell(action: Tell, world: World) -> Told:
     if action.notices:
         comments = comments if comments is not None else _ours(world, task)
         said = _notices(world, action, said, comments)
+    put: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
     if action.labels:
-        said = _labels(world, task, said)
+        put, taken = _labels(world, task, said)
+        said = replace(said, labels=put)
     if action.unretry and task.issue is not None:
         world.github.remove_label(task.issue, world.policy.labels.retry)
-    return Told(said)
+        taken |= {world.policy.labels.retry}
+    return Told(said, task.issue, put, taken)
 
 
 def _ours(world: World, task: Task) -> list[Comment]:
     """Comments of our own account: a marker in somebody else's words is not ours."""
     if task.issue is None:
         return []
-    login = world.policy.login
+    login = world.policy.login or world.github.facts().login
     return [comment for comment in world.github.comments(task.issue) if not login or comment.author == login]
 
 
@@ -69,14 +73,15 @@ def _notices(world: World, action: Tell, said: Outward, comments: list[Comment])
     return said
 
 
-def _labels(world: World, task: Task, said: Outward) -> Outward:
-    if task.issue is None:
-        return said
+def _labels(world: World, task: Task, said: Outward) -> tuple[frozenset[str], frozenset[str]]:
+    """Sets what should stand and takes the rest of ours away; (what stands, what does not)."""
     want, all_ours = own_labels(task, world)
+    if task.issue is None:
+        return want, frozenset()
     issue = world.store.issues().get(task.issue)
     there = (issue.labels if issue is not None else frozenset()) | (said.labels or frozenset())
     for name in sorted((there & all_ours) - want):
         world.github.remove_label(task.issue, name)
     if want:
         world.github.add_labels(task.issue, sorted(want))
-    return replace(said, labels=want)
+    return want, all_ours - want

@@ -89,10 +89,9 @@ def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Held]:
         return
     vet = s.vets.get(issue.number)
     if vet is None or vet.issue_updated_at != issue.updated_at:
-        if s.github_ok and s.free(vet_lane(issue.number)):
+        if _may_ask(s, issue):
             yield VetIssue(issue)
-        yield Held(issue.number, issue.title, "vetting", "who set the label is being asked",
-                   s.github_words or "nothing: it is asked at the next tick")
+        yield _unvetted(s, issue)
     elif not s.policy.trusts(vet.actor, vet.permission):
         who = f"@{vet.actor}" if vet.actor else "an unknown account"
         yield Held(issue.number, issue.title, "untrusted",
@@ -107,7 +106,7 @@ def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue]:
     vet = s.vets.get(issue.number)
     unsure = vet is not None and not vet.sure and s.now - issue.updated_at >= ONE_CHANGE
     if vet is None or vet.issue_updated_at != issue.updated_at or unsure:
-        if s.github_ok and s.free(vet_lane(issue.number)):
+        if _may_ask(s, issue):
             yield VetIssue(issue)
         return
     anew = vet.label_event_id > task.pin.label_event_id and s.policy.trusts(vet.actor, vet.permission)
@@ -137,8 +136,20 @@ def _blockers_changed(s: Snapshot, issue: Issue) -> Iterator[VetIssue]:
     vet = s.vets.get(issue.number)
     stale = vet is None or vet.issue_updated_at != issue.updated_at
     known = len(vet.blocked_by) if vet is not None else 0
-    if stale and (issue.blocked_by_count or known) and s.github_ok and s.free(vet_lane(issue.number)):
+    if stale and (issue.blocked_by_count or known) and _may_ask(s, issue):
         yield VetIssue(issue)
+
+
+def _may_ask(s: Snapshot, issue: Issue) -> bool:
+    """Whether GitHub may be asked about an issue for the sake of new work."""
+    return s.github_ok and s.reserve is None and s.free(vet_lane(issue.number))
+
+
+def _unvetted(s: Snapshot, issue: Issue) -> Held:
+    if s.reserve is not None:
+        return Held(issue.number, issue.title, s.reserve.code, s.reserve.words, s.reserve.cure)
+    return Held(issue.number, issue.title, "vetting", "who set the label is being asked",
+                s.github_words or "nothing: it is asked at the next tick")
 
 
 def _unconfirmed(issue: Issue, count: int) -> Held:
