@@ -88,6 +88,8 @@ _GENERAL = (
            "Mend the hook named below, then set the retry label.", again=True),
     Reason("template_error", "the prompt could not be made from its template", _O,
            "Mend the template named below, then set the retry label."),
+    Reason("config_error", "the provider's settings cannot be used", _O,
+           "Mend the setting named below in coordinator.toml, then set the retry label.", counts=False),
     Reason("launch_failed", "the worker could not be started", _O, "`coordinator doctor` names the cause.",
            again=True),
     Reason("leaked", "the agent was killed, yet a process of it lives on", _O,

@@ -53,7 +53,10 @@ class IllegalMove(Exception):
 
 @dataclass(frozen=True)
 class Pin:
-    """What was approved when the label was set: the prompt is rendered from these words alone."""
+    """What was approved when the label was set: the prompt is rendered from these words alone.
+
+    `label_event_id` is the event that approved it; for a task without an issue, the request that asked for it.
+    """
 
     title: str
     body: str

@@ -109,7 +109,12 @@ class PublishRefused:
 
 @dataclass(frozen=True)
 class Told:
+    """`put` and `taken` are the labels that now stand and no longer stand on the issue."""
+
     outward: Outward
+    issue: int | None = None
+    put: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from coordinator.engine.facts import (
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning import completion
-from coordinator.planning.actions import Poll, Settle, Settlement
+from coordinator.planning.actions import Poll, Settle, Settlement, keep_lane
 from coordinator.ports import Stale
 
 _S = TaskState
@@ -97,7 +97,12 @@ class Recorder:
         self._world.store.keep_vet(fact.vet)
 
     def _told(self, fact: Told) -> None:
-        self._world.store.keep_outward(fact.outward)
+        store = self._world.store
+        store.keep_outward(fact.outward)
+        issue = store.issues().get(fact.issue or 0)
+        labels = (issue.labels | fact.put) - fact.taken if issue is not None else frozenset()
+        if issue is not None and labels != issue.labels:
+            store.keep_issues([replace(issue, labels=labels)], store.cursor() or "", full=False)
 
     # --- starting ---
 
@@ -213,7 +218,7 @@ class Recorder:
         now = self._world.clock.now()
         if fact.wip:
             self._world.store.log(self._event(fact.task, "wip_refused", fact.words))
-            self._memory.holdoff[f"work:{fact.task.id}"] = now + self._world.policy.relist
+            self._memory.holdoff[keep_lane(fact.task.id)] = now + self._world.policy.relist
             return
         moved = fact.task.move(_S.BLOCKED, now, reason=fact.reason, detail=fact.words)
         self._world.store.save(moved, self._event(moved, "refused", fact.words), was=fact.task.version)

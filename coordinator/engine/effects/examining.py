@@ -15,10 +15,13 @@ from coordinator.engine.effects.starting import HookFailed, handle_of, run_hook
 from coordinator.engine.facts import Examined
 from coordinator.engine.world import World
 from coordinator.planning.actions import Examine
-from coordinator.ports import Finished, GitError, GitHubError, Recording
+from coordinator.ports import Finished, GitError, GitHubError, Provider, Recording
 
 TAIL = 16_384
-"""Bytes of the run's output that are kept for people."""
+"""Bytes of the run's output that are read for people."""
+LINES_KEPT = 20
+QUIET = frozenset({"init", "usage", "unknown"})
+"""Events that tell a person nothing."""
 
 
 def examine(action: Examine, world: World) -> Examined:
@@ -31,8 +34,8 @@ def examine(action: Examine, world: World) -> Examined:
     exited = _as_exited(action.view)
     work = world.repo.work(task.id, task.branch, attempt.base_sha)
     outcome = _judge(world, attempt, exited, work)
-    tail = world.executor.log_tail(handle, TAIL)
-    evidence = _gather(world, task, attempt, outcome, work, world.mask(tail.decode("utf-8", "replace")))
+    tail = readable(world.providers[attempt.provider], world.executor.log_tail(handle, TAIL))
+    evidence = _gather(world, task, attempt, outcome, work, world.mask(tail))
     world.transcript.finish(recording(world, attempt), now, _ended_words(outcome))
     ended = datetime.fromtimestamp(exited.ended_at, UTC) if exited.ended_at else now
     return Examined(task, attempt, evidence, exited.code, exited.duration_sec, ended, survivors)
@@ -71,6 +74,16 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield from file
     except FileNotFoundError:
         return
+
+
+def readable(provider: Provider, raw: bytes) -> str:
+    """The last output as people read it: what was said, tools with their errors, plain lines as they are. The first
+    line, cut by the limit, is left out when more follow."""
+    lines = raw.splitlines()
+    said = [one for line in lines[len(lines) > 1 and len(raw) >= TAIL :] for one in provider.events(line)]
+    words = [f"{one.tool} {one.text}".strip() for one in said if one.kind not in QUIET and (one.text or one.tool)]
+    once = [word for at, word in enumerate(words) if not at or word != words[at - 1]]
+    return "\n".join(once[-LINES_KEPT:])
 
 
 def _tail(path: Path) -> str:

@@ -96,6 +96,8 @@ def launch(action: Launch, world: World) -> Launched | NotStarted:
         return NotStarted(task, attempt, "template_error", str(error), False, now)
     except LaunchFailed as error:
         return NotStarted(task, attempt, error.reason, error.words, False, now)
+    except ValueError as error:
+        return NotStarted(task, attempt, "config_error", str(error), False, now)
     return Launched(task, attempt, pid, attempt.session_id, command.model, now)
 
 
@@ -114,7 +116,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
             worktree=cwd,
             session_id=attempt.session_id,
             settings=merged(world.options.providers.get(attempt.provider, Settings()), template, task),
-            environ=world.environ,
+            environ={**world.environ, **world.repo.identity()},
             as_root=os.geteuid() == 0,
         )
     )

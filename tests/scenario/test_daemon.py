@@ -1,0 +1,138 @@
+"""The coordinator as a process: signals, restarts, commands from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from coordinator.runfiles import identity
+from tests.support.running import a_daemon, command
+from tests.support.yard import Yard
+
+WAIT_FOR_GO = "commit('first.txt', f'try {attempt}')\nwhile not os.path.exists('GO'): time.sleep(0.05)\nos.remove('GO')\nresult()"
+
+
+@pytest.mark.req("E33", "F7", "E37", "P51")
+def test_an_exit_is_settled_at_once_and_not_by_a_poll_and_leaves_no_zombie(yard: Yard):
+    number = yard.issue(script=WAIT_FOR_GO)
+    with a_daemon(yard, interval="10m") as daemon:
+        daemon.until_state(number, "RUNNING")
+        daemon.until((yard.worktree(number) / "first.txt").exists)
+        polls = len([one for one in yard.github.requests if "/issues" in one.path and one.method == "GET"])
+        (yard.worktree(number) / "GO").touch()
+        daemon.until_state(number, "IN_REVIEW", seconds=10)
+        daemon.until(lambda: daemon.zombies() == [])
+        assert "ended with exit code 0" in daemon.said
+        later = [one for one in yard.github.requests if one.method == "GET" and one.path.endswith("/issues")]
+        assert len(later) <= polls
+        assert daemon.end() == 0
+
+
+@pytest.mark.req("E36", "P52", "P54", "W23")
+def test_sigterm_ends_it_within_seconds_and_the_next_one_finds_its_worker_again(yard: Yard):
+    number = yard.issue(script=WAIT_FOR_GO)
+    with a_daemon(yard, interval="10m") as daemon:
+        daemon.until_state(number, "RUNNING")
+        pid = daemon.row(number)["pid"]
+        assert daemon.end(seconds=5) == 0
+        assert "told to end" in daemon.said
+        assert identity.look(pid) is not None
+    with a_daemon(yard) as again:
+        again.until(lambda: again.row(number).get("pid") == pid)
+        (yard.worktree(number) / "GO").touch()
+        again.until_state(number, "IN_REVIEW")
+        assert len(again.attempts(number)) == 1
+        again.end()
+
+
+@pytest.mark.req("W23")
+def test_kill_9_loses_nothing(yard: Yard):
+    number = yard.issue(script=WAIT_FOR_GO)
+    with a_daemon(yard) as daemon:
+        daemon.until_state(number, "RUNNING")
+        daemon.until((yard.worktree(number) / "first.txt").exists)
+        daemon.end(signal.SIGKILL)
+    (yard.worktree(number) / "GO").touch()
+    with a_daemon(yard) as again:
+        again.until_state(number, "IN_REVIEW")
+        assert len(again.attempts(number)) == 1
+        assert len(yard.repository.pulls()) == 1
+        again.end()
+
+
+def test_stop_workers_ends_them_and_the_next_start_goes_on_without_charging_a_retry(yard: Yard):
+    number = yard.issue(script=WAIT_FOR_GO)
+    with a_daemon(yard, "--stop-workers") as daemon:
+        daemon.until_state(number, "RUNNING")
+        daemon.until((yard.worktree(number) / "first.txt").exists)
+        assert daemon.end() == 0
+        [attempt] = daemon.attempts(number)
+        assert (attempt.reason, daemon.row(number)["state"]) == ("shutdown", "QUEUED")
+        assert identity.with_token(attempt.token) == []
+    with a_daemon(yard) as again:
+        again.until_state(number, "RUNNING")
+        (yard.worktree(number) / "GO").touch()
+        again.until_state(number, "IN_REVIEW")
+        again.end()
+
+
+@pytest.mark.req("P66")
+def test_a_second_coordinator_is_refused_by_the_first_ones_name(yard: Yard):
+    with a_daemon(yard) as daemon:
+        daemon.until(daemon.board)
+        second = command(yard, "run")
+        assert second.returncode == 1
+        assert str(daemon.child.pid) in second.stderr
+        daemon.end()
+    assert command(yard, "run", "--once").returncode == 0
+
+
+def test_sighup_takes_a_good_configuration_and_keeps_the_last_good_one(yard: Yard):
+    config = yard.clone / "coordinator.toml"
+    good = config.read_text()
+    with a_daemon(yard) as daemon:
+        daemon.until(lambda: daemon.board().get("slots", {}).get("max") == 3)
+        config.write_text(good.replace("[workers]", "[workers]\nmax = 1"))
+        daemon.child.send_signal(signal.SIGHUP)
+        daemon.until(lambda: daemon.board()["slots"]["max"] == 1)
+        config.write_text(good.replace("[workers]", "[workers]\nmaxx = 7"))
+        daemon.child.send_signal(signal.SIGHUP)
+        daemon.until(lambda: "maxx" in daemon.said)
+        assert daemon.board()["slots"]["max"] == 1
+        assert daemon.end() == 0
+
+
+def test_commands_reach_the_running_coordinator(yard: Yard):
+    number = yard.issue(script=WAIT_FOR_GO)
+    with a_daemon(yard, interval="10m") as daemon:
+        daemon.until_state(number, "RUNNING")
+        stopped = command(yard, "stop", str(number), "--reason", "enough of it")
+        assert (stopped.returncode, "is being stopped" in stopped.stdout) == (0, True)
+        daemon.until_state(number, "CANCELLED")
+        assert command(yard, "pause").returncode == 0
+        assert command(yard, "retry", str(number)).returncode == 0
+        daemon.until_state(number, "QUEUED")
+        assert daemon.row(number)["wait"]["code"] == "coordinator_paused"
+        assert "coordinator resume" in command(yard, "why", str(number)).stdout
+        assert command(yard, "resume").returncode == 0
+        daemon.until_state(number, "RUNNING")
+        (yard.worktree(number) / "GO").touch()
+        daemon.until_state(number, "IN_REVIEW")
+        daemon.end()
+
+
+def test_a_second_signal_hurries(yard: Yard):
+    number = yard.issue(script="signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwrite('up', '')\ntime.sleep(600)")
+    with a_daemon(yard, "--stop-workers") as daemon:
+        daemon.until_state(number, "RUNNING")
+        yard.github.intercept = lambda _method, _path: (502, {}, b"<html>")
+        daemon.child.send_signal(signal.SIGTERM)
+        daemon.until(lambda: "told to end" in daemon.said)
+        daemon.child.send_signal(signal.SIGINT)
+        assert daemon.child.wait(10) == 0
+        yard.github.intercept = None
+    for attempt in daemon.attempts(number):
+        for proc in identity.with_token(attempt.token):
+            os.kill(proc.pid, signal.SIGKILL)
