@@ -93,6 +93,7 @@ class Vet:
     retry_actor: str = ""
     retry_permission: str = ""
     sure: bool = True
+    labelled_at: datetime | None = None
 
 
 def fingerprint(title: str, body: str) -> str:

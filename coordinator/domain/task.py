@@ -63,6 +63,7 @@ class Pin:
     sha256: str
     label_event_id: int
     actor: str
+    labelled_at: datetime | None = None
 
 
 @dataclass(frozen=True)

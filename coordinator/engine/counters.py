@@ -54,11 +54,12 @@ def api_counts(world: World, memory: Memory) -> tuple[int, int]:
 
 
 def _label_to_start(s: Snapshot) -> Iterable[float]:
-    """From adoption to the first launch."""
+    """From the label's own time, as GitHub tells it, to the first launch."""
     for task in s.tasks.values():
         first = next((one for one in s.attempts.get(task.id, ()) if one.launched_at is not None), None)
         if first is not None and first.launched_at is not None:
-            yield (first.launched_at - task.created_at).total_seconds()
+            since = task.pin.labelled_at or task.created_at
+            yield max(0.0, (first.launched_at - since).total_seconds())
 
 
 def _exit_to_settled(attempts: Iterable[Attempt]) -> Iterable[float]:

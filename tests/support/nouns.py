@@ -50,7 +50,9 @@ def moments(names: str) -> dict[str, st.SearchStrategy[object]]:
     return dict.fromkeys(names.split(), MOMENTS)
 
 
-PINS = every_field(Pin, **words("title body sha256 actor"), **numbers("label_event_id"))
+PINS = every_field(
+    Pin, **words("title body sha256 actor"), **numbers("label_event_id"), labelled_at=_or_none(MOMENTS)
+)
 TASKS = every_field(
     Task,
     id=TASK_IDS,
@@ -110,6 +112,7 @@ VETS = every_field(
     blocked_by=some(NUMBERS),
     **words("actor permission retry_actor retry_permission"),
     sure=st.booleans(),
+    labelled_at=_or_none(MOMENTS),
 )
 PULLS = every_field(
     PullRequest,

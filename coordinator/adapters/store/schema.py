@@ -37,6 +37,7 @@ tasks = Table(
     _text("pin_sha256"),
     _number("pin_label_event_id"),
     _text("pin_actor"),
+    Column("pin_labelled_at", Moment),
     _text("branch"),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
@@ -162,6 +163,7 @@ vets = Table(
     _text("retry_actor"),
     _text("retry_permission"),
     Column("sure", Boolean, nullable=False),
+    Column("labelled_at", Moment),
 )
 
 pulls = Table(

@@ -38,6 +38,7 @@ def vet(action: VetIssue, world: World) -> Vetted:
             retry_event_id=retry.id if retry else 0,
             retry_actor=retry.actor if retry else "",
             retry_permission=_permission(world, retry),
+            labelled_at=auto.at if auto else None,
             sure=asked - issue.updated_at >= ONE_CHANGE,
         ),
         issue,

@@ -52,7 +52,7 @@ def priority_of(issue: Issue) -> int:
 
 def pin_of(issue: Issue, vet: Vet) -> Pin:
     digest = fingerprint(issue.title, issue.body)
-    return Pin(issue.title, issue.body, digest, vet.label_event_id, vet.actor)
+    return Pin(issue.title, issue.body, digest, vet.label_event_id, vet.actor, vet.labelled_at)
 
 
 def chosen(issue: Issue, prefix: str, default: str) -> str:

@@ -114,6 +114,7 @@ def _tasks() -> None:
         sa.Column("pin_sha256", sa.Text, nullable=False),
         sa.Column("pin_label_event_id", sa.Integer, nullable=False),
         sa.Column("pin_actor", sa.Text, nullable=False),
+        sa.Column("pin_labelled_at", sa.Text),
         sa.Column("branch", sa.Text, nullable=False),
         sa.Column("created_at", sa.Text, nullable=False),
         sa.Column("updated_at", sa.Text, nullable=False),
@@ -158,6 +159,7 @@ def _vets() -> None:
         sa.Column("retry_actor", sa.Text, nullable=False),
         sa.Column("retry_permission", sa.Text, nullable=False),
         sa.Column("sure", sa.Boolean, nullable=False),
+        sa.Column("labelled_at", sa.Text),
     )
 
 
