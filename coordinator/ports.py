@@ -5,7 +5,7 @@ Exceptions are named for what the caller does next. Adapters implement these; on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -256,6 +256,12 @@ class Repository(Protocol):
 
     def remove_worktree(self, task_id: str, *, keep_branch: bool = True) -> None:
         """Only a path under the root; rescues what is dirty first. Raises GitError."""
+
+    def rescues(self) -> tuple[tuple[str, datetime], ...]:
+        """(ref, when it was made) of every rescue, oldest first."""
+
+    def expire_rescues(self, older_than: datetime, keep: Collection[str] = ()) -> tuple[str, ...]:
+        """Deletes rescue refs made before `older_than`, but none of the tasks in `keep`; those deleted."""
 
     def run_hook(self, task_id: str, command: str, name: str, timeout: timedelta,
                  env: Mapping[str, str]) -> tuple[bool, str]:
@@ -617,6 +623,9 @@ class Files(Protocol):
 
     def put_if_unchanged(self, path: Path, text: str, seen: str | None) -> bool:
         """As `put`, but False and nothing written when the file no longer holds what was seen."""
+
+    def remove(self, path: Path) -> None:
+        """A file that is not there is no error. Raises OSError."""
 
     def room(self, path: Path) -> tuple[int, int]:
         """(free bytes, free inodes) of the file system that holds path."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from coordinator.app import Place
     from coordinator.domain.request import RequestKind
-    from coordinator.ports import Store
 
 PATIENCE = 5.0
 """Seconds that an answer is waited for."""
@@ -98,10 +97,11 @@ def clean(
 
 def _list_litter() -> None:
     from coordinator import app
+    from coordinator.app import host
     from coordinator.cli.views.fitting import size
 
     place = app.place()
-    litter = app.litter(place, app.configuration(place, os.environ), os.environ)
+    litter = host.litter(place, app.configuration(place, os.environ), os.environ)
     for item in litter:
         room = f"  {size(item.size)}" if item.size else ""
         print(f"would remove  {item.kind:<11} {item.name}{room}  ({item.why})")
@@ -143,7 +143,7 @@ def _ask(place: Place, kind: str, task: str, args: Mapping[str, str], patience: 
     _leave(place, wanted, task, args, patience)
 
 
-def _check_task(store: Store, task: str) -> None:
+def _check_task(store: Any, task: str) -> None:
     if task and store.task(task) is None:
         number = task.removeprefix("gh-")
         issue = store.issues().get(int(number)) if number.isdigit() else None

@@ -23,8 +23,9 @@ def doctor(
 ) -> int:
     """Check everything that a run needs, without changing it."""
     from coordinator import app
+    from coordinator.app import host
 
-    checks = app.examine_host(app.place(), os.environ, live=live)
+    checks = host.examine_host(app.place(), os.environ, live=live)
     failed = False
     collected = []
     for one in checks:

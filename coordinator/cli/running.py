@@ -97,11 +97,11 @@ def start_line(world: Any, config: Config) -> str:
 
 def _confirm(place: Place, config: Config) -> None:
     """A first run that would take up many issues at once lists them and wants a yes."""
-    from coordinator import app
+    from coordinator.app import host
 
     if not _first_run(place):
         return
-    _, made = app.foresee(place, config, os.environ)
+    _, made = host.foresee(place, config, os.environ)
     many = [held for held in made.held if held.code == "unconfirmed"]
     if many:
         _print_held(many)
@@ -132,8 +132,8 @@ def _print_held(held: Sequence[Any]) -> None:
 
 
 def _foresee(place: Place, config: Config) -> None:
-    from coordinator import app
+    from coordinator.app import host
     from coordinator.cli.views.foreseen import foreseen
 
-    snapshot, made = app.foresee(place, config, os.environ)
+    snapshot, made = host.foresee(place, config, os.environ)
     print("\n".join(foreseen(snapshot, made)))

@@ -81,6 +81,7 @@ def init(
 
 def _steps(place: Place, *, eject: bool) -> Iterator[Step]:
     from coordinator import app
+    from coordinator.app import host
 
     config = app.configuration(place, os.environ)
     repo = app.git_repository(place, config, None)
@@ -90,11 +91,11 @@ def _steps(place: Place, *, eject: bool) -> Iterator[Step]:
     yield _excludes(place, [f"/{config.worktree.root}/", *EXCLUDES, *ours], repo.exclude)
     yield _file(place.home / "python", f"{sys.executable}\n", private=True)
     for shim in SHIMS:
-        yield _copy(app.shipped() / shim, place.root / shim)
+        yield _copy(host.shipped() / shim, place.root / shim)
     if (place.root / "adws").is_dir() or SHIMS:
-        yield _copy(app.shipped() / "adws" / "__init__.py", place.root / "adws" / "__init__.py")
+        yield _copy(host.shipped() / "adws" / "__init__.py", place.root / "adws" / "__init__.py")
     if eject:
-        folder = app.shipped() / TEMPLATES / "default"
+        folder = host.shipped() / TEMPLATES / "default"
         for source in sorted(one for one in folder.iterdir() if one.is_file()):
             yield _copy(source, place.root / TEMPLATES / "default" / source.name)
     yield _label(config, name)
@@ -130,9 +131,9 @@ def _copy(source: Path, target: Path) -> Step:
 
 def _excludes(place: Place, names: list[str], add: Callable[[list[str]], tuple[str, ...]]) -> Step:
     def there() -> bool:
-        from coordinator import app
+        from coordinator.app import host
 
-        known = app.excluded(place)
+        known = host.excluded(place)
         return all(name in known for name in names)
 
     def make() -> None:
@@ -143,16 +144,16 @@ def _excludes(place: Place, names: list[str], add: Callable[[list[str]], tuple[s
 
 def _label(config: Config, name: str) -> Step:
     """The trigger label on GitHub; asking needs a token."""
-    from coordinator import app
+    from coordinator.app import host
 
     what = f"label {config.labels.auto} in {name or 'the repository on GitHub'}"
 
     def there() -> bool:
-        return bool(name) and app.label_there(config, name, os.environ)
+        return bool(name) and host.label_there(config, name, os.environ)
 
     def make() -> str | None:
         if not name:
             return "no remote names a repository on GitHub; set repository.name in coordinator.toml"
-        return app.make_label(config, name, os.environ)
+        return host.make_label(config, name, os.environ)
 
     return Step(what, there, make)

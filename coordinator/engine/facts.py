@@ -128,6 +128,7 @@ class Cleaned:
     action: CleanUp
     removed: tuple[str, ...]
     kept: tuple[str, ...]
+    swept: int = 0
 
 
 @dataclass(frozen=True)

@@ -233,6 +233,7 @@ class Recorder:
     def _cleaned(self, fact: Cleaned) -> None:
         now = self._world.clock.now()
         words = f"removed {len(fact.removed)} worktrees ({fact.action.why}), kept {len(fact.kept)}"
+        words += f"; {fact.swept} old files and refs went" if fact.swept else ""
         for name in fact.removed:
             self._world.say(f"{name}: worktree removed ({fact.action.why})")
         self._world.store.keep_document("errors_reset_at", now.isoformat())

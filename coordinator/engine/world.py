@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from coordinator.domain.remains import Remain
 from coordinator.planning.policy import Policy
+from coordinator.planning.retention import Ages
 from coordinator.ports import (
     Clock,
     Executor,
@@ -39,6 +41,7 @@ class Options:
     base: str = ""
     providers: Mapping[str, Settings] = field(default_factory=dict)
     notify: str = ""
+    ages: Ages = field(default_factory=Ages)
     disk_floor: int = 0
     inode_floor: int = 0
     reserve: int = 0
@@ -71,3 +74,4 @@ class World:
     me: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = print
     save_bug: Callable[[str], object] = print
+    remains: Callable[[], Sequence[Remain]] = tuple

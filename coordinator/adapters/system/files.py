@@ -32,6 +32,10 @@ class SystemFiles:
         self.put(path, text)
         return True
 
+    def remove(self, path: Path) -> None:
+        with crossing("file", f"remove {path.name}"):
+            path.unlink(missing_ok=True)
+
     def room(self, path: Path) -> tuple[int, int]:
         stat = os.statvfs(path)
         return stat.f_bavail * stat.f_frsize, stat.f_favail or stat.f_files or 2**31

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coordinator.engine.effects.starting import HookFailed, run_hook
 from coordinator.engine.facts import Cleaned, Tidied
+from coordinator.engine.retention import sweep
 from coordinator.engine.world import World
 from coordinator.planning.actions import CleanUp, Tidy
 from coordinator.ports import GitError
@@ -21,7 +22,8 @@ def tidy(action: Tidy, world: World) -> Tidied:
 
 
 def clean(action: CleanUp, world: World) -> Cleaned:
-    """Removes every worktree of ours that is dead, and clean and pushed or rescued; says which stayed."""
+    """Removes every worktree of ours that is dead, and clean and pushed or rescued; says which stayed. When
+    a person asked, what has become too old goes too."""
     busy = {handle.job for handle in world.executor.live()}
     removed, kept = [], []
     for found in world.repo.worktrees():
@@ -34,4 +36,5 @@ def clean(action: CleanUp, world: World) -> Cleaned:
         except GitError as error:
             world.say(f"{found.task_id}: not removed: {error.words}")
             kept.append(found.task_id)
-    return Cleaned(action, tuple(removed), tuple(kept))
+    swept = len(sweep(world)) if action.request is not None else 0
+    return Cleaned(action, tuple(removed), tuple(kept), swept)

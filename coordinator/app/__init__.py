@@ -1,4 +1,4 @@
-"""The composition root: the only file that names concrete adapters. Imports stand inside the builders.
+"""The composition root: the only room that names concrete adapters. Imports stand inside the builders.
 
 Reading commands use `Place` alone and import none of the heavy packages.
 """
@@ -19,15 +19,12 @@ if TYPE_CHECKING:
 
     from coordinator.adapters.git.repository import GitRepository
     from coordinator.adapters.github import GitHubClient
-    from coordinator.adapters.system.doctor import Check
     from coordinator.adapters.system.instance import InstanceLock
     from coordinator.config import Config
     from coordinator.engine.daemon import Wakes
     from coordinator.engine.runner import Runner
     from coordinator.engine.world import Options, World
-    from coordinator.planning.actions import Plan
     from coordinator.planning.policy import Policy
-    from coordinator.planning.snapshot import Snapshot
     from coordinator.ports import GitHub, Provider, Settings, Store
     from coordinator.wording.prompt import Template
 
@@ -146,8 +143,9 @@ def policy_of(config: Config, login: str = "") -> Policy:
 def options_of(config: Config) -> Options:
     """What effects need of the configuration."""
     from coordinator.engine.world import Options
+    from coordinator.planning.retention import Ages
 
-    tree = config.worktree
+    tree, held = config.worktree, config.retention
     return Options(
         timeout=config.workers.timeout,
         stop_grace=config.workers.stop_grace,
@@ -160,6 +158,7 @@ def options_of(config: Config) -> Options:
         base=config.repository.base,
         providers=provider_settings(config),
         notify=config.notify.command,
+        ages=Ages(held.transcripts, held.run_files, held.rescue),
         disk_floor=config.floors.disk,
         inode_floor=config.floors.inodes,
         reserve=config.poll.reserve,
@@ -277,7 +276,7 @@ def template_finder(where: Place) -> Callable[[str], Template]:
     """Reads worker_templates/<name>/ of the repository, else the one that came with the program."""
     from coordinator.wording.prompt import TemplateError, parse_template
 
-    shipped = Path(__file__).parent.parent / "worker_templates"
+    shipped = Path(__file__).parent.parent.parent / "worker_templates"
 
     def find(name: str) -> Template:
         for folder in (where.root / "worker_templates" / name, shipped / name):
@@ -308,10 +307,11 @@ def coordinator_world(
     from coordinator.adapters.system.clock import SystemClock
     from coordinator.adapters.system.files import SystemFiles
     from coordinator.adapters.system.probe import SystemProbe
+    from coordinator.adapters.system.remains import remains
     from coordinator.engine.world import World
     from coordinator.runfiles.masking import Masker, secrets_in
 
-    token = _token_or_none(environ) if offline else github_token(environ)[0]
+    token = token_or_none(environ) if offline else github_token(environ)[0]
     repo = git_repository(where, config, (lambda: token) if token else None)
     name = config.repository.name or repo.full_name
     if not name and not offline:
@@ -340,10 +340,12 @@ def coordinator_world(
         me=dict(me),
         say=say,
         save_bug=lambda trace: save_bug(where, trace),
+        remains=lambda: remains(where.logs, where.jobs),
     )
 
 
-def _token_or_none(environ: Mapping[str, str]) -> str:
+def token_or_none(environ: Mapping[str, str]) -> str:
+    """The GitHub token, "" without one."""
     try:
         return github_token(environ)[0]
     except NoToken:
@@ -479,142 +481,3 @@ def reread(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str
         return configuration(where, environ, overrides)
     except ConfigError as error:
         raise KeepOld(error.words) from error
-
-
-def foresee(where: Place, config: Config, environ: Mapping[str, str]) -> tuple[Snapshot, Plan]:
-    """What the next tick would do after asking GitHub, on a copy of the memory: nothing here or there is changed.
-
-    Raises what GitHub and the store raise."""
-    import shutil
-    import tempfile
-
-    from coordinator.adapters.store import SqlStore
-    from coordinator.engine.daemon import Wakes
-    from coordinator.engine.foresight import look_ahead
-
-    with tempfile.TemporaryDirectory(prefix="coordinator-foresee-") as folder:
-        shadow = Path(folder) / "state.db"
-        for suffix in ("", "-wal"):
-            source = Path(f"{where.store}{suffix}")
-            if source.is_file():
-                shutil.copyfile(source, f"{shadow}{suffix}")
-        store = SqlStore(shadow)
-        try:
-            world = coordinator_world(where, config, environ, Wakes(), {}, lambda _: None, store=store)
-            return look_ahead(world)
-        finally:
-            store.close()
-
-
-def shipped() -> Path:
-    """The folder that came with the program: templates, workflows and the tools people run."""
-    return Path(__file__).parent.parent
-
-
-def excluded(where: Place) -> frozenset[str]:
-    """The lines of .git/info/exclude."""
-    from coordinator.adapters.system.run import run
-
-    ran = run(["git", "rev-parse", "--git-path", "info/exclude"], env=os.environ, cwd=where.root, timeout=10)
-    path = where.root / ran.out.strip()
-    return frozenset(path.read_text("utf-8", "replace").splitlines()) if ran.ok and path.is_file() else frozenset()
-
-
-def label_there(config: Config, name: str, environ: Mapping[str, str]) -> bool:
-    """Whether the trigger label stands in the repository; False too when that cannot be asked."""
-    from coordinator.ports import GitHubError
-
-    token = _token_or_none(environ)
-    if not token:
-        return False
-    try:
-        return github_client(config, name, lambda: token).label_exists(config.labels.auto)
-    except GitHubError:
-        return False
-
-
-def make_label(config: Config, name: str, environ: Mapping[str, str]) -> str | None:
-    """Creates the trigger label; words when that could not be done."""
-    from coordinator.ports import GitHubError
-
-    try:
-        token, _ = github_token(environ)
-        github_client(config, name, lambda: token).create_label(config.labels.auto, "1f6feb", "An agent works on this")
-    except NoToken as error:
-        return str(error)
-    except GitHubError as error:
-        return error.words
-    return None
-
-
-def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Iterator[Check]:
-    """The lines of `doctor`, each when it is known; what one question needs and another found missing is left out."""
-    from coordinator.adapters.executors.local import LocalExecutor
-    from coordinator.adapters.providers import provider
-    from coordinator.adapters.system import doctor
-    from coordinator.adapters.system.probe import SystemProbe
-    from coordinator.config import ConfigError
-
-    probe = SystemProbe(environ)
-    git = doctor.git_version(probe)
-    yield git
-    try:
-        config = configuration(where, environ)
-        check_provider_names(config)
-    except ConfigError as error:
-        yield doctor.Check("fail", error.words, "coordinator config check")
-        return
-    if git.level == "ok":
-        yield from _examine_github(where, config, environ)
-    settings = provider_settings(config).get(config.workers.provider, _no_settings())
-    agent = provider(config.workers.provider)
-    yield from doctor.provider_ready(agent, probe, settings, where.home / "preflight.json", now(), live=live)
-    yield doctor.writable(where.root, where.home)
-    yield from doctor.room(where.root, config.floors.disk, config.floors.inodes)
-    yield doctor.instance(daemon_pid(where), where.board, now(), config.poll.interval)
-    executor = LocalExecutor(where.jobs, lambda _: None)
-    try:
-        yield doctor.leftovers(executor, _active(where))
-    finally:
-        executor.close()
-    yield from doctor.rights(os.geteuid())
-
-
-def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
-    from coordinator.adapters.system import doctor
-    from coordinator.ports import GitError
-
-    try:
-        name = config.repository.name or git_repository(where, config, None).full_name
-    except GitError as error:
-        yield doctor.Check("fail", f"{where.root} is no repository that git can read: {error.words}", "git status")
-        return
-    if not name:
-        yield doctor.Check("fail", "no remote names a repository on GitHub", "coordinator init")
-        return
-    try:
-        token, source = github_token(environ)
-    except NoToken as error:
-        yield doctor.Check("fail", str(error), "gh auth login")
-        return
-    client = github_client(config, name, lambda: token)
-    yield from doctor.github_ready(client, name, config.labels.auto, source, now())
-
-
-def _no_settings() -> Settings:
-    from coordinator.ports import Settings
-
-    return Settings()
-
-
-def _active(where: Place) -> frozenset[str]:
-    """Tasks that may own a worker, as the store has them; none where there is no store."""
-    from coordinator.domain.task import ACTIVE
-
-    if not where.store.exists():
-        return frozenset()
-    store = open_store(where)
-    try:
-        return frozenset(task.id for task in store.tasks() if task.state in ACTIVE)
-    finally:
-        store.close()

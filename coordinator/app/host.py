@@ -1,0 +1,185 @@
+"""Builders for commands that look: doctor, init, clean, a dry run. None of them keeps anything open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coordinator.app import (
+    NoToken,
+    Place,
+    check_provider_names,
+    configuration,
+    coordinator_world,
+    daemon_pid,
+    git_repository,
+    github_client,
+    github_token,
+    now,
+    open_store,
+    provider_settings,
+    token_or_none,
+)
+
+if TYPE_CHECKING:
+    from coordinator.adapters.system.doctor import Check
+    from coordinator.config import Config
+    from coordinator.domain.remains import Litter
+    from coordinator.planning.actions import Plan
+    from coordinator.planning.snapshot import Snapshot
+    from coordinator.ports import Settings
+
+
+def foresee(where: Place, config: Config, environ: Mapping[str, str]) -> tuple[Snapshot, Plan]:
+    """What the next tick would do after asking GitHub, on a copy of the memory: nothing here or there is changed.
+
+    Raises what GitHub and the store raise."""
+    import shutil
+    import tempfile
+
+    from coordinator.adapters.store import SqlStore
+    from coordinator.engine.daemon import Wakes
+    from coordinator.engine.foresight import look_ahead
+
+    with tempfile.TemporaryDirectory(prefix="coordinator-foresee-") as folder:
+        shadow = Path(folder) / "state.db"
+        for suffix in ("", "-wal"):
+            source = Path(f"{where.store}{suffix}")
+            if source.is_file():
+                shutil.copyfile(source, f"{shadow}{suffix}")
+        store = SqlStore(shadow)
+        try:
+            world = coordinator_world(where, config, environ, Wakes(), {}, lambda _: None, store=store)
+            return look_ahead(world)
+        finally:
+            store.close()
+
+
+def litter(where: Place, config: Config, environ: Mapping[str, str]) -> tuple[Litter, ...]:
+    """What `clean` would remove. Reads only, but for the store's file being opened."""
+    from coordinator.engine.daemon import Wakes
+    from coordinator.engine.retention import find
+    from coordinator.engine.runner import let_go
+
+    world = coordinator_world(where, config, environ, Wakes(), {}, lambda _: None, offline=True)
+    try:
+        return find(world)
+    finally:
+        let_go(world)
+        world.store.close()
+
+
+def shipped() -> Path:
+    """The folder that came with the program: templates, workflows and the tools people run."""
+    return Path(__file__).parent.parent.parent
+
+
+def excluded(where: Place) -> frozenset[str]:
+    """The lines of .git/info/exclude."""
+    from coordinator.adapters.system.run import run
+
+    ran = run(["git", "rev-parse", "--git-path", "info/exclude"], env=os.environ, cwd=where.root, timeout=10)
+    path = where.root / ran.out.strip()
+    return frozenset(path.read_text("utf-8", "replace").splitlines()) if ran.ok and path.is_file() else frozenset()
+
+
+def label_there(config: Config, name: str, environ: Mapping[str, str]) -> bool:
+    """Whether the trigger label stands in the repository; False too when that cannot be asked."""
+    from coordinator.ports import GitHubError
+
+    token = token_or_none(environ)
+    if not token:
+        return False
+    try:
+        return github_client(config, name, lambda: token).label_exists(config.labels.auto)
+    except GitHubError:
+        return False
+
+
+def make_label(config: Config, name: str, environ: Mapping[str, str]) -> str | None:
+    """Creates the trigger label; words when that could not be done."""
+    from coordinator.ports import GitHubError
+
+    try:
+        token, _ = github_token(environ)
+        github_client(config, name, lambda: token).create_label(config.labels.auto, "1f6feb", "An agent works on this")
+    except NoToken as error:
+        return str(error)
+    except GitHubError as error:
+        return error.words
+    return None
+
+
+def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Iterator[Check]:
+    """The lines of `doctor`, each when it is known; what one question needs and another found missing is left out."""
+    from coordinator.adapters.executors.local import LocalExecutor
+    from coordinator.adapters.providers import provider
+    from coordinator.adapters.system import doctor
+    from coordinator.adapters.system.probe import SystemProbe
+    from coordinator.config import ConfigError
+
+    probe = SystemProbe(environ)
+    git = doctor.git_version(probe)
+    yield git
+    try:
+        config = configuration(where, environ)
+        check_provider_names(config)
+    except ConfigError as error:
+        yield doctor.Check("fail", error.words, "coordinator config check")
+        return
+    if git.level == "ok":
+        yield from _examine_github(where, config, environ)
+    settings = provider_settings(config).get(config.workers.provider, _no_settings())
+    agent = provider(config.workers.provider)
+    yield from doctor.provider_ready(agent, probe, settings, where.home / "preflight.json", now(), live=live)
+    yield doctor.writable(where.root, where.home)
+    yield from doctor.room(where.root, config.floors.disk, config.floors.inodes)
+    yield doctor.instance(daemon_pid(where), where.board, now(), config.poll.interval)
+    executor = LocalExecutor(where.jobs, lambda _: None)
+    try:
+        yield doctor.leftovers(executor, _active(where))
+    finally:
+        executor.close()
+    yield from doctor.rights(os.geteuid())
+
+
+def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
+    from coordinator.adapters.system import doctor
+    from coordinator.ports import GitError
+
+    try:
+        name = config.repository.name or git_repository(where, config, None).full_name
+    except GitError as error:
+        yield doctor.Check("fail", f"{where.root} is no repository that git can read: {error.words}", "git status")
+        return
+    if not name:
+        yield doctor.Check("fail", "no remote names a repository on GitHub", "coordinator init")
+        return
+    try:
+        token, source = github_token(environ)
+    except NoToken as error:
+        yield doctor.Check("fail", str(error), "gh auth login")
+        return
+    client = github_client(config, name, lambda: token)
+    yield from doctor.github_ready(client, name, config.labels.auto, source, now())
+
+
+def _no_settings() -> Settings:
+    from coordinator.ports import Settings
+
+    return Settings()
+
+
+def _active(where: Place) -> frozenset[str]:
+    """Tasks that may own a worker, as the store has them; none where there is no store."""
+    from coordinator.domain.task import ACTIVE
+
+    if not where.store.exists():
+        return frozenset()
+    store = open_store(where)
+    try:
+        return frozenset(task.id for task in store.tasks() if task.state in ACTIVE)
+    finally:
+        store.close()
