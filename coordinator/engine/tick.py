@@ -9,14 +9,16 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.outward import Outward
 from coordinator.domain.request import Event
-from coordinator.domain.task import TaskState
+from coordinator.domain.task import Task, TaskState
 from coordinator.engine.effects import perform
 from coordinator.engine.facts import EffectFailed, Fact
 from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.projections import Projections
 from coordinator.engine.record import Recorder, changed
+from coordinator.engine.speech import own_labels
 from coordinator.engine.world import World
 from coordinator.planning.actions import (
     Action,
@@ -29,6 +31,7 @@ from coordinator.planning.actions import (
     Poll,
     Settle,
     StopWorker,
+    Tell,
 )
 from coordinator.planning.plan import plan
 from coordinator.planning.snapshot import Snapshot
@@ -128,6 +131,8 @@ class Engine:
             return True
         if isinstance(action, StopWorker):
             action = self._intend_stop(action)
+        elif isinstance(action, Tell) and action.labels:
+            self._intend_labels(action.task)
         elif isinstance(action, Poll):
             self.memory.poll_due = False
         self.memory.busy.add(action.lane)
@@ -198,6 +203,13 @@ class Engine:
         self.world.store.log(Event("", now, action.name, action.value))
         self.world.store.answer(action.request.id, action.words)
         self.world.say(action.words)
+
+    def _intend_labels(self, task: Task) -> None:
+        """What may stand on the issue from now on: a label is found again even if GitHub no longer lists it."""
+        said = self.world.store.outward().get(task.id, Outward(task.id))
+        may_stand = (said.labels or frozenset()) | own_labels(task, self.world)[0]
+        if may_stand != said.labels:
+            self.world.store.keep_outward(replace(said, labels=may_stand))
 
     def _intend_stop(self, action: StopWorker) -> StopWorker:
         """Who wants the worker stopped is written down before it is told: the outcome must be read rightly."""

@@ -23,6 +23,11 @@ def work_lane(task_id: str) -> str:
     return f"work:{task_id}"
 
 
+def keep_lane(task_id: str) -> str:
+    """Rests after the remote refused to keep unfinished work; nothing else waits for it."""
+    return f"keep:{task_id}"
+
+
 def say_lane(task_id: str) -> str:
     return f"say:{task_id}"
 

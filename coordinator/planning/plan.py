@@ -78,7 +78,7 @@ def _at_rest(task_id: str, state: TaskState) -> Wait:
     if state is TaskState.DONE:
         return Wait(task_id, "done", "finished: its pull request was merged")
     if state in ENDED:
-        return Wait(task_id, str(state).lower(), "waits for a person", f"coordinator why {task_id}")
+        return Wait(task_id, str(state).lower(), "waits for a person", f"coordinator retry {task_id}")
     return Wait(task_id, "moving", "is being worked on now")
 
 

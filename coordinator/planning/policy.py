@@ -25,6 +25,11 @@ class LabelNames:
     failed: str = "rpi:failed"
     done: str = "rpi:done"
 
+    @property
+    def ours(self) -> frozenset[str]:
+        """Every label that we set and take away."""
+        return frozenset({self.queued, self.running, self.in_review, self.blocked, self.failed, self.done})
+
 
 @dataclass(frozen=True)
 class Policy:

@@ -19,10 +19,10 @@ def rule(s: Snapshot) -> Iterator[Begin | Move | Wait]:
     rings = dependencies.circles({task.issue: open_blockers(s, task) for task in queued if task.issue is not None})
     room = _Room(s)
     for task in queued:
-        gone = withdrawn(s, task)
+        no = withdrawn(s, task)
         ring = rings.get(task.issue or -1)
-        if gone is not None:
-            yield gone
+        if no is not None:
+            yield no
         elif ring is not None:
             names = " → ".join(f"#{number}" for number in (*ring, ring[0]))
             yield Move(task, _S.BLOCKED, "cycle", f"the dependencies form a circle: {names}")
@@ -53,22 +53,27 @@ def open_blockers(s: Snapshot, task: Task) -> frozenset[int]:
 def withdrawn(s: Snapshot, task: Task) -> Move | None:
     """A task that has not started and whose issue was closed or lost the label: a person said no."""
     issue = s.issue_of(task)
-    if issue is None:
+    if issue is None and not gone(s, task):
         return None
-    if not issue.open:
+    if issue is None or not issue.open:
         return Move(task, _S.CANCELLED, "issue_closed", "the issue was closed")
     if s.policy.labels.auto not in issue.labels:
         return Move(task, _S.CANCELLED, "label_removed", f"the label {s.policy.labels.auto} was removed")
     return None
 
 
+def gone(s: Snapshot, task: Task) -> bool:
+    """Whether its issue is not among the open ones, of which we have seen all: closed, moved or deleted."""
+    return task.issue is not None and s.listed_at is not None and task.issue not in s.issues
+
+
 def _backoff_over(s: Snapshot) -> Iterator[Move | Wait]:
     for task in s.tasks.values():
         if task.state is not _S.BACKOFF:
             continue
-        gone = withdrawn(s, task)
-        if gone is not None:
-            yield gone
+        no = withdrawn(s, task)
+        if no is not None:
+            yield no
         elif task.retry_at is None or task.retry_at <= s.now:
             yield Move(task, _S.QUEUED, task.reason, task.detail)
         else:
@@ -93,7 +98,7 @@ def _hindrance(s: Snapshot, task: Task) -> Wait | None:
     parked = s.parked.get(task.provider)
     if parked is not None and parked.until > s.now:
         return Wait(task.id, "provider_parked", f"{task.provider}: {parked.words}",
-                    f"coordinator retry {task.id} --provider …", parked.until)
+                    f"coordinator retry {task.id} --provider NAME", parked.until)
     gate = s.unready.get(task.provider)
     if gate is not None:
         return Wait(task.id, gate.code, gate.words, gate.cure)
@@ -134,7 +139,12 @@ class _Room:
             if self._labels[label] >= policy.label_caps[label]:
                 return Wait(task.id, "label_cap", f"label {label} is at its cap of {policy.label_caps[label]}",
                             f"a worker of that label ends, or caps.labels is raised for {label}")
-        return None if s.free(work_lane(task.id)) else Wait(task.id, "holdoff", "rests after a failure")
+        return None if s.free(work_lane(task.id)) else self._rests(task)
+
+    def _rests(self, task: Task) -> Wait:
+        lane = work_lane(task.id)
+        return Wait(task.id, "holdoff", "rests after a failure, or its last work is still being kept",
+                    until=self._s.holdoff.get(lane))
 
     def _gates(self) -> Iterator[Gate]:
         s = self._s

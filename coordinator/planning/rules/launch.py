@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from coordinator.domain.attempt import Phase
 from coordinator.domain.task import TaskState
-from coordinator.domain.worker import Exited, Running
+from coordinator.domain.worker import Exited, Running, Unknown
 from coordinator.planning.actions import Launch, Move, Prepare, Wait, work_lane
 from coordinator.planning.rules.dispatch import withdrawn
 from coordinator.planning.snapshot import Snapshot
@@ -25,14 +25,19 @@ def rule(s: Snapshot) -> Iterator[Prepare | Launch | Move | Wait]:
         if lane in s.busy:
             yield Wait(task.id, "preparing", "its worktree is being made ready")
             continue
-        if isinstance(s.views.get(task.id), (Running, Exited)):
+        view = s.views.get(task.id)
+        if isinstance(view, (Running, Exited)):
             if s.free(lane):
                 yield Launch(task, attempt)
+            yield Wait(task.id, "starting", "its worker was found running", until=s.holdoff.get(lane))
             continue
-        gone = withdrawn(s, task)
+        if isinstance(view, Unknown):
+            yield Wait(task.id, "unknown", f"the executor could not be asked: {view.reason}")
+            continue
+        no = withdrawn(s, task)
         issue = s.issue_of(task)
-        if gone is not None and attempt.phase is not Phase.LAUNCHED:
-            yield gone
+        if no is not None and attempt.phase is not Phase.LAUNCHED:
+            yield no
         elif issue is not None and s.policy.labels.pause in issue.labels:
             yield Move(task, TaskState.QUEUED, "paused", f"the issue carries {s.policy.labels.pause}")
         elif not s.free(lane):

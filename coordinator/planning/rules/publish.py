@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import NEEDS_PERSON, Task, TaskState
-from coordinator.planning.actions import Publish, Push, Wait, work_lane
+from coordinator.planning.actions import Publish, Push, Wait, keep_lane, work_lane
 from coordinator.planning.snapshot import Snapshot
 
 NOT_PUSHED_FOR = frozenset({"push_refused", "secret_found", "pr_closed", "foreign_worktree"})
@@ -20,7 +20,7 @@ def rule(s: Snapshot) -> Iterator[Push | Publish | Wait]:
             continue
         if task.state is TaskState.PUBLISHING:
             yield from _publish(s, task, attempt)
-        elif keeps(s, task, attempt) and s.github_ok and s.free(work_lane(task.id)):
+        elif keeps(s, task, attempt) and s.github_ok and s.free(work_lane(task.id)) and s.free(keep_lane(task.id)):
             yield Push(task, attempt, wip=True)
 
 

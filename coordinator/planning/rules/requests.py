@@ -25,11 +25,12 @@ FLAGS = {
 
 
 def rule(s: Snapshot) -> Out:
+    known = {task.pin.label_event_id: task for task in s.tasks.values() if task.issue is None}
     for request in s.requests:
         if request.kind in FLAGS:
             yield Flag(request, *FLAGS[request.kind])
         elif request.kind is _K.ADD:
-            yield _add(s, request)
+            yield _add(s, request, known.get(request.id))
         elif request.kind is _K.CLEAN:
             if s.free(CLEAN_LANE):
                 yield CleanUp(living(s), "a person asked for it", request)
@@ -44,6 +45,7 @@ def rule(s: Snapshot) -> Out:
 
 
 def _stop(s: Snapshot, request: Request, task: Task) -> Out:
+    """A worker that runs though its launch was never recorded is recorded first: then it can be stopped."""
     words = request.args.get("reason") or f"stopped by a person ({request.source})"
     attempt = s.attempt(task.id)
     if task.state in ENDED:
@@ -53,7 +55,7 @@ def _stop(s: Snapshot, request: Request, task: Task) -> Out:
             yield Answer(request, f"{task.id} is being stopped already")
         elif s.free(work_lane(task.id)) and task.id not in s.evidence:
             yield StopWorker(task, attempt, "manual_stop", words, "request", request=request)
-    elif work_lane(task.id) not in s.busy:
+    elif work_lane(task.id) not in s.busy and task.id not in s.views:
         yield Move(task, _S.CANCELLED, "manual_stop", words, request=request, words=f"{task.id} is stopped")
 
 
@@ -67,17 +69,23 @@ def _retry(s: Snapshot, request: Request, task: Task) -> Out:
         yield Move(task, _S.QUEUED, detail=f"a person asked for it ({request.source})",
                    changes=again(task, fresh=fresh, provider=provider),
                    request=request, words=f"{task.id} is queued again")
+    elif task.state is _S.QUEUED and provider not in ("", task.provider):
+        yield Move(task, None, changes={"provider": provider}, request=request,
+                   words=f"{task.id} will be worked on by {provider}")
     else:
         yield Answer(request, f"{task.id} is {task.state}: nothing to try again")
 
 
-def _add(s: Snapshot, request: Request) -> Adopt:
-    title = request.args["title"]
+def _add(s: Snapshot, request: Request, made: Task | None) -> Adopt | Answer:
+    """A task of a person's line; its pin names the request, so that none is made twice."""
+    if made is not None:
+        return Answer(request, f"{made.id} is queued")
+    title, body = request.args["title"], request.args.get("body", "")
     task_id = f"m-{s.next_manual}"
     return Adopt(
         Task(
             id=task_id,
-            pin=Pin(title, request.args.get("body", ""), fingerprint(title, request.args.get("body", "")), 0, "ledger"),
+            pin=Pin(title, body, fingerprint(title, body), request.id, "ledger"),
             branch=f"rpi/{task_id}",
             created_at=s.now,
             updated_at=s.now,

@@ -9,6 +9,7 @@ from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Exited, Health, Missing, Running, Unknown
 from coordinator.planning.actions import Examine, StopWorker, Wait, work_lane
 from coordinator.planning.health import Settings, judge_health
+from coordinator.planning.rules.dispatch import gone
 from coordinator.planning.snapshot import Snapshot
 
 
@@ -51,6 +52,7 @@ def _running(s: Snapshot, task: Task, attempt: Attempt, view: Running) -> Iterat
     if order is not None:
         if s.free(lane):
             yield order
+        yield Wait(task.id, "stopping", f"is to be stopped: {order.words}", until=s.holdoff.get(lane))
         return
     yield Wait(task.id, "running", "the worker runs", f"coordinator view {task.id} --follow")
 
@@ -59,10 +61,10 @@ def _withdrawn(s: Snapshot, task: Task, attempt: Attempt) -> StopWorker | None:
     if s.stop_workers:
         return StopWorker(task, attempt, "shutdown", "the coordinator stops its workers", "shutdown")
     issue = s.issue_of(task)
-    if issue is None:
+    if issue is None and not gone(s, task):
         return None
     labels = s.policy.labels
-    if not issue.open:
+    if issue is None or not issue.open:
         return StopWorker(task, attempt, "issue_closed", "the issue was closed", "closed")
     if labels.auto not in issue.labels:
         return StopWorker(task, attempt, "label_removed", f"the label {labels.auto} was removed", "label")

@@ -1,4 +1,7 @@
-"""What stands on the issue follows the task: compare what should be said with what was said."""
+"""What stands on the issue follows the task: compare what should be said with what was said.
+
+Labels are compared with those seen on the issue: what we remember to have set may be wrong after a crash.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,12 @@ def rule(s: Snapshot) -> Iterator[Tell]:
 def _difference(s: Snapshot, task: Task, speech: Speech, said: Outward) -> Tell:
     issue = s.issue_of(task)
     asked = issue is not None and s.policy.labels.retry in issue.labels and issue.open
-    stale = said.labels != speech.labels and not (said.labels is None and not speech.labels)
+    shown = issue.labels & s.policy.labels.ours if issue is not None else said.labels or frozenset()
     return Tell(
         task,
         s.attempt(task.id),
         living=bool(speech.living) and speech.living != said.living_key,
         notices=speech.notices - said.notices,
-        labels=stale,
+        labels=shown != speech.labels,
         unretry=asked and task.state not in NEEDS_PERSON,
     )

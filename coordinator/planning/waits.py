@@ -1,0 +1,25 @@
+"""The closed list of what a task may wait for. `why` prints these codes; one outside the list is a bug."""
+
+from __future__ import annotations
+
+from coordinator.domain.reasons import REASONS
+
+OF_ITSELF = frozenset({
+    "moving", "preparing", "starting", "running", "stopping", "examining", "publishing", "holdoff", "backoff",
+    "provider_parked", "github", "leaked", "unknown",
+})
+"""Time, or the end of something under way, moves it; `unknown` only while the executor could not be asked."""
+
+OF_A_PERSON = frozenset({"paused", "depends", "review", "blocked", "failed", "cancelled", "provider_unknown"})
+
+OF_THE_WHOLE = frozenset({
+    "slot", "provider_cap", "label_cap", "draining", "coordinator_paused", "disk", "inodes", "reserve",
+    "sessions_per_day",
+})
+
+WAIT_CODES = OF_ITSELF | OF_A_PERSON | OF_THE_WHOLE | {"done"}
+
+
+def known_code(code: str) -> bool:
+    """Whether this is a wait's own code or, for a provider that is not ready, a reason code."""
+    return code in WAIT_CODES or code in REASONS

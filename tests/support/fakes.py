@@ -1,0 +1,581 @@
+"""A small world in memory for the engine: GitHub, git, workers, files and a clock, each with state of its own.
+
+They live outside the engine: a coordinator that dies and comes back finds them as they are. Each refuses what the
+real one refuses, and every write passes the crossing, so that a test can die at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from coordinator.adapters.system.seam import crossing
+from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest, PullState
+from coordinator.domain.outcome import Ending, Outcome, Work
+from coordinator.domain.worker import Beat, Exited, Missing, Running, Witness, WorkerView
+from coordinator.engine.world import Options, World
+from coordinator.planning.policy import Policy
+from coordinator.ports import (
+    Budget,
+    Command,
+    Finished,
+    Found,
+    Handle,
+    LaunchSpec,
+    Listing,
+    NotThere,
+    PullListing,
+    PushRefused,
+    Readiness,
+    Refused,
+    RepoFacts,
+    Signs,
+    StopOrder,
+    TryLater,
+    Worktree,
+)
+from coordinator.wording.prompt import Template
+from tests.factories import NOW
+from tests.support.memory_store import MemoryStore
+
+ROOT = Path("/repo")
+BOT = "bot"
+
+
+@dataclass
+class FakeClock:
+    moment: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def local(self, moment: datetime) -> datetime:
+        return moment
+
+    def pass_by(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeFiles:
+    """Files by path; `full` makes every write fail as a full disk does."""
+
+    texts: dict[Path, str] = field(default_factory=dict)
+    full: bool = False
+
+    def read(self, path: Path) -> str | None:
+        return self.texts.get(path)
+
+    def put(self, path: Path, text: str) -> None:
+        with crossing("file", path.name):
+            if self.full:
+                raise OSError(28, "No space left on device", str(path))
+            self.texts[path] = text
+
+    def exists(self, path: Path) -> bool:
+        return path in self.texts
+
+    def put_if_unchanged(self, path: Path, text: str, seen: str | None) -> bool:
+        if self.texts.get(path) != seen:
+            return False
+        self.put(path, text)
+        return True
+
+    def room(self, path: Path) -> tuple[int, int]:
+        return 10**12, 10**9
+
+
+class FakeGitHub:
+    """One repository with people in it. `down` answers TryLater to everything."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.down = False
+        self.people: dict[str, str] = {"ann": "write"}
+        self.issues: dict[int, Issue] = {}
+        self.pulls: dict[int, PullRequest] = {}
+        self.said: dict[int, tuple[int, Comment]] = {}
+        self.events: list[tuple[int, LabelEvent]] = []
+        self.asked: list[str] = []
+        self._changes: dict[int, int] = {}
+        self._ids = count(1)
+        self._order = count(1)
+
+    # --- what people do ---
+
+    def person_opens(self, number: int, *labels: str, body: str = "", title: str = "") -> None:
+        now = self.clock.now()
+        self._put(Issue(number, title or f"Title {number}", body, "open", frozenset(), "ann",
+                        f"https://github.test/issues/{number}", now, now))
+        for label in labels:
+            self.person_labels(number, label)
+
+    def person_labels(self, number: int, label: str, *, on: bool = True, who: str = "ann") -> None:
+        issue = self.issues[number]
+        if (label in issue.labels) == on:
+            return
+        self.events.append((number, LabelEvent(next(self._ids), label, who, on, self.clock.now())))
+        self._put(replace(issue, labels=issue.labels | {label} if on else issue.labels - {label}))
+
+    def person_edits(self, number: int, **changes: Any) -> None:
+        self._put(replace(self.issues[number], **changes))
+
+    def person_ends(self, number: int, state: PullState) -> None:
+        pull = self.pulls[number]
+        if pull.state is PullState.OPEN:
+            self.pulls[number] = replace(pull, state=state, updated_at=self.clock.now())
+
+    # --- what is asked ---
+
+    def facts(self) -> RepoFacts:
+        self._ask("facts")
+        return RepoFacts("acme/widget", "main", "https://github.test/acme/widget.git", BOT, can_push=True, scopes=None)
+
+    def changed_issues(self, cursor: str | None) -> Listing:
+        self._ask("issues")
+        newest = str(max(self._changes.values(), default=0))
+        if cursor is None:
+            return Listing(True, tuple(one for one in self.issues.values() if one.open), newest, full=True)
+        new = tuple(self.issues[n] for n, change in self._changes.items() if change > int(cursor))
+        return Listing(bool(new), new, newest)
+
+    def recent_pulls(self, known: Mapping[int, Any]) -> PullListing:
+        self._ask("pulls")
+        return PullListing(True, tuple(self.pulls.values()))
+
+    def issue(self, number: int) -> Issue:
+        self._ask(f"issue {number}")
+        return self.issues[number]
+
+    def label_events(self, number: int) -> tuple[LabelEvent, ...]:
+        self._ask(f"events {number}")
+        return tuple(event for where, event in self.events if where == number)
+
+    def permission(self, login: str) -> str:
+        self._ask(f"permission {login}")
+        return self.people.get(login, "read")
+
+    def blockers(self, number: int) -> tuple[int, ...]:
+        self._ask(f"blockers {number}")
+        return ()
+
+    def pulls_of_branch(self, branch: str) -> tuple[PullRequest, ...]:
+        self._ask(f"pulls of {branch}")
+        return tuple(pull for pull in self.pulls.values() if pull.head_ref == branch)
+
+    def pulls_with_commit(self, sha: str) -> tuple[PullRequest, ...]:
+        self._ask("pulls with a commit")
+        return tuple(pull for pull in self.pulls.values() if pull.head_sha == sha)
+
+    def comments(self, number: int) -> tuple[Comment, ...]:
+        self._ask(f"comments {number}")
+        return tuple(comment for where, comment in self.said.values() if where == number)
+
+    def label_exists(self, name: str) -> bool:
+        return True
+
+    def budget(self) -> Budget:
+        return Budget(requests=len(self.asked))
+
+    # --- what is changed ---
+
+    def open_pull(self, *, branch: str, base: str, title: str, body: str, draft: bool) -> PullRequest:
+        self._ask(f"open {branch}")
+        with crossing("github", f"open pull {branch}"):
+            if any(pull.head_ref == branch and pull.state is PullState.OPEN for pull in self.pulls.values()):
+                raise Refused(f"A pull request already exists for acme:{branch}.")
+            return self.opens(branch, self.head_of(branch), BOT, title=title, base=base, draft=draft)
+
+    def opens(self, branch: str, sha: str, author: str, *, title: str = "T", base: str = "main",
+              draft: bool = False) -> PullRequest:
+        """A pull request of anybody."""
+        now, number = self.clock.now(), 100 + len(self.pulls)
+        made = PullRequest(number, f"https://github.test/pull/{number}", PullState.OPEN, draft, title, author, branch,
+                           sha, "acme", base, now, now)
+        self.pulls[number] = made
+        return made
+
+    head_of: Callable[[str], str] = staticmethod(lambda branch: "")
+
+    def add_comment(self, number: int, body: str) -> Comment:
+        self._ask(f"comment on {number}")
+        with crossing("github", f"comment on {number}"):
+            comment = Comment(next(self._ids), BOT, body, "", self.clock.now())
+            self.said[comment.id] = (number, comment)
+            self._put(self.issues[number])
+            return comment
+
+    def edit_comment(self, comment_id: int, body: str) -> None:
+        self._ask(f"edit {comment_id}")
+        with crossing("github", f"edit comment {comment_id}"):
+            if comment_id not in self.said:
+                raise NotThere(f"no comment {comment_id}")
+            number, comment = self.said[comment_id]
+            self.said[comment_id] = (number, replace(comment, body=body))
+
+    def add_labels(self, number: int, names: Sequence[str]) -> None:
+        self._ask(f"label {number}")
+        with crossing("github", f"label {number}"):
+            for name in names:
+                self.person_labels(number, name, who=BOT)
+
+    def remove_label(self, number: int, name: str) -> None:
+        self._ask(f"unlabel {number}")
+        with crossing("github", f"unlabel {number} {name}"):
+            self.person_labels(number, name, on=False, who=BOT)
+
+    def create_label(self, name: str, color: str, description: str) -> bool:
+        return False
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.down:
+            raise TryLater("GitHub does not answer (503)")
+
+    def _put(self, issue: Issue) -> None:
+        self.issues[issue.number] = replace(issue, updated_at=self.clock.now())
+        self._changes[issue.number] = next(self._order)
+
+
+@dataclass
+class Tree:
+    """A worktree: who owns it, notes of people and workers, changes not committed."""
+
+    branch: str
+    notes: dict[str, str] = field(default_factory=dict)
+    dirty: tuple[str, ...] = ()
+
+
+class FakeRepository:
+    """Branches are lists of commits, oldest first, here and at the remote."""
+
+    def identity(self) -> dict[str, str]:
+        return {}
+
+    def __init__(self) -> None:
+        self.local: dict[str, list[str]] = {"main": ["m0"]}
+        self.remote: dict[str, list[str]] = {"main": ["m0"]}
+        self.trees: dict[str, Tree] = {}
+        self.rescued: dict[str, list[str]] = {}
+        self.made: set[str] = set()
+        self.refuse_push = ""
+        self.fails: list[Exception] = []
+        self._shas = count(1)
+
+    def commit(self, task_id: str) -> str:
+        """A worker's commit in its worktree."""
+        sha = f"{task_id}-c{next(self._shas)}"
+        self.local[self.trees[task_id].branch].append(sha)
+        self.made.add(sha)
+        return sha
+
+    def kept(self) -> set[str]:
+        """Every commit that some ref still holds."""
+        refs = (*self.local.values(), *self.remote.values(), *self.rescued.values())
+        return {sha for commits in refs for sha in commits}
+
+    def default_branch(self) -> str:
+        return "main"
+
+    def fetch(self) -> None:
+        if self.fails:
+            raise self.fails.pop(0)
+
+    def ensure_worktree(self, task_id: str, branch: str, base: str, *, fresh: bool, attempt: int,
+                        expect: str = "") -> Worktree:
+        with crossing("git", f"worktree {task_id}"):
+            reused = task_id in self.trees and not fresh
+            if fresh and branch in self.local:
+                ref = f"refs/coordinator/rescue/{task_id}/{attempt}-{len(self.rescued)}"
+                self.rescued[ref] = self.local.pop(branch)
+            commits = self.local.setdefault(branch, list(self.remote.get(branch, ()) if expect else ()))
+            if not commits:
+                commits += self.remote[base]
+            self.trees.setdefault(task_id, Tree(branch))
+            begun = next(sha for sha in reversed(commits) if sha in self.remote[base])
+            return Worktree(self.worktree_path(task_id), branch, begun, commits[-1], reused)
+
+    def work(self, task_id: str, branch: str, base_sha: str) -> Work | None:
+        if task_id not in self.trees:
+            return None
+        commits = self.local[branch]
+        head = commits[-1]
+        pushed = head in self.remote.get(branch, ())
+        return Work(base_sha, head, len(commits) - 1 - commits.index(base_sha), self.trees[task_id].dirty, pushed)
+
+    def note(self, task_id: str, name: str) -> str:
+        return self.trees[task_id].notes.get(name, "") if task_id in self.trees else ""
+
+    def forget_note(self, task_id: str, name: str) -> None:
+        self.trees[task_id].notes.pop(name, None)
+
+    def commit_all(self, task_id: str, message: str) -> str | None:
+        with crossing("git", f"commit {task_id}"):
+            if not self.trees[task_id].dirty:
+                return None
+            self.trees[task_id].dirty = ()
+            return self.commit(task_id)
+
+    def rescue(self, task_id: str, attempt: int) -> str | None:
+        with crossing("git", f"rescue {task_id}"):
+            return f"refs/coordinator/rescue/{task_id}/{attempt}" if self.trees[task_id].dirty else None
+
+    def push(self, branch: str, *, expect: str) -> str:
+        with crossing("git", f"push {branch}"):
+            if self.refuse_push:
+                raise PushRefused(self.refuse_push)
+            mine, theirs = self.local[branch], self.remote.get(branch, [])
+            ancestor = theirs == mine[: len(theirs)]
+            if not ancestor and theirs[-1] != expect:
+                raise PushRefused(f"{branch} holds work that is not ours")
+            if not ancestor:
+                self.rescued[f"replaced {branch} {theirs[-1]}"] = theirs
+            self.remote[branch] = list(mine)
+            return mine[-1]
+
+    def contains(self, sha: str, branch: str) -> bool:
+        return sha in self.remote.get(branch, ())
+
+    def summary(self, task_id: str, base_sha: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return ("a commit",), ("M file",)
+
+    def worktrees(self) -> tuple[Found, ...]:
+        return tuple(Found(task_id, self.worktree_path(task_id), tree.branch, True, bool(tree.dirty), 0)
+                     for task_id, tree in self.trees.items())
+
+    def remove_worktree(self, task_id: str, *, keep_branch: bool = True) -> None:
+        with crossing("git", f"remove {task_id}"):
+            self.trees.pop(task_id, None)
+
+    def run_hook(self, task_id: str, command: str, name: str, timeout: timedelta,
+                 env: Mapping[str, str]) -> tuple[bool, str]:
+        return True, ""
+
+    def copy_into(self, task_id: str, names: Sequence[str]) -> tuple[str, ...]:
+        return ()
+
+    def worktree_path(self, task_id: str) -> Path:
+        return ROOT / "trees" / task_id
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a worker does: after `seconds` it ends as `ending`, unless it is `deaf`: then only KILL or time ends it."""
+
+    seconds: float = 5
+    ending: Ending = Ending.SUCCEEDED
+    reason: str = "process_exit"
+    commits: int = 1
+    dirty: bool = False
+    opens_pull: bool = False
+    silent: bool = False
+    vanishes: bool = False
+    blocked: str = ""
+
+
+@dataclass
+class Worker:
+    handle: Handle
+    script: Script
+    started_at: datetime
+    ended_at: datetime | None = None
+    stopped: StopOrder | None = None
+    launches: int = 1
+
+    @property
+    def alive(self) -> bool:
+        return self.ended_at is None
+
+
+class FakeExecutor:
+    """Workers by token. They go on while the coordinator is dead, and what they were started with is remembered."""
+
+    def __init__(self, clock: FakeClock, repo: FakeRepository, github: FakeGitHub) -> None:
+        self.clock, self.repo, self.github = clock, repo, github
+        self.workers: list[Worker] = []
+        self.scripts: Callable[[LaunchSpec], Script] = lambda spec: Script()
+        self.undying: dict[str, tuple[int, ...]] = {}
+        self.unasked: dict[str, WorkerView] = {}
+        self.read: Handle | None = None
+
+    def submit(self, spec: LaunchSpec) -> int:
+        with crossing("process", f"start {spec.handle.job}"):
+            if self.started(spec.handle) is None:
+                self.workers.append(Worker(spec.handle, self.scripts(spec), self.clock.now()))
+            return 4000 + len(self.workers)
+
+    def started(self, handle: Handle) -> Worker | None:
+        """What the run files show of this token."""
+        return next((one for one in self.workers if one.handle.token == handle.token), None)
+
+    def pass_by(self) -> None:
+        """Lets every worker do what its script says until now."""
+        now = self.clock.now()
+        for worker in self.workers:
+            due = worker.started_at + timedelta(seconds=worker.script.seconds)
+            if worker.alive and not worker.script.silent and now >= due:
+                self._work(worker)
+                worker.ended_at = due
+
+    def _work(self, worker: Worker) -> None:
+        script, job = worker.script, worker.handle.job
+        tree = self.repo.trees.get(job)
+        if tree is None:
+            return
+        for _ in range(script.commits):
+            self.repo.commit(job)
+        if script.dirty:
+            tree.dirty = ("forgotten.txt",)
+        if script.blocked:
+            tree.notes["BLOCKED.md"] = script.blocked
+        taken = any(one.head_ref == tree.branch and one.state is PullState.OPEN for one in self.github.pulls.values())
+        if script.opens_pull and not taken:
+            self.repo.remote[tree.branch] = list(self.repo.local[tree.branch])
+            self.github.opens(tree.branch, self.repo.local[tree.branch][-1], "agent")
+
+    def look(self, handles: Sequence[Handle]) -> Mapping[Handle, WorkerView]:
+        self.pass_by()
+        return {handle: self._view(handle) for handle in handles}
+
+    def _view(self, handle: Handle) -> WorkerView:
+        if handle.job in self.unasked:
+            return self.unasked[handle.job]
+        worker = self.started(handle)
+        if worker is None:
+            return Missing(started=False)
+        start = worker.started_at.timestamp()
+        if worker.ended_at is None:
+            sign = start if worker.script.silent else self.clock.now().timestamp()
+            seen = Witness(1.0, sign)
+            return Running(4000, start, Beat(self.clock.now().timestamp(), start, seen, seen, seen, seen))
+        if worker.script.vanishes and worker.stopped is None:
+            return Missing(started=True)
+        reason = worker.stopped.reason if worker.stopped is not None else "process_exit"
+        ended = worker.ended_at.timestamp()
+        return Exited(0, None, reason, ended_at=ended, duration_sec=ended - start)
+
+    def stop(self, handle: Handle, order: StopOrder) -> None:
+        with crossing("process", f"stop {handle.job}"):
+            worker = self.started(handle)
+            if worker is not None and worker.alive:
+                worker.stopped, worker.ended_at = order, self.clock.now()
+
+    def reap(self) -> tuple[tuple[int, int], ...]:
+        return ()
+
+    def log_tail(self, handle: Handle, limit: int = 65536) -> bytes:
+        return b"the last line\n"
+
+    def prompt_path(self, handle: Handle) -> Path:
+        return ROOT / f"{handle.job}.prompt"
+
+    def paths(self, handle: Handle) -> tuple[Path, Path]:
+        self.read = handle
+        return ROOT / handle.token / "log", ROOT / handle.token / "err"
+
+    def live(self) -> tuple[Handle, ...]:
+        return tuple(worker.handle for worker in self.workers if worker.alive)
+
+    def sweep(self, handle: Handle) -> tuple[int, ...]:
+        return self.undying.get(handle.job, ())
+
+
+@dataclass
+class FakeProvider:
+    """Judges the run whose files were asked for last by its worker's script; a stop by the wrapper's word."""
+
+    executor: FakeExecutor
+    name: str = "command"
+    readiness: Readiness = field(default_factory=lambda: Readiness(True, "ready"))
+    judged: list[Finished] = field(default_factory=list)
+
+    def command(self, spec: Any) -> Command:
+        return Command(("agent",), {}, "prompt", "TERM")
+
+    def events(self, line: bytes) -> tuple[()]:
+        return ()
+
+    def judge(self, run: Finished) -> Outcome:
+        self.judged.append(run)
+        worker = self.executor.started(self.executor.read) if self.executor.read is not None else None
+        script = worker.script if worker is not None else Script()
+        if run.wrapper_reason == "lost":
+            return Outcome(Ending.LOST, "lost")
+        if run.wrapper_reason == "stalled":
+            return Outcome(Ending.STALLED, "stalled")
+        if run.wrapper_reason != "process_exit":
+            return Outcome(Ending.CANCELLED, run.wrapper_reason)
+        return Outcome(script.ending, script.reason, judged_by="result")
+
+    def ready(self, probe: Any, settings: Any) -> Readiness:
+        return self.readiness
+
+    def preflight(self, probe: Any, settings: Any, *, live: bool) -> tuple[Readiness, ...]:
+        return (self.readiness,)
+
+
+class FakeTranscript:
+    """Remembers which runs it finished."""
+
+    def __init__(self) -> None:
+        self.finished: list[tuple[str, str]] = []
+
+    def follow(self, run: Any, now: datetime) -> Signs:
+        return Signs()
+
+    def finish(self, run: Any, now: datetime, ended: str) -> Signs:
+        self.finished.append((run.task_id, ended))
+        return Signs()
+
+
+@dataclass
+class Outside:
+    """All that a coordinator finds when it comes back, its memory on disk included."""
+
+    clock: FakeClock
+    github: FakeGitHub
+    repo: FakeRepository
+    executor: FakeExecutor
+    provider: FakeProvider
+    files: FakeFiles
+    store: MemoryStore
+    transcript: FakeTranscript
+    lines: list[str] = field(default_factory=list)
+    bugs: list[str] = field(default_factory=list)
+    tokens: Any = field(default_factory=lambda: count(1))
+
+    def world(self, policy: Policy | None = None, **changes: Any) -> World:
+        """The ports as app.py would give them to a new engine."""
+        plain = World(
+            root=ROOT,
+            clock=self.clock,
+            store=self.store,
+            github=self.github,
+            repo=self.repo,
+            executor=self.executor,
+            providers={"command": self.provider},
+            probe=None,  # type: ignore[arg-type]
+            transcript=self.transcript,
+            files=self.files,
+            policy=policy or Policy(provider="command", login=BOT),
+            options=Options(),
+            environ={},
+            template=lambda name: Template(name, "Do {{ task }}"),
+            new_token=lambda: f"{next(self.tokens):06x}{0:026x}",
+            repository_name="acme/widget",
+            say=self.lines.append,
+            save_bug=self.bugs.append,
+        )
+        return replace(plain, **changes)
+
+
+def an_outside() -> Outside:
+    clock = FakeClock()
+    github, repo = FakeGitHub(clock), FakeRepository()
+    github.head_of = lambda branch: repo.remote[branch][-1]
+    executor = FakeExecutor(clock, repo, github)
+    return Outside(clock, github, repo, executor, FakeProvider(executor), FakeFiles(), MemoryStore(), FakeTranscript())

@@ -1,0 +1,324 @@
+"""Random histories of one coordinator and the world around it, crashes at every write included, from a seed.
+
+People act, time passes, workers do what their scripts say, the coordinator ticks and now and then dies before or
+after a write; a new one comes up on the same store and the same world. After each step and when everything has come
+to rest, what must hold is checked; a history that breaks it raises Broken with the seed and the story so far.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+
+from coordinator.adapters.system.seam import watch
+from coordinator.domain.issue import PullState
+from coordinator.domain.outcome import Ending
+from coordinator.domain.request import RequestKind
+from coordinator.domain.task import ACTIVE, MOVES, UNSTARTED, Task, TaskState
+from coordinator.engine.memory import Memory
+from coordinator.engine.tick import Engine
+from coordinator.planning.actions import Plan
+from coordinator.planning.policy import LabelNames, Policy
+from coordinator.planning.waits import known_code
+from coordinator.ports import LaunchSpec
+from coordinator.wording.labels import desired_labels, own_labels
+from tests.support.fakes import ROOT, Script, an_outside
+
+SCRIPTS = (
+    Script(), Script(), Script(seconds=40), Script(commits=0), Script(commits=0, dirty=True), Script(opens_pull=True),
+    Script(ending=Ending.FAILED), Script(ending=Ending.FAILED, commits=2), Script(silent=True), Script(vanishes=True),
+    Script(ending=Ending.FAILED, reason="command_usage_limited", commits=0), Script(blocked="Which one?"),
+    Script(seconds=0),
+)
+MARK = re.compile(r"<!-- coordinator:[^>]*-->")
+TASKS_MD, STOP = ROOT / "tasks.md", ROOT / "STOP"
+
+
+class Crash(BaseException):
+    """The coordinator dies here: not even `except Exception` may notice."""
+
+
+class Broken(AssertionError):
+    """What must hold does not."""
+
+
+class Later:
+    """A pool that makes some effects at once and keeps others for a later moment, as threads would."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.patient = False
+        self.kept: list[Callable[[], None]] = []
+
+    def submit(self, job: Callable[[], None]) -> None:
+        if self.patient or self._random.random() < 0.7:
+            job()
+        else:
+            self.kept.append(job)
+
+    def some(self, most: int) -> None:
+        for _ in range(most):
+            if self.kept:
+                self.kept.pop(self._random.randrange(len(self.kept)))()
+
+
+class History:
+    """One history. `run` raises Broken; `crashes` says how often the coordinator died in it."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = Random(seed)
+        self.outside = an_outside()
+        self.crashes = 0
+        self.story: list[str] = []
+        self.added = 0
+        self._crossings = 0
+        self._effects = 0
+        self._die_at = 0
+        self._running = False
+        self._seen: dict[str, Task] = {}
+        self.policy = Policy(
+            provider="command", login="", max_workers=2, backoff=timedelta(seconds=10), sessions_per_task=9,
+            stall=timedelta(minutes=2), start_grace=timedelta(seconds=5), park=timedelta(seconds=20),
+            tidy_after=timedelta(minutes=10), labels=LabelNames(mode=self.random.choice(("minimal", "full"))),
+        )
+        self.outside.executor.scripts = self._script
+        for number in (1, 2, 3):
+            body = "Depends on #1" if number == 3 else ""
+            self.outside.github.person_opens(number, "rpi-auto", body=body)
+        self._come_up()
+
+    # --- the coordinator ---
+
+    def _come_up(self) -> None:
+        self.pool = Later(self.random)
+        self.engine = Engine(self.outside.world(self.policy), self.pool, lambda why: None, Memory())
+
+    def _cross(self, moment: str, kind: str, what: str) -> None:
+        if not self._running:
+            return
+        self._crossings += 1
+        self._effects += kind in ("github", "git", "process")
+        if kind == "store" and moment == "after":
+            self._moves_are_legal(what)
+        if self._crossings == self._die_at:
+            self.story.append(f"dies {moment} {kind} {what}")
+            raise Crash
+
+    def _lives(self, deed: Callable[[], object]) -> None:
+        self._running = True
+        try:
+            deed()
+        except Crash:
+            self.crashes += 1
+            self._die_soon()
+            self._come_up()
+        finally:
+            self._running = False
+
+    def _die_soon(self) -> None:
+        self._die_at = self._crossings + self.random.choice((1, 2, 3, 5, 8, 13, 21, 34, 55))
+
+    def _tick(self) -> Plan | None:
+        self.engine.memory.poll_due = True
+        self._lives(lambda: self.pool.some(self.random.randrange(3)))
+        made: list[Plan] = []
+        self._lives(lambda: made.append(self.engine.tick()))
+        self._at_all_times()
+        return made[0] if made else None
+
+    def _script(self, spec: LaunchSpec) -> Script:
+        script = self.random.choice(SCRIPTS)
+        self.story.append(f"{spec.handle.job} starts {spec.handle.token[:6]}: {script}")
+        return script
+
+    # --- the story ---
+
+    def run(self, steps: int = 25) -> None:
+        unwatch = watch(self._cross)
+        try:
+            self._die_soon()
+            for _ in range(steps):
+                self.random.choice(self._acts())()
+                self.outside.clock.pass_by(self.random.choice((1, 1, 2, 5, 15, 60)))
+                self._tick()
+            self._at_rest(self._drain())
+        except (Broken, Crash):
+            raise
+        except Exception as error:
+            raise Broken(self._told(f"{type(error).__name__}: {error}")) from error
+        finally:
+            unwatch()
+
+    def _drain(self) -> Plan:
+        """Nobody acts any more and nothing dies: until nothing moves."""
+        self._die_at = 0
+        self.pool.patient = True
+        self.outside.github.down = False
+        self.outside.repo.refuse_push = ""
+        self.outside.files.texts.pop(STOP, None)
+        self.outside.store.ask(RequestKind.RESUME, "", {}, "cli", self.outside.clock.now())
+        quiet, made = 0, None
+        for _ in range(200):
+            before = (self._effects, self.outside.store.tasks())
+            self.outside.clock.pass_by(60)
+            self.pool.some(9)
+            made = self._tick()
+            working = any(worker.alive for worker in self.outside.executor.workers) or self.pool.kept
+            moved = before != (self._effects, self.outside.store.tasks()) or working
+            quiet = 0 if moved else quiet + 1
+            if quiet == 12 and made is not None:
+                return made
+        raise Broken(self._told("does not come to rest"))
+
+    def _acts(self) -> list[Callable[[], None]]:
+        def nothing() -> None:
+            """A quiet moment."""
+
+        return [
+            nothing, nothing, nothing, nothing, self._label, self._pause, self._retry_label, self._close, self._edit,
+            self._request, self._request, self._end_pull, self._end_pull, self._weather, self._stop_file, self._add,
+            self._refusal, self._delete_ledger,
+        ]
+
+    def _number(self) -> int:
+        return self.random.choice(sorted(self.outside.github.issues))
+
+    def _label(self) -> None:
+        self._toggle("rpi-auto")
+
+    def _pause(self) -> None:
+        self._toggle("rpi-pause")
+
+    def _retry_label(self) -> None:
+        self._toggle("rpi-retry", always=True)
+
+    def _toggle(self, label: str, *, always: bool = False) -> None:
+        number = self._number()
+        on = always or label not in self.outside.github.issues[number].labels
+        self.story.append(f"label {label} {'on' if on else 'off'} #{number}")
+        self.outside.github.person_labels(number, label, on=on)
+
+    def _close(self) -> None:
+        number = self._number()
+        state = "closed" if self.outside.github.issues[number].open else "open"
+        self.story.append(f"{state} #{number}")
+        self.outside.github.person_edits(number, state=state)
+
+    def _edit(self) -> None:
+        self.outside.github.person_edits(self._number(), title="Other words")
+
+    def _request(self) -> None:
+        tasks = self.outside.store.tasks()
+        if not tasks:
+            return
+        kind = self.random.choice((RequestKind.STOP, RequestKind.RETRY, RequestKind.RETRY, RequestKind.PAUSE,
+                                   RequestKind.RESUME, RequestKind.CLEAN, RequestKind.REBUILD))
+        task = self.random.choice(tasks).id
+        args = {"fresh": "1"} if kind is RequestKind.RETRY and self.random.random() < 0.3 else {}
+        self.story.append(f"{kind} {task} {args}")
+        self.outside.store.ask(kind, task, args, "cli", self.outside.clock.now())
+
+    def _end_pull(self) -> None:
+        pulls = [pull for pull in self.outside.github.pulls.values() if pull.state is PullState.OPEN]
+        if not pulls:
+            return
+        pull, state = self.random.choice(pulls), self.random.choice((PullState.MERGED, PullState.CLOSED))
+        self.story.append(f"{state} #{pull.number}")
+        self.outside.github.person_ends(pull.number, state)
+        if state is PullState.MERGED:
+            self.outside.repo.remote["main"].append(f"squash of #{pull.number}")
+            self.outside.repo.remote.pop(pull.head_ref)
+
+    def _weather(self) -> None:
+        self.outside.github.down = not self.outside.github.down
+
+    def _refusal(self) -> None:
+        self.outside.repo.refuse_push = "" if self.outside.repo.refuse_push else "protected branch"
+
+    def _stop_file(self) -> None:
+        if self.outside.files.texts.pop(STOP, None) is None:
+            self.outside.files.texts[STOP] = ""
+
+    def _add(self) -> None:
+        """A person writes a new line into tasks.md."""
+        text = self.outside.files.texts.get(TASKS_MD)
+        if text is None or "## Pending" not in text:
+            return
+        self.added += 1
+        self.story.append(f"adds line {self.added}")
+        self.outside.files.texts[TASKS_MD] = text.replace(
+            "## Pending\n", f"## Pending\n\n[] By hand {self.added}\n", 1)
+
+    def _delete_ledger(self) -> None:
+        """Unless a line of it was not read yet: that one is lost by the person who deletes it."""
+        if f"By hand {self.added}" in str(self.outside.store._requests) or not self.added:
+            self.outside.files.texts.pop(TASKS_MD, None)
+
+    # --- what must hold ---
+
+    def _told(self, words: str) -> str:
+        return f"seed {self.seed}: {words}\n  " + "\n  ".join(self.story[-60:] + self.outside.lines[-30:])
+
+    def _must(self, holds: bool, words: str) -> None:
+        if not holds:
+            raise Broken(self._told(words))
+
+    def _moves_are_legal(self, what: str) -> None:
+        for task in self.outside.store.tasks():
+            old = self._seen.get(task.id)
+            if old is not None and task != old:
+                legal = task.state is old.state or task.state in MOVES[old.state]
+                self._must(task.version == old.version + 1 and legal,
+                           f"{what}: {old.state} v{old.version} became {task.state} v{task.version}")
+            self._seen[task.id] = task
+
+    def _at_all_times(self) -> None:
+        executor, github = self.outside.executor, self.outside.github
+        live = Counter(worker.handle.job for worker in executor.workers if worker.alive)
+        self._must(max(live.values(), default=0) <= 1, f"two live workers: {live}")
+        tokens = Counter(worker.handle.token for worker in executor.workers)
+        self._must(max(tokens.values(), default=0) <= 1, f"a token was started twice: {tokens}")
+        ours = Counter(pull.head_ref for pull in github.pulls.values() if pull.state is PullState.OPEN)
+        self._must(max(ours.values(), default=0) <= 1, f"two pull requests: {ours}")
+        marks = Counter(mark for _, comment in github.said.values() for mark in MARK.findall(comment.body))
+        self._must(max(marks.values(), default=0) <= 1, f"a comment was written twice: {marks}")
+        lost = self.outside.repo.made - self.outside.repo.kept()
+        self._must(not lost, f"lost commits: {lost}")
+
+    def _at_rest(self, made: Plan) -> None:
+        store = self.outside.store
+        tasks = {task.id: task for task in store.tasks()}
+        self._must(not made.actions, f"still moves: {made.actions}")
+        self._must(set(made.waits) == set(tasks), f"waits {set(made.waits)} for {set(tasks)}")
+        for task_id, wait in made.waits.items():
+            self._must(known_code(wait.code) and wait.code not in ("moving", "unknown"), f"{task_id}: {wait}")
+        self._must(not store.requests(), f"unanswered: {store.requests()}")
+        self._must(not self.outside.bugs, "\n".join(self.outside.bugs))
+        recorded = {attempt.token for history in store.attempts().values() for attempt in history}
+        for worker in self.outside.executor.workers:
+            self._must(worker.handle.token in recorded, f"nobody knows of {worker.handle}")
+            self._must(not worker.alive, f"still alive: {worker}")
+        by_hand = Counter(task.title for task in tasks.values() if task.issue is None)
+        self._must(by_hand == {f"By hand {n}": 1 for n in range(1, self.added + 1)}, f"{self.added} added: {by_hand}")
+        for task in tasks.values():
+            self._one_at_rest(task)
+
+    def _one_at_rest(self, task: Task) -> None:
+        github, names = self.outside.github, self.policy.labels
+        self._must(task.state not in ACTIVE and task.state is not TaskState.BACKOFF, f"{task.id} is {task.state}")
+        if task.issue is None:
+            return
+        issue = github.issues[task.issue]
+        ours = issue.labels & own_labels(names)
+        self._must(ours == desired_labels(task.state, names), f"{task.id} is {task.state}, labels {set(ours)}")
+        wanted = issue.open and names.auto in issue.labels
+        self._must(wanted or task.state not in UNSTARTED, f"{task.id} is {task.state} though withdrawn")
+        pull = github.pulls.get(task.pr_number or 0)
+        if task.state is TaskState.IN_REVIEW:
+            self._must(pull is not None and pull.state is PullState.OPEN, f"{task.id} in review of {pull}")
+        if task.state is TaskState.DONE:
+            self._must(pull is not None and pull.state is PullState.MERGED, f"{task.id} done by {pull}")
