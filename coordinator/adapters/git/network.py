@@ -70,11 +70,12 @@ class Remote:
         return found.group(1) if found else ""
 
     def push(self, branch: str, sha: str, expect: str) -> None:
-        """A plain push; forced only if it is behind and the remote still has exactly `expect`."""
+        """A plain push; forced only if it is behind and the remote still has exactly `expect`. One whose answer was
+        lost is sent again by git itself and then refused, because it was done: what stands there decides."""
         ran = self._push(branch, sha)
         if not ran.ok and expect and _BEHIND.search(ran.out):
             ran = self._push(branch, sha, f"--force-with-lease=refs/heads/{branch}:{expect}")
-        if not ran.ok:
+        if not ran.ok and not self._stands(branch, sha):
             raise self._failure(ran, f"push {branch}", PushRefused)
         self._funnel.write("update-ref", self.ref(branch), sha)
 
@@ -83,6 +84,13 @@ class Remote:
                 self._push_url, f"{sha}:refs/heads/{branch}")
         with self._scratch({}) as scratch, crossing("git", "push"):
             return self._talk(scratch, args, self._push_url)
+
+    def _stands(self, branch: str, sha: str) -> bool:
+        """Whether the branch is at this commit where we push; no when that cannot be asked."""
+        ref = f"refs/heads/{branch}"
+        args = ("ls-remote", "--upload-pack=git-upload-pack", self._push_url, ref)
+        with self._scratch({}) as scratch:
+            return f"{sha}\t{ref}" in self._talk(scratch, args, self._push_url).out.splitlines()
 
     def _known(self) -> dict[str, str]:
         return _refs(self._funnel.read("for-each-ref", _FORMAT, f"refs/remotes/{self.name}/"))
