@@ -41,16 +41,20 @@ class Wait:
 
 @dataclass(frozen=True)
 class Turn:
-    """One answer of the model: text, then perhaps one call of the Bash tool."""
+    """One answer of the model: text, then perhaps one call of a tool: a command for Bash, or an address for WebFetch."""
 
     text: str = ""
     bash: str = ""
+    fetch: str = ""
 
     def blocks(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = [{"type": "text", "text": self.text}] if self.text else []
         if self.bash:
             call = {"command": self.bash, "description": "scripted"}
             found.append({"type": "tool_use", "name": "Bash", "input": call})
+        if self.fetch:
+            wish = {"url": self.fetch, "prompt": "scripted"}
+            found.append({"type": "tool_use", "name": "WebFetch", "input": wish})
         return found
 
 
@@ -97,12 +101,14 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 class ModelServer(ThreadingHTTPServer):
-    """Listens on a free port of the loopback from construction on; `with serving()` runs it."""
+    """Listens on a free port of the loopback from construction on; `with serving()` runs it. A test adds scenarios of
+    its own to `scenarios`."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.scenarios: dict[str, Scenario] = dict(SCENARIOS)
         self.ids = itertools.count(1)
         self.asked: dict[str, int] = {}
         self.strays: list[str] = []
@@ -146,14 +152,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
         scenario, _, rest = self.path.split("?")[0].strip("/").partition("/")
-        if scenario not in SCENARIOS or rest != "v1/messages":
+        if scenario not in self.server.scenarios or rest != "v1/messages":
             self.server.strays.append(self.path)
             self._refuse(Refusal(404, "not_found_error", self.path))
             return
         with self.server.lock:
             self.server.seen.append(body)
             asked = self.server.asked[scenario] = self.server.asked.get(scenario, 0) + 1
-        self._answer(SCENARIOS[scenario](_tool_results(body), asked), str(body.get("model")))
+        self._answer(self.server.scenarios[scenario](_tool_results(body), asked), str(body.get("model")))
 
     def _answer(self, answer: Answer, model: str) -> None:
         if isinstance(answer, Refusal):
