@@ -114,7 +114,6 @@ def make_label(config: Config, name: str, environ: Mapping[str, str]) -> str | N
 
 def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Iterator[Check]:
     """The lines of `doctor`, each when it is known; what one question needs and another found missing is left out."""
-    from coordinator.adapters.executors.local import LocalExecutor
     from coordinator.adapters.providers import provider
     from coordinator.adapters.system import doctor
     from coordinator.adapters.system.probe import SystemProbe
@@ -137,11 +136,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     yield doctor.writable(where.root, where.home)
     yield from doctor.room(where.root, config.floors.disk, config.floors.inodes)
     yield doctor.instance(daemon_pid(where), where.board, now(), config.poll.interval)
-    executor = LocalExecutor(where.jobs, lambda _: None)
-    try:
-        yield doctor.leftovers(executor, _active(where))
-    finally:
-        executor.close()
+    yield from _examine_leftovers(where)
     yield from doctor.rights(os.geteuid())
 
 
@@ -164,6 +159,22 @@ def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) ->
         return
     client = github_client(config, name, lambda: token)
     yield from doctor.github_ready(client, name, config.labels.auto, source, now())
+
+
+def _examine_leftovers(where: Place) -> Iterator[Check]:
+    from coordinator.adapters.executors.local import LocalExecutor
+    from coordinator.adapters.system import doctor
+    from coordinator.ports import NewerSchema, StoreError
+
+    executor = LocalExecutor(where.jobs, lambda _: None)
+    try:
+        yield doctor.leftovers(executor, _active(where))
+    except StoreError as error:
+        yield doctor.Check("fail", error.words, f"ls -l {where.store}")
+    except NewerSchema as error:
+        yield doctor.Check("fail", str(error), "install the newer coordinator")
+    finally:
+        executor.close()
 
 
 def _no_settings() -> Settings:

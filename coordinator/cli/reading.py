@@ -228,6 +228,9 @@ def _why_task(row: dict[str, Any], board: Board) -> dict[str, Any]:
     from coordinator import app
     from coordinator.wording.why import why as explain
 
+    wait = row.get("wait") or {}
+    resting = str(wait.get("code")) in ("moving", str(row["state"]).lower())   # says no more than the state does
+    row = {**row, "wait": None} if resting else row
     answer = explain(row, labels=board.labels, now=app.now(), local=app.local)
     return {
         "task": row["id"],

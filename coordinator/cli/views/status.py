@@ -37,7 +37,7 @@ def status(board: Board, now: datetime, width: int, *, everything: bool = False,
     lines = [Line("warning", cut(f"! {clean(words)}", width)) for words in board.warnings]
     if not board.there:
         return lines
-    lines += [Line("head", cut(text, width)) for text in _head(board, now)]
+    lines += [Line("head", cut(part, width)) for text in _head(board, now) for part in _halved(text, width)]
     lines += [Line("warning", cut(f"! {text}", width)) for text in _troubles(board)]
     rows = sorted((row for row in board.rows if not state or row["state"] == state), key=_place)
     shown = rows if everything else rows[:SHOWN]
@@ -52,6 +52,14 @@ def _place(row: Row) -> tuple[int, Any, str, str]:
     rank = _ORDER.index(TaskState(row["state"]))
     priority = row.get("priority")
     return (rank, priority if isinstance(priority, int) else 2, str(row.get("since") or ""), row["id"])
+
+
+def _halved(text: str, width: int) -> list[str]:
+    """In two lines where one is too narrow: what today brought stands by itself."""
+    if width_of(text) <= width or "    today" not in text:
+        return [text]
+    first, today = text.split("    today", 1)
+    return [first, f"today{today}"]
 
 
 # --- the head -----------------------------------------------------------------------------------------
@@ -140,7 +148,7 @@ def _table(rows: Sequence[Row], now: datetime, width: int) -> list[Line]:
     names, widths = _layout(cells, width)
     lines = columns([names, *([cell[name] for name in names] for cell in cells)], widths)
     kinds = ["title", *(str(row["state"]) for row in rows)]
-    return [Line(kind, text) for kind, text in zip(kinds, lines, strict=True)]
+    return [Line(kind, cut(text, width)) for kind, text in zip(kinds, lines, strict=True)]
 
 
 def _layout(cells: Sequence[dict[str, str]], width: int) -> tuple[list[str], list[int]]:

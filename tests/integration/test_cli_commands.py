@@ -1,0 +1,216 @@
+"""The program as people start it: real processes, exit codes, what is loaded, what a bad file does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from coordinator.adapters.store import SqlStore
+from coordinator.domain.request import Event
+from coordinator.domain.task import Pin, Task, TaskState
+
+HEAVY = ("sqlalchemy", "github", "git", "apscheduler", "alembic", "jinja2", "rich", "requests")
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    root = tmp_path / "widgets"
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    subprocess.run(["git", "-C", str(root), "remote", "add", "origin", "https://github.com/acme/widgets.git"], check=True)
+    return root
+
+
+def environ(root: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG")}
+    return {**kept, "HOME": str(root.parent), "COLUMNS": "100", "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def coordinator(root: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "coordinator", *argv], cwd=root, env=environ(root), text=True,
+                          capture_output=True, timeout=50, check=False)  # fmt: skip
+
+
+def stored(root: Path, number: int, *moves: TaskState) -> None:
+    (root / ".coordinator").mkdir(exist_ok=True)
+    store = SqlStore(root / ".coordinator" / "state.db")
+    pin = Pin(f"Title {number}", "", "", 1, "ann")
+    task = Task(f"gh-{number}", pin, f"rpi/gh-{number}", NOW, NOW, NOW, issue=number, provider="claude")
+    store.add(task, Event(task.id, NOW, "adopted"))
+    for to in moves:
+        moved = task.move(to, NOW)
+        store.save(moved, Event(task.id, NOW, "to"), was=task.version)
+        task = moved
+    store.close()
+
+
+def state(root: Path, task_id: str) -> TaskState:
+    store = SqlStore(root / ".coordinator" / "state.db")
+    try:
+        task = store.task(task_id)
+        assert task is not None
+        return task.state
+    finally:
+        store.close()
+
+
+def board(root: Path) -> None:
+    folder = root / ".coordinator"
+    folder.mkdir(exist_ok=True)
+    rows = [{"id": "gh-471", "issue": 471, "state": "BLOCKED", "title": "One", "reason": "max_retries", "attempts": []}]
+    held = [{"number": 490, "title": "Held", "code": "untrusted", "words": "set by @eve", "moves": "set it anew"}]
+    (folder / "board.json").write_text(json.dumps({"generated_at": NOW.isoformat(), "tasks": rows, "held": held}))
+    (root / "logs").mkdir(exist_ok=True)
+    (root / "logs" / "gh-471.jsonl").write_text('{"type":"assistant","message":{"content":[]}}\n')
+
+
+@pytest.mark.parametrize("argv", [["status"], ["why", "471"], ["view", "471"], ["status", "--summary"]])
+def test_reading_commands_load_nothing_heavy(repository: Path, argv: list[str]) -> None:
+    board(repository)
+    script = (
+        "import sys\nfrom coordinator.cli.main import main\n"
+        f"code = main({argv!r})\nloaded = {{name.partition('.')[0] for name in sys.modules}}\n"
+        f"print(code, sorted(loaded & set({HEAVY!r})), file=sys.stderr)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], cwd=repository, env=environ(repository), text=True,
+                         capture_output=True, timeout=50, check=False)  # fmt: skip
+    assert ran.stderr.splitlines()[-1] == "0 []"
+
+
+@pytest.mark.parametrize(
+    "argv", [["bogus"], ["status", "--nope"], ["status", "--state", "odd"], ["why"], ["why", "../../etc/passwd"],
+             ["why", "\u202e471"], ["view", "a" * 65], ["retry", "471", "--provider", "nobody"], ["view", "1", "--attempt", "x"]],
+)  # fmt: skip
+def test_wrong_usage_is_64_with_words_and_no_traceback(repository: Path, argv: list[str]) -> None:
+    ran = coordinator(repository, *argv)
+    assert ran.returncode == 64
+    assert ran.stderr.startswith("error: ")
+    assert "(exit 64)" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("argv", [["why", "9"], ["view", "9"], ["stop", "9"], ["retry", "gh-9"]])
+def test_an_unknown_task_is_exit_1_with_words(repository: Path, argv: list[str]) -> None:
+    board(repository)
+    stored(repository, 471)
+    ran = coordinator(repository, *argv)
+    assert (ran.returncode, ran.stderr.startswith("error: ")) == (1, True)
+
+
+def test_outside_of_a_repository_it_says_where_to_go(tmp_path: Path) -> None:
+    ran = coordinator(tmp_path, "status")
+    assert ran.returncode == 1
+    assert "is in no git repository" in ran.stderr
+
+
+def test_why_explains_a_task_and_an_issue_that_is_held(repository: Path) -> None:
+    board(repository)
+    for name in ("471", "gh-471", "#471"):
+        assert "max_retries" in coordinator(repository, "why", name).stdout
+    assert "set by @eve" in coordinator(repository, "why", "490").stdout
+    assert json.loads(coordinator(repository, "why", "471", "--json").stdout)["code"] == "max_retries"
+
+
+@pytest.mark.parametrize("content", [b"[workers\n", b"\xff\xfe", b"[wrokers]\nmax = 3\n", b"[workers]\nprovider = 'odd'\n"])
+def test_a_bad_configuration_is_64_and_changes_nothing(repository: Path, content: bytes) -> None:
+    (repository / "coordinator.toml").write_bytes(content)
+    ran = coordinator(repository, "config", "check")
+    assert (ran.returncode, ran.stderr.startswith("error: ")) == (64, True)
+    assert not (repository / ".coordinator").exists()
+
+
+def test_a_bug_of_ours_is_70_and_its_trace_is_in_a_file(repository: Path) -> None:
+    script = (
+        "import sys\nfrom coordinator.cli import main as cli, reading\n"
+        "def broken(*_): raise RuntimeError('boom')\nreading._board = broken\nsys.exit(cli.main(['status']))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], cwd=repository, env=environ(repository), text=True,
+                         capture_output=True, timeout=50, check=False)  # fmt: skip
+    traces = list((repository / ".coordinator").glob("bug-*.txt"))
+    assert ran.returncode == 70
+    assert "Traceback" not in ran.stderr
+    assert str(traces[0]) in ran.stderr
+    assert "RuntimeError: boom" in traces[0].read_text()
+
+
+@pytest.mark.req("E51", "E52", "E53", "E54", "E55")
+def test_the_summary_counts_the_working_directorys_files_wherever_it_stands(tmp_path: Path) -> None:
+    """No repository, no terminal, no board: the two blocks all the same."""
+    (tmp_path / "adws").mkdir()
+    (tmp_path / "adws" / "metrics.json").write_text('{"workers_launched": 31, "workers_completed": 24, "health": "ok"}')
+    (tmp_path / "tasks.md").write_text("[] gh-1: a\n[🟡 w-abc123, trees/gh-2] gh-2: b\n[✅ x, w-1] gh-3: c\n[❌ w-1] gh-4: d\n")
+    ran = coordinator(tmp_path, "status", "--summary")
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines()[:4] == [
+        "📊 Coordinator Health", "   Status: OK", "   Workers launched: 31", "   Completed: 24",
+    ]  # fmt: skip
+    assert [line for line in ran.stdout.splitlines() if line.startswith("   ")][6:10] == [
+        "   Pending: 1", "   Active: 1", "   Completed today: 1", "   Failed: 1",
+    ]  # fmt: skip
+    (tmp_path / "adws" / "metrics.json").unlink()
+    assert "📊" not in coordinator(tmp_path, "status", "--summary").stdout
+
+
+@pytest.mark.req("N9")
+@pytest.mark.parametrize("path", [[TaskState.BLOCKED], [TaskState.CANCELLED]])
+def test_the_command_that_why_names_really_moves_the_task(repository: Path, path: list[TaskState]) -> None:
+    """No coordinator, no token, no network: the request is settled by the command itself."""
+    stored(repository, 471, *path)
+    ran = coordinator(repository, "retry", "471")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "gh-471 is queued again" in ran.stdout
+    assert state(repository, "gh-471") is TaskState.QUEUED
+
+
+def test_stop_without_a_coordinator_cancels_what_waits_and_starts_nothing(repository: Path) -> None:
+    stored(repository, 471)
+    stored(repository, 472)
+    assert coordinator(repository, "stop", "471", "--reason", "not now").returncode == 0
+    assert state(repository, "gh-471") is TaskState.CANCELLED
+    assert state(repository, "gh-472") is TaskState.QUEUED
+
+
+def test_init_done_twice_changes_nothing_the_second_time(repository: Path) -> None:
+    before = sorted(path for path in repository.rglob("*") if ".git" not in path.parts)
+    assert coordinator(repository, "init", "--dry-run").returncode == 0
+    assert sorted(path for path in repository.rglob("*") if ".git" not in path.parts) == before
+    assert "done        coordinator.toml" in coordinator(repository, "init").stdout
+    assert 'name = "acme/widgets"' in (repository / "coordinator.toml").read_text()
+    exclude = (repository / ".git" / "info" / "exclude").read_text()
+    again = coordinator(repository, "init").stdout
+    assert not [line for line in again.splitlines() if line.startswith("done")]
+    assert (repository / ".git" / "info" / "exclude").read_text() == exclude
+    assert "/trees/" in exclude
+    assert "coordinator.toml" not in exclude
+
+
+@pytest.mark.req("F13", "E58")
+def test_the_tools_that_init_copies_run_by_their_shebang_with_any_python(repository: Path) -> None:
+    assert coordinator(repository, "init").returncode == 0
+    tool = repository / "tools" / "status.py"
+    ran = subprocess.run([str(tool)], cwd=repository, env=environ(repository), text=True, capture_output=True,
+                         timeout=50, check=False)  # fmt: skip
+    assert (ran.returncode, ran.stdout.splitlines()[0]) == (0, "! no coordinator has run here yet: coordinator run")
+
+
+def test_doctor_names_what_is_missing_with_a_cure_and_exits_21(repository: Path) -> None:
+    ran = coordinator(repository, "doctor")
+    assert ran.returncode == 21
+    assert "fail  no GitHub token" in ran.stdout
+    assert "sandbox off" in ran.stdout
+    assert ran.stderr == ""
+
+
+def test_a_second_coordinator_is_refused_by_name(repository: Path) -> None:
+    from coordinator.app import Place, hold
+
+    with hold(Place(repository)):
+        ran = coordinator(repository, "run")
+    assert ran.returncode == 1
+    assert f"pid {os.getpid()}" in ran.stderr
