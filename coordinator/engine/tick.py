@@ -18,7 +18,6 @@ from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.projections import Projections
 from coordinator.engine.record import Recorder, changed
-from coordinator.engine.speech import own_labels
 from coordinator.engine.world import World
 from coordinator.planning.actions import (
     Action,
@@ -205,11 +204,10 @@ class Engine:
         self.world.say(action.words)
 
     def _intend_labels(self, task: Task) -> None:
-        """What may stand on the issue from now on: a label is found again even if GitHub no longer lists it."""
-        said = self.world.store.outward().get(task.id, Outward(task.id))
-        may_stand = (said.labels or frozenset()) | own_labels(task, self.world)[0]
-        if may_stand != said.labels:
-            self.world.store.keep_outward(replace(said, labels=may_stand))
+        """From now on nobody knows what stands on the issue, until the fact is in."""
+        said = self.world.store.outward().get(task.id)
+        if said is None or said.labels is not None:
+            self.world.store.keep_outward(replace(said or Outward(task.id), labels=None))
 
     def _intend_stop(self, action: StopWorker) -> StopWorker:
         """Who wants the worker stopped is written down before it is told: the outcome must be read rightly."""

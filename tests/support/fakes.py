@@ -6,7 +6,7 @@ real one refuses, and every write passes the crossing, so that a test can die at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -75,6 +75,10 @@ class FakeFiles:
             if self.full:
                 raise OSError(28, "No space left on device", str(path))
             self.texts[path] = text
+
+    def remove(self, path: Path) -> None:
+        with crossing("file", path.name):
+            self.texts.pop(path, None)
 
     def exists(self, path: Path) -> bool:
         return path in self.texts
@@ -324,6 +328,15 @@ class FakeRepository:
         with crossing("git", f"rescue {task_id}"):
             return f"refs/coordinator/rescue/{task_id}/{attempt}" if self.trees[task_id].dirty else None
 
+    def rescues(self) -> tuple[tuple[str, datetime], ...]:
+        return tuple((ref, NOW) for ref in self.rescued)
+
+    def expire_rescues(self, older_than: datetime, keep: Collection[str] = ()) -> tuple[str, ...]:
+        old = tuple(ref for ref in self.rescued if older_than > NOW and ref.split("/")[-2] not in keep)
+        for ref in old:
+            del self.rescued[ref]
+        return old
+
     def push(self, branch: str, *, expect: str) -> str:
         with crossing("git", f"push {branch}"):
             if self.refuse_push:
@@ -333,7 +346,7 @@ class FakeRepository:
             if not ancestor and theirs[-1] != expect:
                 raise PushRefused(f"{branch} holds work that is not ours")
             if not ancestor:
-                self.rescued[f"replaced {branch} {theirs[-1]}"] = theirs
+                self.rescued[f"refs/coordinator/rescue/{branch}/pushed-{len(self.rescued)}"] = theirs
             self.remote[branch] = list(mine)
             return mine[-1]
 

@@ -79,7 +79,8 @@ def _labels(world: World, task: Task, said: Outward) -> tuple[frozenset[str], fr
     if task.issue is None:
         return want, frozenset()
     issue = world.store.issues().get(task.issue)
-    there = (issue.labels if issue is not None else frozenset()) | (said.labels or frozenset())
+    unlisted = all_ours if said.labels is None else said.labels
+    there = issue.labels if issue is not None else unlisted
     for name in sorted((there & all_ours) - want):
         world.github.remove_label(task.issue, name)
     if want:

@@ -28,12 +28,19 @@ def rule(s: Snapshot) -> Iterator[Tell]:
 def _difference(s: Snapshot, task: Task, speech: Speech, said: Outward) -> Tell:
     issue = s.issue_of(task)
     asked = issue is not None and s.policy.labels.retry in issue.labels and issue.open
-    shown = issue.labels & s.policy.labels.ours if issue is not None else said.labels or frozenset()
     return Tell(
         task,
         s.attempt(task.id),
         living=bool(speech.living) and speech.living != said.living_key,
         notices=speech.notices - said.notices,
-        labels=shown != speech.labels,
+        labels=_labels_differ(s, task, speech, said),
         unretry=asked and task.state not in NEEDS_PERSON,
     )
+
+
+def _labels_differ(s: Snapshot, task: Task, speech: Speech, said: Outward) -> bool:
+    """By what was seen on the issue; of one that GitHub no longer lists, by what we are sure to have set."""
+    issue = s.issue_of(task)
+    if issue is not None:
+        return issue.labels & s.policy.labels.ours != speech.labels
+    return said.labels != speech.labels and (bool(speech.labels) or task.id in s.outward)

@@ -1,0 +1,89 @@
+"""The engine against random histories: people, weather, workers, and a death of the coordinator every few writes.
+
+COORDINATOR_HISTORIES sets how many (`make soak`). Three faults are planted to show that the histories would find them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from coordinator.domain.request import Event
+from coordinator.domain.task import Task
+from coordinator.engine import effects
+from coordinator.engine.effects import starting
+from coordinator.planning.actions import Launch
+from tests.support.fakes import FakeExecutor, Worker
+from tests.support.histories import Broken, History
+from tests.support.memory_store import MemoryStore
+
+HISTORIES = int(os.environ.get("COORDINATOR_HISTORIES", "240"))
+PARTS = 8
+TO_FIND = 120
+"""So many histories at most may pass before a planted fault is found."""
+
+
+@pytest.mark.req("P50", "P52", "W12", "W23", "N9")
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_nothing_is_lost_or_done_twice_whatever_people_do_and_wherever_it_dies(part):
+    deaths = 0
+    for seed in range(part, HISTORIES, PARTS):
+        history = History(seed)
+        history.run()
+        deaths += history.crashes
+    assert deaths >= HISTORIES // PARTS
+
+
+def test_a_history_is_the_same_each_time():
+    def story() -> tuple[list[str], list[str]]:
+        history = History(5)
+        history.run()
+        return history.story, history.outside.lines
+
+    assert story() == story()
+
+
+def found() -> str:
+    """What the first broken history says."""
+    for seed in range(TO_FIND):
+        try:
+            History(seed).run()
+        except Broken as broken:
+            return str(broken).partition("\n")[0]
+    return "nothing"
+
+
+def test_a_dropped_compare_and_swap_is_found(monkeypatch):
+    def save(self: MemoryStore, task: Task, event: Event, *, was: int, attempt: Any = None, answer: Any = None) -> None:
+        with self._writing(f"save {task.id}"):
+            if attempt is not None:
+                self._keep_attempt(attempt)
+            self._tasks[task.id] = task
+            self._events.append(event)
+            if answer is not None:
+                self._answer(*answer)
+
+    monkeypatch.setattr(MemoryStore, "save", save)
+    assert " became " in found()
+
+
+def test_an_intent_written_after_its_effect_is_found(monkeypatch):
+    def launch(action: Launch, world: Any) -> Any:
+        return starting.launch(replace(action, attempt=replace(action.attempt, token=world.new_token())), world)
+
+    monkeypatch.setitem(effects._MADE_BY, Launch, launch)
+    assert "nobody knows of Handle" in found()
+
+
+def test_a_token_that_is_started_again_is_found(monkeypatch):
+    def submit(self: FakeExecutor, spec: Any) -> int:
+        self.workers.append(Worker(spec.handle, self.scripts(spec), self.clock.now()))
+        return 4000
+
+    monkeypatch.setattr(FakeExecutor, "submit", submit)
+    words = found()
+    assert "two live workers" in words or "a token was started twice" in words
