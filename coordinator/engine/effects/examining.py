@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,7 +66,9 @@ def _judge(world: World, attempt: Attempt, exited: Exited, work: Work | None) ->
         stderr_tail=_tail(err),
         work=work,
     )
-    return world.providers[attempt.provider].judge(run)
+    outcome = world.providers[attempt.provider].judge(run)
+    stopped = exited.reason != "process_exit" and exited.words
+    return replace(outcome, detail=exited.words) if stopped else outcome
 
 
 def _lines(path: Path) -> Iterator[bytes]:
