@@ -14,6 +14,7 @@ import pytest
 from coordinator.adapters.store import SqlStore
 from coordinator.domain.request import Event
 from coordinator.domain.task import Pin, Task, TaskState
+from coordinator.rehearsal.standin import StandIn
 
 HEAVY = ("sqlalchemy", "github", "git", "apscheduler", "alembic", "jinja2", "rich", "requests")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -23,7 +24,8 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 def repository(tmp_path: Path) -> Path:
     root = tmp_path / "widgets"
     subprocess.run(["git", "init", "-q", str(root)], check=True)
-    subprocess.run(["git", "-C", str(root), "remote", "add", "origin", "https://github.com/acme/widgets.git"], check=True)
+    remote = "https://github.com/acme/widgets.git"
+    subprocess.run(["git", "-C", str(root), "remote", "add", "origin", remote], check=True)
     return root
 
 
@@ -32,8 +34,9 @@ def environ(root: Path) -> dict[str, str]:
     return {**kept, "HOME": str(root.parent), "COLUMNS": "100", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
-def coordinator(root: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "coordinator", *argv], cwd=root, env=environ(root), text=True,
+def coordinator(root: Path, *argv: str, **more: str) -> subprocess.CompletedProcess[str]:
+    env = {**environ(root), **more}
+    return subprocess.run([sys.executable, "-m", "coordinator", *argv], cwd=root, env=env, text=True,
                           capture_output=True, timeout=50, check=False)  # fmt: skip
 
 
@@ -85,7 +88,8 @@ def test_reading_commands_load_nothing_heavy(repository: Path, argv: list[str]) 
 
 @pytest.mark.parametrize(
     "argv", [["bogus"], ["status", "--nope"], ["status", "--state", "odd"], ["why"], ["why", "../../etc/passwd"],
-             ["why", "\u202e471"], ["view", "a" * 65], ["retry", "471", "--provider", "nobody"], ["view", "1", "--attempt", "x"]],
+             ["why", "\u202e471"], ["view", "a" * 65],
+             ["retry", "471", "--provider", "nobody"], ["view", "1", "--attempt", "x"]],
 )  # fmt: skip
 def test_wrong_usage_is_64_with_words_and_no_traceback(repository: Path, argv: list[str]) -> None:
     ran = coordinator(repository, *argv)
@@ -117,7 +121,9 @@ def test_why_explains_a_task_and_an_issue_that_is_held(repository: Path) -> None
     assert json.loads(coordinator(repository, "why", "471", "--json").stdout)["code"] == "max_retries"
 
 
-@pytest.mark.parametrize("content", [b"[workers\n", b"\xff\xfe", b"[wrokers]\nmax = 3\n", b"[workers]\nprovider = 'odd'\n"])
+@pytest.mark.parametrize(
+    "content", [b"[workers\n", b"\xff\xfe", b"[wrokers]\nmax = 3\n", b"[workers]\nprovider = 'odd'\n"]
+)
 def test_a_bad_configuration_is_64_and_changes_nothing(repository: Path, content: bytes) -> None:
     (repository / "coordinator.toml").write_bytes(content)
     ran = coordinator(repository, "config", "check")
@@ -144,7 +150,8 @@ def test_the_summary_counts_the_working_directorys_files_wherever_it_stands(tmp_
     """No repository, no terminal, no board: the two blocks all the same."""
     (tmp_path / "adws").mkdir()
     (tmp_path / "adws" / "metrics.json").write_text('{"workers_launched": 31, "workers_completed": 24, "health": "ok"}')
-    (tmp_path / "tasks.md").write_text("[] gh-1: a\n[🟡 w-abc123, trees/gh-2] gh-2: b\n[✅ x, w-1] gh-3: c\n[❌ w-1] gh-4: d\n")
+    marks = ("[] gh-1: a", "[🟡 w-abc123, trees/gh-2] gh-2: b", "[✅ x, w-1] gh-3: c", "[❌ w-1] gh-4: d")
+    (tmp_path / "tasks.md").write_text("\n".join(marks))
     ran = coordinator(tmp_path, "status", "--summary")
     assert ran.returncode == 0
     assert ran.stdout.splitlines()[:4] == [
@@ -214,3 +221,35 @@ def test_a_second_coordinator_is_refused_by_name(repository: Path) -> None:
         ran = coordinator(repository, "run")
     assert ran.returncode == 1
     assert f"pid {os.getpid()}" in ran.stderr
+
+
+@pytest.mark.req("X4")
+def test_a_first_run_over_many_labelled_issues_lists_them_and_wants_a_yes(repository: Path, tmp_path: Path) -> None:
+    """Eleven issues: nothing is taken up, no label or comment is written; the daily cap stands in the start line."""
+    with StandIn(tmp_path / "github") as github:
+        github.add_user("bot", "t0ken")
+        github.add_user("ann", "ann-token", permission="admin")
+        made = github.add_repository("acme/widgets", {"README.md": "# widgets\n"})
+        ann = made.as_user("ann")
+        for number in range(1, 12):
+            ann.open_issue(f"Issue number {number}", "")
+            ann.add_label(number, "rpi-auto")
+        subprocess.run(["git", "-C", str(repository), "remote", "set-url", "origin", made.clone_url], check=True)
+        (repository / "coordinator.toml").write_text(
+            f'[repository]\nname = "acme/widgets"\nbase = "main"\napi_url = "{github.url}"\n'
+            f'[workers]\nprovider = "command"\n[providers.command]\nargv = ["{sys.executable}", "-c", "pass"]\n'
+        )
+        dry = coordinator(repository, "run", "--dry-run", GITHUB_TOKEN="t0ken")
+        assert dry.returncode == 0, dry.stderr
+        assert dry.stdout.count("held        #") == 11
+        assert not (repository / ".coordinator" / "state.db").exists()
+        assert not (repository / "tasks.md").exists()
+        ran = coordinator(repository, "run", "--once", GITHUB_TOKEN="t0ken")
+        assert ran.returncode == 1
+        assert all(f"#{number}  Issue number {number}" in ran.stdout for number in range(1, 12))
+        assert "coordinator run --yes" in ran.stderr
+        assert all(not issue.comments for issue in made.issues())
+        (repository / "STOP").touch()  # taken up, and nothing started: this is about the yes
+        agreed = coordinator(repository, "run", "--once", "--yes", GITHUB_TOKEN="t0ken")
+        assert "at most 50 sessions a day" in agreed.stderr
+        assert "gh-11: adopted" in agreed.stderr

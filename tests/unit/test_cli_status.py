@@ -42,7 +42,8 @@ DATA: dict[str, Any] = {
             last_at=at(seconds=3), attempts=[attempt(1, reason="claude_rate_limited"), attempt(2)]),
         row(6, "QUEUED", wait={"code": "depends", "words": "waits for #12 (Depends on)", "moves": "close #12"}),
         row(60, "IN_REVIEW", pr_number=512, wait={"code": "pr_open", "words": "waits for a reviewer"}),
-        row(30, "QUEUED", title="日本語のとても長い題名" * 12 + "\x1b[31m", wait={"code": "slot", "words": "waits for a slot"}),
+        row(30, "QUEUED", title="日本語のとても長い題名" * 12 + "\x1b[31m",
+            wait={"code": "slot", "words": "waits for a slot"}),
     ],
     "held": [{"number": 490, "title": "Held one", "code": "untrusted", "words": "set by @eve", "moves": "set it anew"}],
 }  # fmt: skip

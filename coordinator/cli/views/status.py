@@ -16,6 +16,8 @@ _ORDER = (_S.RUNNING, _S.PREPARING, _S.PUBLISHING, _S.QUEUED, _S.BACKOFF, _S.BLO
           _S.CANCELLED, _S.DONE)  # fmt: skip
 _HEADINGS = ("TASK", "STATE", "WORKER", "PID", "FOR", "LAST SIGN", "CPU", "TOKENS", "COST", "NOTE")
 _DROPPED_FIRST = ("COST", "PID", "TOKENS", "WORKER", "CPU")
+_USUAL = (None, "moving", "running", "working")
+"""Codes of a wait that say of a running task no more than that it runs."""
 SHOWN = 40
 """Tasks that fit a screen; the rest is counted."""
 NARROWEST = 40
@@ -212,7 +214,7 @@ def _said(row: Row, attempt: dict[str, Any]) -> tuple[str, ...]:
     if state == _S.RUNNING:
         before = next((clean(one.get("reason")) for one in reversed(row["attempts"][:-1]) if one.get("reason")), "")
         number = f"attempt {attempt.get('number', '?')}" + (f" (before: {before})" if before else "")
-        trouble = "the worker ended" if row.get("gone") else words if wait.get("code") not in (None, "moving") else ""
+        trouble = "the worker ended" if row.get("gone") else words if wait.get("code") not in _USUAL else ""
         return (trouble, clean(attempt.get("provider") or row.get("provider") or ""), number)
     if state in (_S.BLOCKED, _S.FAILED, _S.CANCELLED):
         name = row.get("issue") or row["id"]
