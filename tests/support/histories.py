@@ -20,7 +20,7 @@ from coordinator.domain.request import RequestKind
 from coordinator.domain.task import ACTIVE, MOVES, UNSTARTED, Task, TaskState
 from coordinator.engine.memory import Memory
 from coordinator.engine.tick import Engine
-from coordinator.planning.actions import Plan
+from coordinator.planning.actions import Action, Begin, Move, Plan
 from coordinator.planning.policy import LabelNames, Policy
 from coordinator.planning.waits import known_code
 from coordinator.ports import LaunchSpec
@@ -95,6 +95,7 @@ class History:
 
     def _come_up(self) -> None:
         self.pool = Later(self.random)
+        self.late: tuple[Action, ...] = ()
         self.engine = Engine(self.outside.world(self.policy), self.pool, lambda why: None, Memory())
 
     def _cross(self, moment: str, kind: str, what: str) -> None:
@@ -125,10 +126,20 @@ class History:
     def _tick(self) -> Plan | None:
         self.engine.memory.poll_due = True
         self._lives(lambda: self.pool.some(self.random.randrange(3)))
+        self._lives(self._old_plan)
         made: list[Plan] = []
         self._lives(lambda: made.append(self.engine.tick()))
         self._at_all_times()
         return made[0] if made else None
+
+    def _old_plan(self) -> None:
+        """Changes of memory that were decided some time ago: those of tasks that moved since must be dropped."""
+        if self.late and (self.pool.patient or self.random.random() < 0.5):
+            self.engine._apply(Plan(self.late, {}))
+            self.late = ()
+        elif self.random.random() < 0.3 and not self.pool.patient:
+            actions = self.engine.preview()[1].actions
+            self.late = tuple(one for one in actions if isinstance(one, (Move, Begin)))
 
     def _script(self, spec: LaunchSpec) -> Script:
         script = self.random.choice(SCRIPTS)

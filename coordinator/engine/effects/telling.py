@@ -27,7 +27,7 @@ def tell(action: Tell, world: World) -> Told:
     put: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
     if action.labels:
-        put, taken = _labels(world, task, said)
+        put, taken = _labels(world, task)
         said = replace(said, labels=put)
     if action.unretry and task.issue is not None:
         world.github.remove_label(task.issue, world.policy.labels.retry)
@@ -47,18 +47,19 @@ def _living(world: World, task: Task, said: Outward) -> tuple[Outward, list[Comm
     living = living_of(task, world)
     if living is None or task.issue is None:
         return said, None
+    body = world.mask(living.body)
     if said.comment_id is not None:
         try:
-            world.github.edit_comment(said.comment_id, living.body)
+            world.github.edit_comment(said.comment_id, body)
             return replace(said, living_key=living.key), None
         except NotThere:
             said = replace(said, comment_id=None)
     comments = _ours(world, task)
     found = next((comment for comment in comments if living.marker in comment.body), None)
     if found is not None:
-        world.github.edit_comment(found.id, living.body)
+        world.github.edit_comment(found.id, body)
         return replace(said, comment_id=found.id, living_key=living.key), comments
-    made = world.github.add_comment(task.issue, living.body)
+    made = world.github.add_comment(task.issue, body)
     return replace(said, comment_id=made.id, living_key=living.key), comments
 
 
@@ -68,21 +69,20 @@ def _notices(world: World, action: Tell, said: Outward, comments: list[Comment])
         if notice.key not in action.notices or task.issue is None:
             continue
         if not any(notice.marker in comment.body for comment in comments):
-            world.github.add_comment(task.issue, notice.body)
+            world.github.add_comment(task.issue, world.mask(notice.body))
         said = replace(said, notices=said.notices | {notice.key})
     return said
 
 
-def _labels(world: World, task: Task, said: Outward) -> tuple[frozenset[str], frozenset[str]]:
-    """Sets what should stand and takes the rest of ours away; (what stands, what does not)."""
+def _labels(world: World, task: Task) -> tuple[frozenset[str], frozenset[str]]:
+    """Sets what should stand and takes the rest of ours away; (what stands, what does not). GitHub is asked
+    first: what we remember may be from before a crash."""
     want, all_ours = own_labels(task, world)
     if task.issue is None:
         return want, frozenset()
-    issue = world.store.issues().get(task.issue)
-    unlisted = all_ours if said.labels is None else said.labels
-    there = issue.labels if issue is not None else unlisted
-    for name in sorted((there & all_ours) - want):
+    there = world.github.issue(task.issue).labels & all_ours
+    for name in sorted(there - want):
         world.github.remove_label(task.issue, name)
-    if want:
+    if not want <= there:
         world.github.add_labels(task.issue, sorted(want))
     return want, all_ours - want
