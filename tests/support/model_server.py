@@ -41,7 +41,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Turn:
-    """One answer of the model: text, then perhaps one call of a tool: a command for Bash, or an address for WebFetch."""
+    """One answer of the model: text, then perhaps one call of a tool: a command for Bash, an address for WebFetch."""
 
     text: str = ""
     bash: str = ""
