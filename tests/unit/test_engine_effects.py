@@ -1,0 +1,134 @@
+"""Effects bring back facts and never raise; late facts are dropped; what they count comes back equal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from coordinator.domain.request import Event
+from coordinator.domain.task import TaskState
+from coordinator.engine.effects import perform
+from coordinator.engine.facts import EffectFailed, Pushed
+from coordinator.engine.memory import Memory
+from coordinator.engine.record import Recorder
+from coordinator.engine.tick import AtOnce, Engine
+from coordinator.planning.actions import Poll
+from coordinator.ports import BadCredentials, GitUnreachable, Limited, Refused, TryLater
+from tests.factories import NOW, a_task
+from tests.support.fakes import ROOT, Outside, an_outside
+
+METRICS, TASKS = ROOT / "adws" / "metrics.json", ROOT / "tasks.md"
+
+
+def ticking(outside: Outside, ticks: int = 4) -> Engine:
+    engine = Engine(outside.world(), AtOnce(), lambda why: None)
+    for _ in range(ticks):
+        engine.tick()
+        outside.clock.pass_by(6)
+    return engine
+
+
+def at_work() -> Outside:
+    outside = an_outside()
+    for number in (1, 2):
+        outside.github.person_opens(number, "rpi-auto")
+    return outside
+
+
+@pytest.mark.parametrize(("error", "until", "words"), [
+    (TryLater("down"), True, "down"),
+    (BadCredentials("401"), True, "401"),
+    (Limited("limit", NOW), True, "limit"),
+    (GitUnreachable("no route"), False, "the remote cannot be reached: no route"),
+    (OSError(28, "No space left on device", "/x"), False, "No space left on device: /x"),
+    (ZeroDivisionError("oops"), False, "ZeroDivisionError: oops"),
+])
+def test_an_effect_never_raises(error, until, words, monkeypatch):
+    outside = an_outside()
+
+    def fails(cursor):
+        raise error
+
+    monkeypatch.setattr(outside.github, "changed_issues", fails)
+    fact = perform(Poll(pulls=False, full=True), outside.world())
+    assert isinstance(fact, EffectFailed)
+    assert (fact.words, fact.github_until is not None) == (words, until)
+    assert bool(fact.bug) == isinstance(error, ZeroDivisionError)
+
+
+def test_a_late_fact_about_a_task_that_moved_is_dropped():
+    outside = an_outside()
+    task = a_task(1, TaskState.BLOCKED)
+    outside.store.add(task, Event(task.id, NOW, "adopted"))
+    moved = task.move(TaskState.QUEUED, NOW)
+    outside.store.save(moved, Event(task.id, NOW, "to QUEUED"), was=task.version)
+    Recorder(outside.world(), Memory()).record(Pushed(task, "abc", wip=True))
+    assert outside.store.task(task.id) == moved
+    assert outside.lines == ["dropped a late Pushed: gh-1 is no longer at version 0"]
+
+
+@pytest.mark.req("E47", "E48", "N11")
+def test_both_files_come_back_equal_from_the_store():
+    outside = at_work()
+    ticking(outside)
+    before = dict(outside.files.texts)
+    counted = json.loads(before[METRICS])
+    assert [counted[key] for key in ("workers_launched", "workers_completed", "prs_created")] == [2, 2, 2]
+    for path in (METRICS, TASKS):
+        outside.files.remove(path)
+    Engine(outside.world(), AtOnce(), lambda why: None, Memory(poll_due=False)).tick()
+    assert outside.files.texts[TASKS] == before[TASKS]
+    after = json.loads(outside.files.texts[METRICS])
+    moving = dict.fromkeys(("last_update", "api_requests", "api_not_modified"))
+    assert {**after, **moving} == {**counted, **moving}
+
+
+def test_metrics_of_a_newer_coordinator_are_left_alone():
+    outside = at_work()
+    newer = json.dumps({"schema": 99})
+    outside.files.texts[METRICS] = newer
+    ticking(outside, 1)
+    assert outside.files.texts[METRICS] == newer
+    assert any(line.startswith("adws/metrics.json cannot be written") for line in outside.lines)
+
+
+@pytest.mark.req("P66")
+def test_an_edit_made_while_the_file_is_being_replaced_is_not_overwritten(monkeypatch):
+    outside = at_work()
+    engine = ticking(outside, 1)
+    edited = outside.files.texts[TASKS].replace("## Pending\n", "## Pending\n\n[] By hand\n", 1)
+    plain = type(outside.files).put_if_unchanged
+
+    def races(path, text, seen):
+        outside.files.texts[TASKS] = edited
+        monkeypatch.undo()
+        return plain(outside.files, path, text, seen)
+
+    monkeypatch.setattr(outside.files, "put_if_unchanged", races)
+    engine.tick()
+    engine.tick()
+    assert [task.title for task in outside.store.tasks() if task.issue is None] == ["By hand"]
+
+
+@pytest.mark.req("W23")
+def test_a_new_engine_finds_its_workers_and_starts_none_again():
+    outside = at_work()
+    ticking(outside, 1)
+    before = outside.store.attempts()
+    assert len(outside.executor.live()) == 2
+    engine = Engine(outside.world(), AtOnce(), lambda why: None)
+    engine.tick()
+    assert len(outside.executor.workers) == 2
+    assert {key: [one.token for one in history] for key, history in outside.store.attempts().items()} == {
+        key: [one.token for one in history] for key, history in before.items()}
+
+
+def test_a_refusal_of_github_is_a_fact_too(monkeypatch):
+    outside = an_outside()
+
+    def refuses(cursor):
+        raise Refused("no")
+
+    monkeypatch.setattr(outside.github, "changed_issues", refuses)
+    assert isinstance(perform(Poll(pulls=False, full=True), outside.world()), EffectFailed)

@@ -1,0 +1,84 @@
+"""What people ask from outside is done once and answered once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from coordinator.domain.request import RequestKind
+from coordinator.domain.task import TaskState
+from coordinator.planning.actions import Adopt, Answer, CleanUp, Launch, Move, StopWorker, Tidy
+from coordinator.planning.plan import plan
+from coordinator.planning.rules.tidy import living
+from tests.factories import NOW, a_request, a_running, a_snapshot, a_task, a_view, an_attempt, an_issue
+
+STOP = a_request(RequestKind.STOP, reason="wrong branch")
+
+
+def of(kind: type, snapshot) -> list:
+    return [action for action in plan(snapshot).actions if isinstance(action, kind)]
+
+
+def test_stop_ends_the_worker_and_is_not_asked_twice():
+    task, attempt = a_running()
+    snapshot = a_snapshot(task, attempts={"gh-1": (attempt,)}, views={"gh-1": a_view()}, requests=(STOP,))
+    [stop] = of(StopWorker, snapshot)
+    assert (stop.reason, stop.words, stop.by, stop.request) == ("manual_stop", "wrong branch", "request", STOP)
+
+
+@pytest.mark.req("P52")
+def test_a_worker_whose_launch_was_never_recorded_is_recorded_before_it_is_stopped():
+    task = a_task(1, TaskState.PREPARING)
+    attempts = {"gh-1": (an_attempt(prepared_at=NOW),)}
+    snapshot = a_snapshot(task, attempts=attempts, views={"gh-1": a_view()}, requests=(STOP,))
+    assert [type(one) for one in plan(snapshot).actions] == [Launch]
+
+
+@pytest.mark.parametrize("state", [TaskState.QUEUED, TaskState.BACKOFF, TaskState.PUBLISHING, TaskState.IN_REVIEW])
+def test_stop_cancels_what_has_no_worker(state):
+    [move] = of(Move, a_snapshot(a_task(1, state), requests=(STOP,)))
+    assert (move.to, move.reason, move.request) == (TaskState.CANCELLED, "manual_stop", STOP)
+
+
+@pytest.mark.parametrize(("request_", "words"), [
+    (a_request(RequestKind.STOP, "gh-9"), "there is no task gh-9"),
+    (a_request(RequestKind.RETRY), "gh-1 is QUEUED: nothing to try again"),
+    (a_request(RequestKind.RETRY, provider="x"), "there is no provider 'x' here (known: claude, command)"),
+])
+def test_what_cannot_be_done_is_answered(request_, words):
+    assert [one.words for one in of(Answer, a_snapshot(a_task(), requests=(request_,)))] == [words]
+
+
+def test_a_line_added_by_hand_becomes_one_task_even_if_we_died_before_the_answer():
+    request = a_request(RequestKind.ADD, "", 5, title="By hand")
+    [adopt] = of(Adopt, a_snapshot(requests=(request,)))
+    assert (adopt.task.id, adopt.task.title) == ("m-1", "By hand")
+    again = a_snapshot(adopt.task, requests=(request,), next_manual=2)
+    assert of(Adopt, again) == []
+    assert [one.words for one in of(Answer, again)] == ["m-1 is queued"]
+
+
+@pytest.mark.req("E49", "P59")
+def test_more_than_ten_worktree_errors_clean_up_and_spare_whatever_lives():
+    tasks = [a_task(number, state) for number, state in enumerate(TaskState, 1)]
+    assert of(CleanUp, a_snapshot(*tasks, worktree_errors=10)) == []
+    [clean] = of(CleanUp, a_snapshot(*tasks, worktree_errors=11))
+    assert clean.keep == {task.id for task in tasks if task.state is not TaskState.DONE}
+
+
+def test_a_worktree_goes_a_day_after_its_work_is_over():
+    done = a_task(1, TaskState.DONE, worktree="trees/gh-1", state_since=NOW - timedelta(days=1))
+    failed = a_task(2, TaskState.FAILED, worktree="trees/gh-2", state_since=NOW - timedelta(days=9))
+    assert [one.task.id for one in of(Tidy, a_snapshot(done, failed))] == ["gh-1"]
+    closed = a_snapshot(done, failed, issues={2: an_issue(2, state="closed")}, now=NOW - timedelta(seconds=1))
+    assert [one.task.id for one in of(Tidy, closed)] == ["gh-2"]
+    assert living(closed) == frozenset()
+
+
+def test_an_issue_that_github_no_longer_lists_takes_its_task_back():
+    task, attempt = a_running()
+    running = a_snapshot(task, attempts={"gh-1": (attempt,)}, views={"gh-1": a_view()}, issues={})
+    assert [one.reason for one in of(StopWorker, running)] == ["issue_closed"]
+    assert [one.to for one in of(Move, a_snapshot(a_task(), issues={}))] == [TaskState.CANCELLED]
+    assert of(Move, a_snapshot(a_task(), issues={}, listed_at=None)) == []
