@@ -1,8 +1,8 @@
 """kill -9 at every external write of a whole life: a fresh coordinator finds what was done, and does nothing twice.
 
-The list of writes is that of a recorded life, the points are its writes, before and after. By default each write
-that has a name of its own dies both ways and each later one of the same name once; writes that come as often as
-ticks do die at the first two. COORDINATOR_SOAK=1 dies everywhere.
+The list of writes is that of a recorded life, the points are its writes, before and after. By default it dies both
+ways at the first write of each name, once at each later one that goes to the store, to GitHub or to git, and at the
+first two of those that come as often as ticks do. COORDINATOR_SOAK=1 dies everywhere.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def _chosen(write: Write, when: str) -> bool:
     write is the state before the next, so that a later one of a name needs one of the two."""
     if write.what in EACH_TICK:
         return write.nth == 1 or (write.nth == 2 and when == "after")
-    wanted = "after" if write.kind in ("github", "git", "process") else "before"
-    return write.nth == 1 or when == wanted
+    later = {"github": "after", "git": "after", "store": "before"}
+    return write.nth == 1 or when == later.get(write.kind)
 
 
 @pytest.fixture(scope="module")

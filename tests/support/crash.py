@@ -1,4 +1,4 @@
-"""A whole lifecycle under kill -9: a coordinator that dies at a named write, a fresh one that drains, and what must hold.
+"""A whole life under kill -9: a coordinator that dies at a named write, a fresh one that drains, and what must hold.
 
 The stand-in lives in the test's process; coordinators are forked from a process that holds no threads and has
 everything imported (`python -m tests.support.crash`), so that a crash point costs what its two lives cost.
@@ -25,6 +25,7 @@ from typing import Any
 from coordinator.rehearsal.people import Person, RepositoryHandle
 from coordinator.rehearsal.standin import StandIn
 from coordinator.runfiles import identity
+from tests.support.bypass import Seen, Watch
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLED = 137
@@ -191,6 +192,8 @@ class Report:
     task: dict[str, Any] = field(default_factory=dict)
     attempts: list[dict[str, Any]] = field(default_factory=list)
     rebuilt: bool = False
+    within: list[Seen] = field(default_factory=list)
+    outside: list[Seen] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
 
@@ -208,11 +211,13 @@ class Lives:
         self._process.wait(PATIENCE)
         self._process.stdout.close()
 
-    def live(self, plot: Plot, die: Point | None = None) -> int:
-        """Runs one coordinator on the plot to its end, the maintainer at hand; its exit code."""
+    def live(self, plot: Plot, die: Point | None = None, *, watched: bool = False) -> int:
+        """Runs one coordinator on the plot to its end, the maintainer at hand; its exit code. `watched`: its report
+        tells every write that Python announces."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = {"folder": str(plot.folder), "environ": plot.environ, "die": asdict(die) if die is not None else None}
+        order = {"folder": str(plot.folder), "environ": plot.environ, "watched": watched,
+                 "die": asdict(die) if die is not None else None}
         (plot.folder / "over").unlink(missing_ok=True)
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
@@ -226,7 +231,8 @@ class Lives:
 def report_of(plot: Plot) -> Report:
     """What the last life wrote about its end."""
     found = json.loads((plot.folder / "report.json").read_text("utf-8"))
-    return Report(**{**found, "writes": [Write(**one) for one in found["writes"]]})
+    seen = {name: [Seen(**one) for one in found[name]] for name in ("within", "outside")}
+    return Report(**{**found, **seen, "writes": [Write(**one) for one in found["writes"]]})
 
 
 def _serve() -> None:
@@ -237,7 +243,7 @@ def _serve() -> None:
         folder = Path(order["folder"])
         pid = os.fork()
         if not pid:
-            _life(folder, order["environ"], order["die"])
+            _life(folder, order["environ"], order["die"], watched=order["watched"])
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
         (folder / "over").touch()
@@ -252,7 +258,7 @@ def _import_all() -> None:
             importlib.import_module(room.name)
 
 
-def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None) -> None:
+def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None, *, watched: bool) -> None:
     """Never returns."""
     log: list[str] = []
     code = 3
@@ -261,7 +267,7 @@ def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None) -> 
         os.environ.update(environ)
         tempfile.tempdir = str(folder / "tmp")
         point = Point(die["when"], Write(**die["write"])) if die is not None else None
-        code = _drain(folder, environ, point, log)
+        code = _drain(folder, environ, point, log, watched=watched)
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is told by the log
         log.append(f"{type(error).__name__}: {error}")
     finally:
@@ -270,13 +276,16 @@ def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None) -> 
         os._exit(code)
 
 
-def _drain(folder: Path, environ: dict[str, str], die: Point | None, log: list[str]) -> int:
+def _drain(folder: Path, environ: dict[str, str], die: Point | None, log: list[str], *, watched: bool) -> int:
     from coordinator import app
     from coordinator.adapters.system import seam
     from coordinator.engine.daemon import Wakes
     from coordinator.engine.tick import AtOnce, Engine
 
     writes: list[Write] = []
+    watch = Watch(seam.inside)
+    if watched:
+        watch.install()
     seam.watch(_watcher(folder, writes, die, lambda: _last_words(folder, log, die)))
     where, wakes = app.Place(folder / "clone"), Wakes()
     world = app.coordinator_world(where, app.configuration(where, environ), environ, wakes, {}, log.append)
@@ -287,8 +296,8 @@ def _drain(folder: Path, environ: dict[str, str], die: Point | None, log: list[s
             log.append(f"not over: {world.store.tasks()}")
             return 4
         wakes.wait(0.05)
-    recorded = list(writes)
-    report = Report(recorded, *_ended(world), _rebuilt(engine), log)
+    recorded = list(writes), list(watch.within), list(watch.outside)
+    report = Report(recorded[0], *_ended(world), _rebuilt(engine), *recorded[1:], log)
     (folder / "report.json").write_text(json.dumps(asdict(report)), "utf-8")
     world.store.close()
     return 0
@@ -326,8 +335,9 @@ def _over(engine: Any) -> bool:
     engine.memory.poll_due = True
     made = engine.tick()
     tasks = engine.world.store.tasks()
-    return (len(tasks) == 1 and tasks[0].state == "DONE" and tasks[0].tidied and not engine.busy
-            and not [action for action in made.actions if action.lane != "poll"])
+    if len(tasks) != 1 or tasks[0].state != "DONE" or not tasks[0].tidied or engine.busy or engine.memory.failures:
+        return False
+    return not [action for action in made.actions if action.lane != "poll"]
 
 
 def _ended(world: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -416,7 +426,7 @@ def _said(plot: Plot) -> Iterator[str]:
     issue = plot.repository.issue(plot.issue)
     markers = Counter(mark for comment in issue.comments for mark in MARKER.findall(comment.body))
     number = plot.repository.pulls()[0].number
-    wanted = {f"<!-- coordinator:gh-{plot.issue}:status -->", f"<!-- coordinator:gh-{plot.issue}:completed:pr{number} -->"}
+    wanted = {f"<!-- coordinator:gh-{plot.issue}:{which} -->" for which in ("status", f"completed:pr{number}")}
     if set(markers) != wanted or set(markers.values()) != {1}:
         yield f"comments: {dict(markers)}"
     living = next((one.body for one in issue.comments if ":status -->" in one.body), "")

@@ -101,13 +101,13 @@ class LocalExecutor:
                 "--dir", folder, "--token", handle.token]
         env = {**spec.env, names.TOKEN_VARIABLE: handle.token,
                names.RUN_VARIABLE: f"{handle.provider}/{handle.job}@{self._jobs}"}
-        err = os.open(self._path(handle, "err"), _APPEND, 0o600)
-        try:
-            with crossing("process", f"start {handle.provider} {handle.job}"):
+        with crossing("process", f"start {handle.provider} {handle.job}"):
+            err = os.open(self._path(handle, "err"), _APPEND, 0o600)
+            try:
                 child = run.start(argv, env=env, cwd=Path(folder), stdout=err, stderr=err)
                 self._children.add(handle.token, child)
-        finally:
-            os.close(err)
+            finally:
+                os.close(err)
         wait_until(lambda: self._claimed(handle) or child.poll() is not None, _CLAIM_PATIENCE)
         started = self._started(handle)
         if started is None and child.poll() is not None:
