@@ -9,30 +9,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
-from coordinator.adapters.system.clock import SystemClock
 from coordinator.engine.daemon import Daemon
 from tests.support.description import check_all
+from tests.support.stories import Later, completions, go, waiting
 from tests.support.yard import BOT, BOT_TOKEN, Yard, a_yard
 
 IDLE = "304 GET /issues"
-Later = Callable[[float], None]
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Later:
-    """Lets our clock, and not GitHub's, run ahead."""
-    ahead, now = [timedelta()], SystemClock.now
-    monkeypatch.setattr(SystemClock, "now", lambda clock: now(clock) + ahead[0])
-
-    def pass_by(seconds: float) -> None:
-        ahead[0] += timedelta(seconds=seconds)
-
-    return pass_by
 
 
 def asked(yard: Yard) -> list[str]:
@@ -52,11 +38,6 @@ def settled(yard: Yard) -> None:
     yard.until(lambda: asked(yard)[-1:] in ([IDLE], ["304 GET /pulls"]) and not yard.engine.busy)
 
 
-def waiting(yard: Yard) -> str:
-    """A script that commits, waits for the file `go` and ends well."""
-    return f"commit()\nwhile not os.path.exists({str(yard.folder / 'go')!r}): time.sleep(0.05)\nresult()"
-
-
 def at_work(yard: Yard) -> int:
     """An issue whose worker has committed and waits for `go`."""
     number = yard.issue(script=waiting(yard))
@@ -65,16 +46,8 @@ def at_work(yard: Yard) -> int:
     return number
 
 
-def go(yard: Yard) -> None:
-    (yard.folder / "go").touch()
-
-
 def board(yard: Yard) -> dict:
     return json.loads(yard.read(".coordinator/board.json"))
-
-
-def completions(yard: Yard, number: int) -> int:
-    return sum("coordinator:gh-" in body and ":completed:" in body for body in yard.comments(number))
 
 
 # --- few questions ----------------------------------------------------------------------------------

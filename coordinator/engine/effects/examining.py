@@ -102,11 +102,16 @@ def _tail(path: Path) -> str:
 def _gather(
     world: World, task: Task, attempt: Attempt, outcome: Outcome, work: Work | None, tail: str
 ) -> Evidence:
-    stop_note = world.repo.note(task.id, "STOP")
-    blocked_note = world.repo.note(task.id, "BLOCKED.md")
+    stop_note, blocked_note = _note(world, task, "STOP"), _note(world, task, "BLOCKED.md")
     work, rescue, swept_up = _keep(world, task, attempt, outcome, work)
     of_branch, with_commit = _pulls(world, task, work)
     return Evidence(outcome, work, of_branch, with_commit, blocked_note, stop_note, tail, rescue, swept_up)
+
+
+def _note(world: World, task: Task, name: str) -> str | None:
+    """What was left in a note, fit to be shown: an agent or a person may quote a secret."""
+    text = world.repo.note(task.id, name)
+    return None if text is None else world.mask(text)
 
 
 def _keep(

@@ -53,8 +53,8 @@ def _open(world: World, task: Task, attempt: Attempt) -> PullRequest:
     return world.github.open_pull(
         branch=task.branch,
         base=base,
-        title=pull_title(task, attempt),
-        body=pull_body(task, attempts, commits, files),
+        title=world.mask(pull_title(task, attempt)),
+        body=world.mask(pull_body(task, attempts, commits, files)),
         draft=task.pr_draft,
     )
 
