@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from coordinator.domain.reasons import REASONS
-from coordinator.domain.task import TaskState
+from coordinator.domain.task import NEEDS_PERSON, TaskState
 from coordinator.wording.escape import one_line
 
 _S = TaskState
@@ -68,10 +68,12 @@ def why(
 
 
 def code_of(row: Mapping[str, Any]) -> str:
-    """One code, never empty: what it waits for now, else why it came here, else the state's own."""
+    """One code, never empty: why a person is needed, else what it waits for now, else the state's own."""
     state = TaskState(row["state"])
-    wait = row.get("wait") or {}
-    return str(wait.get("code") or row.get("reason") or _CODES[state])
+    waits = (row.get("wait") or {}).get("code")
+    reason = row.get("reason")
+    first, second = (reason, waits) if state in NEEDS_PERSON else (waits, reason)
+    return str(first or second or _CODES[state])
 
 
 def remedies_of(row: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[Remedy, ...]:
@@ -96,14 +98,14 @@ def remedies_of(row: Mapping[str, Any], labels: Mapping[str, str]) -> tuple[Reme
         case _S.DONE:
             return (Remedy(f"coordinator view {name}", "it is done; what else is wanted goes into a new issue"),)
         case _S.BLOCKED | _S.FAILED | _S.CANCELLED:
-            return (*first, *_again(row, name, labels))
+            return _again(row, name, labels)
 
 
 def _again(row: Mapping[str, Any], name: object, labels: Mapping[str, str]) -> tuple[Remedy, ...]:
     retry = Remedy(f"coordinator retry {name}", "try again from the branch")
     remedies = [retry]
     if row.get("issue"):
-        remedies.insert(0, Remedy(f"set the label {labels.get('retry', 'rpi-retry')}", "the same, from GitHub"))
+        remedies.insert(0, Remedy(f"set the label {labels.get('retry', 'rpi-retry')}", "try again, from GitHub"))
     if row.get("attempts"):
         remedies.append(Remedy(f"coordinator view {name} --errors", "see where it went wrong"))
     known = REASONS.get(str(row.get("reason") or ""))
@@ -125,7 +127,8 @@ def _words(row: Mapping[str, Any], state: TaskState, code: str) -> str:
     wait = row.get("wait") or {}
     known = REASONS.get(code)
     meaning = known.meaning if known else _MEANINGS.get(state, "")
-    detail = str(wait.get("words") or row.get("detail") or "")
+    first, second = wait.get("words"), row.get("detail")
+    detail = str((second or meaning if state in NEEDS_PERSON else first or second) or "")
     return one_line(detail, 300).rstrip(".") or meaning
 
 

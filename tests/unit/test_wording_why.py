@@ -64,7 +64,7 @@ def test_a_blocked_task_is_explained_with_its_attempts_its_work_and_what_moves_i
         "  attempt 1  claude    13:10 → 13:41  stalled: no sign of progress for 20m",
         "  work kept: branch rpi/gh-450 (2 commits), uncommitted changes in refs/coordinator/r",
         "What moves it:",
-        "  set the label again-please     the same, from GitHub",
+        "  set the label again-please     try again, from GitHub",
         "  coordinator retry 450          try again from the branch",
         "  coordinator view 450 --errors  see where it went wrong",
     )
