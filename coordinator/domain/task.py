@@ -36,7 +36,7 @@ MOVES: dict[TaskState, frozenset[TaskState]] = {
     _S.CANCELLED: frozenset({_S.QUEUED}),
     _S.DONE: frozenset(),
 }
-"""The moves, as docs/design lists them. From BLOCKED, FAILED and CANCELLED only a person moves a task."""
+"""The moves. From BLOCKED, FAILED and CANCELLED only a person moves a task."""
 
 HOLDS_SLOT = frozenset({_S.PREPARING, _S.RUNNING})
 ACTIVE = frozenset({_S.PREPARING, _S.RUNNING, _S.PUBLISHING})

@@ -1,6 +1,6 @@
 """The completion table: what an ended attempt means for its task, and which pull request carries the work.
 
-docs/completion.md shows the same table for people, one row a case; tests/scenario walks every row.
+docs/completion.md shows the same table for people, one row a case; tests/unit/test_plan_completion.py walks every row.
 Decided by what was observed: the result event, commits, the branch, pull requests. Never by an exit code.
 """
 

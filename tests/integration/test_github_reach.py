@@ -114,7 +114,7 @@ def test_an_enterprise_host_is_reached_below_its_path_with_its_own_authority(
     server = Server(context)
     try:
         url = f"https://localhost:{server.port}/api/v3/"
-        with pytest.raises(TryLater, match=r"certificate could not be verified \(github\.ca_bundle"):
+        with pytest.raises(TryLater, match=r"certificate could not be verified \(repository\.ca_bundle"):
             reach(url).issue(1)
         assert reach(url, ca_bundle=str(authority)).issue(1).title == "One"
         assert server.seen == ["/api/v3/repos/acme/widgets/issues/1"]

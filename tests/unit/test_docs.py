@@ -231,3 +231,10 @@ def test_decisions_are_numbered_without_a_gap_and_each_says_what_was_rejected() 
         headings = re.findall(r"^## (.+)$", text(page), re.MULTILINE)
         assert headings == ["Decision", "Why", "Rejected"], page.name
         assert page.name in text(DOCS / "decisions" / "README.md"), page.name
+
+
+def test_no_source_names_a_document_that_is_not_there() -> None:
+    sources = [*(ROOT / "coordinator").rglob("*.py"), *(ROOT / "adws").glob("*.py"), ROOT / "Makefile"]
+    for source in sources:
+        for name in re.findall(r"\bdocs/[\w./-]+", text(source)):
+            assert (ROOT / name.rstrip("./")).exists(), f"{source.name}: {name}"

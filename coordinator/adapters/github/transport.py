@@ -169,7 +169,7 @@ def _trouble(error: Exception) -> str:
 
     for kind, words in (
         (requests.exceptions.ProxyError, "the proxy could not be reached or refused"),
-        (requests.exceptions.SSLError, "the certificate could not be verified (github.ca_bundle names your CA's)"),
+        (requests.exceptions.SSLError, "the certificate could not be verified (repository.ca_bundle names your CA's)"),
         (requests.exceptions.ConnectTimeout, "no connection in time"),
         (requests.exceptions.Timeout, "no answer in time"),
         (requests.exceptions.ChunkedEncodingError, "the answer was cut off"),
