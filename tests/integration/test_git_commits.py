@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -187,6 +189,16 @@ def test_a_hook_runs_in_the_worktree_and_tells_the_end_of_its_output(world: Worl
     ok, said = repo.run_hook("gh-1", "sleep 60", "before_run", timedelta(milliseconds=200), env)
     assert not ok
     assert "no answer within 0.2 s" in said
+
+
+def test_a_hook_that_leaves_a_service_running_is_over_when_it_ends_itself(world: World) -> None:
+    began = time.monotonic()
+    ok, said = world.repository().run_hook("gh-1", "setsid sleep 20 & echo $! > service; echo started", "after_create",
+                                           timedelta(seconds=15), {"PATH": os.environ["PATH"]})
+    took = time.monotonic() - began
+    os.kill(int((world.tree() / "service").read_text()), signal.SIGKILL)
+    assert (ok, said) == (True, "started")
+    assert took < 10, "it was waited for until the service let go of the output"
 
 
 def test_excludes_are_added_once_and_tracked_files_are_known(world: World) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,22 +40,53 @@ def run(
 ) -> Ran:
     """Runs argv (never a shell string) to its end. 127 when it is not found, 124 when `timeout` (s) passed:
     then its whole process group is killed. Raises nothing for a failing program."""
-    try:
-        child = subprocess.Popen(
-            list(argv), env=dict(env), cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, start_new_session=True, pass_fds=tuple(pass_fds),
-        )
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        return Ran(NOT_FOUND, "", f"{argv[0]}: {error.strerror}: {error.filename}")
-    with child:
+    with _box(stdin.encode("utf-8", "surrogateescape")) as given, _box() as said, _box() as complained:
         try:
-            out, err = child.communicate(stdin.encode("utf-8", "surrogateescape"), timeout=timeout)
-            code = child.returncode
-        except subprocess.TimeoutExpired:
-            _kill_group(child.pid)
-            out, err = child.communicate()
-            code, err = TIMED_OUT, err + f"\n{argv[0]}: no answer within {timeout:g} s".encode()
-    return Ran(code, out.decode("utf-8", "surrogateescape"), err.decode("utf-8", "surrogateescape"))
+            child = subprocess.Popen(
+                list(argv), env=dict(env), cwd=cwd, stdin=given, stdout=said, stderr=complained,
+                start_new_session=True, pass_fds=tuple(pass_fds),
+            )
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            return Ran(NOT_FOUND, "", f"{argv[0]}: {error.strerror}: {error.filename}")
+        if _ended(child, timeout):
+            return Ran(child.returncode, _text(said), _text(complained))
+        return Ran(TIMED_OUT, _text(said), _text(complained) + f"\n{argv[0]}: no answer within {timeout:g} s")
+
+
+@contextmanager
+def _box(content: bytes = b"") -> Iterator[int]:
+    """A nameless file in memory. Not a pipe: whatever a program leaves running in a session of its own (a build
+    server, ssh's ControlPersist) holds a pipe open, and whoever reads it to its end waits for that."""
+    fd = os.memfd_create("coordinator")
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(content)
+        os.lseek(fd, 0, os.SEEK_SET)
+        fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)   # a second writer, by way of /dev/stderr, leaves no hole
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _text(box: int) -> str:
+    with open(box, "rb", closefd=False) as file:
+        file.seek(0)
+        return file.read().decode("utf-8", "surrogateescape")
+
+
+def _ended(child: subprocess.Popen[bytes], timeout: float) -> bool:
+    """Whether it ended by itself in time; else its group is killed. It is reaped either way."""
+    over = os.pidfd_open(child.pid)
+    try:
+        waiting = select.poll()
+        waiting.register(over, select.POLLIN)
+        in_time = bool(waiting.poll(timeout * 1000))
+    finally:
+        os.close(over)
+    if not in_time:
+        _kill_group(child.pid)
+    child.wait()
+    return in_time
 
 
 def start(
