@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 from coordinator.runfiles import codec
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LIMIT = 4 << 20
+_numbers = itertools.count(1)   # two threads may write the same file at once
 
 
 def write(target: str, data: bytes, mode: int = 0o600) -> None:
@@ -27,7 +29,7 @@ class Reserved:
     def __init__(self, target: str, room: int, mode: int = 0o600) -> None:
         folder, name = os.path.split(target)
         self._target, self._folder = target, folder or "."
-        self._temporary = "%s/.%s.%d.tmp" % (self._folder, name, os.getpid())
+        self._temporary = "%s/.%s.%d-%d.tmp" % (self._folder, name, os.getpid(), next(_numbers))
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(self._temporary, flags, 0o600)
         os.fchmod(self._fd, mode)

@@ -22,14 +22,21 @@ class Lock:
 
     def __enter__(self) -> Lock:  # noqa: PYI034 - Self is not in the typing of 3.9
         self._fd = os.open(self._target, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _wait(self) -> None:
         until = time.monotonic() + self._patience
         while True:
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return self
+                return
             except BlockingIOError:
                 if time.monotonic() >= until:
-                    self.__exit__()
                     raise Busy("%s is held by another process" % self._target) from None
                 time.sleep(0.01)
 

@@ -133,6 +133,16 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_litter(tmp_path: Path,
     assert [entry.name for entry in tmp_path.iterdir()] == ["gh-1.meta"]
 
 
+def test_two_writers_of_one_file_in_one_process_do_not_take_each_other_s_place(tmp_path: Path) -> None:
+    target = tmp_path / "wrapper.pyz"
+    with atomic.Reserved(str(target), 0) as slow, atomic.Reserved(str(target), 0) as fast:
+        fast.fill(b"whole")
+        assert target.read_bytes() == b"whole"
+        slow.fill(b"whole again")
+    assert target.read_bytes() == b"whole again"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["wrapper.pyz"]
+
+
 def test_a_read_follows_no_link_and_does_not_hang_on_a_pipe(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/etc/hostname")
     os.mkfifo(tmp_path / "pipe")
@@ -165,7 +175,7 @@ def test_rotation_without_output_does_nothing(tmp_path: Path) -> None:
 
 
 def test_strays_of_killed_writers_go_and_other_jobs_keep_theirs(tmp_path: Path) -> None:
-    for name in (".gh-1.outcome.77.tmp", ".gh-1.x.meta.5.tmp", ".gh-10.meta.5.tmp", "gh-1.meta"):
+    for name in (".gh-1.outcome.77-1.tmp", ".gh-1.x.meta.5.tmp", ".gh-10.meta.5.tmp", "gh-1.meta"):
         (tmp_path / name).touch()
     rotation.drop_strays(str(tmp_path), "gh-1")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [
@@ -178,3 +188,15 @@ def test_a_lock_is_held_by_one_and_free_again_afterwards(tmp_path: Path) -> None
         pass
     with Lock(target, patience=0):
         pass
+
+
+def test_a_lock_that_the_file_system_refuses_leaves_nothing_open(tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(fd: int, how: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(OSError, match="No locks"), Lock(str(tmp_path / "gh-1.lock")):
+        pass
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
