@@ -37,11 +37,19 @@ def boot_id() -> str:
 
 
 def look(pid: int) -> Optional[Proc]:
-    """The process, dead ones that wait to be reaped included; None when there is none."""
+    """The process, dead ones that wait to be reaped included; None when there is none, or none that shows."""
+    try:
+        return _ask(pid)
+    except OSError:
+        return None
+
+
+def _ask(pid: int) -> Optional[Proc]:
+    """None only where there is no such process for sure; raises OSError where it cannot be asked."""
     try:
         data = _read("/proc/%d/stat" % pid)
         return Proc(pid, data[data.rindex(b")") + 2:].split())
-    except (OSError, ValueError, IndexError):
+    except (FileNotFoundError, ProcessLookupError, ValueError, IndexError):
         return None
 
 
@@ -56,10 +64,11 @@ def lives(proc: Proc) -> bool:
 
 
 def alive(pid: int, start: int, boot: str) -> bool:
-    """Whether exactly this process runs: a recycled pid has another start time, another boot another id."""
+    """Whether exactly this process runs: a recycled pid has another start time, another boot another id. Raises
+    OSError where that cannot be asked (no descriptor left, say): that is no proof of an end."""
     if pid <= 0 or boot != boot_id():
         return False
-    proc = look(pid)
+    proc = _ask(pid)
     return proc is not None and proc.start == start and lives(proc)
 
 

@@ -6,15 +6,18 @@ import hashlib
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from coordinator.adapters.system import seam
+from coordinator.adapters.system.processes import Children
 from coordinator.domain.worker import Exited, Missing, Running, Unknown
 from coordinator.ports import LaunchFailed, StopOrder
 from coordinator.runfiles import atomic, codec, identity
@@ -281,6 +284,48 @@ def test_reaping_collects_known_children_only_and_survives_a_stolen_one(place: B
     assert reaped[pid] == 0
     assert executor.reap() == ()
     assert os.waitstatus_to_exitcode(os.waitpid(stranger, 0)[1]) == 9, "another's exit code was left to it"
+
+
+def test_a_worker_started_while_others_are_reaped_is_not_lost_and_breaks_nothing() -> None:
+    children = Children()
+
+    class Starting:
+        """Asks for its end as a Popen does; meanwhile another thread has started one more."""
+
+        pid, returncode = 7, 0
+
+        def poll(self) -> int:
+            children.add(f"another-{self.pid}", cast("subprocess.Popen[bytes]", Late()))
+            return 0
+
+    class Late:
+        pid = 8
+
+        def poll(self) -> None:
+            return None
+
+    children.add("first", cast("subprocess.Popen[bytes]", Starting()))
+    assert children.reap() == ((7, 0),)
+    assert children.living("another-7") == 8
+
+
+def test_a_process_that_cannot_be_looked_at_is_unknown_and_no_dead_one(
+    place: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = place.executor()
+    spec = place.spec("sleep", "30")
+    pid = executor.submit(spec)
+    honest = os.open
+
+    def full(name: str, *how: int) -> int:
+        if name == f"/proc/{pid}/stat":
+            raise OSError(24, "Too many open files", name)
+        return honest(name, *how)
+
+    monkeypatch.setattr(os, "open", full)
+    assert isinstance(view(executor, spec), Unknown)
+    monkeypatch.undo()
+    assert isinstance(view(executor, spec), Running)
 
 
 def test_meta_keeps_what_people_wrote_and_tells_who_runs(place: Bench) -> None:

@@ -54,14 +54,15 @@ class Children:
 
     def reap(self) -> tuple[tuple[int, int], ...]:
         """(pid, exit code or minus the signal) of those that ended since the last call; never waits."""
-        over = {key: child for key, child in self._running.items() if child.poll() is not None}
+        known = list(self._running.items())   # a copy: other threads start workers meanwhile
+        over = {key: child for key, child in known if child.poll() is not None}
         for key in over:
             del self._running[key]
         return tuple((child.pid, child.returncode) for child in over.values())
 
     def let_go(self) -> None:
         """They outlive us by design; without an exit code their handles would complain when forgotten."""
-        for child in self._running.values():
+        for child in list(self._running.values()):
             child.returncode = 0
         self._running.clear()
 
