@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from coordinator.domain.request import Event
 from coordinator.domain.task import TaskState
 from coordinator.engine.effects import perform
-from coordinator.engine.facts import EffectFailed, Pushed
+from coordinator.engine.facts import EffectFailed, Launched, Pushed, Told
 from coordinator.engine.memory import Memory
 from coordinator.engine.record import Recorder
 from coordinator.engine.tick import AtOnce, Engine
-from coordinator.planning.actions import Poll
-from coordinator.ports import BadCredentials, GitUnreachable, Limited, Refused, TryLater
+from coordinator.planning.actions import Launch, Poll, Tell
+from coordinator.ports import BadCredentials, GitUnreachable, Limited, NotThere, Refused, TryLater
+from coordinator.wording.prompt import TemplateError
 from tests.factories import NOW, a_task
 from tests.support.fakes import ROOT, Outside, an_outside
 
@@ -132,3 +134,34 @@ def test_a_refusal_of_github_is_a_fact_too(monkeypatch):
 
     monkeypatch.setattr(outside.github, "changed_issues", refuses)
     assert isinstance(perform(Poll(pulls=False, full=True), outside.world()), EffectFailed)
+
+
+def test_a_worker_that_runs_is_recorded_though_its_template_broke_meanwhile(monkeypatch):
+    outside = at_work()
+    engine = ticking(outside, 1)
+    world = engine.world
+    [task] = [one for one in world.store.tasks() if one.id == "gh-1"]
+    [attempt] = world.store.attempts()["gh-1"]
+
+    def broken(name):
+        raise TemplateError("worker_templates/default/prompt.md is empty")
+
+    world.template = broken
+    fact = perform(Launch(replace(task, state=TaskState.PREPARING), replace(attempt, launched_at=None)), world)
+    assert isinstance(fact, Launched)
+
+
+def test_an_issue_that_is_gone_is_told_nothing_more(monkeypatch):
+    outside = at_work()
+    engine = ticking(outside)
+
+    def gone(*_):
+        raise NotThere("404")
+
+    for name in ("comments", "add_comment", "edit_comment", "issue", "remove_label"):
+        monkeypatch.setattr(outside.github, name, gone)
+    task = next(one for one in engine.world.store.tasks() if one.id == "gh-1")
+    told = perform(Tell(task, None, living=True, notices=frozenset({"x"}), labels=True, unretry=False), engine.world)
+    assert isinstance(told, Told)
+    engine.world.store.keep_outward(told.outward)
+    assert [one for one in engine.preview()[1].actions if isinstance(one, Tell) and one.task.id == "gh-1"] == []

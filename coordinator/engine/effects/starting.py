@@ -8,6 +8,7 @@ from pathlib import Path
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Task
+from coordinator.domain.worker import Exited, Running
 from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
 from coordinator.engine.world import World
 from coordinator.planning.actions import Launch, Prepare, StopWorker
@@ -85,9 +86,14 @@ def _shown(root: Path, path: Path) -> str:
 
 
 def launch(action: Launch, world: World) -> Launched | NotStarted:
-    """Renders the prompt and starts the wrapper; a token that ever started is not started again."""
+    """Renders the prompt and starts the wrapper. A token that ever started is only recorded, whatever has become of
+    its template and settings since: the worker lives."""
     task, attempt = action.task, action.attempt
     now = world.clock.now()
+    found = world.executor.look((handle_of(attempt),)).get(handle_of(attempt))
+    if isinstance(found, (Running, Exited)):
+        pid = found.pid if isinstance(found, Running) else 0
+        return Launched(task, attempt, pid, attempt.session_id, attempt.model, now)
     try:
         template = world.template(task.template)
         spec, command = _specify(world, task, attempt, template)

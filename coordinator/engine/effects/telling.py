@@ -8,16 +8,27 @@ from coordinator.domain.issue import Comment
 from coordinator.domain.outward import Outward
 from coordinator.domain.task import Task
 from coordinator.engine.facts import Told
-from coordinator.engine.speech import living_of, notices_of, own_labels
+from coordinator.engine.speech import living_of, notices_of, own_labels, speech_of
 from coordinator.engine.world import World
 from coordinator.planning.actions import Tell
 from coordinator.ports import NotThere
 
 
 def tell(action: Tell, world: World) -> Told:
-    """Each part is looked up on the issue before it is made anew; what is made is one comment a marker."""
+    """Each part is looked up on the issue before it is made anew; what is made is one comment a marker. Where the
+    issue is gone, nothing is said any more."""
+    said = world.store.outward().get(action.task.id, Outward(action.task.id))
+    try:
+        return _tell(action, world, said)
+    except NotThere as error:
+        world.say(f"{action.task.id}: its issue is gone ({error.words}); nothing more is said there")
+        speech = speech_of(action.task, world.store.attempts().get(action.task.id, ()), world.policy)
+        silent = replace(said, living_key=speech.living, notices=said.notices | speech.notices, labels=speech.labels)
+        return Told(silent, action.task.issue, frozenset(), frozenset())
+
+
+def _tell(action: Tell, world: World, said: Outward) -> Told:
     task = action.task
-    said = world.store.outward().get(task.id, Outward(task.id))
     comments: list[Comment] | None = None
     if action.living:
         said, comments = _living(world, task, said)
