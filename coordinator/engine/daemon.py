@@ -20,12 +20,14 @@ from apscheduler.triggers.interval import IntervalTrigger
 from coordinator.domain.task import TaskState
 from coordinator.engine.tick import Engine
 from coordinator.planning.actions import Plan
-from coordinator.ports import Clock
+from coordinator.ports import Clock, StoreError
 
 EFFECTS_AT_ONCE = 8
 LONGEST_SLEEP = 30.0
 """Seconds after which the engine looks again even if nobody woke it."""
 DRAIN_SLEEP = 0.5
+STORE_REST = 5.0
+"""Seconds until a memory that could not be used is tried again."""
 
 
 class Wakes:
@@ -72,6 +74,7 @@ class Daemon:
         self._stop_workers = stop_workers
         self._running = True
         self._hurry = False
+        self._trouble = ""
 
     @property
     def running(self) -> bool:
@@ -86,8 +89,7 @@ class Daemon:
         with self._signals():
             try:
                 while self._running:
-                    made = self._engine.tick()
-                    words = self._wakes.wait(_sleep(made, clock.now()))
+                    words = self._wakes.wait(self._tick(clock))
                     memory.poll_due = memory.poll_due or "poll" in words
                     if "hup" in words:
                         self._reload()
@@ -97,6 +99,21 @@ class Daemon:
                 self._until(lambda: not self._engine.busy)
             finally:
                 scheduler.shutdown(wait=False)
+
+    def _tick(self, clock: Clock) -> float:
+        """One tick; how long to sleep after it. A full disk must not end the daemon: what it could not write down is
+        found again by looking, as after a crash."""
+        try:
+            made = self._engine.tick()
+        except StoreError as error:
+            if str(error) != self._trouble:
+                self._engine.world.say(f"nothing moves until the memory can be used again: {error}")
+            self._trouble = str(error)
+            return STORE_REST
+        if self._trouble:
+            self._engine.world.say("the memory is in use again")
+        self._trouble = ""
+        return _sleep(made, clock.now())
 
     def _every(self, jitter: float) -> IntervalTrigger:
         """The scheduler moves each firing by the jitter either way: the interval is widened by it, so that two

@@ -25,11 +25,21 @@ from coordinator.planning.actions import (
     Publish,
     Push,
     StopWorker,
+    Sweep,
     Tell,
     Tidy,
     VetIssue,
 )
-from coordinator.ports import BadCredentials, GitError, GitHubError, GitUnreachable, Limited, Reserved, TryLater
+from coordinator.ports import (
+    BadCredentials,
+    GitError,
+    GitHubError,
+    GitUnreachable,
+    Limited,
+    Reserved,
+    StoreError,
+    TryLater,
+)
 
 _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Poll: polling.poll,
@@ -43,6 +53,7 @@ _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Tell: telling.tell,
     Tidy: tidying.tidy,
     CleanUp: tidying.clean,
+    Sweep: tidying.sweep_out,
     Notify: notifying.notify,
 }
 
@@ -65,7 +76,7 @@ def perform(action: Action, world: World) -> Fact:
     except GitHubError as error:
         rest = world.clock.now() + GITHUB_REST if isinstance(action, Poll) else None
         return EffectFailed(action, error.words, github_until=rest)
-    except GitError as error:
+    except (GitError, StoreError) as error:
         return EffectFailed(action, error.words)
     except OSError as error:
         return EffectFailed(action, f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
