@@ -257,7 +257,13 @@ class Recorder:
             self._memory.github_words = fact.words
         self._world.say(f"{lane}: {fact.words}; again at {until:%H:%M:%S} UTC")
         if fact.bug:
-            self._world.save_bug(fact.bug)
+            self._keep_bug(fact.bug)
+
+    def _keep_bug(self, trace: str) -> None:
+        try:
+            self._world.save_bug(trace)
+        except OSError as error:   # a full disk must not make two troubles of one
+            self._world.say(f"the trace of a bug of ours could not be saved: {error}\n{trace}")
 
     def _event(self, task: Task, kind: str, detail: str, attempt: Attempt | None = None) -> Event:
         number = attempt.number if attempt is not None else 0
