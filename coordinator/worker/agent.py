@@ -67,9 +67,10 @@ class Agent:
         return self.pid > 0 and self.status is None
 
     def reap(self) -> bool:
-        """Collects every child that has ended; whether any child is left."""
+        """Collects every child that has ended; whether any child is left. The agent is asked for in any case: some
+        kernels list no children."""
         left = False
-        for child in identity.children(os.getpid()):
+        for child in {*identity.children(os.getpid()), *([self.pid] if self.running() else [])}:
             left = not self._collect(child) or left
         return left
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from coordinator.runfiles import identity
+from coordinator.runfiles import atomic, identity
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class _Growing:
 
     def read_on(self) -> None:
         try:
-            fd = os.open(self._name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(self._name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return
         try:
@@ -127,6 +127,8 @@ class _Growing:
                     return
                 self.size += len(chunk)
                 self.lines += chunk.count(b"\n")
+        except OSError:
+            return   # no plain file any more: somebody put something in its place
         finally:
             os.close(fd)
 
@@ -152,11 +154,12 @@ def _signature(folder: str) -> int:
 
 
 def _git_files(folder: str) -> List[str]:
-    """What moves when git does, in a linked worktree's own git directory or in the main one."""
+    """What moves when git does, in a linked worktree's own git directory or in the main one. The agent may have put
+    anything in the place of `.git`."""
     place = folder + "/.git"
     try:
-        with open(place, encoding="utf-8", errors="surrogateescape") as stream:
-            place = os.path.join(folder, stream.read(4096).partition("gitdir:")[2].strip())
+        link = (atomic.read(place, 4096) or b"").decode("utf-8", "surrogateescape")
+        place = os.path.join(folder, link.partition("gitdir:")[2].strip().replace("\0", ""))
     except OSError:
         pass   # a folder, or no repository
     return [place + "/" + name for name in ("HEAD", "index", "logs/HEAD")]

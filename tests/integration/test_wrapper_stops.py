@@ -161,6 +161,22 @@ def test_a_worktree_that_is_not_there_fails_to_launch_and_says_its_path(place: B
     assert str(place.root / "gone") in end.words
 
 
+@pytest.mark.parametrize("trap", [
+    "mkfifo .git", r"printf 'gitdir: a\000b\n' > .git", "ln -s /dev/zero .git", 'rm "$LOG"; mkfifo "$LOG"',
+])
+def test_no_file_that_an_agent_puts_in_its_wrapper_s_way_keeps_it_from_stopping(place: Bench, trap: str) -> None:
+    executor = place.executor(beat=0.1)
+    log = place.jobs / "claude" / "gh-450.log"
+    env = {"PATH": os.environ["PATH"], "LOG": str(log)}
+    spec = place.spec("sh", "-c", f"{trap}; touch set; exec sleep 60", env=env)
+    executor.submit(spec)
+    until((spec.cwd / "set").exists, "the trap")
+    beat = place.pairs(spec, "heartbeat")["up"]
+    until(lambda: float(place.pairs(spec, "heartbeat")["up"]) > float(beat) + 0.2, "later beats", 5)
+    (spec.cwd / "STOP").touch()
+    assert ended(executor, spec, 8).reason == "manual_stop"
+
+
 def test_an_order_without_the_token_of_this_run_is_not_obeyed(place: Bench) -> None:
     executor = place.executor()
     spec = place.spec("sleep", "60")

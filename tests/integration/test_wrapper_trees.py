@@ -17,6 +17,7 @@ from coordinator.adapters.executors import bundle
 from coordinator.domain.worker import Exited
 from coordinator.ports import StopOrder
 from coordinator.runfiles import atomic, codec, identity
+from coordinator.worker.agent import Agent
 from tests.support.workers import Bench, alive, bench, ended, until, view
 
 HOSTILE = r"""
@@ -132,6 +133,16 @@ def test_the_wrapper_leaves_no_zombie_while_it_runs(place: Bench) -> None:
         return [proc.pid for proc in seen if proc is not None and proc.state == "Z"]
 
     until(lambda: not zombies(), "every orphan reaped", 3)
+
+
+def test_the_agent_s_end_is_seen_where_the_kernel_lists_no_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "children", lambda pid: [])
+    agent = Agent()
+    agent.pid = os.posix_spawnp("sh", ["sh", "-c", "read line; exit 7"], dict(os.environ),
+                                file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)])
+    until(lambda: not agent.reap(), "its end", 5)
+    assert not agent.running()
+    assert os.waitstatus_to_exitcode(agent.status or 0) == 7
 
 
 def _bare(place: Bench, token: str, fence: int, written: str) -> subprocess.Popen[bytes]:
