@@ -86,25 +86,30 @@ def _shown(root: Path, path: Path) -> str:
 
 
 def launch(action: Launch, world: World) -> Launched | NotStarted:
-    """Renders the prompt and starts the wrapper. A token that ever started is only recorded, whatever has become of
-    its template and settings since: the worker lives."""
+    """Renders the prompt and starts the wrapper; a token that ever started is only recorded, whatever has become of
+    its template and settings since."""
     task, attempt = action.task, action.attempt
     now = world.clock.now()
-    found = world.executor.look((handle_of(attempt),)).get(handle_of(attempt))
-    if isinstance(found, (Running, Exited)):
-        pid = found.pid if isinstance(found, Running) else 0
-        return Launched(task, attempt, pid, attempt.session_id, attempt.model, now)
     try:
         template = world.template(task.template)
         spec, command = _specify(world, task, attempt, template)
         pid = world.executor.submit(spec)
     except TemplateError as error:
-        return NotStarted(task, attempt, "template_error", str(error), False, now)
+        return _started(world, task, attempt) or NotStarted(task, attempt, "template_error", str(error), False, now)
     except LaunchFailed as error:
         return NotStarted(task, attempt, error.reason, error.words, False, now)
     except ValueError as error:
-        return NotStarted(task, attempt, "config_error", str(error), False, now)
+        return _started(world, task, attempt) or NotStarted(task, attempt, "config_error", str(error), False, now)
     return Launched(task, attempt, pid, attempt.session_id, command.model, now)
+
+
+def _started(world: World, task: Task, attempt: Attempt) -> Launched | None:
+    """The launch that was never recorded, of a worker that runs though it could not be started now."""
+    view = world.executor.look((handle_of(attempt),)).get(handle_of(attempt))
+    if not isinstance(view, (Running, Exited)):
+        return None
+    pid = view.pid if isinstance(view, Running) else 0
+    return Launched(task, attempt, pid, attempt.session_id, attempt.model, world.clock.now())
 
 
 def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> tuple[LaunchSpec, Command]:
