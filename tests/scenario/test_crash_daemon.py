@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.crash import ROOT, Lives, Plot, a_field, a_plot, faults, torn
+from tests.support.yard import Yard
 
 PATIENCE = 40.0
 FIRST_TRY = 'if attempt == "1":'
@@ -112,3 +114,42 @@ def test_a_full_disk_is_said_stops_nothing_for_good_and_the_work_goes_on_when_th
         finally:
             lives.close()
         assert faults(plot) == [], log.read_text()
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nothing new can be written there; root is held by a mount, everybody else by the mode."""
+    if os.geteuid():
+        folder.chmod(0o500)
+        yield
+        folder.chmod(0o700)
+        return
+    done = subprocess.run(["mount", "--bind", str(folder), str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a read-only folder takes, for root, the right to mount: {done.stderr.strip()}")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.req("N11")
+def test_a_state_folder_that_became_read_only_is_said_and_written_again_afterwards(yard: Yard):
+    number = yard.issue()
+    yard.until_state(number, "IN_REVIEW")
+    state = yard.clone / ".coordinator"
+    before, names = (state / "board.json").read_bytes(), sorted(path.name for path in state.iterdir())
+    [pull] = yard.repository.pulls()
+    with read_only(state):
+        yard.ann.comment(number, "Looks good")
+        yard.tick()
+        assert any(line.startswith("board.json cannot be written: ") for line in yard.lines)
+        assert (state / "board.json").read_bytes() == before
+        assert sorted(path.name for path in state.iterdir()) == names
+    yard.ann.merge(pull.number)
+
+    yard.until_state(number, "DONE")
+
+    [row] = json.loads((state / "board.json").read_bytes())["tasks"]
+    assert row["state"] == "DONE"
