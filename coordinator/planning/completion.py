@@ -121,7 +121,8 @@ def _cancelled(attempt: Attempt, evidence: Evidence) -> Settlement:
 
 
 def _carried(task: Task, attempt: Attempt, evidence: Evidence) -> bool:
-    """A pull request made since the run began, or the one we know, carries what the branch holds."""
+    """A pull request made since the run began (GitHub's times are whole seconds), or the one we know, carries what
+    the branch holds."""
     if evidence.work is None:
         return False
     choice = choose_pull(task.branch, evidence.work.head_sha, evidence.pulls, evidence.pulls_with_commit)
@@ -129,5 +130,6 @@ def _carried(task: Task, attempt: Attempt, evidence: Evidence) -> bool:
         return False
     if evidence.outcome.ending in (Ending.SUCCEEDED, Ending.NO_CHANGE):
         return True
-    return choice.pull.head_sha == evidence.work.head_sha and choice.pull.created_at >= attempt.created_at
+    began = attempt.created_at.replace(microsecond=0)
+    return choice.pull.head_sha == evidence.work.head_sha and choice.pull.created_at >= began
 

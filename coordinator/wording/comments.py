@@ -70,7 +70,7 @@ def desired_notices(
         return ()
     number = attempt.number if attempt is not None else 0
     notices = []
-    if task.pr_number is not None and task.completed_at is not None:
+    if task.pr_number is not None and task.completed_at is not None and task.state in {_S.IN_REVIEW, _S.DONE}:
         notices.append(_notice(task, "completed", f"pr{task.pr_number}", completed_words(task)))
     if task.state in {_S.BLOCKED, _S.FAILED}:
         words = trouble_words(task, attempt, attempts, names)

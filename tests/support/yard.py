@@ -47,14 +47,14 @@ stop_grace = "500ms"
 
 [retry]
 max = {retries}
-backoff = "0s"
+backoff = "{backoff}"
 
 [floors]
 disk = "0"
 inodes = 0
 
 [retention]
-worktrees_after_merge = "0s"
+worktrees_after_merge = "{tidy}"
 
 [providers.command]
 argv = ["{python}", "{agent}", "{{attempt}}"]
@@ -208,7 +208,8 @@ def a_yard(folder: Path, *, threads: bool = False, more: str = "",
         git(yard.clone, environ, "remote", "set-url", "origin", repository.clone_url)
         agent = folder / "agent.py"
         agent.write_text(AGENT)
-        values = {"timeout": "60s", "stall": "60s", "retries": "1", **(settings or {})}
+        values = {"timeout": "60s", "stall": "60s", "retries": "1", "backoff": "0s", "tidy": "0s",
+                  **(settings or {})}
         text = CONFIG.format(url=github.url, python=sys.executable, agent=agent, more=more, **values)
         (yard.clone / "coordinator.toml").write_text(text)
         yard.start()

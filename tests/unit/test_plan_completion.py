@@ -82,7 +82,7 @@ CASES = (
     Case("R13", "new-work-after-a-close", GOOD, NEW, "push, open → IN_REVIEW", (mine(CLOSED, **OLD),)),
     Case("R14", "open-beats-closed", GOOD, NEW, "push, adopt #7 → IN_REVIEW", (mine(CLOSED, 6), mine())),
     Case("R15", "nothing-done", GOOD, NONE, "FAILED no_change"),
-    Case("R16", "nothing-to-add", GOOD, NONE, "adopt #7 → IN_REVIEW", (mine(created_at=BEFORE, head_sha=BASE),)),
+    Case("R16", "nothing-to-add", GOOD, PUSHED, "adopt #7 → IN_REVIEW", (mine(created_at=BEFORE),)),
     Case("R17", "nothing-done-after-a-close", GOOD, NONE, "FAILED no_change", (mine(CLOSED, head_sha=BASE),)),
     Case("R18", "forgot-to-commit", GOOD, NEW, "push, open draft → IN_REVIEW", more={"swept_up": True}),
     Case("R19", "asked-a-person", GOOD, NEW, "BLOCKED needs_human, keep", more={"blocked_note": "Which one?"}),

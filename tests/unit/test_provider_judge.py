@@ -208,6 +208,12 @@ def test_a_program_without_events_is_judged_by_its_exit_code_and_this_is_recorde
     assert (bad.ending, bad.reason, bad.detail) == (Ending.FAILED, "process_exit", "no luck")
 
 
+def test_a_good_exit_proves_nothing_of_a_program_that_began_claudes_stream_and_left_no_result() -> None:
+    begun = [line for line in lines_of("stream") if b'"type":"result"' not in line]
+    silent = judge(begun, code=0, work=COMMITTED, name="command")
+    assert (silent.ending, silent.reason) == (Ending.FAILED, "command_protocol_error")
+
+
 def test_a_program_that_prints_a_result_is_judged_by_it() -> None:
     said_bad = judge(lines_of("e401"), code=0, work=COMMITTED, name="command")
     assert (said_bad.ending, said_bad.reason, said_bad.judged_by) == (Ending.FAILED, "command_auth_blocked", "result")

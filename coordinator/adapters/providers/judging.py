@@ -173,7 +173,9 @@ def _no_result(case: Case) -> Outcome:
 
 
 def _exit_alone(case: Case) -> Outcome | None:
-    if case.reading.result is not None:
+    """A good exit proves nothing of a program that speaks claude's stream: it owes a result."""
+    reading = case.reading
+    if reading.result is not None or (case.run.code == 0 and reading.started):
         return None
     if case.run.code == 0:
         ending, reason = (Ending.SUCCEEDED, "process_exit") if case.has_work else (Ending.NO_CHANGE, "no_change")
