@@ -84,5 +84,5 @@ def a_snapshot(*tasks: Task, **changes: Any) -> Snapshot:
     """These tasks, the time NOW, GitHub just polled; issues of the tasks are open and labelled."""
     issues = {task.issue: an_issue(task.issue) for task in tasks if task.issue is not None}
     plain = Snapshot(NOW, Policy(provider="command"), tasks={task.id: task for task in tasks}, issues=issues,
-                     poll_due=False, listed_at=NOW)
+                     poll_due=False, listed_at=NOW, swept_at=NOW)
     return replace(plain, **changes)

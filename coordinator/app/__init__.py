@@ -235,7 +235,8 @@ def daemon_pid(where: Place) -> int:
 
 
 def git_repository(where: Place, config: Config, token: Callable[[], str] | None) -> GitRepository:
-    """The repository here. With a token, a remote by ssh is spoken to by https: a daemon has no agent with keys."""
+    """The repository here. With a token it is spoken to by http at the API's own host, whatever the remote says: a
+    daemon has no agent with ssh keys, and a worker can change the remote's address to have the token sent there."""
     from coordinator.adapters.git.repository import GitRepository
     from coordinator.adapters.github.addresses import clone_url
 
@@ -251,7 +252,7 @@ def git_repository(where: Place, config: Config, token: Callable[[], str] | None
 
     repo, api, fork = made(), config.repository.api_url or API_URL, config.repository.fork
     name = config.repository.name or repo.full_name
-    url = clone_url(api, name) if token is not None and repo.by_ssh and name else ""
+    url = clone_url(api, name) if token is not None and not repo.by_path and name else ""
     return made(url=url, push_url=clone_url(api, fork) if fork else "") if url or fork else repo
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from coordinator.adapters.system.doctor import Check
     from coordinator.config import Config
     from coordinator.domain.remains import Litter
+    from coordinator.engine.world import World
     from coordinator.planning.actions import Plan
     from coordinator.planning.snapshot import Snapshot
     from coordinator.ports import Settings
@@ -36,39 +38,45 @@ def foresee(where: Place, config: Config, environ: Mapping[str, str]) -> tuple[S
     """What the next tick would do after asking GitHub, on a copy of the memory: nothing here or there is changed.
 
     Raises what GitHub and the store raise."""
+    from coordinator.engine.foresight import look_ahead
+
+    with _shadow(where, config, environ) as world:
+        return look_ahead(world)
+
+
+def litter(where: Place, config: Config, environ: Mapping[str, str]) -> tuple[Litter, ...]:
+    """What `clean` would remove. Reads only."""
+    from coordinator.engine.retention import find
+
+    with _shadow(where, config, environ, offline=True) as world:
+        return find(world)
+
+
+@contextmanager
+def _shadow(where: Place, config: Config, environ: Mapping[str, str], *, offline: bool = False) -> Iterator[World]:
+    """The world as it is, but for the memory: a copy of this repository's, gone at the end."""
     import shutil
     import tempfile
 
     from coordinator.adapters.store import SqlStore
     from coordinator.engine.daemon import Wakes
-    from coordinator.engine.foresight import look_ahead
+    from coordinator.engine.runner import let_go
 
-    with tempfile.TemporaryDirectory(prefix="coordinator-foresee-") as folder:
-        shadow = Path(folder) / "state.db"
+    with tempfile.TemporaryDirectory(prefix="coordinator-shadow-") as folder:
+        copy = Path(folder) / "state.db"
         for suffix in ("", "-wal"):
             source = Path(f"{where.store}{suffix}")
             if source.is_file():
-                shutil.copyfile(source, f"{shadow}{suffix}")
-        store = SqlStore(shadow)
+                shutil.copyfile(source, f"{copy}{suffix}")
+        store = SqlStore(copy)
         try:
-            world = coordinator_world(where, config, environ, Wakes(), {}, lambda _: None, store=store)
-            return look_ahead(world)
+            world = coordinator_world(where, config, environ, Wakes(), {}, lambda _: None, offline=offline, store=store)
+            try:
+                yield world
+            finally:
+                let_go(world)
         finally:
             store.close()
-
-
-def litter(where: Place, config: Config, environ: Mapping[str, str]) -> tuple[Litter, ...]:
-    """What `clean` would remove. Reads only, but for the store's file being opened."""
-    from coordinator.engine.daemon import Wakes
-    from coordinator.engine.retention import find
-    from coordinator.engine.runner import let_go
-
-    world = coordinator_world(where, config, environ, Wakes(), {}, lambda _: None, offline=True)
-    try:
-        return find(world)
-    finally:
-        let_go(world)
-        world.store.close()
 
 
 def shipped() -> Path:

@@ -132,6 +132,13 @@ class Cleaned:
 
 
 @dataclass(frozen=True)
+class Swept:
+    """The daily clean-up was made; how many files and refs went."""
+
+    count: int
+
+
+@dataclass(frozen=True)
 class Notified:
     key: str
 
@@ -151,5 +158,5 @@ class EffectFailed:
 
 Fact = (
     Polled | Vetted | Prepared | Launched | NotStarted | StopSent | Examined | Pushed | PullFound | PublishRefused
-    | Told | Tidied | Cleaned | Notified | EffectFailed
+    | Told | Tidied | Cleaned | Swept | Notified | EffectFailed
 )

@@ -12,7 +12,6 @@ from coordinator.engine.effects import perform
 from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.record import Recorder
-from coordinator.engine.runner import let_go
 from coordinator.engine.world import World
 from coordinator.planning.actions import Plan, Poll, VetIssue
 from coordinator.planning.plan import plan
@@ -38,17 +37,13 @@ def look_ahead(world: World) -> tuple[Snapshot, Plan]:
     world = replace(world, transcript=Unwritten())
     memory = Memory()
     recorder = Recorder(world, memory)
-    try:
+    snapshot = observe(world, memory)
+    for _ in range(ROUNDS):
+        asks = [action for action in plan(snapshot).actions if isinstance(action, Poll | VetIssue)]
+        if not asks:
+            break
+        for action in asks:
+            recorder.record(perform(action, world))
+        memory.poll_due = False   # a poll that failed has set it again
         snapshot = observe(world, memory)
-        for _ in range(ROUNDS):
-            asks = [action for action in plan(snapshot).actions if isinstance(action, Poll | VetIssue)]
-            if not asks:
-                break
-            memory.poll_due = False
-            for action in asks:
-                recorder.record(perform(action, world))
-            memory.poll_due = False
-            snapshot = observe(world, memory)
-        return snapshot, plan(snapshot)
-    finally:
-        let_go(world)
+    return snapshot, plan(snapshot)

@@ -57,6 +57,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         unready=_unready(world, memory, tasks, now),
         sessions_today=_sessions_today(world, attempts, now),
         worktree_errors=worktree_errors(world),
+        swept_at=_moment(store.document("swept_at")),
         errors_reset_at=store.document("errors_reset_at") or "",
         notified=frozenset(json.loads(store.document("notified") or "[]")),
         confirmed=memory.confirmed,
@@ -155,6 +156,10 @@ def _sessions_today(world: World, attempts: Mapping[str, tuple[Attempt, ...]], n
         for attempt in history
         if attempt.launched_at is not None and world.clock.local(attempt.launched_at).date() == today
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def worktree_errors(world: World) -> int:

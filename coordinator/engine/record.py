@@ -12,7 +12,7 @@ from typing import Any
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import PullState
-from coordinator.domain.outcome import Ending
+from coordinator.domain.outcome import Ending, Evidence
 from coordinator.domain.request import Event
 from coordinator.domain.task import Task, TaskState
 from coordinator.engine.facts import (
@@ -28,6 +28,7 @@ from coordinator.engine.facts import (
     PublishRefused,
     PullFound,
     Pushed,
+    Swept,
     Tidied,
     Told,
     Vetted,
@@ -62,6 +63,7 @@ class Recorder:
             Told: self._told,
             Tidied: self._tidied,
             Cleaned: self._cleaned,
+            Swept: self._swept,
             Notified: self._notified,
             EffectFailed: self._failed,
         }
@@ -164,15 +166,16 @@ class Recorder:
             rescue_ref=evidence.rescue_ref,
         )
         self._park(action, now)
-        self._move(action.task, attempt, action.settlement, now)
+        self._move(action.task, attempt, action.settlement, now, pushed_sha=pushed(action.task, evidence))
 
-    def _move(self, task: Task, attempt: Attempt, settlement: Settlement, now: datetime) -> None:
+    def _move(self, task: Task, attempt: Attempt, settlement: Settlement, now: datetime, **known: Any) -> None:
         moved = replace(
             task.move(settlement.to, now, reason=settlement.reason, detail=settlement.detail),
             retry_at=settlement.retry_at,
             retries_used=task.retries_used + (1 if settlement.charged else 0),
             pr_draft=settlement.draft or (task.pr_draft and settlement.to is not _S.PUBLISHING),
             completed_at=now if settlement.to in (_S.FAILED, _S.CANCELLED, _S.BLOCKED) else task.completed_at,
+            **known,
         )
         self._world.store.save(moved, self._event(moved, "settled", settlement.reason, attempt), was=task.version,
                                attempt=attempt)
@@ -241,6 +244,12 @@ class Recorder:
         if fact.action.request is not None:
             self._world.store.answer(fact.action.request.id, words)
 
+    def _swept(self, fact: Swept) -> None:
+        now = self._world.clock.now()
+        self._world.store.keep_document("swept_at", now.isoformat())
+        if fact.count:
+            self._world.store.log(Event("", now, "swept", f"{fact.count} old files and refs went"))
+
     def _notified(self, fact: Notified) -> None:
         told = json.loads(self._world.store.document("notified") or "[]")
         self._world.store.keep_document("notified", json.dumps([*told[-CAUSES_KEPT:], fact.key]))
@@ -268,6 +277,14 @@ class Recorder:
     def _event(self, task: Task, kind: str, detail: str, attempt: Attempt | None = None) -> Event:
         number = attempt.number if attempt is not None else 0
         return Event(task.id, self._world.clock.now(), kind, detail[:2000], number)
+
+
+def pushed(task: Task, evidence: Evidence) -> str:
+    """What GitHub has of our branch. A pull request at this very commit shows that it is there: pushed again, a
+    branch that was merged and deleted would stand anew."""
+    head = evidence.work.head_sha if evidence.work is not None else ""
+    there = any(pull.head_ref == task.branch and pull.head_sha == head for pull in evidence.pulls)
+    return head if there else task.pushed_sha
 
 
 def changed(task: Task, at: datetime, **fields: Any) -> Task:

@@ -7,7 +7,7 @@ from pathlib import Path
 from coordinator.domain.remains import Litter, Remain
 from coordinator.domain.task import TaskState
 from coordinator.engine.world import World
-from coordinator.planning.retention import litter
+from coordinator.planning.retention import RESCUE, litter
 from coordinator.planning.rules.tidy import living
 from coordinator.planning.snapshot import Snapshot
 
@@ -19,13 +19,19 @@ def find(world: World) -> tuple[Litter, ...]:
 
 def sweep(world: World) -> tuple[Litter, ...]:
     """Removes what is old and not needed; what went. What cannot be removed is said and stays. Raises GitError."""
-    gone = [item for item in _old(world) if item.kind == "rescue ref" or _removed(world, item)]
-    tasks = world.store.tasks()
-    keep = [task.id for task in tasks if task.state is not TaskState.DONE]
-    world.repo.expire_rescues(world.clock.now() - world.options.ages.rescue, keep)
+    old = _old(world)
+    refs = _expired(world) if any(item.kind == RESCUE for item in old) else frozenset()
+    gone = tuple(item for item in old if (item.name in refs if item.kind == RESCUE else _removed(world, item)))
     for item in gone:
         world.say(f"removed {item.kind} {item.name} ({item.why})")
-    return tuple(gone)
+    return gone
+
+
+def _expired(world: World) -> frozenset[str]:
+    """The rescue refs that went: those of finished tasks alone."""
+    done = {task.id for task in world.store.tasks() if task.state is TaskState.DONE}
+    keep = {one.task_id for one in _rescues(world)} - done
+    return frozenset(world.repo.expire_rescues(world.clock.now() - world.options.ages.rescue, keep))
 
 
 def _removed(world: World, item: Litter) -> bool:
@@ -40,12 +46,16 @@ def _removed(world: World, item: Litter) -> bool:
 def _old(world: World) -> tuple[Litter, ...]:
     tasks = {task.id: task for task in world.store.tasks()}
     remains = (*world.remains(), *_rescues(world))
-    return tuple(litter(remains, tasks, world.options.ages, world.clock.now()))
+    return tuple(litter(remains, tasks, _busy(world), world.options.ages, world.clock.now()))
+
+
+def _busy(world: World) -> frozenset[str]:
+    return frozenset(handle.job for handle in world.executor.live())
 
 
 def _rescues(world: World) -> list[Remain]:
     """Rescue refs, `refs/coordinator/rescue/<task>/<attempt>`. All of a task go or stay together."""
-    return [Remain("rescue ref", name, name.split("/")[-2], at, newest=True) for name, at in world.repo.rescues()]
+    return [Remain(RESCUE, name, name.split("/")[-2], at, newest=True) for name, at in world.repo.rescues()]
 
 
 def _worktrees(world: World) -> list[Litter]:
@@ -53,9 +63,8 @@ def _worktrees(world: World) -> list[Litter]:
     store = world.store
     tasks = {task.id: task for task in store.tasks()}
     keep = living(Snapshot(now=world.clock.now(), policy=world.policy, tasks=tasks, issues=store.issues()))
-    busy = {handle.job for handle in world.executor.live()}
     return [
         Litter("worktree", str(found.path), "merged or closed" if found.task_id in tasks else "of no task here")
         for found in world.repo.worktrees()
-        if found.registered and found.task_id not in keep | busy
+        if found.registered and found.task_id not in keep | _busy(world)
     ]

@@ -249,6 +249,13 @@ class CleanUp:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """Remove transcripts, run files and rescue refs that have become too old, as every day."""
+
+    lane: str = CLEAN_LANE
+
+
+@dataclass(frozen=True)
 class Notify:
     """Tell a person about one cause; `key` names the cause for ever, so that it is told once."""
 
@@ -260,7 +267,7 @@ class Notify:
 
 Action = (
     Poll | VetIssue | Adopt | Move | Begin | Prepare | Launch | StopWorker | Examine | Settle | Push | Publish
-    | Tell | Answer | Flag | Tidy | CleanUp | Notify
+    | Tell | Answer | Flag | Tidy | CleanUp | Sweep | Notify
 )
 
 

@@ -49,6 +49,7 @@ class Policy:
     park: timedelta = timedelta(minutes=5)
     poll: timedelta = timedelta(seconds=15)
     relist: timedelta = timedelta(days=1)
+    sweep: timedelta = timedelta(days=1)
     stop_again: timedelta = timedelta(seconds=15)
     tidy_after: timedelta = timedelta(days=1)
     start_grace: timedelta = timedelta(minutes=5)

@@ -1,13 +1,16 @@
-"""What may be removed: pure. Never anything of a task that may still move, never the newest failure of a task."""
+"""What may be removed: pure. Never anything of a task that may still move, of a job whose processes live, of the
+newest failure of a task, and never work that no task here answers for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from coordinator.domain.remains import Litter, Remain
 from coordinator.domain.task import ENDED, NEEDS_PERSON, Task
+
+RESCUE = "rescue ref"
 
 
 @dataclass(frozen=True)
@@ -19,18 +22,24 @@ class Ages:
     rescue: timedelta = timedelta(days=30)
 
     def of(self, kind: str) -> timedelta:
-        return {"transcript": self.transcripts, "run file": self.run_files, "rescue ref": self.rescue}[kind]
+        return {"transcript": self.transcripts, "run file": self.run_files, RESCUE: self.rescue}[kind]
 
 
-def litter(remains: Iterable[Remain], tasks: Mapping[str, Task], ages: Ages, now: datetime) -> Iterator[Litter]:
-    """Those remains that are older than their kind may become and that nobody needs."""
+def litter(
+    remains: Iterable[Remain], tasks: Mapping[str, Task], busy: Collection[str], ages: Ages, now: datetime
+) -> Iterator[Litter]:
+    """Those remains that are older than their kind may become and that nobody needs. `busy`: jobs that live."""
     for one in remains:
-        age, task = now - one.at, tasks.get(one.task_id)
-        if age < ages.of(one.kind) or (task is not None and needed(one, task)):
-            continue
-        yield Litter(one.kind, one.name, f"{age.days} days old", one.size)
+        age = now - one.at
+        if age > ages.of(one.kind) and one.task_id not in busy and not needed(one, tasks.get(one.task_id)):
+            yield Litter(one.kind, one.name, f"{age.days} days old", one.size)
 
 
-def needed(one: Remain, task: Task) -> bool:
-    """A task on its way needs all of it; one that a person must look at, what its last attempt left."""
-    return task.state not in ENDED or (one.newest and task.state in NEEDS_PERSON)
+def needed(one: Remain, task: Task | None) -> bool:
+    """A task on its way needs all of it; one that a person must look at, what its last attempt left and all its
+    rescued work. Rescued work of a task that nobody knows may be all that a lost memory left: it stays."""
+    if task is None:
+        return one.kind == RESCUE
+    if task.state in NEEDS_PERSON:
+        return one.newest or one.kind == RESCUE
+    return task.state not in ENDED

@@ -52,7 +52,7 @@ class Snapshot:
     asked, with `github_words` saying why; `poll_due` when the time for the next poll has come. `draining` is "" or why
     nothing new is started; `stop_workers` asks for running ones to be stopped. `notified` are the
     causes a person was told of. `sessions_today` counts attempts
-    of the host's local day.
+    of the host's local day. `swept_at` is when what is too old was removed last.
     """
 
     now: datetime
@@ -82,6 +82,7 @@ class Snapshot:
     unready: Mapping[str, Gate] = field(default_factory=dict)
     sessions_today: int = 0
     worktree_errors: int = 0
+    swept_at: datetime | None = None
     errors_reset_at: str = ""
     notified: frozenset[str] = frozenset()
     confirmed: bool = False

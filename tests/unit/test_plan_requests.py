@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -61,7 +62,8 @@ def test_a_line_added_by_hand_becomes_one_task_even_if_we_died_before_the_answer
 
 @pytest.mark.req("E49", "P59")
 def test_more_than_ten_worktree_errors_clean_up_and_spare_whatever_lives():
-    tasks = [a_task(number, state) for number, state in enumerate(TaskState, 1)]
+    over = NOW - timedelta(days=2)
+    tasks = [a_task(number, state, state_since=over) for number, state in enumerate(TaskState, 1)]
     assert of(CleanUp, a_snapshot(*tasks, worktree_errors=10)) == []
     [clean] = of(CleanUp, a_snapshot(*tasks, worktree_errors=11))
     assert clean.keep == {task.id for task in tasks if task.state is not TaskState.DONE}
@@ -73,7 +75,8 @@ def test_a_worktree_goes_a_day_after_its_work_is_over():
     assert [one.task.id for one in of(Tidy, a_snapshot(done, failed))] == ["gh-1"]
     closed = a_snapshot(done, failed, issues={2: an_issue(2, state="closed")}, now=NOW - timedelta(seconds=1))
     assert [one.task.id for one in of(Tidy, closed)] == ["gh-2"]
-    assert living(closed) == frozenset()
+    assert living(closed) == {"gh-1"}   # a second before its day is over
+    assert living(replace(closed, now=NOW)) == frozenset()
 
 
 def test_an_issue_that_github_no_longer_lists_takes_its_task_back():

@@ -25,6 +25,7 @@ _WORDS = {
     "Flag": "answer a request",
     "Tidy": "remove its worktree",
     "CleanUp": "remove worktrees that are no longer needed",
+    "Sweep": "remove what is too old, as every day",
 }
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from coordinator.engine.effects.starting import HookFailed, run_hook
-from coordinator.engine.facts import Cleaned, Tidied
+from coordinator.engine.facts import Cleaned, Swept, Tidied
 from coordinator.engine.retention import sweep
 from coordinator.engine.world import World
-from coordinator.planning.actions import CleanUp, Tidy
+from coordinator.planning.actions import CleanUp, Sweep, Tidy
 from coordinator.ports import GitError
 
 
@@ -38,3 +38,7 @@ def clean(action: CleanUp, world: World) -> Cleaned:
             kept.append(found.task_id)
     swept = len(sweep(world)) if action.request is not None else 0
     return Cleaned(action, tuple(removed), tuple(kept), swept)
+
+
+def sweep_out(action: Sweep, world: World) -> Swept:  # noqa: ARG001 - every effect is called with its action
+    return Swept(len(sweep(world)))

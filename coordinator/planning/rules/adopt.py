@@ -14,6 +14,8 @@ from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Snapshot
 
 _PRIORITY = re.compile(r"priority:p([0-3])", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,99}")
+"""Names of providers and models: `claude`, `opus[1m]`, `anthropic/claude-sonnet-4`, `llama3:8b`."""
 DEFAULT_PRIORITY = 2
 ONE_CHANGE = timedelta(seconds=2)
 """GitHub's times count whole seconds: what was asked earlier after a change may have missed a second one."""
@@ -56,9 +58,10 @@ def pin_of(issue: Issue, vet: Vet) -> Pin:
 
 
 def chosen(issue: Issue, prefix: str, default: str) -> str:
-    """The value of a `provider:x` or `model:x` label; the first by name when there are several."""
+    """The value of a `provider:x` or `model:x` label; the first by name when there are several. A value that is no
+    name (it begins with a dash, say, and a program would read it as an option) counts as none."""
     values = sorted(label[len(prefix):] for label in issue.labels if label.startswith(prefix))
-    return values[0] if values and values[0] else default
+    return next((value for value in values if _NAME.fullmatch(value)), default)
 
 
 def make_task(issue: Issue, vet: Vet, policy: Policy, now: datetime) -> Task:

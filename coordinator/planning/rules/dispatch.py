@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from coordinator.domain.reasons import PARKING
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
 from coordinator.planning import dependencies
 from coordinator.planning.actions import Begin, Move, Wait, work_lane
@@ -26,7 +27,7 @@ def rule(s: Snapshot) -> Iterator[Begin | Move | Wait]:
         elif ring is not None:
             names = " → ".join(f"#{number}" for number in (*ring, ring[0]))
             yield Move(task, _S.BLOCKED, "cycle", f"the dependencies form a circle: {names}")
-        elif len(s.attempts.get(task.id, ())) >= s.policy.sessions_per_task and s.policy.sessions_per_task:
+        elif s.policy.sessions_per_task and _sessions(s, task) >= s.policy.sessions_per_task:
             yield Move(task, _S.BLOCKED, "cap_reached",
                        f"{s.policy.sessions_per_task} sessions were spent on it (caps.sessions_per_task)")
         else:
@@ -36,6 +37,12 @@ def rule(s: Snapshot) -> Iterator[Begin | Move | Wait]:
             elif s.free(work_lane(task.id)):
                 room.take(task)
                 yield Begin(task, task.provider)
+
+
+def _sessions(s: Snapshot, task: Task) -> int:
+    """Sessions spent on the task. One that met a limit is none: a limit of hours, asked again every few minutes, would
+    use up the cap by itself."""
+    return sum(attempt.reason not in PARKING for attempt in s.attempts.get(task.id, ()))
 
 
 def place(task: Task) -> tuple[int, object, int, str]:

@@ -72,6 +72,9 @@ def _retry(s: Snapshot, request: Request, task: Task) -> Out:
     elif task.state is _S.QUEUED and provider not in ("", task.provider):
         yield Move(task, None, changes={"provider": provider}, request=request,
                    words=f"{task.id} will be worked on by {provider}")
+    elif task.state is _S.QUEUED and provider:
+        yield Move(task, None, changes={"provider": provider}, request=request,
+                   words=f"{task.id} waits for {provider} now")
     else:
         yield Answer(request, f"{task.id} is {task.state}: nothing to try again")
 

@@ -1,27 +1,42 @@
-"""Worktrees that are no longer needed go after their grace time; a troubled root is cleaned up."""
+"""Worktrees that are no longer needed go after their grace time; a troubled root is cleaned up; once a day what
+has become too old is swept out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from coordinator.domain.task import NEEDS_PERSON, Task, TaskState
-from coordinator.planning.actions import CLEAN_LANE, CleanUp, Tidy, work_lane
+from coordinator.planning.actions import CLEAN_LANE, CleanUp, Sweep, Tidy, work_lane
 from coordinator.planning.snapshot import Snapshot
 
 
-def rule(s: Snapshot) -> Iterator[Tidy | CleanUp]:
+def rule(s: Snapshot) -> Iterator[Tidy | CleanUp | Sweep]:
     if s.worktree_errors > s.policy.max_worktree_errors and s.free(CLEAN_LANE):
-        yield CleanUp(keep=living(s), why=f"{s.worktree_errors} worktree errors")
+        yield CleanUp(keep=unfinished(s), why=f"{s.worktree_errors} worktree errors")
     for task in s.tasks.values():
-        over = task.state is TaskState.DONE or _closed(s, task)
-        ripe = over and s.now - task.state_since >= s.policy.tidy_after
-        if ripe and not task.tidied and task.worktree and s.free(work_lane(task.id)):
+        if _ripe(s, task) and not task.tidied and task.worktree and s.free(work_lane(task.id)):
             yield Tidy(task)
+    due = s.swept_at is None or s.now - s.swept_at >= s.policy.sweep
+    if due and not s.draining and s.free(CLEAN_LANE):
+        yield Sweep()
 
 
 def living(s: Snapshot) -> frozenset[str]:
-    """Tasks whose worktree must not be touched: everything that may still be worked on."""
-    return frozenset(task.id for task in s.tasks.values() if task.state is not TaskState.DONE and not _closed(s, task))
+    """Tasks whose worktree must not be touched: all that may still be worked on, and what is in its grace time."""
+    return frozenset(task.id for task in s.tasks.values() if not _ripe(s, task))
+
+
+def unfinished(s: Snapshot) -> frozenset[str]:
+    """Tasks whose worktree must not be touched even in a troubled root, where no grace time counts."""
+    return frozenset(task.id for task in s.tasks.values() if not _over(s, task))
+
+
+def _ripe(s: Snapshot, task: Task) -> bool:
+    return _over(s, task) and s.now - task.state_since >= s.policy.tidy_after
+
+
+def _over(s: Snapshot, task: Task) -> bool:
+    return task.state is TaskState.DONE or _closed(s, task)
 
 
 def _closed(s: Snapshot, task: Task) -> bool:
