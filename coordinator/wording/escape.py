@@ -64,6 +64,12 @@ def defuse(text: str) -> str:
     return text.replace("@", f"@{INVISIBLE}").replace("![", f"!{INVISIBLE}[")
 
 
+def unclosing(text: str) -> str:
+    """The same words without the power to close an issue, for a title: it becomes the message of a merge, where
+    no markup would be read, so the dash that parts keyword and number is seen."""
+    return _KEYWORD.sub(r"\1\2 –", text)
+
+
 def fence(text: str, info: str = "") -> str:
     """A fenced block that nothing in `text` can close; a hidden marker inside is broken: we look for ours."""
     text = clean(text).replace("<!--", "<! --")

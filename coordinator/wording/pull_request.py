@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Task
-from coordinator.wording.escape import GITHUB_LIMIT, code, cut, fence, one_line, quote
+from coordinator.wording.escape import GITHUB_LIMIT, code, cut, fence, one_line, quote, unclosing
 
 TITLE_LIMIT = 250
 """GitHub refuses a title above 256 characters."""
@@ -17,7 +17,7 @@ LISTED = 50
 
 def pull_title(task: Task, attempt: Attempt) -> str:
     """The issue's title on one line; names the task when nothing of it can be seen."""
-    return one_line(task.title, TITLE_LIMIT) or f"{task.id}: attempt {attempt.number}"
+    return one_line(unclosing(one_line(task.title, TITLE_LIMIT)), TITLE_LIMIT) or f"{task.id}: attempt {attempt.number}"
 
 
 def pull_body(task: Task, attempts: Sequence[Attempt], commits: Sequence[str], files: Sequence[str]) -> str:
