@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from coordinator.ports import GitError
+from coordinator import app
+from coordinator.config import load
+from coordinator.ports import GitError, GitUnreachable
 from tests.support.gitworld import World, commit, git, make_world
 
 BRANCH = "rpi/gh-1"
@@ -149,6 +156,98 @@ def test_the_plants_do_run_when_git_is_called_plainly(tmp_path: Path) -> None:
     (world.tree() / "half.txt").write_text("half\n")
     git(world.tree(), "add", "-A")
     assert (tmp_path / "canary").exists()
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every command line of git, as others on the host may see it, in a file; `refuse` beside it makes one fail."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    shim = folder / "git"
+    shim.write_text(f'#!/bin/sh\necho "$@" >> {folder}/calls\n'
+                    f'case "$*" in *"$(cat {folder}/refuse 2>/dev/null || echo none)"*) exit 128;; esac\n'
+                    f'exec {shutil.which("git")} "$@"\n')
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder / "calls"
+
+
+class Asked(BaseHTTPRequestHandler):
+    """Asks who is there and keeps the answer."""
+
+    def do_GET(self) -> None:
+        told = self.headers.get("Authorization", "")
+        self.server.told.append(told)  # type: ignore[attr-defined]
+        self.send_response(404 if told else 401)
+        self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def host() -> Iterator[HTTPServer]:
+    server = HTTPServer(("127.0.0.1", 0), Asked)
+    server.told = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("token", "sent"), [("", "ann:old pass word"), ("tok-123456", "x-access-token:tok-123456")])
+def test_a_login_in_the_remote_s_address_is_used_but_stands_in_no_command_line(
+    tmp_path: Path, calls: Path, host: HTTPServer, token: str, sent: str
+) -> None:
+    address = f"http://ann:old%20pass%20word@127.0.0.1:{host.server_port}/acme/widgets.git"
+    world = make_world(tmp_path)
+    repo = world.repository(url=address, token=(lambda: token) if token else None)
+    with pytest.raises(GitError, match="not found"):
+        repo.fetch()
+    assert host.told[-1] == "Basic " + b64encode(sent.encode()).decode()  # type: ignore[attr-defined]
+    assert repo.full_name == "acme/widgets"
+    assert "pass" not in calls.read_text().replace("password=", "")
+
+
+def test_a_remote_that_a_worker_pointed_elsewhere_is_not_offered_the_token(
+    tmp_path: Path, calls: Path, host: HTTPServer
+) -> None:
+    world = make_world(tmp_path)
+    setting(world, "remote.origin.url", f"http://127.0.0.1:{host.server_port}/acme/widgets.git")
+    config = load(None, {"COORDINATOR_REPOSITORY_API_URL": "http://127.0.0.1:9"})
+    repo = app.git_repository(app.Place(world.checkout), config, lambda: "tok-123456")
+    with pytest.raises(GitUnreachable):
+        repo.fetch()
+    assert not host.told  # type: ignore[attr-defined]
+    assert "http://127.0.0.1:9/acme/widgets.git" in calls.read_text()
+
+
+def test_nothing_is_called_while_it_cannot_be_asked_which_drivers_are_configured(tmp_path: Path, calls: Path) -> None:
+    world = make_world(tmp_path)
+    repo = world.repository()
+    repo.ensure_worktree("gh-1", BRANCH, "main", fresh=False, attempt=1)
+    filters(world, f"touch {tmp_path / 'canary'}")
+    (world.tree() / "half.txt").write_text("half\n")
+    calls.with_name("refuse").write_text("--get-regexp")
+    with pytest.raises(GitError):
+        repo.commit_all("gh-1", "x")
+    assert not (tmp_path / "canary").exists()
+
+
+def test_no_link_leads_a_write_out_of_the_git_directory(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    outside = tmp_path / "outside"
+    outside.write_text("mine\n")
+    for name in ("info/exclude.coordinator", "shallow.coordinator"):
+        (world.checkout / ".git/info").mkdir(exist_ok=True)
+        (world.checkout / ".git" / name).symlink_to(outside)
+    world.repository().exclude(["/trees/"])
+    assert outside.read_text() == "mine\n"
+    assert "/trees/" in (world.checkout / ".git/info/exclude").read_text()
 
 
 @pytest.mark.parametrize("by_link", [False, True])

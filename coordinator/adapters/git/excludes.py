@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from coordinator.adapters.git.funnel import Funnel
 from coordinator.adapters.system.seam import crossing
+from coordinator.runfiles import atomic
 
 
 def add_excludes(funnel: Funnel, names: Sequence[str]) -> tuple[str, ...]:
@@ -16,9 +17,8 @@ def add_excludes(funnel: Funnel, names: Sequence[str]) -> tuple[str, ...]:
     added = tuple(name for name in dict.fromkeys(names) if name not in there and "\n" not in name)
     if added:
         gap = "" if not text or text.endswith("\n") else "\n"
-        fresh = path.with_name("exclude.coordinator")
+        whole = text + gap + "".join(f"{name}\n" for name in added)
         with crossing("file", "info/exclude"):
             path.parent.mkdir(exist_ok=True)
-            fresh.write_text(text + gap + "".join(f"{name}\n" for name in added), "utf-8", "surrogateescape")
-            fresh.replace(path)
+            atomic.write(str(path), whole.encode("utf-8", "surrogateescape"), 0o644)
     return added

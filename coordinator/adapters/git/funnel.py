@@ -23,6 +23,8 @@ TIMEOUT = 600.0
 PATIENCE = 900.0
 """Seconds another process may hold the repository: longer than the slowest call, which is a fetch."""
 WORDS = 600
+NONE_CONFIGURED = 1
+"""How `git config --get-regexp` ends when no key matches."""
 
 _guard = threading.Lock()
 _locks: dict[Path, threading.RLock] = {}
@@ -87,6 +89,8 @@ class Funnel:
         where = [f"--git-dir={tree.admin}", f"--work-tree={tree.path}"] if tree else [f"--git-dir={self.common}"]
         cwd = tree.path if tree else self.common
         listing = run(["git", *HARDENED_ARGS, *where, *DRIVERS_QUERY], env=self._env, cwd=cwd, timeout=TIMEOUT)
+        if listing.code not in (0, NONE_CONFIGURED):
+            return listing   # what would run cannot be known, so nothing is run
         full = {**self._env, **driver_env(listing.out), **(env or {})}
         return run(["git", *HARDENED_ARGS, *where, *args], env=full, cwd=cwd, stdin=stdin, timeout=TIMEOUT)
 

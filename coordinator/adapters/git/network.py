@@ -13,15 +13,17 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from coordinator.adapters.git.funnel import Funnel
 from coordinator.adapters.system.run import TIMED_OUT, Ran, run
 from coordinator.adapters.system.seam import crossing
 from coordinator.ports import GitError, GitUnreachable, PushRefused
+from coordinator.runfiles import atomic
 from coordinator.runfiles.gitsafe import FETCH_ARGS, HARDENED_ARGS, PUSH_ARGS, hardened_env
 
 TIMEOUT = 300.0
+_HTTP = ("http", "https")
 
 _NO_RIGHT = re.compile(
     r"returned error: 403|could not read (Username|Password)|Permission denied"
@@ -38,8 +40,9 @@ class Remote:
     def __init__(self, funnel: Funnel, name: str, url: str, push_url: str) -> None:
         self._funnel = funnel
         self.name = name
-        self.url = _absolute(url, funnel.root)
-        self._push_url = _absolute(push_url, funnel.root)
+        self.url, login = _parted(_absolute(url, funnel.root))
+        self._push_url, push_login = _parted(_absolute(push_url, funnel.root))
+        self._logins = {self._push_url: push_login, self.url: login}
 
     def ref(self, branch: str) -> str:
         return f"refs/remotes/{self.name}/{branch}"
@@ -121,10 +124,8 @@ class Remote:
         """A shallow remote may have added edges of history: git needs them beside the objects."""
         edges, own = scratch / "shallow", self._funnel.common / "shallow"
         if edges.is_file() and (not own.is_file() or own.read_bytes() != edges.read_bytes()):
-            fresh = self._funnel.common / "shallow.coordinator"
             with crossing("file", "shallow"):
-                fresh.write_bytes(edges.read_bytes())
-                fresh.replace(own)
+                atomic.write(str(own), edges.read_bytes(), 0o644)
 
     def _env(self, url: str) -> dict[str, str]:
         local = url.startswith(("/", "file://"))
@@ -132,7 +133,7 @@ class Remote:
         return {**env, "GIT_OBJECT_DIRECTORY": str(self._funnel.common / "objects")}
 
     def _talk(self, scratch: Path, args: Sequence[str], url: str) -> Ran:
-        with _offered(self._funnel, url) as (helper, fds):
+        with _offered(self._funnel, url, self._logins[url]) as (helper, fds):
             return run(["git", *HARDENED_ARGS, *helper, f"--git-dir={scratch}", *args], env=self._env(url),
                        cwd=scratch, timeout=TIMEOUT, pass_fds=fds)
 
@@ -175,21 +176,36 @@ def _absolute(url: str, root: Path) -> str:
     return str((root / Path(url).expanduser()).resolve())
 
 
+def _parted(url: str) -> tuple[str, str]:
+    """The address as all may see it in a list of processes, and the `user:password` that stood in it."""
+    parts = urlsplit(url)
+    login, _, host = parts.netloc.rpartition("@")
+    return (parts._replace(netloc=host).geturl(), login) if login and parts.scheme in _HTTP else (url, "")
+
+
+def _answer(funnel: Funnel, url: str, login: str) -> str:
+    """What git is told when it asks who we are: our token, else what stood in the address, else nothing."""
+    if urlsplit(url).scheme not in _HTTP:
+        return ""
+    token = funnel.secret() if funnel.secret else ""
+    user, _, password = login.partition(":")
+    pair = ("x-access-token", token) if token else (unquote(user), unquote(password))
+    return f"username={pair[0]}\npassword={pair[1]}\n" if (token or login) and "\n" not in "".join(pair) else ""
+
+
 @contextmanager
-def _offered(funnel: Funnel, url: str) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+def _offered(funnel: Funnel, url: str, login: str) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
     """Arguments and descriptors that let git ask for the token: never in argv, environment or a file. The helper
     belongs to the address's own host, so a redirect elsewhere gets nothing."""
-    parts = urlsplit(url)
-    token = funnel.secret() if funnel.secret and parts.scheme in ("http", "https") else ""
-    if not token:
+    answer = _answer(funnel, url, login)
+    if not answer:
         yield (), ()
         return
     fd = os.memfd_create("coordinator")
     try:
-        os.write(fd, token.encode())
-        host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-        script = (f'!f() {{ test "$1" = get || exit 0; echo username=x-access-token; printf password=; '
-                  f"cat /proc/self/fd/{fd}; echo; }}; f")
+        os.write(fd, answer.encode())
+        host = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+        script = f'!f() {{ test "$1" = get || exit 0; cat /proc/self/fd/{fd}; }}; f'
         yield ("-c", f"credential.{host}.helper={script}"), (fd,)
     finally:
         os.close(fd)

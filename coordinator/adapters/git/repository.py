@@ -47,9 +47,9 @@ class GitRepository:
         return full_name(self._remote.url if self._remote is not None else "")
 
     @property
-    def by_ssh(self) -> bool:
-        """Whether the remote is reached by ssh, where a token is of no use."""
-        return self._remote is not None and is_ssh(self._remote.url)
+    def by_path(self) -> bool:
+        """Whether the remote is a folder of this host, or there is none: no address to talk to."""
+        return self._remote is None or not (is_ssh(self._remote.url) or self._remote.url.startswith("http"))
 
     def identity(self) -> Mapping[str, str]:
         name, email = (self._funnel.ask("config", "--get", key) or "" for key in ("user.name", "user.email"))
