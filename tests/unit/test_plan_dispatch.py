@@ -139,6 +139,15 @@ def test_a_task_that_used_up_its_sessions_needs_a_person():
     assert (move.to, move.reason) == (TaskState.BLOCKED, "cap_reached")
 
 
+def test_sessions_that_met_a_limit_do_not_use_up_the_cap():
+    from tests.factories import an_attempt
+
+    task = a_task(attempts=6)
+    attempts = {"gh-1": tuple(an_attempt(n, reason="claude_usage_limited") for n in range(1, 7))}
+    [begin] = plan(a_snapshot(task, attempts=attempts)).actions
+    assert isinstance(begin, Begin)
+
+
 def test_backoff_ends_by_time_alone_and_the_plan_says_when():
     task = a_task(1, TaskState.BACKOFF, retry_at=NOW + timedelta(seconds=40), reason="stalled")
     made = plan(a_snapshot(task))
