@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from coordinator.adapters.git.repository import GitRepository
+from coordinator.adapters.system import doctor
+from coordinator.adapters.system.probe import SystemProbe
 from coordinator.ports import ForeignWorktree, GitError, Worktree
 from tests.support.gitworld import World, commit, git, make_world
 
@@ -21,6 +23,15 @@ BRANCH = "rpi/gh-1"
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return make_world(tmp_path)
+
+
+@pytest.mark.parametrize(("version", "level"), [("2.34.1", "fail"), ("2.36.0", "ok"), ("2.39.5", "ok")])
+def test_a_git_that_cannot_list_worktrees_as_we_ask_is_refused_by_the_doctor(version: str, level: str) -> None:
+    class Host(SystemProbe):
+        def run(self, argv: Sequence[str], **_: object) -> tuple[int, str, str]:
+            return 0, f"git version {version}\n", ""
+
+    assert doctor.git_version(Host({})).level == level
 
 
 def ensure(repo: GitRepository, task: str = "gh-1", *, fresh: bool = False, attempt: int = 1,

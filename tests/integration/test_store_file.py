@@ -18,6 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from coordinator.adapters.store import SqlStore, schema
+from coordinator.adapters.system.instance import InstanceLock
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Vet
 from coordinator.domain.request import Event, RequestKind
@@ -28,6 +29,18 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TASK = Task("gh-1", Pin("Mend", "", "ab", 1, "ann"), "rpi/gh-1", NOW, NOW, NOW)
 EVENT = Event("gh-1", NOW, "moved")
 NOBODY = 65534
+
+
+def test_whoever_comes_first_the_coordinator_s_folder_is_closed_to_others(tmp_path: Path) -> None:
+    lock = InstanceLock(tmp_path / ".coordinator" / "lock")
+    old = os.umask(0o022)
+    try:
+        lock.take()
+    finally:
+        os.umask(old)
+    lock.release()
+    assert (tmp_path / ".coordinator").stat().st_mode & 0o777 == 0o700
+
 
 # A writer for the tests that kill it: each save raises the version by one and prints it once it is stored.
 WRITER = """

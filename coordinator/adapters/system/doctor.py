@@ -26,8 +26,8 @@ from coordinator.ports import (
     Settings,
 )
 
-LEAST_GIT = (2, 31)
-"""`git worktree repair` and the environment's GIT_CONFIG_COUNT came by 2.31."""
+LEAST_GIT = (2, 36)
+"""`git worktree list -z` came with it; all else we ask is older."""
 SKEW = timedelta(seconds=60)
 ANSWER_HOLDS = timedelta(days=1)
 NEEDED_SCOPE = "repo"

@@ -27,7 +27,7 @@ class InstanceLock:
 
     def take(self) -> dict[str, str]:
         """Takes the lock and names the holder in it; returns that name. Raises AlreadyRunning, OSError."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
