@@ -22,7 +22,7 @@ from coordinator.domain.outcome import Ending
 from coordinator.runfiles import atomic, identity
 from tests.support.model_server import COMMIT, Answer, ModelServer, Refusal, Turn, Wait
 from tests.support.real_parts import CLAUDE, missing
-from tests.support.yard import Yard, a_yard
+from tests.support.yard import BOT_TOKEN, Yard, a_yard
 
 pytestmark = [pytest.mark.skipif(bool(missing(CLAUDE)), reason=missing(CLAUDE)), pytest.mark.timeout(120)]
 
@@ -38,7 +38,8 @@ STOP_WITHIN = 5.0
 
 @contextmanager
 def claude_yard(folder: Path, server: ModelServer, scenario: str, *, more: str = "", template: str = "",
-                key: str = "ANTHROPIC_AUTH_TOKEN", settings: dict[str, str] | None = None) -> Iterator[Yard]:
+                key: str = "ANTHROPIC_AUTH_TOKEN", environ: dict[str, str] | None = None,
+                settings: dict[str, str] | None = None) -> Iterator[Yard]:
     """A yard whose workers are the real claude. `more` goes into its section, `template` replaces the default one."""
     section = SECTION.format(claude=CLAUDE, more=more)
     with a_yard(folder, more=section, settings={"stop_grace": "500ms", **(settings or {})}) as yard:
@@ -55,6 +56,7 @@ def claude_yard(folder: Path, server: ModelServer, scenario: str, *, more: str =
             key: "dummy",
             "CLAUDE_CODE_MAX_RETRIES": "1",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            **(environ or {}),
         }
         yard.start()
         yield yard
@@ -126,6 +128,25 @@ def test_a_second_attempt_finds_the_commits_of_the_first(tmp_path: Path, scripte
         assert [attempt.reason for attempt in attempts(yard, number)] == ["killed", "process_exit"]
         assert yard.repository.messages(task.branch) == ["Add a greeting", "Go on"]
         assert yard.repository.read(task.branch, "seen.txt").strip() == "Add a greeting"
+
+
+def test_the_agent_works_with_what_it_may_have_and_without_the_coordinators_secrets(
+    tmp_path: Path, scripted: ModelServer
+) -> None:
+    """Also as root: no word of a sandbox reaches it, the allowed tools are enough."""
+    scripted.scenarios["sleep"] = first_then(COMMIT, Turn(bash="sleep 600"))
+    given = {"SCRIPTED_WORD": "allowed", "OTHER_WORD": "unasked", "IS_SANDBOX": "1"}
+    with claude_yard(tmp_path, scripted, "sleep", environ=given) as yard:
+        number = yard.issue()
+        yard.until(lambda: bool(sleeping(yard, number)))
+        token = attempts(yard, number)[-1].token
+        seen = [Path(f"/proc/{proc.pid}/environ").read_bytes() for proc in identity.with_token(token)]
+
+        assert b"\0SCRIPTED_WORD=allowed\0" in b"".join(seen)
+        for secret in (BOT_TOKEN, "OTHER_WORD", "IS_SANDBOX=", "GITHUB_TOKEN="):
+            assert not any(secret.encode() in environ for environ in seen), secret
+        yard.ann.remove_label(number, "rpi-auto")
+        assert yard.until_state(number, "CANCELLED").reason == "label_removed"
 
 
 # --- it goes badly --------------------------------------------------------------------------------------
