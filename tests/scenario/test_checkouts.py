@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.adapters.github.addresses import clone_url
+from coordinator.domain.request import RequestKind
 from tests.support.stories import go, waiting
 from tests.support.yard import BOT, BOT_TOKEN, Yard, a_yard, git
 
@@ -137,3 +139,23 @@ def test_without_push_right_the_branch_goes_to_the_fork_and_the_pull_request_com
         assert len([body for body in yard.comments(number) if "✅ Completed!" in body]) == 2
         yard.ann.merge(pull.number)
         yard.until_state(number, "DONE")
+
+
+@pytest.mark.parametrize(("api", "address"), [
+    ("https://api.github.com", "https://github.com/acme/widgets.git"),
+    ("https://api.octo.ghe.com", "https://octo.ghe.com/acme/widgets.git"),
+    ("https://git.example.invalid:8443/api/v3", "https://git.example.invalid:8443/acme/widgets.git"),
+])
+def test_the_https_address_instead_of_ssh_follows_from_that_of_the_api(api: str, address: str):
+    assert clone_url(api, "acme/widgets") == address
+
+
+def test_a_queued_task_whose_provider_nobody_knows_goes_on_with_another(yard: Yard):
+    number = yard.issue(labels=("rpi-auto", "provider:nobody"))
+    yard.until(lambda: number in {task.issue for task in yard.engine.world.store.tasks()})
+    yard.tick()
+    wait = yard.plan.waits[f"gh-{number}"]
+    assert (wait.code, wait.moves) == ("provider_unknown", f"coordinator retry gh-{number} --provider command")
+    store, now = yard.engine.world.store, yard.engine.world.clock.now()
+    store.ask(RequestKind.RETRY, f"gh-{number}", {"provider": "command"}, "cli", now)
+    yard.until_state(number, "IN_REVIEW")

@@ -108,10 +108,9 @@ def _gather(
     return Evidence(outcome, work, of_branch, with_commit, blocked_note, stop_note, tail, rescue, swept_up)
 
 
-def _note(world: World, task: Task, name: str) -> str | None:
+def _note(world: World, task: Task, name: str) -> str:
     """What was left in a note, fit to be shown: an agent or a person may quote a secret."""
-    text = world.repo.note(task.id, name)
-    return None if text is None else world.mask(text)
+    return world.mask(world.repo.note(task.id, name))
 
 
 def _keep(
