@@ -162,20 +162,24 @@ ROWS = (
 def walk(yard: Yard, row: Row) -> Task:
     """The task of this row once it stands where the row says; fails with the log when it never does."""
     number = yard.issue(script=HOLD + row.script, labels=())
-    branch = branch_of(number)
     for step in row.before:
         step(yard, number)
     yard.ann.add_label(number, "rpi-auto")
     for step in row.after:
         step(yard, number)
     if row.meanwhile:
-        yard.until(lambda: (yard.worktree(number) / f"gh-{number}.txt").exists()
-                   and yard.git("log", "--format=%s", f"origin/main..{branch}") != "")
+        until_it_holds(yard, number)
     for step in row.meanwhile:
         step(yard, number)
     yard.until(lambda: yard.state(number) != "" and where(yard.task(number)) == row.then and not yard.engine.busy)
     yard.tick()
     return yard.task(number)
+
+
+def until_it_holds(yard: Yard, number: int) -> None:
+    """The agent has made its commit."""
+    yard.until((yard.worktree(number) / f"gh-{number}.txt").exists)
+    yard.until(lambda: yard.git("log", "--format=%s", f"origin/main..{branch_of(number)}") != "")
 
 
 def where(task: Task) -> str:
@@ -210,7 +214,8 @@ def assert_well_told(yard: Yard, task: Task) -> None:
     said = yard.comments(task.issue or 0)
     assert len([body for body in said if f"coordinator:{task.id}:status" in body]) == 1
     completed = [body for body in said if f"coordinator:{task.id}:completed" in body]
-    assert len(completed) == (1 if task.state in ("IN_REVIEW", "DONE") or task.attempts > 1 and task.pr_number else 0)
+    once = task.state in ("IN_REVIEW", "DONE") or (task.attempts > 1 and task.pr_number is not None)
+    assert len(completed) == int(once)
 
 
 @pytest.mark.req("N10", "E29", "P56", "W11", "X2")
@@ -234,3 +239,87 @@ def test_the_rows_walked_are_the_rows_of_the_document():
     for row, (_, _, then) in zip(ROWS, listed, strict=True):
         state, reason = row.then.split()
         assert then.endswith(f"→ {state}") or then.startswith(f"{state} {reason}")
+
+
+# --- what else may happen between the commit and the pull request -----------------------------------------
+
+
+def holding(yard: Yard) -> int:
+    """An issue whose agent holds after its commit."""
+    number = yard.issue(script=HOLD + WORK + GOOD)
+    until_it_holds(yard, number)
+    return number
+
+
+@pytest.mark.req("P56", "E32")
+def test_a_pull_request_seen_while_the_worker_lives_does_not_end_it(yard: Yard):
+    number = holding(yard)
+    push(yard, number)
+    opens(yard, number)
+    for _ in range(3):
+        yard.tick()
+    assert yard.state(number) == "RUNNING"
+    assert yard.comments(number)[0].count("Working on this") == 1
+    go(yard, number)
+
+    task = yard.until_state(number, "IN_REVIEW")
+
+    assert (task.attempts, standing(yard, task)) == (1, ("*open",))
+
+
+def test_a_base_that_moved_meanwhile_changes_nothing_but_the_place_to_merge(yard: Yard):
+    number = holding(yard)
+    yard.ann.commit("main", {"other.txt": "theirs"}, "Work beside it")
+    go(yard, number)
+
+    task = yard.until_state(number, "IN_REVIEW")
+
+    assert yard.repository.messages(task.branch) == ["Do the work"]
+    yard.ann.merge(task.pr_number or 0)
+    yard.until_state(number, "DONE")
+    assert {"other.txt", "gh-1.txt"} <= set(yard.repository.files("main"))
+
+
+def test_a_persons_commit_on_our_branch_is_never_pushed_over(yard: Yard):
+    number = holding(yard)
+    theirs = yard.ann.commit(branch_of(number), {"by-hand.txt": "x"}, "By hand")
+    go(yard, number)
+
+    task = yard.until_state(number, "BLOCKED")
+
+    assert task.reason == "push_refused"
+    assert yard.repository.branch(task.branch) == theirs
+    assert yard.git("log", "-1", "--format=%s", task.branch) == "Do the work"
+    assert yard.repository.pulls() == []
+
+
+def test_a_persons_commit_on_top_of_ours_is_part_of_the_next_attempt(yard: Yard):
+    number = yard.issue(script=f"commit(f'{{attempt}}.txt'); {GOOD}")
+    task = yard.until_state(number, "IN_REVIEW")
+    yard.ann.commit(task.branch, {"by-hand.txt": "x"}, "A word of mine")
+
+    again(yard, number)
+    yard.until_state(number, "IN_REVIEW")
+
+    assert yard.repository.messages(task.branch) == ["Do the work", "A word of mine", "Do the work"]
+    assert standing(yard, yard.task(number)) == ("*open",)
+
+
+@pytest.mark.req("W11")
+def test_a_pull_request_that_somebody_opens_a_moment_before_ours_is_adopted(yard: Yard):
+    number = holding(yard)
+    opened: list[str] = []
+
+    def first(method: str, path: str) -> None:
+        if method == "POST" and path.endswith("/pulls") and not opened:
+            opened.append(path)
+            opens(yard, number, by="ann")
+
+    yard.github.intercept = first
+    go(yard, number)
+
+    task = yard.until_state(number, "IN_REVIEW")
+
+    assert opened != []
+    assert [one.author for one in yard.repository.pulls()] == ["ann"]
+    assert standing(yard, task) == ("*open",)

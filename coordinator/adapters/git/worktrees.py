@@ -51,6 +51,7 @@ def ensure(funnel: Funnel, root: Path, path: Path, wanted: Wanted) -> tuple[Tree
     wanted.notes += leftovers.drop_dead_locks(tree)
     ours = registry.mark(tree)[0] != ""
     _bring_back(funnel, tree, wanted)
+    _catch_up(funnel, tree, wanted)
     _sign(tree, wanted)
     return tree, ours
 
@@ -120,9 +121,26 @@ def _make(funnel: Funnel, path: Path, wanted: Wanted) -> Tree:
 
 def _forward(funnel: Funnel, wanted: Wanted, tip: str) -> None:
     """The branch as the remote has it, where that only adds to ours (a person pushed on top)."""
-    if wanted.start not in (tip, wanted.base) and reading.is_ancestor(funnel, tip, wanted.start):
+    if _adds(funnel, wanted, tip):
         funnel.write("update-ref", wanted.ref, wanted.start, tip)
         wanted.notes.append(f"{wanted.branch} moved on to the remote's {wanted.start[:8]}")
+
+
+def _adds(funnel: Funnel, wanted: Wanted, tip: str) -> bool:
+    return wanted.start not in (tip, wanted.base) and reading.is_ancestor(funnel, tip, wanted.start)
+
+
+def _catch_up(funnel: Funnel, tree: Tree, wanted: Wanted) -> None:
+    """The same for a worktree that stands: files move along, uncommitted work stays. Where it is in the way, the
+    worktree stays behind and the push will say so."""
+    tip = reading.resolve(funnel, wanted.ref)
+    if not tip or not _adds(funnel, wanted, tip):
+        return
+    try:
+        funnel.write(*_CHECKOUT, "reset", "--quiet", "--keep", wanted.start, tree=tree)
+        wanted.notes.append(f"{wanted.branch} moved on to the remote's {wanted.start[:8]}")
+    except GitError as error:
+        wanted.notes.append(f"{wanted.branch} stays behind the remote's {wanted.start[:8]}: {error.words}")
 
 
 def _bring_back(funnel: Funnel, tree: Tree, wanted: Wanted) -> None:
