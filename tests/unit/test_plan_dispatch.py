@@ -29,7 +29,8 @@ def test_the_order_is_priority_then_age_then_number():
         a_task(4, priority=1, created_at=NOW - timedelta(hours=1)),
         a_task(3, priority=1, created_at=NOW - timedelta(hours=1)),
     ]
-    snapshot = a_snapshot(*tasks, policy=Policy(provider="command", max_workers=9))
+    issues = {task.issue: an_issue(task.issue, "rpi-auto", f"priority:P{task.priority}") for task in tasks}
+    snapshot = a_snapshot(*tasks, issues=issues, policy=Policy(provider="command", max_workers=9))
     assert begun(snapshot) == ["gh-2", "gh-3", "gh-4", "gh-1"]
 
 

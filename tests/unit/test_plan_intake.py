@@ -70,6 +70,13 @@ def test_labels_choose_priority_provider_and_model():
     assert (adopt.task.priority, adopt.task.provider, adopt.task.model) == (1, "command", "glm-5")
 
 
+def test_a_priority_label_set_while_it_waits_moves_it_in_the_queue():
+    issue = an_issue(1, "rpi-auto", "priority:P0")
+    snapshot = a_snapshot(a_task(), issues={1: issue}, paused=True)
+    [move] = plan(snapshot).actions
+    assert (move.to, move.changes) == (None, {"priority": 0})
+
+
 ENDED = [TaskState.BLOCKED, TaskState.FAILED, TaskState.CANCELLED]
 
 

@@ -33,6 +33,8 @@ def rule(s: Snapshot) -> Iterator[Adopt | Move | VetIssue | Held | Wait]:
             yield from _again(s, issue, task)
         elif task.state is TaskState.QUEUED:
             yield from _blockers_changed(s, issue)
+            if priority_of(issue) != task.priority:
+                yield Move(task, None, changes={"priority": priority_of(issue)})
     if not s.tasks and len(fresh) > s.policy.confirm_above and not s.confirmed:
         yield from (_unconfirmed(issue, len(fresh)) for issue in fresh)
         return
