@@ -84,17 +84,22 @@ class Daemon:
         """Ticks until a signal ends it; workers run on unless they are to be stopped."""
         memory = self._engine.memory
         scheduler = BackgroundScheduler(timezone="UTC")
-        scheduler.add_job(self._wakes.put, self._every(jitter), args=("poll",), max_instances=1, coalesce=True)
+        polls = scheduler.add_job(self._wakes.put, self._every(jitter), args=("poll",), max_instances=1, coalesce=True)
         scheduler.start()
         with self._signals():
             try:
+                seen = clock.now()
                 while self._running:
                     words = self._wakes.wait(self._tick(clock))
-                    memory.poll_due = memory.poll_due or "poll" in words
+                    set_back, seen = clock.now() < seen, clock.now()
+                    if set_back:   # the scheduler would be silent until the clock has caught up
+                        polls.reschedule(self._every(jitter))
+                    memory.poll_due = memory.poll_due or "poll" in words or set_back
                     if "hup" in words:
                         self._reload()
+                memory.draining = "the coordinator is ending"
                 if self._stop_workers:
-                    memory.draining, memory.stop_workers = "the coordinator is ending", True
+                    memory.stop_workers = True
                     self._until(self._no_workers)
                 self._until(lambda: not self._engine.busy)
             finally:

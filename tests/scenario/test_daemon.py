@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from coordinator.engine.daemon import Daemon, Wakes
+from coordinator.engine.memory import Memory
+from coordinator.planning.actions import Plan
+from coordinator.planning.policy import Policy
 from coordinator.runfiles import identity
+from tests.support.fake_github import FakeClock
 from tests.support.running import a_daemon, command
 from tests.support.yard import Yard
+
+if TYPE_CHECKING:
+    from coordinator.engine.tick import Engine
 
 WAIT_FOR_GO = "commit('first.txt', f'try {attempt}')\nwhile not os.path.exists('GO'): time.sleep(0.05)\nos.remove('GO')\nresult()"
 
@@ -121,6 +133,59 @@ def test_commands_reach_the_running_coordinator(yard: Yard):
         (yard.worktree(number) / "GO").touch()
         daemon.until_state(number, "IN_REVIEW")
         daemon.end()
+
+
+class Turns:
+    """Stands for the engine: each turn is told to the test, which answers by changing what is remembered."""
+
+    def __init__(self, turn: Callable[[Turns], None], poll: timedelta) -> None:
+        self._turn = turn
+        self.memory = Memory(poll_due=False)
+        self.world = SimpleNamespace(policy=Policy(poll=poll), say=lambda _words: None)
+        self.count = 0
+        self.clock = FakeClock()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.memory.busy)
+
+    def tick(self) -> Plan:
+        self.count += 1
+        self._turn(self)
+        return Plan((), {}, wake_at=self.clock.now())
+
+    def run(self) -> None:
+        Daemon(cast("Engine", self), Wakes(), reload=lambda: None, stop_workers=False).run(self.clock, jitter=0)
+
+
+def test_no_new_work_is_started_between_the_order_to_end_and_the_end():
+    seen: list[str] = []
+
+    def turn(turns: Turns) -> None:
+        if turns.count == 1:
+            turns.memory.busy.add("work:gh-1")   # an effect is under way
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            seen.append(turns.memory.draining)
+            turns.memory.busy.clear()
+
+    Turns(turn, timedelta(hours=1)).run()
+    assert seen == ["the coordinator is ending"]
+
+
+def test_a_clock_that_is_set_back_does_not_put_off_the_next_poll():
+    polls: list[bool] = []
+
+    def turn(turns: Turns) -> None:
+        polls.append(turns.memory.poll_due)
+        turns.memory.poll_due = False
+        if turns.count == 2:
+            turns.clock.pass_by(-5 * 3600)
+        if turns.count == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    Turns(turn, timedelta(hours=1)).run()
+    assert polls.count(True) == 1
 
 
 def test_a_second_signal_hurries(yard: Yard):
