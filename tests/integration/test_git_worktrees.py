@@ -421,3 +421,24 @@ def test_an_environment_that_redirects_git_is_not_followed(world: World, monkeyp
     monkeypatch.setenv("GIT_WORK_TREE", os.fspath(world.person))
     ensure(world.repository())
     assert "gh-1" not in git(world.person, "branch", "--list")
+
+
+@pytest.mark.parametrize(("half", "behind"), [("mine.txt", False), ("hers.txt", True)])
+def test_a_standing_worktree_takes_up_a_persons_commits_and_keeps_what_is_uncommitted(
+    world: World, half: str, behind: bool
+) -> None:
+    repo = world.repository()
+    ensure(repo)
+    commit(world.tree(), "done.txt", "done\n")
+    ours = repo.push(BRANCH, expect="")
+    git(world.person, "fetch", "-q", "origin")
+    git(world.person, "checkout", "-q", "-B", "hers", f"origin/{BRANCH}")
+    theirs = world.advance("hers.txt", BRANCH)
+    (world.tree() / half).write_text("half\n")
+    repo.fetch()
+
+    again = repo.ensure_worktree("gh-1", BRANCH, "main", fresh=False, attempt=2, expect=ours)
+
+    assert again.head_sha == (ours if behind else theirs)
+    assert any(("stays behind" if behind else "moved on") in note for note in again.notes)
+    assert (world.tree() / half).read_text() == "half\n"
