@@ -91,7 +91,7 @@ def test_a_labelled_issue_becomes_a_pull_request_by_the_real_agent(tmp_path: Pat
     with claude_yard(tmp_path, scripted, "commit") as yard:
         number = yard.issue("Greet people")
 
-        task = yard.until_state(number, "IN_REVIEW")
+        task = yard.until_state(number, "IN_REVIEW", seconds=40)
 
         [pull] = yard.repository.pulls()
         assert pull.title == "Greet people"
@@ -123,7 +123,7 @@ def test_a_second_attempt_finds_the_commits_of_the_first(tmp_path: Path, scripte
     with claude_yard(tmp_path, scripted, "crash-once") as yard:
         number = yard.issue()
 
-        task = yard.until_state(number, "IN_REVIEW")
+        task = yard.until_state(number, "IN_REVIEW", seconds=40)
 
         assert [attempt.reason for attempt in attempts(yard, number)] == ["killed", "process_exit"]
         assert yard.repository.messages(task.branch) == ["Add a greeting", "Go on"]
@@ -156,7 +156,7 @@ def test_a_refused_tool_blocks_the_task_and_names_the_tool(tmp_path: Path, scrip
     with claude_yard(tmp_path, scripted, "commit", template='tools = ["Read"]\n') as yard:
         number = yard.issue()
 
-        task = yard.until_state(number, "BLOCKED")
+        task = yard.until_state(number, "BLOCKED", seconds=40)
 
         assert (task.reason, task.attempts) == ("claude_permission_denied", 1)
         assert "Bash" in task.detail
@@ -168,7 +168,7 @@ def test_refused_credentials_block_at_once(tmp_path: Path, scripted: ModelServer
     with claude_yard(tmp_path, scripted, "401") as yard:
         number = yard.issue()
 
-        task = yard.until_state(number, "BLOCKED")
+        task = yard.until_state(number, "BLOCKED", seconds=40)
 
         assert (task.reason, task.attempts, task.retries_used) == ("claude_auth_blocked", 1, 0)
         yard.until(lambda: any("Renew the key or log in again" in body for body in yard.comments(number)))
@@ -182,7 +182,7 @@ def test_a_short_limit_that_passes_is_no_failure(tmp_path: Path, scripted: Model
     )
     with claude_yard(tmp_path, scripted, "busy-once") as yard:
         number = yard.issue()
-        assert yard.until_state(number, "IN_REVIEW").attempts == 1
+        assert yard.until_state(number, "IN_REVIEW", seconds=40).attempts == 1
 
 
 @pytest.mark.parametrize("scenario", ["429", "429-long"])
@@ -236,7 +236,7 @@ def test_an_overloaded_provider_is_asked_again(tmp_path: Path, scripted: ModelSe
     with claude_yard(tmp_path, scripted, "overloaded-first") as yard:
         number = yard.issue()
 
-        yard.until_state(number, "IN_REVIEW")
+        yard.until_state(number, "IN_REVIEW", seconds=40)
 
         assert [attempt.reason for attempt in attempts(yard, number)] == ["overloaded", "process_exit"]
 
@@ -260,7 +260,7 @@ def test_the_limit_of_turns_ends_the_task_in_words_and_keeps_its_work(tmp_path: 
     ) as yard:
         number = yard.issue()
 
-        task = yard.until_state(number, "BLOCKED")
+        task = yard.until_state(number, "BLOCKED", seconds=40)
 
         assert attempts(yard, number)[-1].reason == "max_turns"
         assert "limit of turns" in attempts(yard, number)[-1].detail
@@ -284,7 +284,7 @@ def test_an_agent_killed_inside_a_tool_leaves_no_survivor_and_is_tried_again(
         beat = atomic.read_pairs(str(yard.clone / ".coordinator" / "jobs" / "claude" / f"gh-{number}.heartbeat"))
 
         assert identity.send(int(beat["agent_pid"]), int(beat["agent_start"]), 9)
-        yard.until_state(number, "IN_REVIEW")
+        yard.until_state(number, "IN_REVIEW", seconds=40)
 
         assert [attempt.reason for attempt in attempts(yard, number)] == ["killed", "process_exit"]
         assert identity.look(tool) is None
@@ -312,6 +312,8 @@ def test_stop_ends_the_agent_within_five_seconds_whatever_it_does(
     with claude_yard(tmp_path, scripted, "stop") as yard:
         number = yard.issue()
         yard.until(lambda: scripted.asked.get("stop", 0) >= asked)
+        if doing == "refused":
+            assert "requested permissions to use WebFetch" in str(scripted.seen[-1]["messages"])
         if doing == "ten-minutes":
             yard.until(lambda: bool(sleeping(yard, number)))
         began = time.monotonic()
