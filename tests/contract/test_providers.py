@@ -46,6 +46,7 @@ class Host:
         self._environ = {"HOME": "/home/w"} if environ is None else environ
         self.files = files or {}
         self.asked: list[tuple[tuple[str, ...], str]] = []
+        self.given: list[Mapping[str, str]] = []
 
     def run(
         self,
@@ -58,6 +59,7 @@ class Host:
     ) -> tuple[int, str, str]:
         assert timeout > 0
         self.asked.append((tuple(argv), stdin))
+        self.given.append(self._environ if env is None else env)
         if "--version" in argv:
             return 0, self.version, ""
         assert cwd == self.scratch()
@@ -149,6 +151,12 @@ def test_claude_answers_live_in_a_fresh_folder_only_when_asked() -> None:
     assert line.words.startswith("claude: answered in 1.9 s")
     assert host.asked[-1][1] == "Answer with the word ok"
     assert "--session-id" not in host.asked[-1][0]
+
+
+def test_no_question_to_an_agent_carries_the_token_of_github(agent: Provider) -> None:
+    host = Host(environ={**KEY, "GITHUB_TOKEN": "t0ken", "GH_TOKEN": "t0ken"})
+    agent.preflight(host, SETTINGS, live=True)
+    assert "t0ken" not in str(host.given)
 
 
 @pytest.mark.parametrize("version", ["1.0.128 (Claude Code)", "3.0.0", "no version at all"])

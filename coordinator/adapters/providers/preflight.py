@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from coordinator.adapters.providers.environment import worker_env
 from coordinator.adapters.providers.stream import number, parse
 from coordinator.domain.outcome import Ending
 from coordinator.domain.reasons import provider_reason, reason
@@ -48,7 +49,8 @@ def binary(probe: Probe, name: str, program: str, cure: str) -> Readiness:
 
 def version(probe: Probe, name: str, program: str, supported: tuple[Version, Version], cure: str) -> Readiness:
     """Whether the program's version lies in `supported` (from, up to but not including)."""
-    code, out, err = probe.run([program, "--version"], timeout=VERSION_TIMEOUT)
+    env = worker_env(probe.environ(), (), {})
+    code, out, err = probe.run([program, "--version"], timeout=VERSION_TIMEOUT, env=env)
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", out)
     if code != 0 or found is None:
         words = f"{name}: `{program} --version` gave no version (exit {code}) {err.strip()[:200]}".rstrip()
