@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 
+from coordinator.adapters.github.asking import Asker
 from coordinator.adapters.github.budget import Meter
 from coordinator.adapters.github.failures import failure
+from coordinator.adapters.github.transport import Answer, Transport
 from coordinator.ports import BadCredentials, Forbidden, Limited, NotThere, Refused, TryLater
+from tests.support.fake_github import FakeClock
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 THERE = datetime(2026, 3, 1, 9, 59, 30, tzinfo=UTC)
@@ -155,3 +160,24 @@ def test_requests_and_304s_are_counted() -> None:
     told = meter.budget
     assert (told.requests, told.not_modified, told.remaining, told.limit) == (2, 1, 4000, 5000)
     assert told.reset_at == NOW + timedelta(seconds=600)
+
+
+class Busy:
+    """A transport on which other threads put many questions while one of ours is under way."""
+
+    asker: Asker
+
+    def send(self, verb: str, url: str, body: object, headers: Mapping[str, str] | None) -> Answer:
+        if not headers:
+            return Answer(200, {"etag": url}, {"told": url})
+        for number in range(200):
+            self.asker.get(f"other/{number}")
+        return Answer(304, {}, None)
+
+
+def test_an_answer_that_others_pushed_out_of_memory_meanwhile_is_given_all_the_same() -> None:
+    transport = Busy()
+    transport.asker = asker = Asker("a/b", cast("Transport", transport), Meter(0), FakeClock(NOW))
+    first = asker.get("issues/1")
+    again = asker.get("issues/1")
+    assert (again.status, again.data) == (304, first.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from threading import Lock
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,6 +31,7 @@ class Asker:
         self._meter = meter
         self._clock = clock
         self._memory: OrderedDict[str, Answer] = OrderedDict()
+        self._guard = Lock()
 
     def get(self, path: str, query: Mapping[str, Any] | None = None, *, new_work: bool = False) -> Answer:
         """A 304 gives the remembered answer again, with status 304."""
@@ -38,13 +40,18 @@ class Asker:
         answer = self._ask("GET", url, headers=_condition(known.headers.get("etag", "") if known else ""),
                            new_work=new_work)
         if answer.status == 304 and known is not None:
-            self._memory.move_to_end(url)
+            self._remember(url, known)   # other threads may have pushed it out meanwhile
             return Answer(304, {**known.headers, **answer.headers}, known.data)
         if "etag" in answer.headers:
+            self._remember(url, answer)
+        return answer
+
+    def _remember(self, url: str, answer: Answer) -> None:
+        with self._guard:
+            self._memory.pop(url, None)
             self._memory[url] = answer
             while len(self._memory) > _REMEMBERED:
                 self._memory.popitem(last=False)
-        return answer
 
     def look(self, path: str, query: Mapping[str, Any], etag: str) -> Answer:
         """A conditional request whose ETag the caller keeps; a 304 has no data."""
