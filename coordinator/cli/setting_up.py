@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from coordinator.app import Place
     from coordinator.config import Config
 
-SHIMS = ("tools/status.py", "tools/view_worker.py", "adws/metrics.py")
+SHIMS = ("tools/status.py", "tools/view_worker.py", "adws/__init__.py", "adws/metrics.py")
 TEMPLATES = "worker_templates"
 EXCLUDES = ("/logs/", "/.coordinator/", "/adws/metrics.json", "/STOP")
 CONFIG = """\
@@ -92,8 +92,6 @@ def _steps(place: Place, *, eject: bool) -> Iterator[Step]:
     yield _file(place.home / "python", f"{sys.executable}\n", private=True)
     for shim in SHIMS:
         yield _copy(host.shipped() / shim, place.root / shim)
-    if (place.root / "adws").is_dir() or SHIMS:
-        yield _copy(host.shipped() / "adws" / "__init__.py", place.root / "adws" / "__init__.py")
     if eject:
         folder = host.shipped() / TEMPLATES / "default"
         for source in sorted(one for one in folder.iterdir() if one.is_file()):
@@ -124,7 +122,7 @@ def _copy(source: Path, target: Path) -> Step:
 
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-        target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+        target.chmod(0o755 if source.read_bytes().startswith(b"#!") else 0o644)   # a wheel keeps no modes
 
     return Step(_shown(target), lambda: os.path.lexists(target), make)
 

@@ -15,6 +15,8 @@ from coordinator.adapters.store import SqlStore
 from coordinator.domain.request import Event
 from coordinator.domain.task import Pin, Task, TaskState
 from coordinator.rehearsal.standin import StandIn
+from tests.support.program import a_repository, environ
+from tests.support.program import program as coordinator
 
 HEAVY = ("sqlalchemy", "github", "git", "apscheduler", "alembic", "jinja2", "rich", "requests")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -22,22 +24,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    root = tmp_path / "widgets"
-    subprocess.run(["git", "init", "-q", str(root)], check=True)
-    remote = "https://github.com/acme/widgets.git"
-    subprocess.run(["git", "-C", str(root), "remote", "add", "origin", remote], check=True)
-    return root
-
-
-def environ(root: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG")}
-    return {**kept, "HOME": str(root.parent), "COLUMNS": "100", "PYTHONPATH": str(Path(__file__).parents[2])}
-
-
-def coordinator(root: Path, *argv: str, **more: str) -> subprocess.CompletedProcess[str]:
-    env = {**environ(root), **more}
-    return subprocess.run([sys.executable, "-m", "coordinator", *argv], cwd=root, env=env, text=True,
-                          capture_output=True, timeout=50, check=False)  # fmt: skip
+    return a_repository(tmp_path / "widgets")
 
 
 def stored(root: Path, number: int, *moves: TaskState) -> None:
@@ -81,7 +68,7 @@ def test_reading_commands_load_nothing_heavy(repository: Path, argv: list[str]) 
         f"code = main({argv!r})\nloaded = {{name.partition('.')[0] for name in sys.modules}}\n"
         f"print(code, sorted(loaded & set({HEAVY!r})), file=sys.stderr)"
     )
-    ran = subprocess.run([sys.executable, "-c", script], cwd=repository, env=environ(repository), text=True,
+    ran = subprocess.run([sys.executable, "-c", script], cwd=repository, env=environ(repository.parent), text=True,
                          capture_output=True, timeout=50, check=False)  # fmt: skip
     assert ran.stderr.splitlines()[-1] == "0 []"
 
@@ -136,7 +123,7 @@ def test_a_bug_of_ours_is_70_and_its_trace_is_in_a_file(repository: Path) -> Non
         "import sys\nfrom coordinator.cli import main as cli, reading\n"
         "def broken(*_): raise RuntimeError('boom')\nreading._board = broken\nsys.exit(cli.main(['status']))"
     )
-    ran = subprocess.run([sys.executable, "-c", script], cwd=repository, env=environ(repository), text=True,
+    ran = subprocess.run([sys.executable, "-c", script], cwd=repository, env=environ(repository.parent), text=True,
                          capture_output=True, timeout=50, check=False)  # fmt: skip
     traces = list((repository / ".coordinator").glob("bug-*.txt"))
     assert ran.returncode == 70
@@ -201,7 +188,7 @@ def test_init_done_twice_changes_nothing_the_second_time(repository: Path) -> No
 def test_the_tools_that_init_copies_run_by_their_shebang_with_any_python(repository: Path) -> None:
     assert coordinator(repository, "init").returncode == 0
     tool = repository / "tools" / "status.py"
-    ran = subprocess.run([str(tool)], cwd=repository, env=environ(repository), text=True, capture_output=True,
+    ran = subprocess.run([str(tool)], cwd=repository, env=environ(repository.parent), text=True, capture_output=True,
                          timeout=50, check=False)  # fmt: skip
     assert (ran.returncode, ran.stdout.splitlines()[0]) == (0, "! no coordinator has run here yet: coordinator run")
 

@@ -34,7 +34,7 @@ def left(kind: str = "transcript", days: float = 100, *, task: str = "gh-1", new
 
 def goes(one: Remain, *states: TaskState, busy: tuple[str, ...] = ()) -> bool:
     """Whether it goes when gh-1 is in this state; without a state nobody knows the task."""
-    tasks = {"gh-1": a_task(1, state) for state in states}
+    tasks = {task.id: task for task in (a_task(1, state) for state in states)}
     return bool(list(litter([one], tasks, busy, AGES, NOW)))
 
 
