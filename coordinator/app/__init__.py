@@ -368,9 +368,11 @@ def save_bug(where: Place, trace: str) -> Path:
     """Keeps the trace of a bug of ours where doctor and people find it; the file's name is returned."""
     from coordinator.adapters.system.clock import SystemClock
     from coordinator.adapters.system.files import SystemFiles
+    from coordinator.runfiles.masking import Masker, secrets_in
 
     path = where.home / f"bug-{SystemClock().now():%Y%m%dT%H%M%S}-{os.getpid()}.txt"
-    SystemFiles().put(path, f"coordinator on Python {sys.version}\n{trace}")
+    words = Masker(secrets_in(os.environ)).text(trace)   # people send this file to others
+    SystemFiles().put(path, f"coordinator on Python {sys.version}\n{words}")
     return path
 
 

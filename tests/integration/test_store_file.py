@@ -17,6 +17,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from coordinator import app
 from coordinator.adapters.store import SqlStore, schema
 from coordinator.adapters.system.instance import InstanceLock
 from coordinator.domain.attempt import Attempt
@@ -40,6 +41,15 @@ def test_whoever_comes_first_the_coordinator_s_folder_is_closed_to_others(tmp_pa
         os.umask(old)
     lock.release()
     assert (tmp_path / ".coordinator").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_saved_bug_holds_no_secret_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "t0ken-of-no-known-shape")
+    shaped = "ghp_" + "a" * 36
+    saved = app.save_bug(app.Place(tmp_path), f"KeyError: t0ken-of-no-known-shape {shaped} at line 7").read_text()
+    assert "at line 7" in saved
+    assert "t0ken" not in saved
+    assert shaped not in saved
 
 
 # A writer for the tests that kill it: each save raises the version by one and prints it once it is stored.
