@@ -103,7 +103,7 @@ def failure(
     if not kind.again:
         return Settlement(TaskState.BLOCKED, reason, detail)
     if not kind.charged:
-        return Settlement(TaskState.BACKOFF, reason, detail, policy.retry_at(now, 0, attempt.token))
+        return Settlement(TaskState.BACKOFF, reason, detail, policy.retry_at(now, attempt.number - 1, attempt.token))
     if task.retries_used < policy.retry_max:
         at = policy.retry_at(now, task.retries_used, attempt.token)
         return Settlement(TaskState.BACKOFF, reason, detail, at, charged=True)

@@ -26,7 +26,7 @@ def _causes(s: Snapshot) -> Iterator[Notify]:
                      f"kill -9 {names}")
     for name, parked in s.parked.items():
         if parked.until > s.now:
-            yield Notify(f"parked:{name}:{parked.until.isoformat()}",
+            yield Notify(f"parked:{name}:{parked.until:%Y-%m-%d}",
                          f"{name} is parked until {parked.until:%Y-%m-%d %H:%M} UTC: {parked.words}",
                          "coordinator status")
     for task in s.tasks.values():
