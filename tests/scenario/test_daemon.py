@@ -23,7 +23,9 @@ from tests.support.yard import Yard
 if TYPE_CHECKING:
     from coordinator.engine.tick import Engine
 
-WAIT_FOR_GO = "commit('first.txt', f'try {attempt}')\nwhile not os.path.exists('GO'): time.sleep(0.05)\nos.remove('GO')\nresult()"
+WAIT_FOR_GO = ("commit('first.txt', f'try {attempt}')\n"
+               "while not os.path.exists('GO'): time.sleep(0.05)\n"
+               "os.remove('GO'); result()")
 
 
 @pytest.mark.req("E33", "F7", "E37", "P51")
