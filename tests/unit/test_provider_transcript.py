@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections import Counter
@@ -143,6 +144,27 @@ def test_secrets_of_the_environment_and_of_known_makers_are_masked_everywhere(ru
     assert SECRET not in run.target.read_text() + signs.last
     assert token not in run.target.read_text()
     assert "***" in run.target.read_text()
+
+
+def test_a_transcript_is_its_owner_s_alone_and_no_link_in_its_place_is_written_through(run: Recording) -> None:
+    whole = (RECORDINGS / "stream.jsonl").read_bytes()
+    cut = whole.index(b"\n") + 1
+    follower = transcriber()
+    run.log.write_bytes(whole[:cut])
+    follower.follow(run, NOW)
+    assert run.target.stat().st_mode & 0o777 == 0o600
+    outside = run.log.with_name("outside")
+    outside.write_bytes(b"mine\n")
+    run.target.unlink()
+    run.target.symlink_to(outside)
+    run.log.write_bytes(whole)
+    follower.follow(run, NOW)
+    assert outside.read_bytes() == b"mine\n"
+    assert (run.target.is_symlink(), len(objects(run.target))) == (False, 7)
+    run.target.unlink()
+    os.mkfifo(run.target)
+    assert transcriber().finish(run, NOW, "exit 0").events == 6
+    assert len(objects(run.target)) == 8
 
 
 def test_a_torn_last_line_waits_until_it_is_whole(run: Recording) -> None:

@@ -63,7 +63,7 @@ class Transcriber:
     def _state(self, run: Recording, now: datetime) -> _State:
         """The known state, or a new one with the transcript written anew."""
         state = self._states.get(run.target)
-        if state is None or state.run.run_id != run.run_id or not _same_log(state) or not run.target.exists():
+        if state is None or state.run.run_id != run.run_id or not _same_log(state) or not _plain(run.target):
             state = self._rebuild(run, now)
             self._states[run.target] = state
         return state
@@ -72,6 +72,8 @@ class Transcriber:
         state = _State(run, inode=_inode(run.log))
         with crossing("file", f"transcript {run.target.name}"):
             run.target.parent.mkdir(parents=True, exist_ok=True)
+            if os.path.lexists(run.target) and not _plain(run.target):
+                run.target.unlink()
             _keep_other_run(run)
         old_ended = _ending_of(run.target)
         if not run.log.exists() and run.target.exists():
@@ -99,7 +101,7 @@ class Transcriber:
         first = next(iterator := iter(bodies), None)
         if first is None:
             return
-        with crossing("file", f"transcript {target.name}"), target.open("ab") as out:
+        with crossing("file", f"transcript {target.name}"), _to_write(target, os.O_APPEND) as out:
             out.write(self._dump(first))
             for body in iterator:
                 out.write(self._dump(body))
@@ -240,12 +242,23 @@ def _ending_of(target: Path) -> str | None:
     return str(body.get("how", "")) if body.get("subtype") == shape.ENDED else None
 
 
+def _plain(path: Path) -> bool:
+    """Whether it is a file itself: agents can write where it lies, and could have put a link or a pipe there."""
+    return path.is_file() and not path.is_symlink()
+
+
+def _to_write(path: Path, how: int) -> IO[bytes]:
+    """The open file, its owner's alone; no link is followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags | how, 0o600), "wb")
+
+
 @contextmanager
 def _replacing(target: Path) -> Iterator[IO[bytes]]:
     """Writes a file under a temporary name and puts it in place when all went well."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as out:
+        with _to_write(temporary, os.O_TRUNC) as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
