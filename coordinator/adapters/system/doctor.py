@@ -14,17 +14,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from coordinator.adapters.system.files import SystemFiles
+from coordinator.domain.worker import Running
 from coordinator.ports import (
     BadCredentials,
     Executor,
     GitHub,
     GitHubError,
+    Handle,
     NotThere,
     Probe,
     Provider,
     Readiness,
     Settings,
 )
+from coordinator.runfiles import identity
 
 LEAST_GIT = (2, 36)
 """`git worktree list -z` came with it; all else we ask is older."""
@@ -85,7 +88,7 @@ def github_ready(github: GitHub, name: str, label: str, token_from: str, now: da
         return
     except NotThere as error:
         yield Check("fail", f"{name} is not there, or the token from {token_from} may not see it: {error.words}",
-                    "coordinator config show")
+                    "gh auth status; coordinator config show")
         return
     except GitHubError as error:
         yield Check("fail", f"GitHub cannot be asked: {error.words}", "coordinator doctor")
@@ -195,7 +198,18 @@ def leftovers(executor: Executor, active: frozenset[str]) -> Check:
     if not strays:
         return Check("ok", "no leftover workers")
     names = ", ".join(f"{handle.job} ({handle.provider})" for handle in strays)
-    return Check("fail", f"workers live that no active task owns: {names}", f"coordinator stop {strays[0].job}")
+    return Check("fail", f"workers live that no active task owns: {names}", f"kill {_pids(executor, strays)}")
+
+
+def _pids(executor: Executor, strays: Sequence[Handle]) -> str:
+    """Whom to end: a wrapper ends its whole tree politely; without one, whatever carries the run's token."""
+    views = executor.look(strays)
+    found = [
+        [view.pid] if isinstance(view := views.get(handle), Running)
+        else [proc.pid for proc in identity.with_token(handle.token)]
+        for handle in strays
+    ]
+    return " ".join(str(pid) for pids in found for pid in pids)
 
 
 def instance(pid: int, board: Path, now: datetime, poll: timedelta) -> Check:

@@ -1,0 +1,199 @@
+"""`doctor`: each fault is one line with its cure; exit 21 when one must be mended; never a traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from coordinator.rehearsal.standin import StandIn
+from coordinator.runfiles import identity
+from tests.support.description import check_all
+from tests.support.program import a_repository, program
+from tests.support.standin import MovableClock
+
+TOKEN = "t0ken-of-doctor"
+CLAUDE = """\
+#!/bin/sh
+[ "$1" = --version ] && echo "2.1.197 (Claude Code)" && exit
+echo asked >> "$(dirname "$0")/asked"
+echo '{"type": "result", "subtype": "success", "is_error": false, "result": "ok"}'
+"""
+
+
+@dataclass
+class Ward:
+    """A repository where all is well: what a test breaks is what doctor must find."""
+
+    root: Path
+    github: StandIn
+    clock: MovableClock
+    env: dict[str, str] = field(default_factory=lambda: {"GITHUB_TOKEN": TOKEN})
+    ran: subprocess.CompletedProcess[str] = field(init=False)
+
+    def set(self, *tables: str, provider: str = "command") -> None:
+        (self.root / "coordinator.toml").write_text(
+            f'[repository]\nname = "acme/widgets"\napi_url = "{self.github.url}"\n[workers]\nprovider = "{provider}"\n'
+            f'[providers.command]\nargv = ["{sys.executable}", "-c", "pass"]\n' + "".join(f"{one}\n" for one in tables)
+        )
+
+    def doctor(self, *argv: str) -> list[str]:
+        self.ran = program(self.root, "doctor", *argv, **self.env)
+        assert self.ran.stderr == ""
+        return self.ran.stdout.splitlines()
+
+    def fails(self) -> list[str]:
+        """The lines that fail, each with a cure; the exit code says the same."""
+        failed = [line for line in self.doctor() if line.startswith("fail")]
+        assert self.ran.returncode == (21 if failed else 0)
+        assert all("  → " in line for line in failed), failed
+        return failed
+
+    def answers(self) -> int:
+        path = self.root.parent / "asked"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Ward]:
+    clock = MovableClock(time.time())
+    with StandIn(tmp_path / "github", clock) as github:
+        github.add_user("bot", TOKEN)
+        made = github.add_repository("acme/widgets", {"README.md": "# widgets\n"})
+        made.as_user("bot").open_issue("One", labels=("rpi-auto",))
+        ward = Ward(a_repository(tmp_path / "widgets", made.clone_url), github, clock)
+        ward.set("[floors]", 'disk = "1MB"', "inodes = 0")
+        yield ward
+    check_all(github.requests)
+
+
+def test_where_all_is_well_nothing_fails_and_every_line_says_what_was_found(ward: Ward) -> None:
+    assert ward.fails() == []
+    said = ward.ran.stdout
+    for words in ("git 2.", "token scopes: repo", "acme/widgets may be pushed to", "label rpi-auto is there",
+                  "the clock is within", "can be written", "disk: ", "no stale lock", "no leftover workers"):  # fmt: skip
+        assert words in said
+    rows = json.loads("\n".join(ward.doctor("--json")))
+    assert {row["level"] for row in rows} == {"ok", "warn"}
+    assert all(row["cure"] for row in rows if row["level"] != "ok")
+
+
+@pytest.mark.parametrize(("token", "words", "cure"), [
+    ("wrong", "GitHub refuses the token from GITHUB_TOKEN", "gh auth login"),
+    ("", "no GitHub token", "gh auth login"),
+    ("narrow", "acme/widgets is not there, or the token from GITHUB_TOKEN may not see it", "gh auth status"),
+    ("reader", "no right to push to acme/widgets", "gh auth login"),
+])  # fmt: skip
+def test_a_token_that_does_not_do_is_named_with_its_cure(ward: Ward, token: str, words: str, cure: str) -> None:
+    ward.github.add_user("narrow", "narrow", scopes=("gist",))
+    ward.github.add_user("reader", "reader", permission="read")
+    ward.env = {"GITHUB_TOKEN": token}
+    [line] = ward.fails()
+    assert words in line
+    assert cure in line.partition("→")[2]
+
+
+def test_a_fine_grained_token_is_tried_since_it_shows_no_scopes(ward: Ward) -> None:
+    ward.github.add_user("bot", "fine", scopes=None)
+    ward.env = {"GITHUB_TOKEN": "fine"}
+    assert ward.fails() == []
+    assert "fine-grained" in ward.ran.stdout
+    ward.github.add_user("bot", "finer", scopes=None, grants={"metadata": "read", "contents": "write"})
+    ward.env = {"GITHUB_TOKEN": "finer"}
+    assert any("may not read issues" in line for line in ward.fails())
+
+
+def test_without_git_on_path_it_says_how_to_get_it(ward: Ward, tmp_path: Path) -> None:
+    ward.env["PATH"] = str(tmp_path)
+    line = next(line for line in ward.fails() if "git" in line)
+    assert line == "fail  git is not installed or not on PATH  → apt install git"
+
+
+def test_a_missing_agent_is_named_with_the_command_that_installs_it(ward: Ward) -> None:
+    ward.set("[floors]", 'disk = "1MB"', "inodes = 0", "[providers.claude]", 'binary = "no-such-claude"',
+             provider="claude")  # fmt: skip
+    [line] = ward.fails()
+    assert "no-such-claude is not installed or not on PATH" in line
+    assert "npm" in line
+
+
+@pytest.mark.parametrize(("tables", "words", "cure"), [
+    (("[labels]", 'auto = "other"'), "label other is missing in acme/widgets", "coordinator init"),
+    (("[floors]", 'disk = "900TB"'), "the floor is 900000.0 GB", "coordinator clean --dry-run"),
+    (("[workers.x]",), "workers", "coordinator config check"),
+])  # fmt: skip
+def test_what_is_missing_here_or_there_is_said_once(ward: Ward, tables: tuple[str, ...], words: str, cure: str) -> None:
+    ward.set(*tables)
+    [line] = [line for line in ward.fails() if words in line]
+    assert cure in line.partition("→")[2]
+
+
+def test_a_clock_that_is_off_is_a_warning(ward: Ward) -> None:
+    ward.clock.advance(600)
+    assert ward.fails() == []
+    assert "warn  the clock is 600 s away" in ward.ran.stdout or "warn  the clock is 59" in ward.ran.stdout
+
+
+def test_a_lock_left_by_a_dead_coordinator_is_none(ward: Ward) -> None:
+    home = ward.root / ".coordinator"
+    home.mkdir()
+    (home / "lock").write_text(f"pid=1\npid_start=1\nboot_id={identity.boot_id()}\n")
+    assert ward.fails() == []
+    assert "no coordinator runs here, no stale lock" in ward.ran.stdout
+    assert program(ward.root, "run", "--once", **ward.env).returncode == 0
+
+
+def test_a_leftover_worker_is_named_and_the_cure_ends_it(ward: Ward) -> None:
+    """A process that carries a run of this repository and that no task here owns."""
+    jobs = ward.root / ".coordinator" / "jobs"
+    left = {"COORDINATOR_RUN": f"command/gh-9@{jobs}", "COORDINATOR_TOKEN": "feed" * 8}
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=left) as child:
+        try:
+            [line] = ward.fails()
+            assert "no active task owns: gh-9 (command)" in line
+            assert line.endswith(f"→ kill {child.pid}")
+            subprocess.run(line.partition("→ ")[2].split(), check=True)
+            child.wait(10)
+        finally:
+            child.kill()
+    assert ward.fails() == []
+
+
+def test_the_agent_is_asked_once_a_day_and_whenever_it_is_forced(ward: Ward) -> None:
+    claude = ward.root.parent / "claude"
+    claude.write_text(CLAUDE)
+    claude.chmod(0o755)
+    ward.env["ANTHROPIC_API_KEY"] = "a-key"
+    ward.set("[floors]", 'disk = "1MB"', "[providers.claude]", f'binary = "{claude}"', provider="claude")
+    ward.doctor()
+    assert "ok    claude: answered" in ward.ran.stdout
+    assert ward.answers() == 1
+    ward.doctor()
+    assert "answered within the last day" in ward.ran.stdout
+    assert ward.answers() == 1
+    ward.doctor("--live")
+    assert ward.answers() == 2
+    note = ward.root / ".coordinator" / "preflight.json"
+    day = datetime.now(UTC) - timedelta(days=1, seconds=1)
+    note.write_text(json.dumps(dict.fromkeys(json.loads(note.read_text()), day.isoformat())))
+    ward.doctor()
+    assert ward.answers() == 3
+    note.write_text("\x00 no json")
+    ward.doctor()
+    assert ward.answers() == 4
+
+
+@pytest.mark.parametrize("status", [404, 403, 500])
+def test_a_github_that_answers_oddly_is_one_line(ward: Ward, status: int) -> None:
+    ward.github.intercept = lambda _method, _path: (status, {}, b"<html>odd</html>")
+    [line] = ward.fails()
+    ward.github.intercept = None
+    ward.github.requests.clear()   # what was answered by no GitHub at all is not held against its description
+    assert "acme/widgets is not there" in line or "GitHub cannot be asked" in line
