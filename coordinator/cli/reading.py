@@ -170,19 +170,21 @@ def _watch(picture: Any) -> None:
 
 
 def _watch_screen(picture: Any) -> None:
-    import time
-
+    """Until q or Ctrl-C; the terminal is left as it was found."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
+    from coordinator.cli.keys import pressed, single_keys
+
     console = Console(highlight=False)
-    with Live(console=console, screen=True, auto_refresh=False) as live:
-        while True:
+    with single_keys(), Live(console=console, screen=True, auto_refresh=False) as live:
+        key = ""
+        while key != "q":
             lines = picture(console.width)[: console.height]
             plain = Text("\n".join(line.text for line in lines), no_wrap=True)
             live.update(styled(lines) if _coloured() else plain, refresh=True)
-            time.sleep(EVERY)
+            key = pressed(EVERY)
 
 
 # --- why and view --------------------------------------------------------------------------------------

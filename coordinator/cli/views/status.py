@@ -218,8 +218,8 @@ def _said(row: Row, attempt: dict[str, Any]) -> tuple[str, ...]:
         return (trouble, clean(attempt.get("provider") or row.get("provider") or ""), number)
     if state in (_S.BLOCKED, _S.FAILED, _S.CANCELLED):
         name = row.get("issue") or row["id"]
-        reason = ": ".join(part for part in (clean(row.get("reason") or ""), clean(row.get("detail") or "")) if part)
-        return (f"{cut(reason, 60)} → coordinator why {name}",)
+        reason = clean(row.get("reason") or str(state).lower())
+        return (f"{reason} → coordinator why {name}", cut(clean(row.get("detail") or ""), 60))   # the cure is cut last
     return (words,)
 
 
