@@ -50,7 +50,8 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
         )
         for name in NOTES:
             world.repo.forget_note(task.id, name)
-        _make_buildable(world, task, reused=tree.reused)
+        # fresh until its hooks have passed once: the next attempt must not start in a half-made worktree
+        _make_buildable(world, task, reused=tree.reused and bool(task.worktree))
     except GitUnreachable:
         raise
     except ForeignWorktree as error:
