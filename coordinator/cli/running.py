@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -53,6 +53,8 @@ def run(
                 stop_workers=stop_workers,
                 once=once,
             )
+            if runner.hurried:
+                _leave()
         finally:
             runner.close()
         say("ended; workers that still run are found again at the next start")
@@ -63,7 +65,17 @@ def say(words: str) -> None:
     from coordinator import app
     from coordinator.cli.views.fitting import clean
 
-    print(f"{app.local(app.now()):%H:%M:%S} {clean(words)}", file=sys.stderr, flush=True)
+    try:
+        print(f"{app.local(app.now()):%H:%M:%S} {clean(words)}", file=sys.stderr, flush=True)
+    except OSError:
+        return   # the terminal is gone or the disk full: nobody listens, and the work goes on
+
+
+def _leave() -> NoReturn:
+    """Ends at once, as a crash would: threads with effects under way are not waited for, and everything they do is
+    found again at the next start."""
+    say("ended in a hurry; what was under way is found again at the next start")
+    os._exit(0)
 
 
 def _overrides(provider: str, workers: int | None) -> dict[str, str]:

@@ -77,8 +77,9 @@ class Daemon:
         self._trouble = ""
 
     @property
-    def running(self) -> bool:
-        return self._running
+    def hurried(self) -> bool:
+        """Whether a second signal came: effects under way are not waited for, as in a crash."""
+        return self._hurry
 
     def run(self, clock: Clock, jitter: float) -> None:
         """Ticks until a signal ends it; workers run on unless they are to be stopped."""
@@ -97,11 +98,12 @@ class Daemon:
                     memory.poll_due = memory.poll_due or "poll" in words or set_back
                     if "hup" in words:
                         self._reload()
+                self._engine.world.say("told to end: no new work is started")
                 memory.draining = "the coordinator is ending"
                 if self._stop_workers:
                     memory.stop_workers = True
-                    self._until(self._no_workers)
-                self._until(lambda: not self._engine.busy)
+                    self._until(self._no_workers, clock)
+                self._until(lambda: not self._engine.busy, clock)
             finally:
                 scheduler.shutdown(wait=False)
 
@@ -127,7 +129,8 @@ class Daemon:
         return IntervalTrigger(seconds=seconds, jitter=jitter or None)
 
     def once(self) -> Plan:
-        """Ticks until nothing is under way that will move by itself soon, then ends: `run --once`."""
+        """Ticks until nothing is under way that will move by itself soon, then ends: `run --once`. Raises
+        StoreError: whoever asked for one run wants to hear of it."""
         with self._signals():
             while True:
                 made = self._engine.tick()
@@ -135,12 +138,13 @@ class Daemon:
                     return made
                 self._wakes.wait(DRAIN_SLEEP)
 
-    def _until(self, done: Callable[[], bool]) -> None:
+    def _until(self, done: Callable[[], bool], clock: Clock) -> None:
         while not self._hurry:
-            self._engine.tick()
-            if done():
+            rest = self._tick(clock)
+            if not self._trouble and done():
                 return
-            self._wakes.wait(DRAIN_SLEEP)
+            self._wakes.wait(min(DRAIN_SLEEP, rest))
+        self._engine.world.say("hurrying: effects under way are left")
 
     def _moving(self) -> bool:
         """Whether a task is on its way and needs no person, no reviewer and no later poll."""
@@ -162,11 +166,10 @@ class Daemon:
         })
 
     def _end(self) -> None:
+        """Runs inside a signal handler: it sets flags and says nothing, for a print may be under way."""
         self._hurry = not self._running
         self._running = False
         self._wakes.put("end")
-        self._engine.world.say("told to end: no new work is started"
-                               + ("" if not self._hurry else "; hurrying: effects under way are left"))
 
 
 class Handlers:

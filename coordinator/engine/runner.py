@@ -24,7 +24,8 @@ class KeepOld(Exception):
 
 @dataclass
 class Runner:
-    """World, engine and wakes of this process; to be closed. `options` makes policy and options of a configuration."""
+    """World, engine and wakes of this process; to be closed. `options` makes policy and options of a configuration;
+    `hurried` says that a person would not wait for effects under way."""
 
     world: World
     engine: Engine
@@ -32,6 +33,7 @@ class Runner:
     wakes: Wakes
     pool: EffectPool | None
     options: Callable[[Any], tuple[Policy, Options]]
+    hurried: bool = False
 
     def serve(self, jitter: timedelta, reread: Callable[[], Any], *, stop_workers: bool, once: bool) -> Plan:
         """Ticks until a signal ends it, or with `once` until nothing moves. `reread` gives the configuration as it
@@ -40,6 +42,7 @@ class Runner:
         if once:
             return daemon.once()
         daemon.run(self.world.clock, jitter.total_seconds())
+        self.hurried = daemon.hurried
         return self.engine.preview()[1]
 
     def _reload(self, reread: Callable[[], Any]) -> None:

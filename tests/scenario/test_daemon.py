@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from threading import Event
 from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
@@ -190,15 +191,18 @@ def test_a_clock_that_is_set_back_does_not_put_off_the_next_poll():
     assert polls.count(True) == 1
 
 
-def test_a_second_signal_hurries(yard: Yard):
+def test_a_second_signal_does_not_wait_for_effects_under_way(yard: Yard):
     number = yard.issue(script="signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwrite('up', '')\ntime.sleep(600)")
+    let_go = Event()
     with a_daemon(yard, "--stop-workers") as daemon:
         daemon.until_state(number, "RUNNING")
-        yard.github.intercept = lambda _method, _path: (502, {}, b"<html>")
+        yard.github.intercept = lambda _method, _path: let_go.wait(60) and None
         daemon.child.send_signal(signal.SIGTERM)
         daemon.until(lambda: "told to end" in daemon.said)
         daemon.child.send_signal(signal.SIGINT)
         assert daemon.child.wait(10) == 0
+        assert "in a hurry" in daemon.said
+        let_go.set()
         yard.github.intercept = None
     for attempt in daemon.attempts(number):
         for proc in identity.with_token(attempt.token):

@@ -20,6 +20,8 @@ from coordinator.ports import Finished, GitError, GitHubError, Provider, Recordi
 
 TAIL = 16_384
 """Bytes of the run's output that are read for people."""
+LONGEST_LINE = 16 << 20
+"""Bytes of a line that are read at once; a longer one comes in pieces, of which none is an event."""
 LINES_KEPT = 20
 QUIET = frozenset({"init", "usage", "unknown"})
 """Events that tell a person nothing."""
@@ -74,7 +76,8 @@ def _judge(world: World, attempt: Attempt, exited: Exited, work: Work | None) ->
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
-            yield from file
+            while line := file.readline(LONGEST_LINE):
+                yield line
     except FileNotFoundError:
         return
 
