@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from threading import Event
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Event
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
