@@ -36,7 +36,6 @@ class Repository:
 
     name: str = _optional(_REPOSITORY)
     base: str = _key(kinds.text(r"[^\s~^:?*\[\\]+", "branch name", empty=True), "")
-    path: str = _key(kinds.text(), ".")
     api_url: str = _optional(_URL)
     ca_bundle: str = _key(kinds.text(empty=True), "")
     proxy: str = _key(kinds.proxy(), "")

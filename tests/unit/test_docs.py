@@ -218,6 +218,12 @@ def test_no_page_names_a_place_of_one_machine(page: Path) -> None:
     assert {host.partition(":")[0] for host in _HOST.findall(text(page))} <= HOSTS
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_nothing_is_said_twice_on_a_page(page: Path) -> None:
+    lines = [line for line in text(page).splitlines() if len(line) > 60]
+    assert len(lines) == len(set(lines))
+
+
 def test_the_readme_is_one_screen_and_names_the_way_in() -> None:
     lines = text(ROOT / "README.md").splitlines()
     assert len(lines) <= 60
