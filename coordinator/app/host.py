@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from coordinator.engine.world import World
     from coordinator.planning.actions import Plan
     from coordinator.planning.snapshot import Snapshot
-    from coordinator.ports import Settings
+    from coordinator.ports import Readiness, Settings
 
 
 def foresee(where: Place, config: Config, environ: Mapping[str, str]) -> tuple[Snapshot, Plan]:
@@ -183,6 +183,14 @@ def _examine_leftovers(where: Place) -> Iterator[Check]:
         yield doctor.Check("fail", str(error), "install the newer coordinator")
     finally:
         executor.close()
+
+
+def agent_ready(name: str, environ: Mapping[str, str]) -> Readiness:
+    """Whether this agent can be started as it is found here: its program and its credentials."""
+    from coordinator.adapters.providers import provider
+    from coordinator.adapters.system.probe import SystemProbe
+
+    return provider(name).ready(SystemProbe(environ), _no_settings())
 
 
 def _no_settings() -> Settings:

@@ -18,6 +18,8 @@ from coordinator.runfiles import atomic, codec, identity, names
 OLD_AFTER = 90.0
 """Seconds after which the board of a living coordinator counts as old: it looks again every 30 at the latest."""
 LARGEST = 64 << 20
+KNOWN_SCHEMA = 1
+"""As engine/board.py writes it."""
 STATES = frozenset(TaskState)
 
 Row = dict[str, Any]
@@ -55,20 +57,21 @@ def table(value: object) -> dict[str, Any]:
 
 def read_board(path: Path, jobs: Path, daemon: int, now: datetime) -> Board:
     """The board at `path`; `daemon` is the pid of the living coordinator, 0 without one."""
+    name = f"{path.parent.name}/{path.name}"   # the cure behind it must fit a narrow screen
     try:
         raw = atomic.read(str(path), LARGEST)
     except OSError as error:
-        words = f"{path} cannot be read ({error.strerror}): look at it with `ls -l`"
+        words = f"{name} cannot be read ({error.strerror}): look at it with `ls -l`"
         return Board(warnings=(words,), daemon=daemon)
     if raw is None:
         return Board(warnings=_never(daemon), daemon=daemon)
     data = _parsed(raw)
     if data is None:
         cure = "it is written anew at the next tick" if daemon else "coordinator run writes it anew"
-        return Board(warnings=(f"{path} holds no board: {cure}",), daemon=daemon)
+        return Board(warnings=(f"{name} holds no board: {cure}",), daemon=daemon)
     board = board_of(data, daemon)
     rows = tuple(_overlaid(row, jobs) for row in board.rows)
-    return replace(board, rows=rows, warnings=_age_warnings(data, daemon, now))
+    return replace(board, rows=rows, warnings=(*_newer(data), *_age_warnings(data, daemon, now)))
 
 
 def board_of(data: Mapping[str, Any], daemon: int) -> Board:
@@ -82,6 +85,13 @@ def _never(daemon: int) -> tuple[str, ...]:
     if daemon:
         return (f"the coordinator (pid {daemon}) has just been started and wrote no board yet: ask again",)
     return ("no coordinator has run here yet: coordinator run",)
+
+
+def _newer(data: Mapping[str, Any]) -> tuple[str, ...]:
+    schema = data.get("schema")
+    if not isinstance(schema, int) or schema <= KNOWN_SCHEMA:
+        return ()
+    return (f"written by a newer coordinator (schema {schema}, this one knows {KNOWN_SCHEMA}): install the newer one",)
 
 
 def _parsed(raw: bytes) -> dict[str, Any] | None:

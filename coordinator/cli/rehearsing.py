@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli.trouble import USAGE, Trouble
+from coordinator.cli.trouble import NO_AUTH, NO_PROVIDER, USAGE, Trouble
 
 if TYPE_CHECKING:
     from coordinator.cli.views.status import Line
@@ -28,6 +29,8 @@ def rehearse(
     """Play the whole main job on a stand-in GitHub: six issues, each with a known end."""
     if agent not in ("command", "claude"):
         raise Trouble(f"there is no agent {agent!r} for the rehearsal", "Choose command or claude.", code=USAGE)
+    if agent != "command":
+        _check(agent)
     where, temporary = _folder(folder)
     try:
         return _serve(where, agent) if serve else _play(where, agent)
@@ -38,6 +41,16 @@ def rehearse(
             shutil.rmtree(where, ignore_errors=True)
         else:
             print(f"kept: {where}")
+
+
+def _check(agent: str) -> None:
+    """Raises Trouble for a real agent that could not even be started: the play would only wait for it."""
+    from coordinator.app import host
+
+    ready = host.agent_ready(agent, os.environ)
+    if not ready.ok:
+        code = NO_PROVIDER if ready.reason.endswith("binary_missing") else NO_AUTH
+        raise Trouble(ready.words, ready.cure, "Or play it with the scripted agent: coordinator rehearse", code=code)
 
 
 def _folder(given: Path | None) -> tuple[Path, bool]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from coordinator.cli.trouble import Trouble
+from coordinator.cli.trouble import NO_PROVIDER, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,8 @@ def _check_provider(config: Config) -> None:
 
     name = config.workers.provider
     if name not in app.provider_names():
-        raise Trouble(f"there is no provider {name!r}", f"Known are {', '.join(app.provider_names())}.", code=20)
+        known = f"Known are {', '.join(app.provider_names())}."
+        raise Trouble(f"there is no provider {name!r}", known, code=NO_PROVIDER)
 
 
 def start_line(world: Any, config: Config) -> str:

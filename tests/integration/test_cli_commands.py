@@ -201,6 +201,46 @@ def test_doctor_names_what_is_missing_with_a_cure_and_exits_21(repository: Path)
     assert ran.stderr == ""
 
 
+@pytest.mark.parametrize(("login", "code", "words"), [
+    ("", 20, "claude is not installed or not on PATH"), ("claude", 10, "claude setup-token"),
+])  # fmt: skip
+def test_a_rehearsal_with_an_agent_that_cannot_start_says_so_at_once(
+    tmp_path: Path, login: str, code: int, words: str
+) -> None:
+    if login:
+        (tmp_path / login).write_text("#!/bin/sh\necho '2.1.197 (Claude Code)'\n")
+        (tmp_path / login).chmod(0o755)
+    ran = coordinator(tmp_path, "rehearse", "--agent", "claude", PATH=f"{tmp_path}:/usr/bin:/bin", HOME=str(tmp_path))
+    assert (ran.returncode, ran.stdout) == (code, "")
+    assert words in ran.stderr
+    assert "coordinator rehearse" in ran.stderr
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    *[(content, "holds no board: coordinator run") for content in (b"", b"\x00\xff garbage", b"[1, 2]", b"[" * 9_000)],
+    (b'{"tasks": 3, "held": {}, "attempts": "x"}', "no coordinator runs here"),
+])  # fmt: skip
+def test_a_board_that_is_none_is_said_and_no_command_breaks(repository: Path, content: bytes, words: str) -> None:
+    board(repository)
+    (repository / ".coordinator" / "board.json").write_bytes(content)
+    for argv in (["status"], ["status", "--json"], ["status", "--all"]):
+        ran = coordinator(repository, *argv)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert words in ran.stdout
+    why = coordinator(repository, "why", "471")
+    assert (why.returncode, words in why.stderr) == (1, True)
+
+
+def test_a_board_of_a_newer_coordinator_is_said_and_shown_as_far_as_it_is_understood(repository: Path) -> None:
+    board(repository)
+    path = repository / ".coordinator" / "board.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 99}))
+    ran = coordinator(repository, "status")
+    assert ran.returncode == 0
+    assert "written by a newer coordinator (schema 99, this one knows 1)" in ran.stdout
+    assert "gh-471" in ran.stdout
+
+
 def test_a_second_coordinator_is_refused_by_name(repository: Path) -> None:
     from coordinator.app import Place, hold
 

@@ -119,7 +119,7 @@ def test_stop_without_a_coordinator_ends_the_worker_and_keeps_its_work(yard: Yar
     """Another task's worker runs on untouched, and nothing new is started."""
     number, other = yard.issue(script=waiting(yard)), yard.issue(script=waiting(yard))
     yard.until(lambda: {yard.state(number), yard.state(other)} == {"RUNNING"})
-    yard.until(lambda: (yard.worktree(number) / f"gh-{number}.txt").exists())
+    yard.until((yard.worktree(number) / f"gh-{number}.txt").exists)
     third = yard.issue()
     token, other_token = (yard.engine.world.store.attempts()[f"gh-{one}"][-1].token for one in (number, other))
     yard.close()
@@ -146,7 +146,7 @@ def test_run_dry_run_names_what_would_happen_and_writes_nothing_here_or_there(ya
     """With a task running, a labelled issue new and one held: the tree is the same, GitHub was only asked."""
     running, done = yard.issue(script=waiting(yard)), yard.issue()
     yard.until(lambda: yard.state(running) == "RUNNING" and yard.state(done) == "IN_REVIEW")
-    yard.until(lambda: (yard.worktree(running) / f"gh-{running}.txt").exists())
+    yard.until((yard.worktree(running) / f"gh-{running}.txt").exists)
     yard.close()
     fresh, held = yard.issue(title="A new one"), yard.issue(title="From a stranger", by="stranger", labels=())
     yard.repository.as_user("ann").add_label(held, "rpi-pause")
