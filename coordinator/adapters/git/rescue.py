@@ -54,6 +54,30 @@ def keep_work(funnel: Funnel, tree: Tree, task_id: str, label: str, why: str) ->
     return keep(funnel, task_id, label, snapshot(funnel, tree, paths), head, why)
 
 
+def keep_unfinished(funnel: Funnel, tree: Tree, task_id: str, label: str, why: str) -> str | None:
+    """The same for a worktree that is to go and may have no index yet: a file that is not there was not checked
+    out, so only what differs from HEAD counts. Raises GitError when a repository of its own stands in it."""
+    if (tree.admin / "index").is_file():
+        refuse_nested(tree.path, dirt(funnel, tree).nested)
+        return keep_work(funnel, tree, task_id, label, why)
+    head = funnel.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}", tree=tree) or ""
+    with tempfile.TemporaryDirectory(prefix="coordinator-index-") as folder:
+        env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        funnel.write("read-tree", head or "--empty", tree=tree, env=env)
+        shown = _listing(funnel, tree, env, "--modified", "--others", "--exclude-standard")
+        paths = sorted(shown - _listing(funnel, tree, env, "--deleted"))
+        refuse_nested(tree.path, [name for name in paths if name.endswith("/")])
+        if not paths:
+            return None
+        stage(funnel, tree, paths, env)
+        sha = funnel.write("write-tree", tree=tree, env=env).strip()
+    return keep(funnel, task_id, label, sha, head, why)
+
+
+def _listing(funnel: Funnel, tree: Tree, env: dict[str, str], *which: str) -> set[str]:
+    return {name for name in funnel.read("ls-files", "-z", *which, tree=tree, env=env).split("\0") if name}
+
+
 def snapshot(funnel: Funnel, tree: Tree, paths: Iterable[str]) -> str:
     """The sha of a tree object: the worktree's index with `paths` as they are on the disk."""
     with tempfile.TemporaryDirectory(prefix="coordinator-index-") as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from coordinator.adapters.git.funnel import Funnel, Tree
 from coordinator.adapters.git.naming import inside
 from coordinator.adapters.system.seam import crossing
 from coordinator.ports import ForeignWorktree, GitError
+from coordinator.runfiles import atomic
 
 _CHECKOUT = ("-c", "checkout.workers=4")
 
@@ -39,6 +41,7 @@ def ensure(funnel: Funnel, root: Path, path: Path, wanted: Wanted) -> tuple[Tree
     if tree and not _finished(tree):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
+        _rescue_unfinished(funnel, root, tree, wanted)
         funnel.write("worktree", "remove", "--force", "--force", "--", str(path))
         wanted.notes.append(f"forgot the registration of {path}: its folder was missing or never finished")
         tree = None
@@ -70,15 +73,37 @@ def _put_back_link(tree: Tree, wanted: Wanted) -> None:
     link = tree.path / ".git"
     if not link.exists() and not link.is_symlink():
         with crossing("file", ".git"):
-            link.write_text(f"gitdir: {tree.admin}\n")
+            atomic.write(str(link), os.fsencode(f"gitdir: {tree.admin}\n"), 0o644)
         wanted.notes.append(f"put back the .git file of {tree.path}")
 
 
 def _finished(tree: Tree) -> bool:
-    """False when the folder is gone, or `git worktree add` was killed half-way: no worker was ever in it."""
+    """False when the folder is gone, or `git worktree add` was killed half-way, or a worker would have us think so:
+    the file that tells is within its reach."""
     locked = tree.admin / "locked"
     begun = locked.is_file() and locked.read_text("utf-8", "replace").strip() == "initializing"
     return not begun and tree.path.is_dir() and any(tree.path.iterdir())
+
+
+def _rescue_unfinished(funnel: Funnel, root: Path, tree: Tree, wanted: Wanted) -> None:
+    """Whatever such a worktree holds: git's word that no worker was in it may be a worker's."""
+    why = "in a worktree that was never finished"
+    if not tree.path.is_dir():
+        wanted.rescued(_keep_head(funnel, tree, wanted.task_id, wanted.label, why), "commits")
+    elif not all((tree.admin / name).exists() for name in ("commondir", "HEAD")):
+        wanted.rescued(rescue.keep_orphan(funnel, tree.path, wanted.task_id, wanted.label), "files")
+        remove_folder(tree.path, root)   # git would refuse to: such a folder is no worktree to it
+    else:
+        _put_back_link(tree, wanted)
+        registry.verified(funnel, tree)
+        wanted.rescued(rescue.keep_unfinished(funnel, tree, wanted.task_id, wanted.label, why), "uncommitted work")
+        wanted.rescued(_keep_head(funnel, tree, wanted.task_id, wanted.label, why), "commits")
+
+
+def _keep_head(funnel: Funnel, tree: Tree, task_id: str, label: str, why: str) -> str | None:
+    """Commits that only the worktree's own HEAD holds; its folder may be gone."""
+    sha = funnel.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}", tree=Tree(tree.admin, tree.admin))
+    return rescue.keep_commit(funnel, task_id, label, sha, why) if sha else None
 
 
 def _met(funnel: Funnel, root: Path, path: Path, wanted: Wanted) -> Tree | None:
@@ -176,8 +201,7 @@ def _sign(tree: Tree, wanted: Wanted) -> None:
     mark = tree.admin / registry.MARK
     if registry.mark(tree) != (wanted.task_id, wanted.branch):
         with crossing("file", mark.name):
-            mark.unlink(missing_ok=True)
-            mark.write_text(registry.marking(wanted.task_id, wanted.branch), "ascii")
+            atomic.write(str(mark), registry.marking(wanted.task_id, wanted.branch).encode("ascii"), 0o644)
 
 
 def remove(funnel: Funnel, root: Path, path: Path, task_id: str) -> None:
@@ -189,6 +213,8 @@ def remove(funnel: Funnel, root: Path, path: Path, task_id: str) -> None:
         registry.verified(funnel, tree)
         leftovers.drop_dead_locks(tree)
         _rescue_all(funnel, tree, task_id)
+    elif tree:
+        _keep_head(funnel, tree, task_id, "removed", "unpushed when the worktree was removed")
     if tree:
         funnel.write("worktree", "remove", "--force", "--force", "--", str(path))
     elif path.exists():
