@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from coordinator.cli.board import Board, board_of, read_board
 from coordinator.cli.views.fitting import age, count, cut, size, width_of
 from coordinator.cli.views.status import SHOWN, status
+from coordinator.runfiles import identity
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -98,6 +101,31 @@ def test_whatever_stands_in_the_board_status_says_something(tmp_path: Path, cont
     board = read_board(path, tmp_path, 0, NOW)
     assert board.rows == ()
     assert status(board, NOW, 80)[0].text.startswith("! ")
+
+
+@pytest.mark.parametrize(("token", "alive", "expected"), [
+    ("mine", True, (os.getpid(), 0.37, None)),
+    ("mine", False, (None, None, True)),
+    ("of another run", False, (4711, 0.41, None)),
+])  # fmt: skip
+def test_a_running_task_is_shown_as_its_run_files_are_now(
+    tmp_path: Path, token: str, alive: bool, expected: tuple[int | None, float | None, bool | None]
+) -> None:
+    """A worker that ended a moment ago is not shown as running because the board has not been written since."""
+    (tmp_path / "claude").mkdir()
+    me = identity.look(os.getpid())
+    assert me is not None
+    beat = {"token": token, "wrapper_pid": os.getpid(), "wrapper_start": me.start if alive else 1,
+            "boot_id": identity.boot_id(), "cpu_share": "0.37"}
+    (tmp_path / "claude" / "gh-12.heartbeat").write_text("".join(f"{key}={value}\n" for key, value in beat.items()))
+    running = row(12, "RUNNING", pid=4711, cpu=0.41, attempts=[{**attempt(1), "provider": "claude", "token": "mine"}])
+    path = tmp_path / "board.json"
+    path.write_text(json.dumps({"generated_at": at(), "tasks": [running]}))
+    board = read_board(path, tmp_path, 77, NOW)
+    [shown] = board.rows
+    assert (shown["pid"], shown["cpu"], shown.get("gone")) == expected
+    text = "\n".join(line.text for line in status(board, NOW, 120))
+    assert ("the worker ended" in text) is bool(expected[2])
 
 
 def test_an_old_board_of_a_living_coordinator_is_said(tmp_path: Path) -> None:
