@@ -90,6 +90,8 @@ _GENERAL = (
            "Mend the template named below, then set the retry label."),
     Reason("config_error", "the provider's settings cannot be used", _O,
            "Mend the setting named below in coordinator.toml, then set the retry label.", counts=False),
+    Reason("internal_error", "a fault of the coordinator itself stood in the way again and again", _O,
+           "Report the trace named below; set the retry label after an upgrade.", counts=False, charged=False),
     Reason("launch_failed", "the worker could not be started", _O, "`coordinator doctor` names the cause.",
            again=True),
     Reason("leaked", "the agent was killed, yet a process of it lives on", _O,

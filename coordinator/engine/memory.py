@@ -16,11 +16,13 @@ LONGEST_REST = timedelta(minutes=5)
 
 @dataclass
 class Memory:
-    """`failures` counts an effect's failures in a row, by lane; `checked` is when a provider was asked last."""
+    """`failures` counts an effect's failures in a row, by lane, `bugs` those among them that are faults of ours;
+    `checked` is when a provider was asked last."""
 
     busy: set[str] = field(default_factory=set)
     holdoff: dict[str, datetime] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
+    bugs: dict[str, int] = field(default_factory=dict)
     examined: dict[str, Examined] = field(default_factory=dict)
     survivors: dict[str, tuple[int, ...]] = field(default_factory=dict)
     signs: dict[str, Signs] = field(default_factory=dict)
@@ -35,7 +37,6 @@ class Memory:
     draining: str = ""
     stop_workers: bool = False
     confirmed: bool = False
-    recorded: int = 0
     counted: tuple[int, int] = (0, 0)
 
     def rest(self, lane: str, now: datetime) -> datetime:
@@ -49,4 +50,5 @@ class Memory:
 
     def recovered(self, lane: str) -> None:
         self.failures.pop(lane, None)
+        self.bugs.pop(lane, None)
         self.holdoff.pop(lane, None)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.outcome import Evidence
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Missing, Unknown, WorkerView
 from coordinator.engine.effects.examining import recording
@@ -14,6 +15,7 @@ from coordinator.engine.effects.starting import handle_of
 from coordinator.engine.memory import Memory
 from coordinator.engine.speech import speeches
 from coordinator.engine.world import World
+from coordinator.planning.actions import work_lane
 from coordinator.planning.snapshot import RESERVE, Gate, Parked, Snapshot
 from coordinator.ports import Settings
 
@@ -38,7 +40,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         vets=store.vets(),
         pulls=store.pulls(),
         views=views,
-        evidence={task_id: fact.evidence for task_id, fact in memory.examined.items()},
+        evidence=_evidence(memory, attempts),
         survivors=dict(memory.survivors),
         outward=store.outward(),
         speech=speeches(tuple(tasks.values()), attempts, world.policy),
@@ -92,12 +94,21 @@ def _follow(
 ) -> None:
     """Keeps the transcripts of running attempts in step; an unwritable transcript stops nothing."""
     for task in tasks.values():
-        if task.state is not TaskState.RUNNING or task.id in memory.busy or not attempts.get(task.id):
+        attempt = attempts[task.id][-1] if attempts.get(task.id) else None
+        if task.state is not TaskState.RUNNING or attempt is None or attempt.provider not in world.providers:
+            continue
+        if work_lane(task.id) in memory.busy:   # its last look is being taken
             continue
         try:
-            memory.signs[task.id] = world.transcript.follow(recording(world, attempts[task.id][-1]), now)
+            memory.signs[task.id] = world.transcript.follow(recording(world, attempt), now)
         except OSError as error:
             world.say(f"{task.id}: the transcript cannot be written: {error}")
+
+
+def _evidence(memory: Memory, attempts: Mapping[str, tuple[Attempt, ...]]) -> dict[str, Evidence]:
+    """What was seen of each task's current attempt; what is left of an earlier one says nothing."""
+    return {task_id: fact.evidence for task_id, fact in memory.examined.items()
+            if attempts.get(task_id) and attempts[task_id][-1].token == fact.attempt.token}
 
 
 def _stop_file(world: World) -> str:

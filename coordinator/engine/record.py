@@ -14,7 +14,8 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending, Evidence
 from coordinator.domain.request import Event
-from coordinator.domain.task import Task, TaskState
+from coordinator.domain.task import MOVES, Task, TaskState
+from coordinator.domain.worker import Running, Unknown, Waiting
 from coordinator.engine.facts import (
     Cleaned,
     EffectFailed,
@@ -36,10 +37,22 @@ from coordinator.engine.facts import (
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning import completion
-from coordinator.planning.actions import Poll, Settle, Settlement, keep_lane
+from coordinator.planning.actions import (
+    Examine,
+    Launch,
+    Poll,
+    Prepare,
+    Publish,
+    Push,
+    Settle,
+    Settlement,
+    keep_lane,
+)
 from coordinator.ports import Stale
 
 _S = TaskState
+BUGS_IN_A_ROW = 3
+"""Faults of ours in one lane after which its task is given to a person."""
 CAUSES_KEPT = 999
 """Causes a person was told of that are remembered; far more than can be true at once."""
 
@@ -266,13 +279,38 @@ class Recorder:
             self._memory.github_words = fact.words
         self._world.say(f"{lane}: {fact.words}; again at {until:%H:%M:%S} UTC")
         if fact.bug:
-            self._keep_bug(fact.bug)
+            self._bug(fact, lane)
 
-    def _keep_bug(self, trace: str) -> None:
+    def _bug(self, fact: EffectFailed, lane: str) -> None:
+        """The first few traces of a lane are kept; after as many in a row a person must look at its task."""
+        count = self._memory.bugs[lane] = self._memory.bugs.get(lane, 0) + 1
+        if count > BUGS_IN_A_ROW:
+            return
+        saved = self._keep_bug(fact.bug)
+        if count == BUGS_IN_A_ROW and isinstance(fact.action, (Prepare, Launch, Examine, Push, Publish)):
+            self._give_up(fact.action.task, f"{fact.words} (trace: {saved})", self._world.clock.now())
+
+    def _give_up(self, planned: Task, words: str, now: datetime) -> None:
+        """To a person, unless the task moved meanwhile or a worker of it may be alive."""
+        task = self._world.store.task(planned.id)
+        alive = isinstance(self._memory.views.get(planned.id), (Running, Unknown, Waiting))
+        if task is None or task.version != planned.version or _S.BLOCKED not in MOVES[task.state] or alive:
+            return
+        attempt = (self._world.store.attempts().get(task.id) or (None,))[-1]
+        if attempt is not None and attempt.ending is None:
+            attempt = replace(attempt, ending=Ending.FAILED, reason="internal_error", detail=words, ended_at=now,
+                              settled_at=now)
+        moved = replace(task.move(_S.BLOCKED, now, reason="internal_error", detail=words), completed_at=now)
+        self._world.store.save(moved, self._event(moved, "gave_up", words, attempt), was=task.version,
+                               attempt=attempt)
+        self._world.say(f"{task.id}: {task.state} -> {moved.state} internal_error {words}")
+
+    def _keep_bug(self, trace: str) -> object:
         try:
-            self._world.save_bug(trace)
+            return self._world.save_bug(trace)
         except OSError as error:   # a full disk must not make two troubles of one
             self._world.say(f"the trace of a bug of ours could not be saved: {error}\n{trace}")
+            return "in the log"
 
     def _event(self, task: Task, kind: str, detail: str, attempt: Attempt | None = None) -> Event:
         number = attempt.number if attempt is not None else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from queue import Empty, SimpleQueue
@@ -34,7 +35,7 @@ from coordinator.planning.actions import (
 )
 from coordinator.planning.plan import plan
 from coordinator.planning.snapshot import Snapshot
-from coordinator.ports import Stale, Wake
+from coordinator.ports import Stale, StoreError, Wake
 
 MOST_TURNS = 100
 """Turns of one tick: a chain of moves is far shorter; more would be a loop of ours."""
@@ -108,9 +109,19 @@ class Engine:
             except Empty:
                 return
             self.memory.busy.discard(action.lane)
-            if not isinstance(fact, EffectFailed):
-                self.memory.recovered(action.lane)
+            self._record(action, fact)
+
+    def _record(self, action: Action, fact: Fact) -> None:
+        """A fault of ours in writing one fact down must not end the daemon: it counts as one of the effect."""
+        try:
             self._recorder.record(fact)
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - saved and shown, and given to a person when it comes again
+            fact = EffectFailed(action, f"{type(error).__name__}: {error}", bug=traceback.format_exc())
+            self._recorder.record(fact)
+        if not isinstance(fact, EffectFailed):
+            self.memory.recovered(action.lane)
 
     def _apply(self, made: Plan) -> bool:
         """Whether anything moved, so that a further turn may see more."""

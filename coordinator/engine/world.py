@@ -75,3 +75,7 @@ class World:
     say: Callable[[str], None] = print
     save_bug: Callable[[str], object] = print
     remains: Callable[[], Sequence[Remain]] = tuple
+
+    def no_provider(self, name: str) -> str:
+        """Words for an attempt whose provider this version does not have."""
+        return f"there is no provider {name!r} here (known: {', '.join(sorted(self.providers))})"

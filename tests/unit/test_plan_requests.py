@@ -60,13 +60,18 @@ def test_a_line_added_by_hand_becomes_one_task_even_if_we_died_before_the_answer
     assert [one.words for one in of(Answer, again)] == ["m-1 is queued"]
 
 
-@pytest.mark.req("E49", "P59")
+@pytest.mark.req("E49", "E50", "P59")
 def test_more_than_ten_worktree_errors_clean_up_and_spare_whatever_lives():
     over = NOW - timedelta(days=2)
     tasks = [a_task(number, state, state_since=over) for number, state in enumerate(TaskState, 1)]
     assert of(CleanUp, a_snapshot(*tasks, worktree_errors=10)) == []
     [clean] = of(CleanUp, a_snapshot(*tasks, worktree_errors=11))
-    assert clean.keep == {task.id for task in tasks if task.state is not TaskState.DONE}
+    resting = {TaskState.DONE, TaskState.IN_REVIEW, TaskState.BLOCKED, TaskState.FAILED, TaskState.CANCELLED}
+    assert clean.keep == {task.id for task in tasks if task.state not in resting}
+    [leaked] = of(CleanUp, a_snapshot(*tasks, worktree_errors=11, survivors={"gh-8": (4711,)}))
+    assert leaked.keep == clean.keep | {"gh-8"}
+    [asked] = of(CleanUp, a_snapshot(*tasks, requests=(a_request(RequestKind.CLEAN, ""),)))
+    assert asked.keep == {task.id for task in tasks if task.state is not TaskState.DONE}   # a person's words are milder
 
 
 def test_a_worktree_goes_a_day_after_its_work_is_over():
@@ -76,6 +81,9 @@ def test_a_worktree_goes_a_day_after_its_work_is_over():
     closed = a_snapshot(done, failed, issues={2: an_issue(2, state="closed")}, now=NOW - timedelta(seconds=1))
     assert [one.task.id for one in of(Tidy, closed)] == ["gh-2"]
     assert living(closed) == {"gh-1"}   # a second before its day is over
+    unlisted = replace(closed, issues={})   # closed while we were away: a full listing holds open ones only
+    assert [one.task.id for one in of(Tidy, unlisted)] == ["gh-2"]
+    assert of(Tidy, replace(unlisted, listed_at=None)) == []   # nothing was listed yet: nothing is known
     assert living(replace(closed, now=NOW)) == frozenset()
 
 

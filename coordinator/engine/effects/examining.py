@@ -36,10 +36,12 @@ def examine(action: Examine, world: World) -> Examined:
     _after_run(world, task)
     exited = _as_exited(action.view)
     work = world.repo.work(task.id, task.branch, attempt.base_sha)
-    outcome = _judge(world, attempt, exited, work)
-    tail = readable(world.providers[attempt.provider], world.executor.log_tail(handle, TAIL))
+    provider = world.providers.get(attempt.provider)
+    outcome = _judge(world, provider, attempt, exited, work) if provider is not None else _unjudged(world, attempt)
+    tail = readable(provider, world.executor.log_tail(handle, TAIL)) if provider is not None else ""
     evidence = _gather(world, task, attempt, outcome, work, world.mask(tail))
-    world.transcript.finish(recording(world, attempt), now, _ended_words(outcome))
+    if provider is not None:
+        world.transcript.finish(recording(world, attempt), now, _ended_words(outcome))
     ended = datetime.fromtimestamp(exited.ended_at, UTC) if exited.ended_at else now
     return Examined(task, attempt, evidence, exited.code, exited.duration_sec, ended, survivors)
 
@@ -58,7 +60,12 @@ def _as_exited(view: WorkerView) -> Exited:
     return Exited(None, None, "lost", "the worker vanished" if started else "the worker never started")
 
 
-def _judge(world: World, attempt: Attempt, exited: Exited, work: Work | None) -> Outcome:
+def _unjudged(world: World, attempt: Attempt) -> Outcome:
+    """Nobody here can read this run: another version of us started it. A person decides, nothing is repeated."""
+    return Outcome(Ending.FAILED, "config_error", world.no_provider(attempt.provider))
+
+
+def _judge(world: World, provider: Provider, attempt: Attempt, exited: Exited, work: Work | None) -> Outcome:
     log, err = world.executor.paths(handle_of(attempt))
     run = Finished(
         code=exited.code,
@@ -68,7 +75,7 @@ def _judge(world: World, attempt: Attempt, exited: Exited, work: Work | None) ->
         stderr_tail=_tail(err),
         work=work,
     )
-    outcome = world.providers[attempt.provider].judge(run)
+    outcome = provider.judge(run)
     stopped = exited.reason != "process_exit" and exited.words
     return replace(outcome, detail=exited.words) if stopped else outcome
 

@@ -119,7 +119,10 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
     previous = next((old for old in reversed(world.store.attempts().get(task.id, ())) if old.ending), None)
     base = world.options.base or world.repo.default_branch()
     prompt = render_prompt(template, task, attempt, previous, base=base, repository=world.repository_name)
-    command = world.providers[attempt.provider].command(
+    provider = world.providers.get(attempt.provider)
+    if provider is None:
+        raise ValueError(world.no_provider(attempt.provider))
+    command = provider.command(
         RunSpec(
             task_id=task.id,
             attempt=attempt.number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coordinator.domain.task import ACTIVE
 from coordinator.engine.effects.starting import HookFailed, run_hook
 from coordinator.engine.facts import Cleaned, Swept, Tidied
 from coordinator.engine.retention import sweep
@@ -24,10 +25,9 @@ def tidy(action: Tidy, world: World) -> Tidied:
 def clean(action: CleanUp, world: World) -> Cleaned:
     """Removes every worktree of ours that is dead, and clean and pushed or rescued; says which stayed. When
     a person asked, what has become too old goes too."""
-    busy = {handle.job for handle in world.executor.live()}
     removed, kept = [], []
     for found in world.repo.worktrees():
-        if found.task_id in action.keep or found.task_id in busy or not found.registered:
+        if found.task_id in action.keep or not found.registered or _in_use(world, found.task_id):
             kept.append(found.task_id)
             continue
         try:
@@ -38,6 +38,13 @@ def clean(action: CleanUp, world: World) -> Cleaned:
             kept.append(found.task_id)
     swept = len(sweep(world)) if action.request is not None else 0
     return Cleaned(action, tuple(removed), tuple(kept), swept)
+
+
+def _in_use(world: World, task_id: str) -> bool:
+    """Asked anew for each: removing many takes long, and a person may have set this one going meanwhile."""
+    task = world.store.task(task_id)
+    started = task is not None and task.state in ACTIVE
+    return started or any(handle.job == task_id for handle in world.executor.live())
 
 
 def sweep_out(action: Sweep, world: World) -> Swept:  # noqa: ARG001 - every effect is called with its action

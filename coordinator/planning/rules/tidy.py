@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coordinator.domain.task import NEEDS_PERSON, Task, TaskState
+from coordinator.domain.task import ACTIVE, NEEDS_PERSON, PENDING, Task, TaskState
 from coordinator.planning.actions import CLEAN_LANE, CleanUp, Sweep, Tidy, work_lane
+from coordinator.planning.rules.dispatch import gone
 from coordinator.planning.snapshot import Snapshot
 
 
 def rule(s: Snapshot) -> Iterator[Tidy | CleanUp | Sweep]:
     if s.worktree_errors > s.policy.max_worktree_errors and s.free(CLEAN_LANE):
-        yield CleanUp(keep=unfinished(s), why=f"{s.worktree_errors} worktree errors")
+        yield CleanUp(keep=needed(s), why=f"{s.worktree_errors} worktree errors")
     for task in s.tasks.values():
         if _ripe(s, task) and not task.tidied and task.worktree and s.free(work_lane(task.id)):
             yield Tidy(task)
@@ -26,9 +27,10 @@ def living(s: Snapshot) -> frozenset[str]:
     return frozenset(task.id for task in s.tasks.values() if not _ripe(s, task))
 
 
-def unfinished(s: Snapshot) -> frozenset[str]:
-    """Tasks whose worktree must not be touched even in a troubled root, where no grace time counts."""
-    return frozenset(task.id for task in s.tasks.values() if not _over(s, task))
+def needed(s: Snapshot) -> frozenset[str]:
+    """Tasks whose worktree must not be touched even in a troubled root, where no grace time counts: worked on or
+    published now, or next in line. What a person must look at first has its branch, and its changes a rescue ref."""
+    return frozenset(task.id for task in s.tasks.values() if task.state in ACTIVE | PENDING or task.id in s.survivors)
 
 
 def _ripe(s: Snapshot, task: Task) -> bool:
@@ -40,5 +42,6 @@ def _over(s: Snapshot, task: Task) -> bool:
 
 
 def _closed(s: Snapshot, task: Task) -> bool:
+    """Its issue was closed, or is not among the open ones any more: closed or moved while we were away."""
     issue = s.issue_of(task)
-    return task.state in NEEDS_PERSON and issue is not None and not issue.open
+    return task.state in NEEDS_PERSON and (gone(s, task) if issue is None else not issue.open)

@@ -1,0 +1,144 @@
+"""A fault of ours, or a provider that is no longer there, stops one task with words: never all, never for ever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from coordinator.domain.task import TaskState
+from coordinator.engine.effects import perform
+from coordinator.engine.memory import Memory
+from coordinator.engine.observe import observe
+from coordinator.engine.tick import AtOnce, Engine
+from coordinator.planning.actions import CleanUp
+from tests.support.fakes import Outside, Tree, an_outside
+
+_S = TaskState
+
+
+def an_engine(outside: Outside, **changes: object) -> Engine:
+    return Engine(outside.world(**changes), AtOnce(), lambda why: None)
+
+
+def ticking(outside: Outside, engine: Engine, ticks: int, seconds: float = 10) -> None:
+    for _ in range(ticks):
+        engine.tick()
+        outside.clock.pass_by(seconds)
+
+
+def one_issue() -> Outside:
+    outside = an_outside()
+    outside.github.person_opens(1, "rpi-auto")
+    return outside
+
+
+def oops(*_: object, **__: object) -> object:
+    raise ZeroDivisionError("oops")
+
+
+@pytest.mark.parametrize(("where", "name"), [("repo", "ensure_worktree"), ("provider", "judge"), ("repo", "summary")])
+def test_a_fault_of_ours_again_and_again_gives_its_task_to_a_person(where, name, monkeypatch):
+    outside = one_issue()
+    monkeypatch.setattr(getattr(outside, where), name, oops)
+    outside.bugs = []
+    engine = an_engine(outside, save_bug=lambda trace: outside.bugs.append(trace) or "bug-1.txt")
+    ticking(outside, engine, 12)
+    [task] = outside.store.tasks()
+    assert (task.state, task.reason) == (_S.BLOCKED, "internal_error")
+    assert task.detail == "ZeroDivisionError: oops (trace: bug-1.txt)"
+    assert len(outside.bugs) == 3
+    [attempt] = outside.store.attempts()["gh-1"]
+    assert attempt.ending is not None
+    assert any("internal_error" in comment.body for comment in outside.github.comments(1))
+
+
+def test_a_fault_while_a_worker_may_be_alive_never_lets_go_of_it(monkeypatch):
+    outside = one_issue()
+    plain = outside.executor.submit
+
+    def starts_and_breaks(spec):
+        plain(spec)
+        raise ZeroDivisionError("after the start")
+
+    monkeypatch.setattr(outside.executor, "submit", starts_and_breaks)
+    engine = an_engine(outside)
+    ticking(outside, engine, 4, seconds=1)
+    [task] = outside.store.tasks()
+    assert task.state is _S.PREPARING
+    monkeypatch.setattr(outside.executor, "submit", plain)
+    ticking(outside, engine, 9)
+    assert outside.store.tasks()[0].state is _S.IN_REVIEW
+    assert len(outside.executor.workers) == 1
+
+
+def test_one_fault_between_good_turns_blocks_nothing(monkeypatch):
+    outside = one_issue()
+    monkeypatch.setattr(outside.repo, "ensure_worktree", oops)
+    engine = an_engine(outside)
+    ticking(outside, engine, 2)
+    monkeypatch.undo()
+    ticking(outside, engine, 4)
+    assert outside.store.tasks()[0].state is _S.IN_REVIEW
+    assert engine.memory.bugs == {}
+
+
+def test_a_fact_that_cannot_be_written_down_for_a_fault_of_ours_ends_no_daemon(monkeypatch):
+    outside = one_issue()
+    engine = an_engine(outside)
+    monkeypatch.setattr(outside.store, "keep_vet", oops)
+    ticking(outside, engine, 2)
+    assert len(outside.bugs) == 2
+    monkeypatch.undo()
+    ticking(outside, engine, 4)
+    assert outside.store.tasks()[0].state is _S.IN_REVIEW
+
+
+def test_a_run_of_a_provider_that_is_no_longer_there_is_left_to_run_and_then_to_a_person(monkeypatch):
+    outside = one_issue()
+    ticking(outside, an_engine(outside), 1)
+    [worker] = outside.executor.workers
+    worker.script = replace(worker.script, silent=True)
+    monkeypatch.setattr(outside.transcript, "follow", oops)   # the real one asks the provider too
+    engine = an_engine(outside, providers={})
+    ticking(outside, engine, 1, seconds=30)
+    assert outside.store.tasks()[0].state is _S.RUNNING
+    worker.ended_at = outside.clock.now()
+    ticking(outside, engine, 2)
+    [task] = outside.store.tasks()
+    assert (task.state, task.reason, outside.bugs) == (_S.BLOCKED, "config_error", [])
+    assert task.detail == "there is no provider 'command' here (known: )"
+
+
+def test_a_start_with_a_provider_that_is_no_longer_there_is_left_to_a_person(monkeypatch):
+    outside = one_issue()
+    monkeypatch.setattr(outside.executor, "submit", oops)
+    ticking(outside, an_engine(outside), 1)
+    assert outside.store.tasks()[0].state is _S.PREPARING
+    ticking(outside, an_engine(outside, providers={}), 1)
+    assert (outside.store.tasks()[0].reason, len(outside.bugs)) == ("config_error", 1)
+
+
+@pytest.mark.req("E50")
+def test_a_clean_up_under_way_spares_a_task_that_was_set_going_meanwhile(monkeypatch):
+    outside = one_issue()
+    ticking(outside, an_engine(outside), 1)
+    outside.repo.trees["gh-9"] = Tree("rpi/gh-9")
+    monkeypatch.setattr(outside.executor, "live", tuple)
+    cleaned = perform(CleanUp(frozenset(), "11 worktree errors"), outside.world())
+    assert (cleaned.removed, cleaned.kept) == (("gh-9",), ("gh-1",))
+
+
+def test_what_was_seen_of_an_earlier_attempt_is_no_evidence_for_a_later_one():
+    outside = one_issue()
+    engine = an_engine(outside)
+    ticking(outside, engine, 1)
+    [attempt] = outside.store.attempts()["gh-1"]
+
+    class Old:
+        attempt = replace(outside.store.attempts()["gh-1"][0], token="f" * 32)
+        evidence = object()
+
+    assert "gh-1" not in observe(engine.world, Memory(examined={"gh-1": Old()})).evidence
+    Old.attempt = attempt
+    assert "gh-1" in observe(engine.world, Memory(examined={"gh-1": Old()})).evidence
