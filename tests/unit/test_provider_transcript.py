@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +214,28 @@ def test_a_new_process_keeps_the_times_at_which_lines_were_seen(run: Recording) 
     before = run.target.read_bytes()
     transcriber().follow(run, NOW + timedelta(days=1))
     assert run.target.read_bytes() == before
+
+
+@pytest.mark.parametrize("room", [0, 10])
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_disk_that_fills_up_midway_costs_no_line_once_there_is_room_again(
+    run: Recording, room: int, ends: bool
+) -> None:
+    follower = transcriber()
+    look = partial(follower.finish, run, NOW, "exit 0") if ends else partial(follower.follow, run, NOW)
+    whole = (RECORDINGS / "stream.jsonl").read_bytes()
+    run.log.write_bytes(whole[: whole.index(b"\n") + 1])
+    follower.follow(run, NOW)
+    run.log.write_bytes(whole)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (run.target.stat().st_size + room, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            look()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert look().events == 6
+    assert len(objects(run.target)) == 7 + ends
 
 
 def test_every_write_of_a_transcript_passes_the_seam_and_an_idle_look_writes_nothing(run: Recording) -> None:

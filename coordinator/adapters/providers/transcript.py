@@ -101,10 +101,14 @@ class Transcriber:
         first = next(iterator := iter(bodies), None)
         if first is None:
             return
-        with crossing("file", f"transcript {target.name}"), _to_write(target, os.O_APPEND) as out:
-            out.write(self._dump(first))
-            for body in iterator:
-                out.write(self._dump(body))
+        try:
+            with crossing("file", f"transcript {target.name}"), _to_write(target, os.O_APPEND) as out:
+                out.write(self._dump(first))
+                for body in iterator:
+                    out.write(self._dump(body))
+        except OSError:
+            del self._states[target]   # the offset is past what was written: the next look writes the file anew
+            raise
 
     def _new_lines(self, state: _State, now: datetime, *, torn: bool = False) -> Iterator[Mapping[str, Any]]:
         """What the raw log holds since `offset`, as transcript objects; moves the offset as it goes."""
