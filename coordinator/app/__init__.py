@@ -33,7 +33,7 @@ API_URL = "https://api.github.com"
 
 
 class NoRepository(Exception):
-    """The command needs a git repository and stands in none."""
+    """The command needs a repository, and stands in none or in another than it is known to be."""
 
 
 class NoToken(Exception):
@@ -309,21 +309,27 @@ def coordinator_world(
     from coordinator.adapters.system.files import SystemFiles
     from coordinator.adapters.system.probe import SystemProbe
     from coordinator.adapters.system.remains import remains
+    from coordinator.app.belonging import belongs
     from coordinator.engine.world import World
     from coordinator.runfiles.masking import Masker, secrets_in
 
     token = token_or_none(environ) if offline else github_token(environ)[0]
     repo = git_repository(where, config, (lambda: token) if token else None)
-    name = config.repository.name or repo.full_name
-    if not name and not offline:
+    if not (config.repository.name or repo.full_name or offline):
         raise NoRepository("which repository on GitHub? No remote names one: set repository.name in coordinator.toml")
+    memory = store or open_store(where)
+    try:
+        name = belongs(memory, config.repository.name, repo.full_name)
+    except Exception:
+        memory.close()
+        raise
     cleaned = {key: value for key, value in environ.items() if key not in ("GITHUB_TOKEN", "GH_TOKEN")}
     known = providers()
     masker = Masker((*((token,) if token else ()), *secrets_in(environ)))
     return World(
         root=where.root,
         clock=SystemClock(),
-        store=store or open_store(where),
+        store=memory,
         github=github_client(config, name, lambda: token) if token and name else _no_github(),
         repo=repo,
         executor=LocalExecutor(where.jobs, wakes.put, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu),

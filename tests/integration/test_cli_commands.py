@@ -170,6 +170,30 @@ def test_stop_without_a_coordinator_cancels_what_waits_and_starts_nothing(reposi
     assert state(repository, "gh-472") is TaskState.QUEUED
 
 
+def test_a_remote_that_names_another_repository_than_before_is_refused_until_it_is_said_to_be_meant(
+    repository: Path,
+) -> None:
+    """A worker can change the remote, and the token may push to more than one repository of the host."""
+    stored(repository, 471)
+    stored(repository, 472)
+    remote = ["git", "-C", str(repository), "remote", "set-url", "origin"]
+    subprocess.run([*remote, "https://github.com/acme/widgets.git"], check=True)
+    assert coordinator(repository, "stop", "471").returncode == 0
+    subprocess.run([*remote, "git@github.com:Acme/Widgets.git"], check=True)   # the same, otherwise spelt
+    assert coordinator(repository, "stop", "471").returncode == 0
+    subprocess.run([*remote, "https://github.com/eve/taken.git"], check=True)
+    ran = coordinator(repository, "stop", "472")
+    assert ran.returncode == 1
+    assert "the remote names eve/taken, and until now this was acme/widgets" in ran.stderr
+    assert 'repository.name = "eve/taken" in coordinator.toml' in ran.stderr
+    assert state(repository, "gh-472") is TaskState.QUEUED
+    (repository / "coordinator.toml").write_text('repository.name = "eve/taken"\n')
+    assert coordinator(repository, "stop", "472").returncode == 0
+    assert state(repository, "gh-472") is TaskState.CANCELLED
+    (repository / "coordinator.toml").unlink()
+    assert coordinator(repository, "stop", "471").returncode == 0
+
+
 def test_init_done_twice_changes_nothing_the_second_time(repository: Path) -> None:
     before = sorted(path for path in repository.rglob("*") if ".git" not in path.parts)
     assert coordinator(repository, "init", "--dry-run").returncode == 0
