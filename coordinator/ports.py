@@ -254,8 +254,8 @@ class Repository(Protocol):
     def worktrees(self) -> tuple[Found, ...]:
         """All under the worktree root that are ours."""
 
-    def remove_worktree(self, task_id: str, *, keep_branch: bool = True) -> None:
-        """Only a path under the root; rescues what is dirty first. Raises GitError."""
+    def remove_worktree(self, task_id: str) -> None:
+        """Only a path under the root; rescues what is dirty first; the branch stays. Raises GitError."""
 
     def rescues(self) -> tuple[tuple[str, datetime], ...]:
         """(ref, when it was made) of every rescue, oldest first."""

@@ -41,17 +41,9 @@ def test_removing_what_is_clean_and_pushed_leaves_no_rescue(world: World) -> Non
     commit(world.tree(), "done.txt", "done\n")
     repo = world.repository()
     repo.push(BRANCH, expect="")
-    repo.remove_worktree("gh-1", keep_branch=False)
+    repo.remove_worktree("gh-1")
     assert not world.refs()
-    assert BRANCH not in git(world.checkout, "branch", "--list", BRANCH)
-
-
-@pytest.mark.req("W15")
-def test_a_branch_dropped_with_its_worktree_is_rescued_first(world: World) -> None:
-    sha = commit(world.tree(), "done.txt", "done\n")
-    world.repository().remove_worktree("gh-1", keep_branch=False)
-    assert git(world.checkout, "branch", "--list", BRANCH) == ""
-    assert git(world.checkout, "rev-parse", "refs/coordinator/rescue/gh-1/tip^") == sha
+    assert not world.tree().exists()
 
 
 @pytest.mark.req("E17")
@@ -166,7 +158,7 @@ def test_no_clean_up_loses_work_or_leaves_the_root(deeds: list[str], others: lis
         worth = [sha for number, deed in enumerate(deeds) if (sha := do(world, deed, number))]
         for task in ["gh-1", *others]:
             try:
-                repo.remove_worktree(task, keep_branch=False)
+                repo.remove_worktree(task)
             except GitError:
                 pass   # refused with words: nothing is removed then
         assert not world.tree().exists()

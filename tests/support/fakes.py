@@ -187,7 +187,7 @@ class FakeRepository:
         return tuple(Found(task_id, self.worktree_path(task_id), tree.branch, True, bool(tree.dirty), 0)
                      for task_id, tree in self.trees.items())
 
-    def remove_worktree(self, task_id: str, *, keep_branch: bool = True) -> None:
+    def remove_worktree(self, task_id: str) -> None:
         with crossing("git", f"remove {task_id}"):
             self.trees.pop(task_id, None)
 

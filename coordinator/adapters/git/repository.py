@@ -173,15 +173,9 @@ class GitRepository:
             return Found(task_id, path, branch, registered=True, dirty=True, unpushed=0)
         return Found(task_id, path, branch, registered=True, dirty=bool(dirt.paths or dirt.nested), unpushed=unpushed)
 
-    def remove_worktree(self, task_id: str, *, keep_branch: bool = True) -> None:
+    def remove_worktree(self, task_id: str) -> None:
         with self._funnel.locked():
-            path = place(self._trees, task_id)
-            tree = registry.registered(self._funnel, path)
-            branch = registry.mark(tree)[1] if tree else ""
-            worktrees.remove(self._funnel, self._trees, path, task_id)
-            tip = reading.resolve(self._funnel, f"refs/heads/{branch}") if branch and not keep_branch else ""
-            if tip and rescue.is_kept(self._funnel, tip):
-                self._funnel.write("update-ref", "-d", f"refs/heads/{branch}", tip)
+            worktrees.remove(self._funnel, self._trees, place(self._trees, task_id), task_id)
 
     # --- what a worker left -------------------------------------------------------------------------
 
