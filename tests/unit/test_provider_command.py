@@ -129,6 +129,22 @@ def test_no_allow_list_whatever_lets_a_github_token_or_a_key_agent_through(
     assert env["GIT_TERMINAL_PROMPT"] == "0"
 
 
+@pytest.mark.parametrize("address", ["https://h.invalid/acme/widgets", "http://h.invalid/acme/widgets",
+                                     "ssh://git@h.invalid/acme/widgets", "git@h.invalid:acme/widgets"])
+def test_git_in_a_worker_fetches_from_where_it_did_and_cannot_push_there(tmp_path: Path, address: str) -> None:
+    env = worker_env({"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, (), {})
+
+    def git(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", "-C", str(tmp_path), *args], env=env, capture_output=True, text=True, check=False)
+
+    git("init", "-q")
+    git("remote", "add", "origin", address)
+    git("commit", "-q", "--allow-empty", "-m", "work")
+    assert git("remote", "get-url", "origin").stdout.strip() == address
+    assert "coordinator-pushes-not-the-worker" in (said := git("push", "origin", "HEAD").stderr) or (
+        "The coordinator pushes, not the worker" in said)
+
+
 def test_a_worker_always_has_an_identity_and_the_callers_goes_first() -> None:
     assert command().env["GIT_AUTHOR_EMAIL"] == "coordinator@localhost"
     given = {"GIT_AUTHOR_NAME": "Ada", "GIT_COMMITTER_NAME": ""}

@@ -66,6 +66,7 @@ _NO_PUSH = (
     ("credential.helper", ""),
     # git knows no helper of this name, so a push ends before anything is sent, whatever .netrc holds
     ("url.coordinator-pushes-not-the-worker::.pushInsteadOf", "https://"),
+    ("url.coordinator-pushes-not-the-worker::.pushInsteadOf", "http://"),
 )
 
 _FIXED = {
