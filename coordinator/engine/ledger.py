@@ -33,6 +33,11 @@ class Ledger:
         """The next sync writes the file whatever it holds: it is made anew from the store."""
         self._last = None
 
+    def read(self) -> bool:
+        """Takes up edits where the file is not as it was left; True when some became requests."""
+        left = self._last[1] if self._last is not None else None
+        return left != self._world.files.read(self._path) and self.sync()
+
     def sync(self) -> bool:
         """Takes up edits and brings the file up to date; True when edits became requests."""
         world = self._world

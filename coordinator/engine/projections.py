@@ -32,7 +32,7 @@ class Projections:
 
     def read_edits(self) -> None:
         """People's edits of tasks.md become requests before anything is planned."""
-        self._try("tasks.md", self._ledger.sync)
+        self._try("tasks.md", self._ledger.read)
 
     def write(self, snapshot: Snapshot, made: Plan) -> None:
         """All three, after the last turn of a tick."""

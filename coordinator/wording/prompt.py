@@ -97,16 +97,18 @@ def _words(data: Mapping[str, Any], place: str) -> tuple[str, ...]:
 
 
 def render_prompt(
-    template: Template, task: Task, attempt: Attempt, previous: Attempt | None, *, base: str, repository: str
+    template: Template, task: Task, attempt: Attempt, previous: Attempt | None, *, base: str, repository: str,
+    url: str = "",
 ) -> str:
-    """The prompt of this attempt, from the pinned words of the issue alone. Raises TemplateError."""
+    """The prompt of this attempt, from the pinned words of the issue alone. `url` is the issue's own address as
+    GitHub tells it. Raises TemplateError."""
     place = f"worker_templates/{template.name}/prompt.md"
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
     )
     try:
         return environment.from_string(template.prompt).render(
-            issue=_issue(task, repository),
+            issue=_issue(task, url),
             task=task.id,
             repository=repository,
             branch=task.branch,
@@ -121,13 +123,13 @@ def render_prompt(
         raise TemplateError(f"{place}: {error}") from error
 
 
-def _issue(task: Task, repository: str) -> dict[str, object]:
+def _issue(task: Task, url: str) -> dict[str, object]:
     title, body = one_line(task.pin.title), clean(task.pin.body)
     return {
         "number": task.issue,
         "title": title,
         "body": body,
-        "url": f"https://github.com/{repository}/issues/{task.issue}" if task.issue is not None else "",
+        "url": one_line(url),
         "text": fenced_words(f"{title}\n\n{body}".strip()),
     }
 

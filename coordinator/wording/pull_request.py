@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from coordinator.domain.attempt import Attempt
@@ -10,6 +11,9 @@ from coordinator.wording.escape import GITHUB_LIMIT, code, cut, fence, one_line,
 
 TITLE_LIMIT = 250
 """GitHub refuses a title above 256 characters."""
+
+_CLOSING = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)[\s:]{1,5}"
+                      r"((?:[\w.-]{1,100}/[\w.-]{1,100})?#\d{1,9})\b", re.IGNORECASE)
 
 SUMMARY_LIMIT = 4000
 LISTED = 50
@@ -24,6 +28,10 @@ def pull_body(task: Task, attempts: Sequence[Attempt], commits: Sequence[str], f
     """Our own lines first, so that nothing in the agent's words can swallow `Closes #N`."""
     last = attempts[-1] if attempts else None
     parts = [f"Closes #{task.issue}" if task.issue is not None else f"Task {code(task.id)}"]
+    others = closes_too(commits, task.issue)
+    if others:
+        parts.append("**Look at the commit messages before merging**: by the closing keywords in them GitHub would "
+                     f"also end {', '.join(code(other) for other in others)}.")
     if task.pr_draft:
         parts.append("**Draft**: a person should look at this before it counts as finished.")
     summary = last.summary if last else ""
@@ -33,6 +41,12 @@ def pull_body(task: Task, attempts: Sequence[Attempt], commits: Sequence[str], f
         parts += ["What was done, by its commits:", _listed(commits)]
     parts.append(_facts(attempts, commits if summary.strip() else (), files))
     return cut("\n\n".join(parts), GITHUB_LIMIT - 100) + "\n"
+
+
+def closes_too(commits: Sequence[str], issue: int | None) -> tuple[str, ...]:
+    """Issues that a merge would close by words in these commits, but for the one that the work is for."""
+    found = dict.fromkeys(match[1] for line in commits for match in _CLOSING.finditer(line))
+    return tuple(name for name in found if name != f"#{issue}")
 
 
 def _listed(lines: Sequence[str]) -> str:

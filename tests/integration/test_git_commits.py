@@ -89,6 +89,13 @@ def test_the_summary_is_oldest_first_with_one_line_a_file(world: World) -> None:
     assert files == ("A a.txt", "M file.txt")
 
 
+def test_the_summary_shows_words_below_a_subject_that_would_close_an_issue(world: World) -> None:
+    base = git(world.remote, "rev-parse", "main")
+    commit(world.tree(), "a.txt", "a\n", "first\n\nFixes #99, see #5.\nAlso closes:\tacme/other#7\n")
+    (line,), _ = world.repository().summary("gh-1", base)
+    assert line.split(" ", 1)[1] == "first [Fixes #99, closes: acme/other#7]"
+
+
 def test_a_rewritten_branch_is_forced_only_over_what_we_pushed_last(world: World) -> None:
     repo = world.repository()
     commit(world.tree(), "a.txt", "a\n")

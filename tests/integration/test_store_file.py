@@ -21,7 +21,7 @@ from coordinator import app
 from coordinator.adapters.store import SqlStore, schema
 from coordinator.adapters.system.instance import InstanceLock
 from coordinator.domain.attempt import Attempt
-from coordinator.domain.issue import Vet
+from coordinator.domain.issue import Issue, Vet
 from coordinator.domain.request import Event, RequestKind
 from coordinator.domain.task import Pin, Task
 from coordinator.ports import NewerSchema, Stale, StoreError
@@ -29,6 +29,7 @@ from coordinator.ports import NewerSchema, Stale, StoreError
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TASK = Task("gh-1", Pin("Mend", "", "ab", 1, "ann"), "rpi/gh-1", NOW, NOW, NOW)
 EVENT = Event("gh-1", NOW, "moved")
+ISSUE = Issue(1, "Mend", "", "open", frozenset(), "ann", "", NOW, NOW)
 NOBODY = 65534
 
 
@@ -347,3 +348,22 @@ def test_an_attempt_survives_with_its_task(store: SqlStore, path: Path) -> None:
     again = SqlStore(path)
     assert (again.tasks(), again.attempts()) == ((TASK,), {"gh-1": (attempt,)})
     again.close()
+
+
+def test_what_another_process_wrote_is_seen_though_unchanged_rows_are_not_read_again(path: Path) -> None:
+    store, other = SqlStore(path), SqlStore(path)
+    store.add(TASK, EVENT)
+    store.keep_issues([ISSUE], "one", full=True)
+    assert store.tasks() is store.tasks()
+    assert store.issues() is store.issues()
+    attempt = Attempt("gh-1", 1, "t", 1, "w-1", "command", "r", NOW)
+    assert store.attempts() == {}
+    other.save(replace(TASK, version=1), EVENT, was=0, attempt=attempt)
+    other.keep_issues([replace(ISSUE, title="Changed")], "two", full=False)
+    assert [task.version for task in store.tasks()] == [1]
+    assert store.attempts() == {"gh-1": (attempt,)}
+    other.record(replace(attempt, stop_reason="stalled"), EVENT)
+    assert store.attempts()["gh-1"][0].stop_reason == "stalled"
+    assert store.issues()[1].title == "Changed"
+    other.close()
+    store.close()

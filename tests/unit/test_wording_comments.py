@@ -155,6 +155,15 @@ def test_the_one_closing_keyword_of_a_pull_request_is_ours_and_stands_first() ->
     assert "> unclosed" in prose
 
 
+def test_a_pull_request_warns_of_issues_that_its_commits_would_close_too() -> None:
+    lines = ["abc Mend it, fixes #471", "def Tidy [Resolves acme/w#8, closed: #9]", "012 See #10; prefixes #11"]
+    body = pull_body(TASK, [ATTEMPT], lines, [])
+    assert body.startswith("Closes #471\n\n**Look at the commit messages before merging**")
+    [warning] = [line for line in body.splitlines() if "before merging" in line]
+    assert warning.endswith("GitHub would also end `acme/w#8`, `#9`.")
+    assert "before merging" not in pull_body(TASK, [ATTEMPT], lines[:1], [])
+
+
 def test_a_pull_request_folds_the_facts_of_all_its_attempts() -> None:
     one = replace(ATTEMPT, usage=Usage(1000, 10, 0.5), duration_sec=61.0)
     two = replace(one, number=2, model="m-1", base_sha="a" * 40, head_sha="b" * 40)

@@ -110,3 +110,11 @@ def test_an_empty_prompt_is_refused() -> None:
 def test_every_key_of_a_template_is_read() -> None:
     toml = "provider='codex'\nmodel='m'\ntimeout='1h30m'\nmax_turns=9\ntools=['Bash']"
     assert parse_template("x", toml, "do") == Template("x", "do", "codex", "m", timedelta(minutes=90), 9, ("Bash",))
+
+
+def test_the_address_of_the_issue_is_the_one_that_github_tells() -> None:
+    template = replace(DEFAULT, prompt="<{{ issue.url }}>")
+    address = "https://ghe.example/acme/widgets/issues/471"
+    words = render_prompt(template, TASK, ATTEMPT, None, base="main", repository="acme/widgets", url=address)
+    assert words == f"<{address}>"
+    assert rendered(template=template) == "<>"

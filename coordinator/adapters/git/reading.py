@@ -6,6 +6,7 @@ It reads the shared git directory only, never a worktree's `.git` file, and writ
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice, pairwise
@@ -65,9 +66,20 @@ def count(funnel: Funnel, base: str, head: str) -> int:
         return int(repo.git.rev_list("--count", f"{base}..{head}", "--"))
 
 
+_CLOSING = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)[\s:]{1,5}"
+                      r"(?:[\w.-]{1,100}/[\w.-]{1,100})?#\d{1,9}\b", re.IGNORECASE)
+
+
+def _closing(message: str) -> str:
+    below = message.partition("\n")[2]
+    words = dict.fromkeys(" ".join(found.split()) for found in _CLOSING.findall(below[:20_000]))
+    return f" [{', '.join(list(words)[:5])}]" if words else ""
+
+
 def subjects(funnel: Funnel, base: str, head: str, limit: int) -> tuple[str, ...]:
-    """One line a commit that is in `head` and not in `base`, oldest first; the newest `limit` of them."""
+    """One line a commit that is in `head` and not in `base`, oldest first; the newest `limit` of them. Words below
+    the subject that would close an issue at the merge are shown too."""
     with opened(funnel) as repo:
         newest = islice(repo.iter_commits(f"{base}..{head}", topo_order=True), limit)
-        lines = [f"{commit.hexsha[:8]} {str(commit.summary)[:200]}" for commit in newest]
+        lines = [f"{commit.hexsha[:8]} {str(commit.summary)[:200]}{_closing(str(commit.message))}" for commit in newest]
     return tuple(reversed(lines))

@@ -5,11 +5,11 @@ Any number of processes and threads may use one file; a writer waits for the oth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, Table, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -26,7 +26,10 @@ from coordinator.domain.request import Event, Request, RequestKind
 from coordinator.domain.task import Task
 from coordinator.ports import Stale
 
+_T = TypeVar("_T")
 _CURSOR = "github.cursor"
+_ISSUES = "github.issues"
+"""Counts the changes of the issues."""
 
 
 class SqlStore:
@@ -36,6 +39,7 @@ class SqlStore:
         """Opens or makes the file and brings it to this version's schema. Raises NewerSchema, StoreError."""
         self._path = path
         self._engine = open_engine(path)
+        self._known: dict[str, tuple[object, Any]] = {}
 
     def close(self) -> None:
         self._engine.dispose()
@@ -43,6 +47,9 @@ class SqlStore:
     # tasks and their attempts
 
     def tasks(self) -> tuple[Task, ...]:
+        return self._unchanged("tasks", self._last_event(), self._read_tasks)
+
+    def _read_tasks(self) -> tuple[Task, ...]:
         table = schema.tasks
         found = self._rows(select(table).order_by(table.c.created_at, table.c.id))
         return tuple(rows.task_of(row) for row in found)
@@ -52,6 +59,9 @@ class SqlStore:
         return rows.task_of(found[0]) if found else None
 
     def attempts(self) -> Mapping[str, tuple[Attempt, ...]]:
+        return self._unchanged("attempts", self._last_event(), self._read_attempts)
+
+    def _read_attempts(self) -> Mapping[str, tuple[Attempt, ...]]:
         table = schema.attempts
         found: dict[str, list[Attempt]] = {}
         for row in self._rows(select(table).order_by(table.c.task_id, table.c.number)):
@@ -136,6 +146,9 @@ class SqlStore:
     # what GitHub told
 
     def issues(self) -> Mapping[int, Issue]:
+        return self._unchanged("issues", self.document(_ISSUES), self._read_issues)
+
+    def _read_issues(self) -> Mapping[int, Issue]:
         return {row["number"]: Issue(**row) for row in self._rows(select(schema.issues))}
 
     def keep_issues(self, issues: Sequence[Issue], cursor: str, *, full: bool) -> None:
@@ -144,6 +157,7 @@ class SqlStore:
                 _forget_open(connection, {issue.number for issue in issues})
             _put_all(connection, schema.issues, [rows.flat(issue) for issue in issues])
             _keep(connection, _CURSOR, cursor)
+            _keep(connection, _ISSUES, str(_count(connection, _ISSUES) + 1))
 
     def cursor(self) -> str | None:
         return self.document(_CURSOR)
@@ -180,6 +194,25 @@ class SqlStore:
     def keep_document(self, name: str, text: str | None) -> None:
         with self._writing(f"keep document {name}") as connection:
             _keep(connection, name, text)
+
+    # what need not be read again
+
+    def _last_event(self) -> int | None:
+        """Every change of a task or an attempt writes an event in its transaction: this number moves with it."""
+        last: int | None = self._rows(select(func.max(schema.events.c.id).label("n")))[0]["n"]
+        return last
+
+    def _unchanged(self, name: str, mark: object, read: Callable[[], _T]) -> _T:
+        """What was read when the mark was the same, whoever wrote since. The mark was taken before reading: what
+        changes between the two is read the next time."""
+        known = self._known.get(name)
+        if known is not None and known[0] == mark:
+            found: _T = known[1]
+            return found
+        found = read()
+        if mark is not None:
+            self._known[name] = (mark, found)
+        return found
 
     # the two doors to the file
 
@@ -227,6 +260,11 @@ def _keep(connection: Connection, name: str, text: str | None) -> None:
         connection.execute(schema.documents.delete().where(schema.documents.c.name == name))
     else:
         _put(connection, schema.documents, {"name": name, "text": text})
+
+
+def _count(connection: Connection, name: str) -> int:
+    query = select(schema.documents.c.text).where(schema.documents.c.name == name)
+    return int(connection.execute(query).scalar() or 0)
 
 
 def _answer(connection: Connection, request_id: int, words: str) -> None:

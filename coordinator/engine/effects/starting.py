@@ -118,7 +118,9 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
     cwd = world.repo.worktree_path(task.id)
     previous = next((old for old in reversed(world.store.attempts().get(task.id, ())) if old.ending), None)
     base = world.options.base or world.repo.default_branch()
-    prompt = render_prompt(template, task, attempt, previous, base=base, repository=world.repository_name)
+    issue = world.store.issues().get(task.issue) if task.issue is not None else None
+    prompt = render_prompt(template, task, attempt, previous, base=base, repository=world.repository_name,
+                           url=issue.url if issue is not None else "")
     provider = world.providers.get(attempt.provider)
     if provider is None:
         raise ValueError(world.no_provider(attempt.provider))
