@@ -12,12 +12,15 @@ from coordinator.ports import Signs
 
 FIRST_REST = timedelta(seconds=1)
 LONGEST_REST = timedelta(minutes=5)
+GAP = timedelta(seconds=90)
+"""The engine looks every 30 s at least: after longer the clock was set, or nothing ran here."""
 
 
 @dataclass
 class Memory:
     """`failures` counts an effect's failures in a row, by lane, `bugs` those among them that are faults of ours;
-    `checked` is when a provider was asked last."""
+    `checked` is when a provider was asked last, `seen_at` when the
+    engine looked last, `woke_at` when it found the clock set or the host back from sleep."""
 
     busy: set[str] = field(default_factory=set)
     holdoff: dict[str, datetime] = field(default_factory=dict)
@@ -34,10 +37,23 @@ class Memory:
     poll_due: bool = True
     polled_at: datetime | None = None
     listed_at: datetime | None = None
+    seen_at: datetime | None = None
+    woke_at: datetime | None = None
     draining: str = ""
     stop_workers: bool = False
     confirmed: bool = False
     counted: tuple[int, int] = (0, 0)
+
+    def look(self, now: datetime) -> None:
+        """Notices that the clock was set or that the host slept. Rests that were measured by a clock set back since
+        would last as long as it was wrong: they are forgotten, and all is listed anew."""
+        before, self.seen_at = self.seen_at or now, now
+        if not before <= now <= before + GAP:
+            self.woke_at = now
+        if now < before:
+            self.holdoff.clear()
+            self.checked.clear()
+            self.github_until = self.listed_at = None
 
     def rest(self, lane: str, now: datetime) -> datetime:
         """Lets a lane rest after a failure, longer with each in a row; until when."""

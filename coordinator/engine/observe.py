@@ -24,8 +24,9 @@ READY_FOR = timedelta(seconds=30)
 
 
 def observe(world: World, memory: Memory) -> Snapshot:
-    """The snapshot of this moment. Reads only."""
+    """The snapshot of this moment. Changes nothing outside."""
     store, now = world.store, world.clock.now()
+    memory.look(now)
     tasks = {task.id: task for task in store.tasks()}
     attempts = store.attempts()
     views = _views(world, tasks, attempts)
@@ -51,6 +52,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         github_words=memory.github_words,
         poll_due=memory.poll_due,
         listed_at=memory.listed_at,
+        woke_at=memory.woke_at,
         paused=bool(store.document("paused")),
         draining=memory.draining or _stop_file(world),
         stop_workers=memory.stop_workers,

@@ -52,7 +52,8 @@ class Snapshot:
     asked, with `github_words` saying why; `poll_due` when the time for the next poll has come. `draining` is "" or why
     nothing new is started; `stop_workers` asks for running ones to be stopped. `notified` are the
     causes a person was told of. `sessions_today` counts attempts
-    of the host's local day. `swept_at` is when what is too old was removed last.
+    of the host's local day. `swept_at` is when what is too old was removed last, `woke_at` when
+    the clock was found set or the host back from sleep.
     """
 
     now: datetime
@@ -74,6 +75,7 @@ class Snapshot:
     github_words: str = ""
     poll_due: bool = True
     listed_at: datetime | None = None
+    woke_at: datetime | None = None
     paused: bool = False
     draining: str = ""
     stop_workers: bool = False

@@ -1,4 +1,5 @@
-"""A fault of ours, or a provider that is no longer there, stops one task with words: never all, never for ever."""
+"""A fault of ours, a provider that is no longer there or a clock that leaps: one task waits with words at most,
+never all, never for ever."""
 
 from __future__ import annotations
 
@@ -142,3 +143,26 @@ def test_what_was_seen_of_an_earlier_attempt_is_no_evidence_for_a_later_one():
     assert "gh-1" not in observe(engine.world, Memory(examined={"gh-1": Old()})).evidence
     Old.attempt = attempt
     assert "gh-1" in observe(engine.world, Memory(examined={"gh-1": Old()})).evidence
+
+
+def test_a_clock_set_back_lets_nothing_rest_for_as_long_as_it_was_wrong(monkeypatch):
+    outside = one_issue()
+    outside.clock.pass_by(86_400)
+    monkeypatch.setattr(outside.repo, "ensure_worktree", oops)
+    engine = an_engine(outside)
+    ticking(outside, engine, 1, seconds=0)
+    assert engine.memory.holdoff
+    monkeypatch.undo()
+    outside.clock.pass_by(-86_400)
+    ticking(outside, engine, 4)
+    assert outside.store.tasks()[0].state is _S.IN_REVIEW
+
+
+def test_the_engine_notices_that_the_clock_was_set_or_the_host_slept():
+    outside = one_issue()
+    engine = an_engine(outside)
+    ticking(outside, engine, 4, seconds=60)
+    assert engine.memory.woke_at is None
+    outside.clock.pass_by(3600)
+    engine.tick()
+    assert engine.memory.woke_at == outside.clock.now()

@@ -156,3 +156,12 @@ def test_backoff_ends_by_time_alone_and_the_plan_says_when():
     assert made.wake_at == NOW + timedelta(seconds=40)
     [move] = plan(a_snapshot(task, now=NOW + timedelta(seconds=40))).actions
     assert move.to is TaskState.QUEUED
+
+
+def test_a_pause_measured_by_a_clock_that_was_set_back_since_is_over():
+    day = timedelta(days=1)
+    ahead = a_task(1, TaskState.BACKOFF, state_since=NOW + day, retry_at=NOW + day + timedelta(minutes=1))
+    [move] = plan(a_snapshot(ahead)).actions
+    assert move.to is TaskState.QUEUED
+    still = replace(ahead, state_since=NOW, retry_at=NOW + timedelta(minutes=1))
+    assert plan(a_snapshot(still)).actions == ()

@@ -84,3 +84,17 @@ def test_labels_follow_what_was_seen_on_the_issue_not_what_we_remember(labels, t
     snapshot = a_snapshot(a_task(1, TaskState.BLOCKED), issues={1: an_issue(1, *labels)},
                           speech={"gh-1": Speech(labels=blocked)}, outward={"gh-1": Outward("gh-1", labels=blocked)})
     assert [one.labels for one in plan(snapshot).actions if isinstance(one, Tell)] == ([True] if told else [])
+
+
+def test_a_clock_set_forward_or_a_host_that_slept_stalls_no_worker():
+    hour = timedelta(hours=1)
+    before = a_view()
+    awake = seen(before, now=NOW + hour, woke_at=NOW + hour)
+    assert plan(awake).actions == ()
+    later = replace(awake, now=NOW + hour + timedelta(seconds=90))
+    [stop] = plan(later).actions   # its wrapper had the time to write a heartbeat, and wrote none
+    assert stop.reason == "stalled"
+    [stop] = plan(replace(awake, woke_at=None)).actions
+    assert stop.reason == "stalled"
+    quiet = replace(a_view(timedelta(minutes=20)))
+    assert len(plan(seen(quiet, woke_at=NOW)).actions) == 1   # a fresh heartbeat that shows no progress counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 
 from coordinator.domain.reasons import PARKING
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
@@ -12,6 +13,8 @@ from coordinator.planning.actions import Begin, Move, Wait, work_lane
 from coordinator.planning.snapshot import Gate, Snapshot
 
 _S = TaskState
+SET_BACK = timedelta(minutes=1)
+"""A pause that began so far in the future was measured by a clock that has been set back since."""
 
 
 def rule(s: Snapshot) -> Iterator[Begin | Move | Wait]:
@@ -81,7 +84,7 @@ def _backoff_over(s: Snapshot) -> Iterator[Move | Wait]:
         no = withdrawn(s, task)
         if no is not None:
             yield no
-        elif task.retry_at is None or task.retry_at <= s.now:
+        elif task.retry_at is None or task.retry_at <= s.now or s.now < task.state_since - SET_BACK:
             yield Move(task, _S.QUEUED, task.reason, task.detail)
         else:
             yield Wait(task.id, "backoff", f"tries again after a pause ({task.reason})",
