@@ -106,14 +106,14 @@ def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
     raise NoToken("no GitHub token: set GITHUB_TOKEN or GH_TOKEN, or log in with `gh auth login`")
 
 
-def policy_of(config: Config, login: str = "") -> Policy:
-    """What decisions need of the configuration."""
+def policy_of(config: Config, provider: str = "") -> Policy:
+    """What decisions need of the configuration; `provider` is the template's word, which goes first."""
     from coordinator.adapters.providers import PROVIDERS
     from coordinator.planning.policy import LabelNames, Policy
 
     labels = config.labels
     return Policy(
-        provider=config.workers.provider,
+        provider=provider or config.workers.provider,
         template=config.workers.template,
         max_workers=config.workers.max,
         provider_caps={name: section.max for name, section in config.providers.items() if section.max},
@@ -136,7 +136,6 @@ def policy_of(config: Config, login: str = "") -> Policy:
         trust_bots=frozenset(config.trust.bots),
         permission=config.trust.permission,
         labels=LabelNames(**{name: getattr(labels, name) for name in LabelNames.__dataclass_fields__}),
-        login=login,
     )
 
 
@@ -290,6 +289,17 @@ def template_finder(where: Place) -> Callable[[str], Template]:
     return find
 
 
+def template_provider(where: Place, config: Config) -> str:
+    """The provider that the template in use names; "" without one. A template that cannot be read says so when a
+    task is launched."""
+    from coordinator.wording.prompt import TemplateError
+
+    try:
+        return template_finder(where)(config.workers.template).provider
+    except (TemplateError, OSError, UnicodeDecodeError):
+        return ""
+
+
 def coordinator_world(
     where: Place,
     config: Config,
@@ -337,7 +347,7 @@ def coordinator_world(
         probe=SystemProbe(cleaned),
         transcript=Transcriber(known.__getitem__, masker),
         files=SystemFiles(),
-        policy=policy_of(config),
+        policy=policy_of(config, template_provider(where, config)),
         options=options_of(config),
         environ=cleaned,
         template=template_finder(where),
@@ -478,7 +488,8 @@ def runner(
     pool = None if at_once else EffectPool()
     memory = Memory()
     engine = Engine(world, pool or AtOnce(), wakes.put, memory)
-    return Runner(world, engine, memory, wakes, pool, options=lambda fresh: (policy_of(fresh), options_of(fresh)))
+    return Runner(world, engine, memory, wakes, pool, options=lambda fresh: (
+        policy_of(fresh, template_provider(where, fresh)), options_of(fresh)))
 
 
 def reread(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:

@@ -67,7 +67,7 @@ def make_folder(folder: str) -> None:
         raise ForeignFolder("%s is no folder: move it away or choose another job folder" % folder)
     if seen.st_uid != os.geteuid():
         raise ForeignFolder(
-            "%s belongs to user id %d, not to %d: choose another job folder with COORDINATOR_JOBS_DIR"
+            "%s belongs to user id %d, not to %d: give it back (chown) or move it away"
             % (folder, seen.st_uid, os.geteuid()))
     if seen.st_mode & 0o077:
         os.chmod(folder, 0o700)

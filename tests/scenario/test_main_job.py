@@ -22,3 +22,17 @@ def test_a_labelled_issue_becomes_a_pull_request_and_is_tidied_when_merged(yard:
     yard.until_state(number, "DONE")
     yard.until(lambda: not yard.worktree(number).exists())
     assert yard.repository.issue(number).state == "closed"
+
+
+def test_the_template_names_the_provider_of_tasks_that_name_none(yard: Yard):
+    text = yard.read("coordinator.toml").replace('provider = "command"', 'provider = "claude"')
+    (yard.clone / "coordinator.toml").write_text(text)
+    folder = yard.clone / "worker_templates" / "default"
+    folder.mkdir(parents=True)
+    (folder / "template.toml").write_text('provider = "command"\n')
+    (folder / "prompt.md").write_text("{{ issue.text }}\n{{ stop }}\n")
+    yard.close()
+    yard.start()
+    number = yard.issue()
+
+    assert yard.until_state(number, "IN_REVIEW").provider == "command"

@@ -103,7 +103,7 @@ def test_a_job_folder_is_made_private_and_a_wide_one_is_closed(tmp_path: Path) -
 def test_a_folder_of_another_user_is_refused_with_the_cure(tmp_path: Path,
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
-    with pytest.raises(names.ForeignFolder, match="COORDINATOR_JOBS_DIR"):
+    with pytest.raises(names.ForeignFolder, match="give it back"):
         names.make_folder(str(tmp_path))
 
 
