@@ -55,20 +55,18 @@ def litter(where: Place, config: Config, environ: Mapping[str, str]) -> tuple[Li
 @contextmanager
 def _shadow(where: Place, config: Config, environ: Mapping[str, str], *, offline: bool = False) -> Iterator[World]:
     """The world as it is, but for the memory: a copy of this repository's, gone at the end."""
-    import shutil
     import tempfile
 
     from coordinator.adapters.store import SqlStore
+    from coordinator.adapters.store.opening import copy
     from coordinator.engine.daemon import Wakes
     from coordinator.engine.runner import let_go
 
     with tempfile.TemporaryDirectory(prefix="coordinator-shadow-") as folder:
-        copy = Path(folder) / "state.db"
-        for suffix in ("", "-wal"):
-            source = Path(f"{where.store}{suffix}")
-            if source.is_file():
-                shutil.copyfile(source, f"{copy}{suffix}")
-        store = SqlStore(copy)
+        shadow = Path(folder) / "state.db"
+        if where.store.is_file():
+            copy(where.store, shadow)
+        store = SqlStore(shadow)
         try:
             world = coordinator_world(where, config, environ, Wakes(), {}, lambda _: None, offline=offline, store=store)
             try:

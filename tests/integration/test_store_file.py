@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +20,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from coordinator import app
-from coordinator.adapters.store import SqlStore, schema
+from coordinator.adapters.store import SqlStore, opening, schema
 from coordinator.adapters.system.instance import InstanceLock
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Issue, Vet
@@ -102,6 +104,52 @@ def test_a_commit_is_flushed_to_the_disk_and_readers_never_wait(store: SqlStore)
         asked = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         told = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in asked}
     assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
+
+
+def test_a_copy_is_one_moment_however_much_is_written_meanwhile(store: SqlStore, path: Path, tmp_path: Path) -> None:
+    """The writer moves its log into the file after each commit: of a copy made file by file, parts would be older."""
+    over, insert = threading.Event(), "INSERT OR REPLACE INTO documents VALUES (?, ?)"
+    own = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    own.execute("PRAGMA wal_autocheckpoint = 1")
+    own.execute("PRAGMA synchronous = OFF")
+    own.executemany(insert, [(f"long{at}", "x" * 20_000) for at in range(100)])
+
+    def write() -> None:
+        for number in itertools.count():
+            own.executemany(insert, [(f"d{at}", f"{number}," * 500) for at in range(10)])
+            own.commit()
+            if over.is_set():
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for at in range(50):
+            opening.copy(path, tmp_path / f"copy{at}.db")
+            with closing(sqlite3.connect(tmp_path / f"copy{at}.db")) as copied:
+                assert copied.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+                texts = copied.execute("SELECT DISTINCT text FROM documents WHERE name LIKE 'd%'").fetchall()
+                assert len(texts) <= 1
+    finally:
+        over.set()
+        writer.join()
+        own.close()
+
+
+@pytest.mark.parametrize("in_use", [True, False])
+def test_a_copy_has_all_that_was_stored_and_leaves_the_folder_as_it_was(
+    store: SqlStore, path: Path, tmp_path: Path, in_use: bool
+) -> None:
+    store.add(TASK, EVENT)
+    if not in_use:
+        store.close()
+    before = {file.name: file.stat().st_size for file in path.parent.iterdir()}
+    (aside := tmp_path / "aside").mkdir()
+    opening.copy(path, aside / "state.db")
+    after = {file.name: file.stat().st_size for file in path.parent.iterdir() if file != aside}
+    assert after == before
+    with closing(SqlStore(aside / "state.db")) as copied:
+        assert copied.tasks() == (TASK,)
 
 
 def test_the_migrations_make_the_tables_the_code_knows(store: SqlStore) -> None:

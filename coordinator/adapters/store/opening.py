@@ -77,6 +77,28 @@ def read_revision(path: Path) -> str | None:
         raise trouble.explain(path, error) from error
 
 
+def copy(path: Path, target: Path) -> None:
+    """One moment of the store in a file of its own, whatever a daemon writes meanwhile; nothing stands beside the
+    original that did not before. Raises StoreError."""
+    alone = not _log_of(path).exists()
+    _copied(path, target, "immutable=1" if alone else "mode=ro")
+    if alone and _log_of(path).exists():   # opened meanwhile: what was read may have been written over
+        _copied(path, target, "mode=ro")
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _copied(path: Path, target: Path, how: str) -> None:
+    try:
+        with (closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_MS / 1000)) as source,
+              closing(sqlite3.connect(target)) as into):
+            source.backup(into)
+    except sqlite3.Error as error:
+        raise trouble.explain(path, error) from error
+
+
 def _engine(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path.absolute()}", hide_parameters=True,
                            connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
