@@ -238,6 +238,10 @@ class Repository(Protocol):
     def commit_all(self, task_id: str, message: str) -> str | None:
         """Commits everything but STOP and BLOCKED.md on the branch; the new sha, None when nothing to do."""
 
+    def take_home(self, task_id: str, branch: str) -> bool:
+        """Brings what the worktree's HEAD holds onto `branch`, files untouched, when an agent made a branch of its own
+        on top of it; False when the two went apart and nothing was changed."""
+
     def rescue(self, task_id: str, attempt: int) -> str | None:
         """Uncommitted work to its own ref, worktree untouched; the ref's name, None when clean."""
 

@@ -92,7 +92,6 @@ class PullFound:
     task: Task
     attempt: Attempt
     pull: PullRequest
-    opened: bool
     words: str
     at: datetime
 

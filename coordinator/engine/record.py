@@ -210,7 +210,10 @@ class Recorder:
     def _pushed(self, fact: Pushed) -> None:
         now = self._world.clock.now()
         task = changed(fact.task, now, pushed_sha=fact.sha)
-        self._world.store.save(task, self._event(task, "pushed", fact.sha), was=fact.task.version)
+        last = (self._world.store.attempts().get(task.id) or (None,))[-1]
+        if last is not None and last.head_sha != fact.sha:   # the branch moved since it was looked at: push once
+            last = replace(last, head_sha=fact.sha)
+        self._world.store.save(task, self._event(task, "pushed", fact.sha), was=fact.task.version, attempt=last)
 
     def _pull_found(self, fact: PullFound) -> None:
         pull, task = fact.pull, fact.task

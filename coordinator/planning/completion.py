@@ -70,6 +70,9 @@ def settle(task: Task, attempt: Attempt, evidence: Evidence, policy: Policy, now
     outcome = evidence.outcome
     if outcome.ending is Ending.CANCELLED:
         return _cancelled(attempt, evidence)
+    if evidence.work is not None and evidence.work.any and not evidence.work.branch_ok:
+        words = f"the agent left its work beside {task.branch}: {evidence.work.head_sha[:12]} in {task.worktree}"
+        return Settlement(TaskState.BLOCKED, "foreign_worktree", f"{words} does not contain that branch")
     if evidence.blocked_note:
         return Settlement(TaskState.BLOCKED, "needs_human", evidence.blocked_note[:200])
     if outcome.ending is Ending.SUCCEEDED and evidence.work is not None and evidence.work.any:

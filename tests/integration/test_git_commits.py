@@ -89,6 +89,31 @@ def test_the_summary_is_oldest_first_with_one_line_a_file(world: World) -> None:
     assert files == ("A a.txt", "M file.txt")
 
 
+def test_commits_on_a_branch_of_the_agents_own_come_home(world: World) -> None:
+    repo, tree = world.repository(), world.tree()
+    base = git(world.remote, "rev-parse", "main")
+    commit(tree, "a.txt", "a\n", "on ours")
+    git(tree, "switch", "-q", "-c", "feature")
+    head = commit(tree, "b.txt", "b\n", "beside it")
+    (tree / "c.txt").write_text("c\n")
+    assert repo.take_home("gh-1", BRANCH)
+    seen = repo.work("gh-1", BRANCH, base)
+    assert seen is not None
+    assert (seen.head_sha, seen.commits, seen.dirty, seen.branch_ok) == (head, 2, ("c.txt",), True)
+    assert repo.push(BRANCH, expect="") == head
+    assert repo.commit_all("gh-1", "WIP") is not None
+
+
+def test_branches_that_went_apart_are_left_alone(world: World) -> None:
+    repo, tree = world.repository(), world.tree()
+    ours = commit(tree, "a.txt", "a\n", "on ours")
+    git(tree, "switch", "-q", "-c", "feature", "HEAD~1")
+    commit(tree, "b.txt", "b\n", "beside it")
+    assert not repo.take_home("gh-1", BRANCH)
+    assert git(tree, "rev-parse", BRANCH) == ours
+    assert git(tree, "branch", "--show-current") == "feature"
+
+
 def test_the_summary_shows_words_below_a_subject_that_would_close_an_issue(world: World) -> None:
     base = git(world.remote, "rev-parse", "main")
     commit(world.tree(), "a.txt", "a\n", "first\n\nFixes #99, see #5.\nAlso closes:\tacme/other#7\n")

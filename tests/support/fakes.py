@@ -151,6 +151,9 @@ class FakeRepository:
             self.trees[task_id].dirty = ()
             return self.commit(task_id)
 
+    def take_home(self, task_id: str, branch: str) -> bool:
+        return self.trees[task_id].branch == branch
+
     def rescue(self, task_id: str, attempt: int) -> str | None:
         with crossing("git", f"rescue {task_id}"):
             return f"refs/coordinator/rescue/{task_id}/{attempt}" if self.trees[task_id].dirty else None

@@ -166,3 +166,32 @@ def test_the_engine_notices_that_the_clock_was_set_or_the_host_slept():
     outside.clock.pass_by(3600)
     engine.tick()
     assert engine.memory.woke_at == outside.clock.now()
+
+
+def test_work_that_stands_beside_our_branch_is_kept_and_given_to_a_person(monkeypatch):
+    outside = one_issue()
+    plain = type(outside.repo).work
+    monkeypatch.setattr(outside.repo, "work", lambda *what: replace(plain(outside.repo, *what), branch_ok=False,
+                                                                    head_sha="elsewhere", dirty=("x",)))
+    monkeypatch.setattr(outside.repo, "take_home", lambda *_: False)
+    monkeypatch.setattr(outside.repo, "commit_all", oops)
+    monkeypatch.setattr(outside.repo, "push", oops)
+    ticking(outside, an_engine(outside), 4)
+    [task] = outside.store.tasks()
+    assert (task.state, task.reason, outside.bugs) == (_S.BLOCKED, "foreign_worktree", [])
+
+
+def test_a_branch_that_moved_after_it_was_looked_at_is_pushed_once(monkeypatch):
+    outside = one_issue()
+    pushes = []
+    plain = type(outside.repo).push
+
+    def moves_on(branch, *, expect):
+        if not pushes:
+            outside.repo.commit("gh-1")
+        pushes.append(branch)
+        return plain(outside.repo, branch, expect=expect)
+
+    monkeypatch.setattr(outside.repo, "push", moves_on)
+    ticking(outside, an_engine(outside), 4)
+    assert (outside.store.tasks()[0].state, len(pushes)) == (_S.IN_REVIEW, 1)

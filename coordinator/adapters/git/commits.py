@@ -31,6 +31,18 @@ def work(funnel: Funnel, tree: Tree, branch: str, base_sha: str, remote_ref: str
                 branch_ok=branch_of(funnel, tree) == branch)
 
 
+def take_home(funnel: Funnel, tree: Tree, branch: str) -> bool:
+    """The branch moves on to HEAD and HEAD onto the branch; index and files stay as they are."""
+    if branch_of(funnel, tree) == branch:
+        return True
+    head, ours = head_of(funnel, tree), reading.resolve(funnel, f"refs/heads/{branch}")
+    if not head or not ours or not reading.is_ancestor(funnel, ours, head):
+        return False
+    funnel.write("update-ref", f"refs/heads/{branch}", head, ours, tree=tree)
+    funnel.write("symbolic-ref", "HEAD", f"refs/heads/{branch}", tree=tree)
+    return True
+
+
 def unpushed(funnel: Funnel, tree: Tree) -> int:
     """Commits of HEAD that neither the remote, as last fetched, nor a rescue ref has."""
     head = head_of(funnel, tree)

@@ -189,6 +189,10 @@ class GitRepository:
         with self._funnel.locked():
             return commits.commit_all(self._funnel, self._standing(task_id), message)
 
+    def take_home(self, task_id: str, branch: str) -> bool:
+        with self._funnel.locked():
+            return commits.take_home(self._funnel, self._standing(task_id), branch)
+
     def rescue(self, task_id: str, attempt: int) -> str | None:
         with self._funnel.locked():
             tree = self._tree(task_id)

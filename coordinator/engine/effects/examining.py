@@ -127,8 +127,12 @@ def _keep(
     world: World, task: Task, attempt: Attempt, outcome: Outcome, work: Work | None
 ) -> tuple[Work | None, str, bool]:
     """Uncommitted work is committed where that is what the person expects, else it gets a ref of its own."""
+    if work is not None and not work.branch_ok:
+        work = replace(work, branch_ok=world.repo.take_home(task.id, task.branch))
     if work is None or not work.dirty:
         return work, "", False
+    if not work.branch_ok:
+        return work, world.repo.rescue(task.id, attempt.number) or "", False
     forgotten = outcome.ending is Ending.SUCCEEDED and not work.commits
     message = {
         Ending.CANCELLED: "WIP: Stopped by user",

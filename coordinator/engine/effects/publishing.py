@@ -27,15 +27,15 @@ def publish(action: Publish, world: World) -> PullFound | PublishRefused:
     task, attempt = action.task, action.attempt
     choice = _choose(world, task, attempt)
     if choice.pull is not None:
-        return _found(world, task, attempt, choice.pull, opened=False, words=choice.words)
+        return _found(world, task, attempt, choice.pull, words=choice.words)
     try:
         pull = _open(world, task, attempt)
     except (Refused, Forbidden, NotThere) as error:
         choice = _choose(world, task, attempt)
         if choice.pull is None:
             return PublishRefused(task, "pr_refused", error.words, wip=False)
-        return _found(world, task, attempt, choice.pull, opened=False, words=choice.words)
-    return _found(world, task, attempt, pull, opened=True, words="opened")
+        return _found(world, task, attempt, choice.pull, words=choice.words)
+    return _found(world, task, attempt, pull, words="opened")
 
 
 def _choose(world: World, task: Task, attempt: Attempt) -> Choice:
@@ -59,5 +59,5 @@ def _open(world: World, task: Task, attempt: Attempt) -> PullRequest:
     )
 
 
-def _found(world: World, task: Task, attempt: Attempt, pull: PullRequest, *, opened: bool, words: str) -> PullFound:
-    return PullFound(task, attempt, pull, opened, words, world.clock.now())
+def _found(world: World, task: Task, attempt: Attempt, pull: PullRequest, words: str) -> PullFound:
+    return PullFound(task, attempt, pull, words, world.clock.now())
