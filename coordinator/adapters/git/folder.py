@@ -18,6 +18,7 @@ from coordinator.ports import GitError
 
 NOTE_LIMIT = 4000
 TAIL = 2000
+_KEPT = 1 << 20   # bytes of a hook's output that are held, of each stream: it may print for as long as it runs
 
 
 def note(path: Path, name: str) -> str:
@@ -67,6 +68,6 @@ def _copied(source: Path, path: Path, name: str) -> bool:
 def run_hook(path: Path, command: str, name: str, seconds: float, env: Mapping[str, str]) -> tuple[bool, str]:
     """Runs the operator's shell line in the worktree, in a process group of its own; (ok, tail of its output)."""
     with crossing("process", name):
-        ran = run(["/bin/sh", "-c", command], env=env, cwd=path, timeout=seconds)
+        ran = run(["/bin/sh", "-c", command], env=env, cwd=path, timeout=seconds, last=_KEPT)
     said = (ran.out + ran.err).encode("utf-8", "replace").decode("utf-8").strip()
     return ran.ok, said[-TAIL:]

@@ -1,4 +1,5 @@
-"""The one subprocess funnel: captured, time-limited runs of foreign programs, the whole group ended on timeout."""
+"""The one subprocess funnel: captured runs of foreign programs, limited in time and in what they may print, the
+whole group ended when they pass a limit."""
 
 from __future__ import annotations
 
@@ -7,13 +8,19 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 NOT_FOUND = 127
 TIMED_OUT = 124
+TOO_MUCH = 125
+WHOLE = 256 << 20
+"""Bytes of a stream that is needed whole: many times what git lists of the largest repositories."""
+_LOOK_EVERY = 0.05
+"""Seconds between two looks at what was printed; a program fills some 100 MB of memory in that time at most."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +44,11 @@ def run(
     stdin: str = "",
     timeout: float = 60.0,
     pass_fds: Sequence[int] = (),
+    last: int = 0,
 ) -> Ran:
     """Runs argv (never a shell string) to its end. 127 when it is not found, 124 when `timeout` (s) passed:
-    then its whole process group is killed. Raises nothing for a failing program."""
+    then its whole process group is killed. `last`: only so many bytes of each stream's end are kept; without it
+    all, and a program that prints more than WHOLE is killed too, 125. Raises nothing for a failing program."""
     with _box(stdin.encode("utf-8", "surrogateescape")) as given, _box() as said, _box() as complained:
         try:
             child = subprocess.Popen(
@@ -48,16 +57,24 @@ def run(
             )
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             return Ran(NOT_FOUND, "", f"{argv[0]}: {error.strerror}: {error.filename}")
-        if _ended(child, timeout):
-            return Ran(child.returncode, _text(said), _text(complained))
-        return Ran(TIMED_OUT, _text(said), _text(complained) + f"\n{argv[0]}: no answer within {timeout:g} s")
+        boxes = (said, complained)
+        stopped = _watched(child, timeout, lambda: any(_crowded(box, last) for box in boxes))
+        if not stopped and any(_crowded(box, last) for box in boxes):
+            stopped = TOO_MUCH
+        out, err = (_text(box, last or WHOLE) for box in boxes)
+        words = {
+            0: "",
+            TIMED_OUT: f"\n{argv[0]}: no answer within {timeout:g} s",
+            TOO_MUCH: f"\n{argv[0]}: printed more than {WHOLE >> 20} MB; ended, since a part of it is of no use\n",
+        }
+        return Ran(stopped or child.returncode, out, err + words[stopped])
 
 
 @contextmanager
 def _box(content: bytes = b"") -> Iterator[int]:
     """A nameless file in memory. Not a pipe: whatever a program leaves running in a session of its own (a build
     server, ssh's ControlPersist) holds a pipe open, and whoever reads it to its end waits for that."""
-    fd = os.memfd_create("coordinator")
+    fd = os.memfd_create("coordinator", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         with open(fd, "wb", closefd=False) as file:
             file.write(content)
@@ -65,28 +82,41 @@ def _box(content: bytes = b"") -> Iterator[int]:
         fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)   # a second writer, by way of /dev/stderr, leaves no hole
         yield fd
     finally:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)   # whoever still writes would fill our memory unseen
         os.close(fd)
 
 
-def _text(box: int) -> str:
+def _text(box: int, most: int) -> str:
     with open(box, "rb", closefd=False) as file:
-        file.seek(0)
+        file.seek(max(0, os.fstat(box).st_size - most))
         return file.read().decode("utf-8", "surrogateescape")
 
 
-def _ended(child: subprocess.Popen[bytes], timeout: float) -> bool:
-    """Whether it ended by itself in time; else its group is killed. It is reaped either way."""
+def _crowded(box: int, last: int) -> bool:
+    """Whether more was printed than may be; where only the end counts, the rest is let go instead."""
+    size = os.fstat(box).st_size
+    if last and size > 2 * last:
+        end = os.pread(box, last, size - last)
+        os.ftruncate(box, 0)
+        os.write(box, end)
+    return not last and size > WHOLE
+
+
+def _watched(child: subprocess.Popen[bytes], timeout: float, crowded: Callable[[], bool]) -> int:
+    """0 when it ended by itself; else its group was killed, and why. It is reaped either way."""
+    stopped, until = 0, time.monotonic() + timeout
     over = os.pidfd_open(child.pid)
     try:
         waiting = select.poll()
         waiting.register(over, select.POLLIN)
-        in_time = bool(waiting.poll(timeout * 1000))
+        while not stopped and not waiting.poll(max(0.0, min(_LOOK_EVERY, until - time.monotonic())) * 1000):
+            stopped = TOO_MUCH if crowded() else TIMED_OUT if time.monotonic() >= until else 0
     finally:
         os.close(over)
-    if not in_time:
+    if stopped:
         _kill_group(child.pid)
     child.wait()
-    return in_time
+    return stopped
 
 
 def start(
