@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from coordinator.engine.world import Options, World
     from coordinator.planning.policy import Policy
     from coordinator.ports import GitHub, Provider, Settings, Store
-    from coordinator.wording.prompt import Template
 
 
 API_URL = "https://api.github.com"
@@ -272,34 +271,6 @@ def github_client(config: Config, name: str, token: Callable[[], str]) -> GitHub
     )
 
 
-def template_finder(where: Place) -> Callable[[str], Template]:
-    """Reads worker_templates/<name>/ of the repository, else the one that came with the program."""
-    from coordinator.wording.prompt import TemplateError, parse_template
-
-    shipped = Path(__file__).parent.parent.parent / "worker_templates"
-
-    def find(name: str) -> Template:
-        for folder in (where.root / "worker_templates" / name, shipped / name):
-            if (folder / "prompt.md").is_file():
-                settings = folder / "template.toml"
-                text = settings.read_text("utf-8") if settings.is_file() else ""
-                return parse_template(name, text, (folder / "prompt.md").read_text("utf-8"))
-        raise TemplateError(f"there is no worker template {name!r}: no worker_templates/{name}/prompt.md")
-
-    return find
-
-
-def template_provider(where: Place, config: Config) -> str:
-    """The provider that the template in use names; "" without one. A template that cannot be read says so when a
-    task is launched."""
-    from coordinator.wording.prompt import TemplateError
-
-    try:
-        return template_finder(where)(config.workers.template).provider
-    except (TemplateError, OSError, UnicodeDecodeError):
-        return ""
-
-
 def coordinator_world(
     where: Place,
     config: Config,
@@ -320,6 +291,7 @@ def coordinator_world(
     from coordinator.adapters.system.probe import SystemProbe
     from coordinator.adapters.system.remains import remains
     from coordinator.app.belonging import belongs
+    from coordinator.app.templates import template_finder, template_provider
     from coordinator.engine.world import World
     from coordinator.runfiles.masking import Masker, secrets_in
 
@@ -477,6 +449,7 @@ def runner(
     """A world with the engine that moves it. `at_once`: effects are made where they are asked for; `offline`:
     it does without GitHub when there is no token."""
     from coordinator import __version__
+    from coordinator.app.templates import template_provider
     from coordinator.engine.daemon import EffectPool, Wakes
     from coordinator.engine.memory import Memory
     from coordinator.engine.runner import Runner

@@ -6,6 +6,7 @@ Signals set words into the same queue. Nothing here decides about tasks; the eng
 from __future__ import annotations
 
 import signal
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -27,7 +28,9 @@ LONGEST_SLEEP = 30.0
 """Seconds after which the engine looks again even if nobody woke it."""
 DRAIN_SLEEP = 0.5
 STORE_REST = 5.0
-"""Seconds until a memory that could not be used is tried again."""
+"""Seconds until a memory that could not be used, or a tick that failed by a fault of ours, is tried again."""
+BUGS_IN_A_ROW = 10
+"""Ticks that fail by a fault of ours before the daemon ends: one odd moment must not, a broken state should."""
 
 
 class Wakes:
@@ -75,6 +78,7 @@ class Daemon:
         self._running = True
         self._hurry = False
         self._trouble = ""
+        self._bugs = 0
 
     @property
     def hurried(self) -> bool:
@@ -117,9 +121,16 @@ class Daemon:
                 self._engine.world.say(f"nothing moves until the memory can be used again: {error}")
             self._trouble = str(error)
             return STORE_REST
+        except Exception as error:
+            self._bugs += 1
+            if self._bugs >= BUGS_IN_A_ROW:
+                raise
+            self._engine.world.say(f"this is a bug of the coordinator, the tick is made again: {error!r}")
+            self._engine.world.save_bug(traceback.format_exc())
+            return STORE_REST
         if self._trouble:
             self._engine.world.say("the memory is in use again")
-        self._trouble = ""
+        self._trouble, self._bugs = "", 0
         return _sleep(made, clock.now())
 
     def _every(self, jitter: float) -> IntervalTrigger:

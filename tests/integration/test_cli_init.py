@@ -165,5 +165,6 @@ def test_an_installed_program_brings_its_templates_tools_and_migrations(installe
     assert ran(str(installed / "coordinator"), "clean", "--dry-run") == "nothing to remove\n"
     assert ran(str(installed / "python"), "-c", "from adws.metrics import Metrics; print(Metrics().data['health'])")
     shutil.rmtree(root / "worker_templates")
-    found = "from coordinator import app; print(app.template_finder(app.place())('default').prompt)"
+    found = ("from coordinator import app; from coordinator.app import templates; "
+             "print(templates.template_finder(app.place())('default').prompt)")
     assert "BLOCKED.md" in ran(str(installed / "python"), "-c", found)

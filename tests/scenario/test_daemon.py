@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from coordinator.engine import daemon as daemon_room
 from coordinator.engine.daemon import Daemon, Wakes
 from coordinator.engine.memory import Memory
 from coordinator.planning.actions import Plan
@@ -144,7 +145,8 @@ class Turns:
     def __init__(self, turn: Callable[[Turns], None], poll: timedelta) -> None:
         self._turn = turn
         self.memory = Memory(poll_due=False)
-        self.world = SimpleNamespace(policy=Policy(poll=poll), say=lambda _words: None)
+        self.traces: list[str] = []
+        self.world = SimpleNamespace(policy=Policy(poll=poll), say=lambda _words: None, save_bug=self.traces.append)
         self.count = 0
         self.clock = FakeClock()
 
@@ -176,6 +178,28 @@ def test_no_new_work_is_started_between_the_order_to_end_and_the_end():
     assert seen == ["the coordinator is ending"]
 
 
+def test_a_fault_of_ours_in_a_tick_is_saved_and_ends_the_daemon_only_when_it_stays(monkeypatch):
+    monkeypatch.setattr(daemon_room, "STORE_REST", 0.01)
+
+    def odd(turns: Turns) -> None:
+        if turns.count == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if turns.count < 3:
+            raise ZeroDivisionError("odd")
+
+    once = Turns(odd, timedelta(hours=1))
+    once.run()
+    assert [trace.count("ZeroDivisionError: odd") for trace in once.traces] == [1, 1]
+
+    def broken(_turns: Turns) -> None:
+        raise ZeroDivisionError("always")
+
+    always = Turns(broken, timedelta(hours=1))
+    with pytest.raises(ZeroDivisionError):
+        always.run()
+    assert always.count == daemon_room.BUGS_IN_A_ROW
+
+
 def test_a_clock_that_is_set_back_does_not_put_off_the_next_poll():
     polls: list[bool] = []
 
@@ -204,6 +228,7 @@ def test_a_second_signal_does_not_wait_for_effects_under_way(yard: Yard):
         assert "in a hurry" in daemon.said
         let_go.set()
         yard.github.intercept = None
-    for attempt in daemon.attempts(number):
-        for proc in identity.with_token(attempt.token):
-            os.kill(proc.pid, signal.SIGKILL)
+    [attempt] = daemon.attempts(number)
+    while left := identity.with_token(attempt.token):
+        for proc in left:
+            identity.send(proc.pid, proc.start, signal.SIGKILL)
