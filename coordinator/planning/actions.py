@@ -95,55 +95,43 @@ class Begin:
 
 
 @dataclass(frozen=True)
-class Prepare:
+class _OnAttempt:
+    """An effect for one attempt of a task, in the task's own lane."""
+
+    task: Task
+    attempt: Attempt
+
+    @property
+    def lane(self) -> str:
+        return work_lane(self.task.id)
+
+
+@dataclass(frozen=True)
+class Prepare(_OnAttempt):
     """Fetch, worktree, hooks."""
 
-    task: Task
-    attempt: Attempt
 
-    @property
-    def lane(self) -> str:
-        return work_lane(self.task.id)
+@dataclass(frozen=True)
+class Launch(_OnAttempt):
+    """Start the wrapper with its agent."""
 
 
 @dataclass(frozen=True)
-class Launch:
-    task: Task
-    attempt: Attempt
-
-    @property
-    def lane(self) -> str:
-        return work_lane(self.task.id)
-
-
-@dataclass(frozen=True)
-class StopWorker:
+class StopWorker(_OnAttempt):
     """Stop the running worker for a reason code; `by` says who asked (attempt.stop_by)."""
 
-    task: Task
-    attempt: Attempt
     reason: str
     words: str
     by: str
     hard: bool = False
     request: Request | None = None
 
-    @property
-    def lane(self) -> str:
-        return work_lane(self.task.id)
-
 
 @dataclass(frozen=True)
-class Examine:
+class Examine(_OnAttempt):
     """Look at what an ended attempt left behind and let its provider judge it."""
 
-    task: Task
-    attempt: Attempt
     view: WorkerView
-
-    @property
-    def lane(self) -> str:
-        return work_lane(self.task.id)
 
 
 @dataclass(frozen=True)
@@ -169,28 +157,15 @@ class Settle:
 
 
 @dataclass(frozen=True)
-class Push:
+class Push(_OnAttempt):
     """Push the branch; without a pull request to follow when `wip`."""
 
-    task: Task
-    attempt: Attempt
     wip: bool
-
-    @property
-    def lane(self) -> str:
-        return work_lane(self.task.id)
 
 
 @dataclass(frozen=True)
-class Publish:
+class Publish(_OnAttempt):
     """Find the pull request that carries the work, or open it."""
-
-    task: Task
-    attempt: Attempt
-
-    @property
-    def lane(self) -> str:
-        return work_lane(self.task.id)
 
 
 @dataclass(frozen=True)
