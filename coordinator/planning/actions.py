@@ -32,8 +32,11 @@ def say_lane(task_id: str) -> str:
     return f"say:{task_id}"
 
 
+VET_LANES = "vet:"
+
+
 def vet_lane(number: int) -> str:
-    return f"vet:{number}"
+    return f"{VET_LANES}{number}"
 
 
 POLL_LANE = "poll"

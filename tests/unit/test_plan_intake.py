@@ -53,6 +53,11 @@ def test_an_issue_that_changed_since_it_was_vetted_is_vetted_anew():
     assert plan(stale).held[0].code == "vetting"
 
 
+def test_a_flood_of_labels_is_asked_about_a_few_at_a_time():
+    snapshot = a_snapshot(issues={n: an_issue(n) for n in range(1, 51)}, confirmed=True, busy=frozenset({"vet:99"}))
+    assert len([action for action in plan(snapshot).actions if isinstance(action, VetIssue)]) == 9
+
+
 @pytest.mark.req("X4")
 def test_more_than_ten_on_the_first_run_want_a_word():
     issues = {n: an_issue(n) for n in range(1, 12)}

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from coordinator.domain.issue import Issue, Vet, fingerprint
 from coordinator.domain.task import NEEDS_PERSON, Pin, Task, TaskState, issue_task_id
 from coordinator.planning import dependencies
-from coordinator.planning.actions import Adopt, Held, Move, VetIssue, Wait, vet_lane
+from coordinator.planning.actions import VET_LANES, Adopt, Held, Move, VetIssue, Wait, vet_lane
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Snapshot
 
@@ -21,7 +21,22 @@ ONE_CHANGE = timedelta(seconds=2)
 """GitHub's times count whole seconds: what was asked earlier after a change may have missed a second one."""
 
 
-def rule(s: Snapshot) -> Iterator[Adopt | Move | VetIssue | Held | Wait]:
+VETS_AT_ONCE = 10
+"""Issues asked about in one turn: each costs two or three requests, and what may start should not wait for all."""
+
+Proposal = Adopt | Move | VetIssue | Held | Wait
+
+
+def rule(s: Snapshot) -> Iterator[Proposal]:
+    left = VETS_AT_ONCE - sum(lane.startswith(VET_LANES) for lane in s.busy)
+    for proposal in _proposals(s):
+        if isinstance(proposal, VetIssue):
+            left -= 1
+        if left >= 0 or not isinstance(proposal, VetIssue):
+            yield proposal
+
+
+def _proposals(s: Snapshot) -> Iterator[Proposal]:
     fresh = []
     for issue in sorted(s.issues.values(), key=lambda issue: issue.number):
         if not wanted(issue, s.policy):
