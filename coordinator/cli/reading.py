@@ -175,16 +175,17 @@ def _watch_screen(picture: Any) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from coordinator.cli.keys import pressed, single_keys
+    from coordinator.cli.keys import ctrl_c, pressed, single_keys
 
     console = Console(highlight=False)
-    with single_keys(), Live(console=console, screen=True, auto_refresh=False) as live:
+    with ctrl_c(heard=False), single_keys(), Live(console=console, screen=True, auto_refresh=False) as live:
         key = ""
         while key != "q":
             lines = picture(console.width)[: console.height]
             plain = Text("\n".join(line.text for line in lines), no_wrap=True)
             live.update(styled(lines) if _coloured() else plain, refresh=True)
-            key = pressed(EVERY)
+            with ctrl_c(heard=True):
+                key = pressed(EVERY)
 
 
 # --- why and view --------------------------------------------------------------------------------------

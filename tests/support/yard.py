@@ -94,6 +94,7 @@ class Yard:
     engine: Engine = field(init=False)
     wakes: Wakes = field(init=False)
     pool: EffectPool | None = None
+    others: frozenset[int] = field(default_factory=lambda: frozenset(identity.children(os.getpid())))
     plan: Plan = field(init=False)
 
     @property
@@ -179,7 +180,7 @@ class Yard:
             for attempt in history:
                 mine |= {proc.pid for proc in identity.with_token(attempt.token)}
         assert mine == set(), f"left running: {mine}"
-        children = identity.children(os.getpid())
+        children = set(identity.children(os.getpid())) - self.others
         dead = [pid for pid in children if (proc := identity.look(pid)) is not None and proc.state == "Z"]
         assert dead == [], f"left unreaped: {dead}"
 
