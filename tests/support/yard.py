@@ -19,6 +19,7 @@ import pytest
 from coordinator import app
 from coordinator.domain.task import Task
 from coordinator.engine.daemon import EffectPool, Wakes
+from coordinator.engine.runner import let_go
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import Plan
 from coordinator.rehearsal.people import Person, RepositoryHandle
@@ -118,6 +119,7 @@ class Yard:
     def close(self) -> None:
         if self.pool is not None:
             self.pool.close()
+        let_go(self.engine.world)
         self.engine.world.store.close()
 
     def issue(self, title: str = "Make it turn", script: str = "", body: str = "",
