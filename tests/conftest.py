@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 
 import pytest
 
 from tests.rows import MOST_IDS, Row, read_table
+
+
+def pytest_configure() -> None:
+    """A run in the background is started deaf to Ctrl-C, and so would be everything it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

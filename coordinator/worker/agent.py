@@ -90,6 +90,11 @@ class Agent:
         return self.running() and identity.send(self.pid, self.start, number)
 
 
+RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""What Python ignores, and what a coordinator started by nohup or in the background of a shell passes on as ignored:
+an agent that is deaf to SIGINT from birth cannot be asked politely."""
+
+
 def _become(spec: Spec, group: Optional[Group], files: List[int], tell: int) -> None:
     """In the child: never returns."""
     doing = "session"
@@ -99,7 +104,7 @@ def _become(spec: Spec, group: Optional[Group], files: List[int], tell: int) -> 
             os.dup2(fd, number)
         if group is not None:
             group.join()
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        for number in RESTORED:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
         doing = "working directory %s" % spec.cwd

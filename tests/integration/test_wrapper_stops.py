@@ -107,6 +107,18 @@ def test_killing_the_pid_by_hand_is_a_person_s_stop(place: Bench) -> None:
     assert "SIGTERM" in end.words
 
 
+def test_an_agent_hears_the_polite_signal_though_we_were_started_deaf_to_it(place: Bench) -> None:
+    executor = place.executor()
+    spec = place.spec("sleep", "60", stop_signal="INT")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)   # as nohup and a shell's & do
+    try:
+        executor.submit(spec)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    (spec.cwd / "STOP").touch()
+    assert ended(executor, spec).signal == signal.SIGINT
+
+
 @pytest.mark.req("E34")
 @pytest.mark.parametrize(("number", "reason"), [
     (signal.SIGKILL, "killed"), (signal.SIGTERM, "manual_stop"), (signal.SIGINT, "manual_stop"),
