@@ -132,7 +132,7 @@ def do(world: World, deed: str, number: int) -> str:
     elif deed == "commit":
         return commit(tree, f"file{number}", text)
     elif deed == "push":
-        git(tree, "push", "-q", "-f", "origin", f"HEAD:{BRANCH}")
+        git(tree, "push", "-q", "-f", "origin", f"HEAD:refs/heads/{BRANCH}")
     elif deed == "detach":
         git(tree, "checkout", "-q", "--detach")
     elif deed == "link":
