@@ -52,8 +52,8 @@ class Work:
 class Outcome:
     """The provider's judgement of one run. `detail` is for people: masked, one paragraph.
 
-    `reset_at` (Unix seconds) is when a provider's limit ends, if it said so. `proposed_title` and
-    `summary` are the agent's own words for the pull request.
+    `reset_at` (Unix seconds) is when a provider's limit ends, if it said so. `summary` is
+    the agent's own words for the pull request.
     """
 
     ending: Ending

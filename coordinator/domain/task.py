@@ -128,7 +128,3 @@ class Task:
 
 def issue_task_id(number: int) -> str:
     return f"gh-{number}"
-
-
-def valid_task_id(text: str) -> bool:
-    return TASK_ID.fullmatch(text) is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -221,8 +221,3 @@ def _add(line: Line, key: str) -> AddEdit:
 
 def _key(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
-
-
-def notes_of(text: str) -> Mapping[str, str]:
-    """The notes that stand below tasks' lines, by task id."""
-    return {line.id: line.note for _, line in parse(text).lines() if line.id and line.note}
