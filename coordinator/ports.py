@@ -6,6 +6,7 @@ Exceptions are named for what the caller does next. Adapters implement these; on
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest, Vet
+from coordinator.domain.job import Job
 from coordinator.domain.outcome import Outcome, Usage, Work
 from coordinator.domain.outward import Outward
 from coordinator.domain.request import Event, Request, RequestKind
@@ -316,15 +318,21 @@ class LaunchSpec:
     stop_signal: str = "TERM"
     meta: Mapping[str, str] = field(default_factory=dict)
     contract: Mapping[str, str] = field(default_factory=dict)
+    speaks: str = "text"
+    pty: bool = False
+    watch_tree: bool = True
+    spelling: str = ""
 
 
 @dataclass(frozen=True)
 class StopOrder:
-    """Why a worker is to be stopped: a reason code, words for people, and whether to skip politeness."""
+    """Why a worker is to be stopped: a reason code, words for people, and whether to skip politeness. `exit_code` is
+    recorded in place of the agent's own (`finalize --exit-code`)."""
 
     reason: str
     words: str
     hard: bool = False
+    exit_code: int | None = None
 
 
 class LaunchFailed(Exception):
@@ -366,6 +374,56 @@ class Executor(Protocol):
         """Ends processes that carry the token of a dead wrapper; pids that would not die."""
 
 
+class JobBusy(Exception):
+    """Another process writes this job, or starts one in this folder, and did not let go in time."""
+
+
+class JobFiles(Protocol):
+    """The run files of all jobs in one folder, whoever wrote them. Reading changes nothing."""
+
+    folder: Path
+
+    def all(self) -> tuple[Job, ...]:
+        """Every instance of every job, in one pass; a job that cannot be read is there with its faults."""
+
+    def of(self, job_id: str) -> tuple[Job, ...]:
+        """The instances of one job, one a provider."""
+
+    def contract(self, job: Job) -> Mapping[str, str]:
+        """What the running attempt was started with; {} when nothing was recorded."""
+
+    def note(self, job: Job, changes: Mapping[str, str]) -> None:
+        """Sets keys of meta under the job's lock; the others stay. Raises JobBusy, OSError."""
+
+    def record_end(self, job: Job, pairs: Mapping[str, str]) -> bool:
+        """Writes the outcome of a run that left none, under the job's lock; False (nothing written) when it has one by now
+        or another run has begun. Raises JobBusy, OSError."""
+
+    def refuse(self, provider: str, job_id: str, pairs: Mapping[str, str]) -> None:
+        """A start that was refused leaves this failed outcome; what an earlier run left steps aside. Nothing while the
+        job's wrapper lives. Raises ForeignFolder, JobBusy, OSError."""
+
+    def tail(self, job: Job, limit: int = 65536) -> bytes:
+        """The end of the current log, then stderr's where it has a file of its own. Raw."""
+
+    def remove(self, job: Job, kinds: Sequence[str]) -> None:
+        """Removes these run files of a job whose worker does not live; absent ones are no error."""
+
+    def one_start(self) -> AbstractContextManager[None]:
+        """Held from looking whether a job lives until it is started: one start at a time. Raises JobBusy."""
+
+    def one_watchdog(self) -> AbstractContextManager[None]:
+        """Held by the folder's watchdog. Raises WatchdogRuns."""
+
+
+class WatchdogRuns(Exception):
+    """Another watchdog looks after this folder; `pid` is 0 when it left no name."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(f"a watchdog (pid {pid or 'unknown'}) looks after these jobs already")
+        self.pid = pid
+
+
 # --- providers --------------------------------------------------------------------------------------
 
 
@@ -399,7 +457,8 @@ class RunSpec:
 
 @dataclass(frozen=True)
 class Command:
-    """How to start the agent. `env` is complete; `auth_source` names where the key came from, never the key."""
+    """How to start the agent. `env` is complete; `auth_source` names where the key came from, never the key.
+    `speaks` as in LaunchSpec; `facts` go into the contract: auth_mode, base_url, timeout_ms where there are such."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -407,6 +466,8 @@ class Command:
     stop_signal: str
     auth_source: str = ""
     model: str = ""
+    speaks: str = "claude"
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ class Beat:
     """One heartbeat of the wrapper. Times are Unix seconds.
 
     `since` is when the present window of observation began (launch, or the end of a gap of over three beats).
-    `tree` counts changes in the worktree (HEAD moves and dirty paths). `stopped_since` is set while every
+    `tree` counts changes in the worktree (HEAD moves and dirty paths); None where there is no worktree to look at.
+    `stopped_since` is set while every
     process of the tree is in state T.
     """
 
@@ -29,7 +30,7 @@ class Beat:
     cpu: Witness
     log: Witness
     event: Witness
-    tree: Witness
+    tree: Witness | None
     cpu_share: float = 0.0
     rss_kb: int = 0
     stopped_since: float | None = None

@@ -132,4 +132,6 @@ def test_death_at_a_write_loses_nothing_and_doubles_nothing(field_of_plots: Fiel
     wrong, missed = field_of_plots.die_at(points)
 
     assert wrong == [], "\n".join(wrong)
-    assert [str(point) for point in missed if point.write.nth == 1] == []
+    # a sweep is a write only where the wrapper happened to be gone before its run was looked at
+    must = [point for point in missed if point.write.nth == 1 and not point.write.what.startswith("sweep ")]
+    assert [str(point) for point in must] == []

@@ -98,7 +98,7 @@ def last_sign(beat: Beat, idle_cpu: float) -> tuple[datetime, str]:
     """
     signs = [(beat.since, "start of observation")]
     signs += [(witness.moved_at, name) for witness, name in (
-        (beat.log, "output"), (beat.event, "event"), (beat.tree, "change in the worktree"))]
+        (beat.log, "output"), (beat.event, "event"), (beat.tree, "change in the worktree")) if witness is not None]
     busy = beat.cpu_share >= idle_cpu
     signs.append((beat.at if busy else beat.cpu.moved_at, "CPU"))
     at, name = max(signs, key=lambda sign: sign[0])
@@ -114,13 +114,18 @@ def _frozen(beat: Beat, now: datetime) -> datetime | None:
 
 def _seen(beat: Beat, idle_cpu: float) -> bool:
     """Whether any witness moved inside the window."""
-    moved = max(beat.log.moved_at, beat.event.moved_at, beat.tree.moved_at, beat.cpu.moved_at)
-    return moved > beat.since or beat.cpu_share >= idle_cpu
+    return max(_printed_or_changed(beat), beat.cpu.moved_at) > beat.since or beat.cpu_share >= idle_cpu
+
+
+def _printed_or_changed(beat: Beat) -> float:
+    """When output, events or the worktree moved last."""
+    seen = [beat.log, beat.event] + ([beat.tree] if beat.tree is not None else [])
+    return max([witness.moved_at for witness in seen])
 
 
 def _idle_hands(beat: Beat, started_at: float) -> bool:
-    """Nothing printed, no event, no change in the worktree since the launch."""
-    return max(beat.log.moved_at, beat.event.moved_at, beat.tree.moved_at) <= max(started_at, beat.since)
+    """Nothing printed, no event, no change in the worktree since the launch. Without a worktree that cannot be known."""
+    return beat.tree is not None and _printed_or_changed(beat) <= max(started_at, beat.since)
 
 
 def _moment(seconds: float) -> datetime:
