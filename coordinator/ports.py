@@ -396,8 +396,8 @@ class JobFiles(Protocol):
         """Sets keys of meta under the job's lock; the others stay. Raises JobBusy, OSError."""
 
     def record_end(self, job: Job, pairs: Mapping[str, str]) -> bool:
-        """Writes the outcome of a run that left none, under the job's lock; False (nothing written) when it has one by now
-        or another run has begun. Raises JobBusy, OSError."""
+        """Writes the outcome of a run that left none, under the job's lock; False (nothing written) when it has one by
+        now or another run has begun. Raises JobBusy, OSError."""
 
     def refuse(self, provider: str, job_id: str, pairs: Mapping[str, str]) -> None:
         """A start that was refused leaves this failed outcome; what an earlier run left steps aside. Nothing while the

@@ -1,4 +1,4 @@
-"""A job as its run files tell: what was asked for, what its worker does, how it ended. Nobody's memory but the disk's."""
+"""A job as its run files tell: what was asked for, what its worker does, how it ended."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MANUAL = "manual"
 class Job:
     """One provider's instance of a job: the family of run files `<folder>/<id>.<kind>`.
 
-    `view` is of the current run. `outcome` holds the pairs of that run's outcome file, {} while it has none. Sizes are in
-    bytes, `log_at` is when the log was last written (Unix seconds, None without a log). `foreign`: other tools or hands
-    wrote it, so its pid has no start time: it is reported and never signalled. `faults` name run files that could not be
-    read and why.
+    `view` is of the current run. `outcome` holds the pairs of that run's outcome file, {} while it has none. Sizes are
+    in bytes, `log_at` is when the log was last written (Unix seconds, None without a log). `foreign`: other tools or
+    hands wrote it, so its pid has no start time: it is reported and never signalled. `faults` name run files that could
+    not be read and why.
     """
 
     id: str

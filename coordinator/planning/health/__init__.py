@@ -124,7 +124,7 @@ def _printed_or_changed(beat: Beat) -> float:
 
 
 def _idle_hands(beat: Beat, started_at: float) -> bool:
-    """Nothing printed, no event, no change in the worktree since the launch. Without a worktree that cannot be known."""
+    """Nothing printed, no event, no change in the worktree since the launch. Without one that cannot be known."""
     return beat.tree is not None and _printed_or_changed(beat) <= max(started_at, beat.since)
 
 

@@ -60,7 +60,7 @@ class JobHealth:
         return self.health in (Health.EXITED_OK, Health.EXITED_ERR, Health.STOPPED)
 
 
-def judge_job(job: Job | None, now: datetime, settings: Settings = Settings()) -> JobHealth:
+def judge_job(job: Job | None, now: datetime, settings: Settings) -> JobHealth:
     """The health of a job's present run at `now`; `missing` for None. A block stands until a person lifts it, whatever
     became of the run."""
     if job is None or (not job.meta and isinstance(job.view, Missing)):
@@ -92,7 +92,7 @@ def old_state(health: Health) -> str:
 
 
 def dx_state(word: JobHealth, *, ended: bool) -> str:
-    """The word under the name dx-runner: an ended job reads exited_ok or exited_err, and `launching` is its `starting`."""
+    """The word under the name dx-runner: ended jobs read exited_ok or exited_err, `starting` is called launching."""
     if word.health is Health.STARTING:
         return "launching"
     if ended and word.health in (Health.STOPPED, Health.NO_OP):
