@@ -42,6 +42,10 @@ class Spec:
         self.stop_signal = pairs.get("stop_signal", "TERM")
         self.beat = max(0.05, number("beat_sec", 30))
         self.idle_cpu = number("idle_cpu", 0.02)
+        self.speaks = pairs.get("speaks", "text")
+        self.pty = pairs.get("pty", "0") == "1"
+        self.watch_tree = pairs.get("watch_tree", "1") == "1"
+        self.spelling = pairs.get("spelling", "")
         self.cgroup = pairs.get("cgroup", "1") == "1"
         self.carried = {key[len(CARRIED):]: value for key, value in pairs.items() if key.startswith(CARRIED)}
 

@@ -49,7 +49,7 @@ class Observer:
         self._since = self._last = now
         self._cpu, self._log, self._event, self._tree = (Witness(now) for _ in range(4))
         self._files = [_Growing(spec.path("log")), _Growing(spec.path("err"))]
-        self._worktree = _signature(spec.cwd)
+        self._worktree = self._sign()
         self._share = 0.0
         self._stopped: Optional[float] = None
         self._rss = self.max_rss_kb = self._count = 0
@@ -65,11 +65,14 @@ class Observer:
             growing.read_on()
         self._log.see(sum(growing.size for growing in self._files), now)
         self._event.see(self._files[0].lines, now)
-        worktree = _signature(self._spec.cwd)
+        worktree = self._sign()
         self._tree.see(self._tree.value + (worktree != self._worktree), now)
         self._worktree = worktree
         self._last = now
         return self._pairs(now)
+
+    def _sign(self) -> int:
+        return _signature(self._spec.cwd) if self._spec.watch_tree else 0
 
     def _look_at_processes(self, now: float) -> None:
         me = identity.look(os.getpid())
@@ -101,7 +104,8 @@ class Observer:
             "log_bytes": str(self._files[0].size), "err_bytes": str(self._files[1].size),
             "log_moved_at": at(self._log.moved),
             "events": str(self._files[0].lines), "last_event_at": at(self._event.moved),
-            "tree": "%d" % self._tree.value, "tree_moved_at": at(self._tree.moved),
+            "tree": "%d" % self._tree.value if self._spec.watch_tree else "",
+            "tree_moved_at": at(self._tree.moved) if self._spec.watch_tree else "",
             "rss_kb": str(self._rss), "processes": str(self._count),
             "stopped_since": "" if self._stopped is None else at(self._stopped),
         }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from coordinator.adapters.system.seam import crossing
-from coordinator.ports import LaunchSpec
+from coordinator.ports import LaunchSpec, StopOrder
 from coordinator.runfiles import atomic, codec, names, rotation
 
 Tuning = Mapping[str, str]
@@ -44,6 +44,11 @@ def prepare(folder: str, spec: LaunchSpec, tuning: Tuning) -> None:
     put_pairs(folder, job, "spec", spec_of(spec, tuning))
 
 
+def order_of(token: str, order: StopOrder) -> dict[str, str]:
+    pairs = {"token": token, "reason": order.reason, "words": order.words, "hard": "1" if order.hard else "0"}
+    return pairs if order.exit_code is None else {**pairs, "exit_code": str(order.exit_code)}
+
+
 def _drop_old_order(folder: str, spec: LaunchSpec) -> None:
     """A stop ordered for an earlier run; one for this run stays, it may have come before the start."""
     target = names.path(folder, spec.handle.job, "stop")
@@ -58,7 +63,7 @@ def meta_of(folder: str, spec: LaunchSpec) -> dict[str, str]:
         "beads": spec.handle.job, "provider": spec.handle.provider, "token": spec.handle.token,
         "worker_id": spec.worker_id, "attempt": str(spec.attempt), "fence": str(spec.fence),
         "retries": str(max(0, spec.attempt - 1)), "run_id": spec.run_id, "host": socket.gethostname(),
-        "cwd": str(spec.cwd), "worktree": str(spec.cwd), "execution_mode": "wrapper",
+        "cwd": str(spec.cwd), "worktree": str(spec.cwd), "execution_mode": "pty" if spec.pty else "nohup",
         "prompt_file": names.path(folder, spec.handle.job, "prompt"), **spec.meta,
     }
 
@@ -74,7 +79,8 @@ def spec_of(spec: LaunchSpec, tuning: Tuning) -> dict[str, str]:
         "token": spec.handle.token, "fence": str(spec.fence), "run_id": spec.run_id,
         "worker_id": spec.worker_id, "cwd": str(spec.cwd), "stdin": spec.stdin,
         "timeout_sec": f"{spec.timeout.total_seconds():g}", "grace_sec": f"{spec.grace.total_seconds():g}",
-        "stop_signal": spec.stop_signal, **tuning,
+        "stop_signal": spec.stop_signal, "speaks": spec.speaks, "pty": "1" if spec.pty else "0",
+        "watch_tree": "1" if spec.watch_tree else "0", "spelling": spec.spelling, **tuning,
         **{f"argv.{at}": word for at, word in enumerate(spec.argv)},
         **{f"out.{key}": value for key, value in carried.items()},
     }

@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 
 from coordinator.adapters.executors import bundle, launch
-from coordinator.adapters.executors.views import Who, beat_of, exited_of
+from coordinator.adapters.executors.views import Who, view_of
 from coordinator.adapters.system import run
 from coordinator.adapters.system.clock import SystemClock
 from coordinator.adapters.system.processes import Children, Exits, carriers, wait_until
 from coordinator.adapters.system.seam import crossing
-from coordinator.domain.worker import Exited, Missing, Running, Unknown, WorkerView
+from coordinator.domain.worker import Missing, Running, Unknown, WorkerView
 from coordinator.ports import Clock, Handle, LaunchFailed, LaunchSpec, StopOrder
 from coordinator.runfiles import atomic, cgroup, hunt, identity, names, rotation
 from coordinator.runfiles.lock import Busy, Lock
@@ -155,20 +155,13 @@ class LocalExecutor:
 
     def _view(self, handle: Handle) -> WorkerView:
         beat = self._pairs(handle, "heartbeat")
-        who = Who(beat)
-        living = bool(beat) and identity.alive(who.pid, who.start, who.boot)
-        outcome = self._pairs(handle, "outcome")   # after the process: it may end between two looks
-        if outcome:
-            return exited_of(outcome)
-        if living:
-            self._watch(who)
-            return Running(who.pid, who.started_at, beat_of(beat))
-        if beat:
-            if who.boot != identity.boot_id():
-                return Exited(None, None, "host_reboot", "the host was restarted")
-            return Missing(started=True)
-        starting = self._children.living(handle.token)
-        return Running(starting, 0.0) if starting is not None else Missing(started=False)
+        view = view_of(beat, lambda: self._pairs(handle, "outcome"))
+        if isinstance(view, Running):
+            self._watch(Who(beat))
+        if isinstance(view, Missing) and not view.started:
+            starting = self._children.living(handle.token)
+            return view if starting is None else Running(starting, 0.0)
+        return view
 
     def live(self) -> tuple[Handle, ...]:
         found = {}
@@ -207,9 +200,7 @@ class LocalExecutor:
         folder = self._folder(handle)
         if not Path(folder).is_dir():
             return
-        launch.put_pairs(folder, handle.job, "stop", {
-            "token": handle.token, "reason": order.reason, "words": order.words,
-            "hard": "1" if order.hard else "0"})
+        launch.put_pairs(folder, handle.job, "stop", launch.order_of(handle.token, order))
         who = Who(self._pairs(handle, "heartbeat"))
         if identity.alive(who.pid, who.start, who.boot):
             with crossing("process", f"stop {handle.provider} {handle.job}"):

@@ -1,13 +1,38 @@
-"""Run files -> what an executor can say of a worker. Pure: text in, domain values out."""
+"""Run files -> what an executor can say of a worker. Pairs in, domain values out; asks the kernel only who lives.
+
+Read commands stand on it: it must stay light, without threads, processes or anything from outside the standard library.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from coordinator.domain.worker import Beat, Exited, Witness
+from coordinator.domain.worker import Beat, Exited, Missing, Running, Witness
+from coordinator.runfiles import identity
 from coordinator.runfiles.codec import number, whole
 
 Pairs = Mapping[str, str]
+Alive = Callable[[int, int, str], bool]
+
+
+def view_of(beat: Pairs, outcome: Callable[[], Pairs], *, alive: Alive = identity.alive,
+            boot: Callable[[], str] = identity.boot_id) -> Running | Exited | Missing:
+    """What heartbeat and outcome of one run say ({} for a file that is not there or is another run's). `outcome` reads
+    anew each time: a worker that ended between two looks has left one. Raises OSError where `alive` cannot ask."""
+    done = outcome()
+    if done:
+        return exited_of(done)
+    if not beat:
+        return Missing(started=False)
+    who = Who(beat)
+    if alive(who.pid, who.start, who.boot):
+        return Running(who.pid, who.started_at, beat_of(beat))
+    done = outcome()
+    if done:
+        return exited_of(done)
+    if who.boot != boot():
+        return Exited(None, None, "host_reboot", "the host was restarted")
+    return Missing(started=True)
 
 
 def beat_of(pairs: Pairs) -> Beat | None:
@@ -22,7 +47,7 @@ def beat_of(pairs: Pairs) -> Beat | None:
         cpu=Witness(number(pairs.get("cpu_sec", "")), number(pairs.get("cpu_moved_at", ""), at)),
         log=Witness(output, number(pairs.get("log_moved_at", ""), at)),
         event=Witness(number(pairs.get("events", "")), number(pairs.get("last_event_at", ""), at)),
-        tree=Witness(number(pairs.get("tree", "")), number(pairs.get("tree_moved_at", ""), at)),
+        tree=Witness(number(pairs["tree"]), number(pairs.get("tree_moved_at", ""), at)) if pairs.get("tree") else None,
         cpu_share=number(pairs.get("cpu_share", "")),
         rss_kb=whole(pairs.get("rss_kb", "")),
         stopped_since=number(pairs["stopped_since"]) if pairs.get("stopped_since") else None,
