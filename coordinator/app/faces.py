@@ -25,8 +25,9 @@ class Face:
 
 
 COORDINATOR = Face("coordinator job")
-CC_GLM_JOB = Face("cc-glm-job", "/tmp/cc-glm-jobs", flat=True, provider="cc-glm", spelling="cc-glm-job")  # noqa: S108 - older runners' place, made 0700 and refused to others
-DX_RUNNER = Face("dx-runner", "/tmp/dx-runner", provider="claude", spelling="dx-runner", gated=True)  # noqa: S108 - the same
+# Older runners' places. Made 0700, and another user's is refused.
+CC_GLM_JOB = Face("cc-glm-job", "/tmp/cc-glm-jobs", flat=True, provider="cc-glm", spelling="cc-glm-job")  # noqa: S108
+DX_RUNNER = Face("dx-runner", "/tmp/dx-runner", provider="claude", spelling="dx-runner", gated=True)  # noqa: S108
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Where:
 
 
 def where(face: Face, log_dir: str, environ: Mapping[str, str]) -> Where:
-    """`--log-dir` (flat), COORDINATOR_JOBS_DIR, the name's own folder, the repository's, the user's. Touches nothing."""
+    """`--log-dir` (flat), COORDINATOR_JOBS_DIR, the name's own, the repository's, the user's. Touches nothing."""
     if log_dir:
         return Where(Path(log_dir).absolute(), flat=True)
     if environ.get(JOBS_VARIABLE):
@@ -57,7 +58,7 @@ def where(face: Face, log_dir: str, environ: Mapping[str, str]) -> Where:
 def _ours(place: Where) -> Where:
     """Another user may have made the folder in /tmp first: then ours stands beside it."""
     try:
-        owner = os.stat(place.folder, follow_symlinks=False).st_uid
+        owner = place.folder.lstat().st_uid
     except OSError:
         return place
     if owner == os.geteuid():

@@ -2,26 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coordinator.app.faces import Face, where
+from coordinator.app.faces import Face, Where, where
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from coordinator.adapters.executors.shelf import Shelf
     from coordinator.config import Config
-    from coordinator.engine.jobs.desk import Desk
+    from coordinator.engine.jobs.desk import Desk, Rules
     from coordinator.planning.health import Settings as HealthSettings
+
+ROOTS_VARIABLE = "DX_RUNNER_EXTRA_ALLOWED_PREFIXES"
+AGENTS = "/tmp/agents"  # noqa: S108 - where operators of the older runners put their worktrees
 
 
 def shelf(face: Face, log_dir: str, environ: Mapping[str, str]) -> Shelf:
     """The jobs under this name. Nothing is opened or made."""
+    return _shelf(face, where(face, log_dir, environ))
+
+
+def _shelf(face: Face, place: Where) -> Shelf:
     from coordinator.adapters.executors.shelf import Shelf
 
-    place = where(face, log_dir, environ)
     return Shelf(place.folder, flat=place.flat, default_provider=face.provider)
+
+
+def desk(face: Face, log_dir: str, environ: Mapping[str, str], say: Callable[[str], None]) -> Desk:
+    """All that acting on jobs needs. Nothing is opened or made. Raises ConfigError."""
+    import secrets
+
+    from coordinator.adapters.executors.local import LocalExecutor
+    from coordinator.adapters.git.adding import add_worktree
+    from coordinator.adapters.system.clock import SystemClock, pause
+    from coordinator.adapters.system.files import SystemFiles
+    from coordinator.adapters.system.probe import SystemProbe
+    from coordinator.app import beat_seconds, providers
+    from coordinator.engine.jobs.desk import Desk
+
+    config = configuration(environ)
+    place = where(face, log_dir, environ)
+    if place.notice:
+        say(place.notice)
+    cleaned = {key: value for key, value in environ.items() if key not in ("GITHUB_TOKEN", "GH_TOKEN")}
+    return Desk(
+        jobs=_shelf(face, place),
+        executor=LocalExecutor(place.folder, lambda _: None, beat=beat_seconds(config),
+                               idle_cpu=config.workers.idle_cpu, flat=place.flat),
+        providers=providers(),
+        probe=SystemProbe(cleaned),
+        clock=SystemClock(),
+        files=SystemFiles(),
+        environ=cleaned,
+        rules=rules(face, config, environ),
+        pause=pause,
+        new_token=lambda: secrets.token_hex(16),
+        repository=repository,
+        make_worktree=add_worktree,
+        say=say,
+    )
+
+
+def rules(face: Face, config: Config, environ: Mapping[str, str]) -> Rules:
+    """What the verbs are bound by. Raises ConfigError."""
+    import os
+    import socket
+
+    from coordinator import __version__
+    from coordinator.app import provider_settings
+    from coordinator.engine.jobs.desk import Rules
+
+    extra = [Path(one) for one in environ.get(ROOTS_VARIABLE, "").split(":") if one.startswith("/")]
+    here = repository(str(Path.cwd()))
+    own = [here / config.worktree.root] if here is not None else []
+    limit = minutes(environ, "DX_RUNNER_MAX_RUNTIME_MINUTES")
+    return Rules(
+        max_runtime=config.workers.timeout if limit is None else limit,
+        stop_grace=config.workers.stop_grace,
+        health=health_settings(config, environ),
+        gated=face.gated or bool(extra),
+        allowed=(Path(AGENTS), *own, *extra),
+        spelling=face.spelling,
+        providers=provider_settings(config),
+        version=__version__,
+        host=socket.gethostname(),
+        as_root=os.geteuid() == 0,
+    )
+
+
+def close(made: Desk) -> None:
+    """Lets go of what a desk holds; workers run on."""
+    from coordinator.adapters.executors.local import LocalExecutor
+
+    if isinstance(made.executor, LocalExecutor):
+        made.executor.close()
+
+
+def prompt_of(path: str) -> str:
+    """A prompt file's text. Raises BadPrompt."""
+    from coordinator.adapters.system.prompts import read_prompt
+
+    return read_prompt(Path(path))
+
+
+def repository(name: str) -> Path | None:
+    """The repository that a path means, or a bare name: that of the one we stand in, or of a folder in the home."""
+    from coordinator.config.rooting import find_root
+
+    here = find_root(Path.cwd())
+    if "/" in name or name in (".", ".."):
+        return find_root(Path(name)) if Path(name).is_dir() else None
+    if here is not None and here.name == name:
+        return here
+    beside = Path.home() / name
+    return beside if (beside / ".git").exists() else None
 
 
 def configuration(environ: Mapping[str, str]) -> Config:

@@ -119,16 +119,17 @@ def _task_request(kind: str, issue: str, args: Mapping[str, str], patience: floa
     name, place = task_id(issue), app.place()
     if not place.store.exists():
         raise Trouble(f"there is no task {name}: no coordinator has run here yet", "coordinator run")
-    _ask(place, kind, name, {key: value for key, value in args.items() if value}, patience)
+    ask(place, kind, name, {key: value for key, value in args.items() if value}, patience)
 
 
 def _request(kind: str, patience: float = PATIENCE) -> None:
     from coordinator import app
 
-    _ask(app.place(), kind, "", {}, patience)
+    ask(app.place(), kind, "", {}, patience)
 
 
-def _ask(place: Place, kind: str, task: str, args: Mapping[str, str], patience: float) -> None:
+def ask(place: Place, kind: str, task: str, args: Mapping[str, str], patience: float) -> None:
+    """Has this done by the coordinator of a repository, or by this process where none runs, and prints the answer."""
     from coordinator import app
     from coordinator.domain.request import RequestKind
 

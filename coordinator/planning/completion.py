@@ -18,6 +18,7 @@ from coordinator.domain.reasons import PARKING, REASONS
 from coordinator.domain.task import Task, TaskState
 from coordinator.planning.actions import Settlement
 from coordinator.planning.policy import Policy
+from coordinator.planning.restart import blocked_by
 
 
 class Course(StrEnum):
@@ -107,12 +108,11 @@ def failure(
         return Settlement(TaskState.BLOCKED, reason, detail)
     if not kind.charged:
         return Settlement(TaskState.BACKOFF, reason, detail, policy.retry_at(now, attempt.number - 1, attempt.token))
-    if task.retries_used < policy.retry_max:
-        at = policy.retry_at(now, task.retries_used, attempt.token)
-        return Settlement(TaskState.BACKOFF, reason, detail, at, charged=True)
-    if policy.retry_max == 0:
-        return Settlement(TaskState.BLOCKED, "no_auto_restart", f"{reason}: {detail}")
-    return Settlement(TaskState.BLOCKED, "max_retries", f"{reason}: {detail}")
+    blocked = blocked_by(task.retries_used, policy.retry_max)
+    if blocked:
+        return Settlement(TaskState.BLOCKED, blocked, f"{reason}: {detail}")
+    at = policy.retry_at(now, task.retries_used, attempt.token)
+    return Settlement(TaskState.BACKOFF, reason, detail, at, charged=True)
 
 
 def _cancelled(attempt: Attempt, evidence: Evidence) -> Settlement:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 
 
 class SystemClock:
@@ -13,3 +14,7 @@ class SystemClock:
 
     def local(self, moment: datetime) -> datetime:
         return moment.astimezone()
+
+
+def pause(span: timedelta) -> None:
+    time.sleep(span.total_seconds())

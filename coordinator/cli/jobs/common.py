@@ -1,0 +1,88 @@
+"""What the commands of the job runner share: their options, the name they were called by, errors in words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.trouble import USAGE, Trouble
+from coordinator.runfiles import names
+
+if TYPE_CHECKING:
+    from coordinator.app.faces import Face
+    from coordinator.domain.job import Job
+    from coordinator.engine.jobs.desk import Desk, Refused
+
+FaceContext = typer.Context
+
+
+def checked(job: str) -> str:
+    """The id itself: it becomes part of file names. Raises Trouble."""
+    try:
+        return names.check_name(job)
+    except ValueError as wrong:
+        raise Trouble(str(wrong), "Nothing was touched.", code=USAGE) from wrong
+
+
+JobId = Annotated[str, typer.Option("--beads", "--job", metavar="ID", help="The job.", callback=checked)]
+LogDir = Annotated[str, typer.Option("--log-dir", metavar="DIR", help="The folder of the run files.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="As JSON, and nothing else on stdout.")]
+
+
+def face_of(ctx: typer.Context) -> Face:
+    """The name this program was called by."""
+    from coordinator.app.faces import COORDINATOR, Face
+
+    found = ctx.find_root().obj
+    return found if isinstance(found, Face) else COORDINATOR
+
+
+@contextmanager
+def acting(face: Face, log_dir: str, request: str = "") -> Iterator[Desk]:
+    """A desk for one verb; what it raises becomes words and an exit code. `request` is what a coordinator is asked for
+    when the job is its own ("" = it cannot be asked for this)."""
+    from coordinator.app import jobs
+    from coordinator.engine.jobs.desk import NotOurs, Refused
+    from coordinator.ports import JobBusy, LaunchFailed
+    from coordinator.runfiles.names import ForeignFolder
+
+    desk = jobs.desk(face, log_dir, os.environ, lambda line: print(f"note: {line}", file=sys.stderr))
+    try:
+        yield desk
+    except Refused as refused:
+        raise trouble_of(refused) from refused
+    except NotOurs as other:
+        _hand_over(other.job, request)
+    except (JobBusy, ForeignFolder, LaunchFailed) as error:
+        raise Trouble(str(error), "Nothing was changed.") from error
+    finally:
+        jobs.close(desk)
+
+
+def trouble_of(refused: Refused) -> Trouble:
+    return Trouble(refused.words, *([refused.cure] if refused.cure else []), code=refused.code)
+
+
+def _hand_over(job: Job, request: str) -> None:
+    """The coordinator of that repository does it: it alone writes its tasks."""
+    from pathlib import Path
+
+    from coordinator import app
+    from coordinator.cli.asking import PATIENCE, SLOW_PATIENCE, ask
+
+    if not request or not job.meta.get("repo"):
+        raise Trouble(f"{job.id} is run by {job.owner}, not by hand: nothing was changed", "coordinator status")
+    place = app.place(Path(job.meta["repo"]))
+    ask(place, request, job.id, {}, SLOW_PATIENCE if request == "stop" else PATIENCE)
+
+
+def read_prompt(path: str) -> str:
+    """What the agent is sent. What is wrong with the file is an expected error."""
+    from coordinator.app.jobs import prompt_of
+
+    return prompt_of(path)

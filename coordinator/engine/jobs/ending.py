@@ -1,0 +1,103 @@
+"""Ends jobs, and sees to it that each run has an outcome: by its wrapper while that lives, else by our own hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from coordinator.domain.job import Job, latest
+from coordinator.domain.worker import Exited, Missing, Running
+from coordinator.engine.jobs.desk import Desk, Refused, handle_of, moment, stamp
+from coordinator.ports import StopOrder
+
+_LOOK = timedelta(milliseconds=20)
+_PATIENCE = timedelta(seconds=15)
+"""Beyond the graces of the wrapper's own steps: how long the end of a tree is waited for."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """`job` as it stands after the verb; `acted` is False where it had ended before."""
+
+    job: Job
+    acted: bool
+
+
+def stop(desk: Desk, job_id: str, words: str = "stopped by a person") -> Ended:
+    """Ends the job's worker, its whole tree; a run that ended before keeps its outcome. Raises Refused, NotOurs."""
+    return _end(desk, desk.ours(job_id), StopOrder("manual_stop", words))
+
+
+def finalize(desk: Desk, job_id: str, reason: str, exit_code: int) -> Ended:
+    """Ends a stuck job with this reason and exit code on record; a run that ended before keeps its outcome."""
+    order = StopOrder(reason, "ended by finalize", hard=True, exit_code=exit_code)
+    return _end(desk, desk.ours(job_id), order)
+
+
+def end_run(desk: Desk, job: Job, order: StopOrder) -> Job:
+    """Ends the living worker of this run and waits until nothing of it lives. Raises Refused."""
+    _refuse_foreign(job)
+    handle = handle_of(job)
+    desk.executor.stop(handle, order)
+    until = desk.clock.now() + 3 * desk.rules.stop_grace + _PATIENCE
+    while isinstance(desk.executor.look([handle])[handle], Running):
+        if desk.clock.now() >= until:
+            raise Refused(f"{job.id} (pid {job.pid}) was told to end and lives on",
+                          f"Look at it with: ps -f {job.pid}. The order stands; try again.")
+        desk.pause(_LOOK)
+    ended = _same(desk, job)
+    return ended if ended.outcome else settle(desk, ended)
+
+
+def settle(desk: Desk, job: Job, reason: str = "", exit_code: str = "-") -> Job:
+    """Gives a run whose wrapper is gone its outcome, after whatever it left alive was ended. Without a `reason` it
+    counts as lost. The job as it stands then."""
+    survivors = desk.executor.sweep(handle_of(job)) if job.token else ()
+    desk.jobs.record_end(job, _pairs(desk, job, reason, exit_code, survivors))
+    return _same(desk, job)
+
+
+def over(job: Job) -> bool:
+    """Whether the present run has ended without a word: no outcome, and nobody left to write one."""
+    return not job.outcome and isinstance(job.view, Missing | Exited)
+
+
+def _end(desk: Desk, job: Job, order: StopOrder) -> Ended:
+    if isinstance(job.view, Running):
+        return Ended(end_run(desk, job, order), acted=True)
+    if job.outcome:
+        return Ended(job, acted=False)
+    if not over(job):
+        raise Refused(f"{job.id} cannot be asked from here: {getattr(job.view, 'reason', job.view)}", code=26)
+    if order.exit_code is not None:
+        return Ended(settle(desk, job, order.reason, str(order.exit_code)), acted=True)
+    return Ended(settle(desk, job), acted=True)
+
+
+def _refuse_foreign(job: Job) -> None:
+    if job.foreign:
+        raise Refused(f"{job.id}: pid {job.pid} stands in a file without its start time, so it may be anybody's by now",
+                      f"Nothing was signalled. If it is yours (ps -f {job.pid}): kill {job.pid}")
+
+
+def _same(desk: Desk, job: Job) -> Job:
+    """The job anew."""
+    return latest(one for one in desk.jobs.of(job.id) if one.provider == job.provider) or job
+
+
+def _pairs(desk: Desk, job: Job, reason: str, exit_code: str, survivors: tuple[int, ...]) -> dict[str, str]:
+    now, meta = desk.clock.now(), job.meta
+    began = moment(meta.get("restarted_at", "")) or moment(meta.get("started_at", "")) or now
+    last = datetime.fromtimestamp(job.log_at, now.tzinfo) if job.log_at is not None else now
+    lost = job.view.reason if isinstance(job.view, Exited) else "lost"
+    words = "the host was restarted while it ran" if lost == "host_reboot" else "it vanished without leaving an outcome"
+    return {
+        "beads": job.id, "provider": job.provider, "run_id": meta.get("run_id", ""), "exit_code": exit_code,
+        "state": "killed" if reason else "failed", "reason_code": reason or lost, "ended_by": reason or lost,
+        "judged_by": "owner", "words": "ended by finalize" if reason else words, "completed_at": stamp(now),
+        "ended_at": f"{now.timestamp():.3f}", "duration_sec": str(max(0, int((last - began).total_seconds()))),
+        "retries": str(job.retries), "selected_model": meta.get("model", ""), "fallback_reason": "none",
+        "run_instance": meta.get("run_instance", ""), "host": meta.get("host", ""), "cwd": meta.get("cwd", ""),
+        "worktree": meta.get("worktree", ""), "token": job.token, "fence": meta.get("fence", ""),
+        "survivors": ",".join(str(pid) for pid in survivors),
+    }  # fmt: skip
