@@ -38,6 +38,7 @@ EXCEPTIONS = (
 WRITERS = {
     "adapters/executors/launch.py": "run files step aside before a start",
     "adapters/executors/local.py": "the stderr file that a wrapper inherits",
+    "adapters/git/adding.py": "the folder above a worktree",
     "adapters/git/excludes.py": "info/exclude",
     "adapters/git/folder.py": "notes and copies in a worktree",
     "adapters/git/leftovers.py": "records of an operation that git left half done",
@@ -52,7 +53,7 @@ WRITERS = {
     "adapters/system/run.py": "processes",
     "app/__init__.py": "the folder .coordinator",
     "app/host.py": "a copy of the memory in a scratch folder, to look ahead",
-    "cli/main.py": "the trace of a bug where there is no repository",
+    "cli/program.py": "the trace of a bug where there is no repository",
     "cli/setting_up.py": "init: no coordinator runs then",
     "cli/rehearsing.py": "the folder of a rehearsal",
     "cli/view.py": "standard output, muted",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,8 @@ from coordinator.cli.jobs.common import FaceContext, JobId, JsonFlag, LogDir, ac
 from coordinator.cli.trouble import USAGE, Trouble
 
 if TYPE_CHECKING:
-    from coordinator.engine.jobs.starting import Started
+    from coordinator.app.verbs import Ended, Started
+    from coordinator.domain.job import Job
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,7 +38,7 @@ def start(
     as_json: JsonFlag = False,
 ) -> None:
     """Start a job in the background and return. After `--`: the program of the provider `command`."""
-    from coordinator.engine.jobs.starting import Order
+    from coordinator.app import verbs
 
     face = face_of(ctx)
     _plain(repo=repo, worktree=worktree, model=model, prompt_file=prompt_file)
@@ -46,15 +47,13 @@ def start(
     if ctx.args and (provider or face.provider) != "command":
         raise Trouble(f"unexpected: {' '.join(ctx.args)}", "A program after -- needs --provider command.", code=USAGE)
     prompt = read_prompt(prompt_file)
-    order = Order(
+    order = verbs.Order(
         job_id=job, provider=provider or face.provider, prompt=prompt, prompt_file=str(Path(prompt_file).absolute()),
         cwd=Path.cwd(), repo=repo, worktree=Path(worktree).absolute() if worktree else None, model=model, pty=pty,
         argv=tuple(ctx.args),
     )  # fmt: skip
     with acting(face, log_dir) as desk:
-        from coordinator.engine.jobs import starting
-
-        _say_started(starting.start(desk, order), "started", as_json=as_json)
+        _say_started(verbs.start(desk, order), "started", as_json=as_json)
 
 
 def restart(
@@ -67,17 +66,17 @@ def restart(
     as_json: JsonFlag = False,
 ) -> None:
     """End a job's worker and start it again; logs and outcome step aside, its marks stay."""
-    from coordinator.engine.jobs import restarting
+    from coordinator.app import verbs
 
     with acting(face_of(ctx), log_dir, "retry") as desk:
         recorded = desk.ours(job)
-        again = restarting.Again(_prompt_again(recorded.meta, recorded), pty=pty, preserve_contract=preserve_contract)
-        _say_started(restarting.restart(desk, job, again), "restarted", as_json=as_json)
+        again = verbs.Again(_prompt_again(recorded), pty=pty, preserve_contract=preserve_contract)
+        _say_started(verbs.restart(desk, job, again), "restarted", as_json=as_json)
 
 
-def _prompt_again(meta: Any, job: Any) -> str:
+def _prompt_again(job: Job) -> str:
     """The prompt file as it is now, so that it can be mended; the text as it was sent where the file is gone."""
-    named = meta.get("prompt_file", "")
+    named = job.meta.get("prompt_file", "")
     if named and Path(named).exists():
         return read_prompt(named)
     from coordinator.runfiles import names
@@ -99,10 +98,10 @@ def _say_started(started: Started, how: str, *, as_json: bool) -> None:
 
 def stop(ctx: FaceContext, job: JobId, log_dir: LogDir = "") -> None:
     """End a job's worker, all of it, and record the outcome."""
-    from coordinator.engine.jobs import ending
+    from coordinator.app import verbs
 
     with acting(face_of(ctx), log_dir, "stop") as desk:
-        _say_ended(ending.stop(desk, job), "stopped")
+        _say_ended(verbs.stop(desk, job), "stopped")
 
 
 def finalize(
@@ -113,15 +112,15 @@ def finalize(
     log_dir: LogDir = "",
 ) -> None:
     """End a stuck job and record this reason and exit code."""
-    from coordinator.engine.jobs import ending
+    from coordinator.app import verbs
 
     if not reason.replace("_", "").isalnum() or not reason.isascii() or len(reason) > 64:
         raise Trouble(f"{reason!r} is no reason code", "A word of letters, digits and underscores.", code=USAGE)
     with acting(face_of(ctx), log_dir, "stop") as desk:
-        _say_ended(ending.finalize(desk, job, reason, exit_code), "finalized")
+        _say_ended(verbs.finalize(desk, job, reason, exit_code), "finalized")
 
 
-def _say_ended(ended: Any, how: str) -> None:
+def _say_ended(ended: Ended, how: str) -> None:
     job = ended.job
     state, code = job.outcome.get("state", "-"), job.outcome.get("exit_code", "-")
     facts = f"{state}:{code} ({job.outcome.get('reason_code', '')})"
@@ -139,13 +138,13 @@ def set_override(
     log_dir: LogDir = "",
 ) -> None:
     """Switch restarting by itself off or on for one job, or print how it is."""
-    from coordinator.engine.jobs import editing
+    from coordinator.app import verbs
 
     wanted = no_auto_restart.strip().lower()
     if wanted not in ("", "true", "false"):
         raise Trouble(f"--no-auto-restart is {no_auto_restart!r}", "Give true or false.", code=USAGE)
     with acting(face_of(ctx), log_dir) as desk:
-        found = editing.set_override(desk, job, wanted == "true") if wanted else desk.latest(job)
+        found = verbs.set_override(desk, job, wanted == "true") if wanted else desk.latest(job)
     print(f"override for {found.id}:")
     print(f"no_auto_restart={found.meta.get('no_auto_restart') or 'false'}")
 
@@ -158,11 +157,11 @@ def unblock(
     log_dir: LogDir = "",
 ) -> None:
     """Lift a job's block. Nothing is started by it."""
-    from coordinator.engine.jobs import editing
+    from coordinator.app import verbs
 
     name = checked(job or beads)
     with acting(face_of(ctx), log_dir, "retry") as desk:
-        lifted = editing.unblock(desk, name, reset_retries=reset_retries)
+        lifted = verbs.unblock(desk, name, reset_retries=reset_retries)
     print(f"{name} is not blocked any more" if lifted else f"{name} was not blocked")
     print(f"next: {face_of(ctx).name} restart --beads {name}")
 
@@ -173,11 +172,11 @@ def prune(
     log_dir: LogDir = "",
 ) -> None:
     """Record runs that vanished and remove marks of processes that are gone. Logs and outcomes stay."""
-    from coordinator.engine.jobs import editing
+    from coordinator.app import verbs
 
     with acting(face_of(ctx), log_dir) as desk:
         count = 0
-        for line in editing.prune(desk, checked(job) if job else ""):
+        for line in verbs.prune(desk, checked(job) if job else ""):
             print(line)
             count += 1
     if not count:

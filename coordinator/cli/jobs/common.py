@@ -15,8 +15,8 @@ from coordinator.runfiles import names
 
 if TYPE_CHECKING:
     from coordinator.app.faces import Face
+    from coordinator.app.verbs import Desk, Refused
     from coordinator.domain.job import Job
-    from coordinator.engine.jobs.desk import Desk, Refused
 
 FaceContext = typer.Context
 
@@ -46,19 +46,16 @@ def face_of(ctx: typer.Context) -> Face:
 def acting(face: Face, log_dir: str, request: str = "") -> Iterator[Desk]:
     """A desk for one verb; what it raises becomes words and an exit code. `request` is what a coordinator is asked for
     when the job is its own ("" = it cannot be asked for this)."""
-    from coordinator.app import jobs
-    from coordinator.engine.jobs.desk import NotOurs, Refused
-    from coordinator.ports import JobBusy, LaunchFailed
-    from coordinator.runfiles.names import ForeignFolder
+    from coordinator.app import jobs, verbs
 
     desk = jobs.desk(face, log_dir, os.environ, lambda line: print(f"note: {line}", file=sys.stderr))
     try:
         yield desk
-    except Refused as refused:
+    except verbs.Refused as refused:
         raise trouble_of(refused) from refused
-    except NotOurs as other:
+    except verbs.NotOurs as other:
         _hand_over(other.job, request)
-    except (JobBusy, ForeignFolder, LaunchFailed) as error:
+    except (verbs.JobBusy, verbs.ForeignFolder, verbs.LaunchFailed) as error:
         raise Trouble(str(error), "Nothing was changed.") from error
     finally:
         jobs.close(desk)

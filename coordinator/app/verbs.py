@@ -1,0 +1,16 @@
+"""The verbs of the job runner as the command line gets them; commands that only read never load them."""
+
+from __future__ import annotations
+
+from coordinator.engine.jobs.desk import Desk, NotOurs, Refused
+from coordinator.engine.jobs.editing import prune, set_override, unblock
+from coordinator.engine.jobs.ending import Ended, finalize, stop
+from coordinator.engine.jobs.restarting import Again, restart
+from coordinator.engine.jobs.starting import Order, Started, start
+from coordinator.ports import JobBusy, LaunchFailed
+from coordinator.runfiles.names import ForeignFolder
+
+__all__ = [
+    "Again", "Desk", "Ended", "ForeignFolder", "JobBusy", "LaunchFailed", "NotOurs", "Order", "Refused", "Started",
+    "finalize", "prune", "restart", "set_override", "start", "stop", "unblock",
+]  # fmt: skip
