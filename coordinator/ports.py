@@ -440,9 +440,30 @@ class Settings:
     binary: str = ""
 
 
+class AuthUnresolved(LaunchFailed):
+    """No credentials: nothing may be started. `code` is the exit code, 10, or 11 when a token's file is to blame."""
+
+    def __init__(self, reason: str, words: str, cure: str, code: int = 10) -> None:
+        super().__init__(reason, words)
+        self.cure = cure
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What an agent authenticates with. `source` names where it came from, `place` the file where there is one; `env`
+    holds the secret and is never printed."""
+
+    source: str = ""
+    mode: str = ""
+    place: str = ""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
 @dataclass(frozen=True)
 class RunSpec:
-    """One run as a provider sees it."""
+    """One run as a provider sees it. `credentials` are its own answer, asked for before; `stream`: events are wanted,
+    also of an agent whose habit is plain text."""
 
     task_id: str
     attempt: int
@@ -453,6 +474,8 @@ class RunSpec:
     settings: Settings
     environ: Mapping[str, str]
     as_root: bool = False
+    credentials: Credentials = Credentials()
+    stream: bool = False
 
 
 @dataclass(frozen=True)
@@ -504,6 +527,9 @@ class Probe(Protocol):
 
     def which(self, name: str) -> str | None: ...
 
+    def stands(self, path: Path) -> str:
+        """What stands there, links followed: file, folder, other; "" for nothing."""
+
     def read(self, path: Path) -> str | None: ...
 
     def environ(self) -> Mapping[str, str]: ...
@@ -514,18 +540,23 @@ class Probe(Protocol):
 
 @dataclass(frozen=True)
 class Readiness:
-    """One line of preflight. `reason` is "" when ok; `cure` is a command that can be pasted."""
+    """One line of preflight. `reason` is "" when ok; `cure` is a command that can be pasted; `code` is the exit code of
+    a command that cannot go on for it."""
 
     ok: bool
     words: str
     reason: str = ""
     cure: str = ""
+    code: int = 21
 
 
 class Provider(Protocol):
-    """Pure but for preflight: settings in, argv/env out; transcript in, events and an Outcome out."""
+    """Pure but for what is given a Probe: settings in, argv/env out; transcript in, events and an Outcome out."""
 
     name: str
+
+    def credentials(self, probe: Probe) -> Credentials:
+        """What a run started now would authenticate with. Raises AuthUnresolved."""
 
     def command(self, spec: RunSpec) -> Command: ...
 

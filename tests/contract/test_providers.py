@@ -69,6 +69,9 @@ class Host:
     def which(self, name: str) -> str | None:
         return f"/usr/bin/{name}" if name in self.programs else None
 
+    def stands(self, path: Path) -> str:
+        return "file" if str(path) in self.files else ""
+
     def read(self, path: Path) -> str | None:
         return self.files.get(str(path))
 
@@ -79,7 +82,7 @@ class Host:
         return Path("/scratch")
 
 
-KEY = {"ANTHROPIC_API_KEY": "k", "HOME": "/home/w"}
+KEY = {"ANTHROPIC_API_KEY": "k", "CC_GLM_AUTH_TOKEN": "k", "HOME": "/home/w", "PATH": "/usr/bin"}
 
 
 def test_a_name_is_the_one_it_is_found_by(agent: Provider) -> None:
@@ -88,7 +91,9 @@ def test_a_name_is_the_one_it_is_found_by(agent: Provider) -> None:
 
 
 def test_a_command_is_complete_and_made_of_its_spec_alone(agent: Provider) -> None:
-    spec = RunSpec("gh-1", 1, "p", Path("/p"), Path("/w"), "s", SETTINGS, {"GITHUB_TOKEN": "t", "PATH": "/bin"})
+    environ = {**KEY, "GITHUB_TOKEN": "t", "PATH": "/bin"}
+    known = agent.credentials(Host(environ=environ))
+    spec = RunSpec("gh-1", 1, "p", Path("/p"), Path("/w"), "s", SETTINGS, environ, credentials=known)
     first, second = agent.command(spec), agent.command(spec)
     assert first == second
     assert first.argv
@@ -96,6 +101,8 @@ def test_a_command_is_complete_and_made_of_its_spec_alone(agent: Provider) -> No
     assert "t" not in first.env.values()
     assert first.stdin in {"prompt", "null"}
     assert first.stop_signal in {"INT", "TERM"}
+    assert first.speaks in {"claude", "text"}
+    assert first.auth_source == known.source
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -127,7 +134,7 @@ def test_silence_is_never_success(agent: Provider, code: int | None) -> None:
 def test_a_missing_program_is_named_with_its_cure_before_anything_starts(agent: Provider) -> None:
     host = Host(programs=(), environ=KEY)
     line = agent.ready(host, SETTINGS)
-    assert (line.ok, line.reason) == (False, f"{agent.name}_binary_missing")
+    assert (line.ok, line.reason) == (False, f"{agent.name.replace('-', '_')}_binary_missing")
     assert line.cure
     assert agent.preflight(host, SETTINGS, live=True) == (line,)
     assert host.asked == []
@@ -137,6 +144,25 @@ def test_a_ready_host_is_ready(agent: Provider) -> None:
     host = Host(environ=KEY)
     assert agent.ready(host, SETTINGS).ok
     assert all(line.ok for line in agent.preflight(host, SETTINGS, live=True))
+
+
+@pytest.mark.req("A70")
+def test_a_program_that_is_not_executable_is_named_by_its_path(agent: Provider) -> None:
+    files = {"/usr/bin/claude": "", "/usr/bin/agent": ""}
+    line = agent.ready(Host(programs=(), environ=KEY, files=files), SETTINGS)
+    name = "agent" if agent.name == "command" else "claude"
+    assert (line.ok, line.cure) == (False, f"chmod +x /usr/bin/{name}")
+    assert f"/usr/bin/{name} is not executable" in line.words
+
+
+@pytest.mark.parametrize("name", ["cc-glm", "claude"])
+def test_what_is_said_of_credentials_names_their_source_and_hides_the_key(name: str) -> None:
+    environ = {"ANTHROPIC_API_KEY": "s3cret-key", "CC_GLM_AUTH_TOKEN": "s3cret-key", "HOME": "/home/w"}
+    host = Host(environ=environ)
+    known = provider(name).credentials(host)
+    assert known.source in environ
+    assert known.source in " ".join(line.words for line in provider(name).preflight(host, SETTINGS, live=True))
+    assert "s3cret-key" not in repr((known, provider(name).ready(host, SETTINGS)))
 
 
 def claude_lines(host: Host, *, live: bool = True) -> list[tuple[bool, str]]:
@@ -201,6 +227,8 @@ def test_the_probe_of_this_host_runs_finds_reads_and_tidies_up(tmp_path: Path) -
     (tmp_path / "file").write_text("text")
     assert probe.read(tmp_path / "file") == "text"
     assert probe.read(tmp_path / "none") is None
+    places = (tmp_path / "file", tmp_path, Path("/dev/null"), tmp_path / "none")
+    assert [probe.stands(path) for path in places] == ["file", "folder", "other", ""]
     scratch = probe.scratch()
     assert list(scratch.iterdir()) == []
     assert probe.scratch() != scratch

@@ -21,6 +21,7 @@ from coordinator.engine.world import Options, World
 from coordinator.planning.policy import Policy
 from coordinator.ports import (
     Command,
+    Credentials,
     Finished,
     Found,
     Handle,
@@ -335,6 +336,9 @@ class FakeProvider:
     name: str = "command"
     readiness: Readiness = field(default_factory=lambda: Readiness(True, "ready"))
     judged: list[Finished] = field(default_factory=list)
+
+    def credentials(self, probe: Any) -> Credentials:
+        return Credentials()
 
     def command(self, spec: Any) -> Command:
         return Command(("agent",), {}, "prompt", "TERM")

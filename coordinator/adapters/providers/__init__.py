@@ -5,11 +5,13 @@ A new provider is a module of its own and one line below.
 
 from __future__ import annotations
 
+from coordinator.adapters.providers.cc_glm import CcGlm
 from coordinator.adapters.providers.claude import Claude
 from coordinator.adapters.providers.command import CommandProvider
 from coordinator.ports import Provider
 
 PROVIDERS: dict[str, type[Provider]] = {
+    "cc-glm": CcGlm,
     "claude": Claude,
     "command": CommandProvider,
 }

@@ -14,7 +14,18 @@ from coordinator.adapters.providers import preflight, stream
 from coordinator.adapters.providers.environment import worker_env
 from coordinator.adapters.providers.judging import judge
 from coordinator.domain.outcome import Outcome
-from coordinator.ports import Command, Finished, Probe, Readiness, RunSpec, Said, Settings
+from coordinator.ports import (
+    AuthUnresolved,
+    Command,
+    Credentials,
+    Finished,
+    Probe,
+    Readiness,
+    RunSpec,
+    Said,
+    Settings,
+)
+from coordinator.runfiles.masking import mask
 
 SUPPORTED = ((2, 0, 0), (3, 0, 0))
 INSTALL = "npm install -g @anthropic-ai/claude-code"
@@ -54,21 +65,38 @@ class Claude:
 
     name = "claude"
 
+    def credentials(self, probe: Probe) -> Credentials:
+        """The CLI finds them by itself: nothing is added to its environment."""
+        source = auth_source(probe.environ())
+        if source != LOGIN:
+            return Credentials(source, "environment")
+        place = preflight.home(probe, "CLAUDE_CONFIG_DIR", ".claude") / ".credentials.json"
+        if probe.read(place):
+            return Credentials(source, "login", str(place))
+        raise AuthUnresolved(
+            "claude_auth_missing",
+            "claude: no credentials: ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN and"
+            " CLAUDE_CODE_OAUTH_TOKEN are unset and nobody is logged in",
+            "claude setup-token",
+        )
+
     def command(self, spec: RunSpec) -> Command:
         """Raises ValueError for a setting that cannot work here."""
-        settings = spec.settings
-        if spec.as_root and _SKIP in settings.args:
-            raise ValueError(
-                f"claude refuses {_SKIP} as root. Name the tools it may use in template.toml "
-                '(tools = ["Bash", ...]), or run the coordinator as an ordinary user.'
-            )
+        source = auth_source(spec.environ)
+        refuse_skipping(spec)
+        facts = {
+            "auth_mode": "login" if source == LOGIN else "environment",
+            "base_url": mask(spec.environ.get("ANTHROPIC_BASE_URL", "")),
+            "timeout_ms": spec.environ.get("API_TIMEOUT_MS", ""),
+        }
         return Command(
-            argv=_argv(settings, spec.session_id),
-            env=claude_env(spec.environ, settings),
+            argv=argv(spec.settings, spec.session_id),
+            env=claude_env(spec.environ, spec.settings),
             stdin="prompt",
             stop_signal="INT",
-            auth_source=auth_source(spec.environ),
-            model=settings.model,
+            auth_source=source,
+            model=spec.settings.model,
+            facts=facts,
         )
 
     def events(self, line: bytes) -> tuple[Said, ...]:
@@ -78,35 +106,23 @@ class Claude:
         return judge(self.name, run)
 
     def ready(self, probe: Probe, settings: Settings) -> Readiness:
-        return preflight.first_failure((self._binary(probe, settings), self._credentials(probe)))
+        return preflight.first_failure((self._binary(probe, settings), preflight.credentials(self, probe)))
 
     def preflight(self, probe: Probe, settings: Settings, *, live: bool) -> tuple[Readiness, ...]:
         found = self._binary(probe, settings)
         if not found.ok:
             return (found,)
         lines = [
-            preflight.version(probe, self.name, _binary(settings), SUPPORTED, INSTALL),
-            self._credentials(probe),
+            preflight.version(probe, self.name, program(settings), SUPPORTED, INSTALL),
+            preflight.credentials(self, probe),
         ]
         if live and all(line.ok for line in lines):
             env = claude_env(probe.environ(), settings)
-            lines.append(preflight.live_answer(probe, self, _argv(settings, session_id=""), env))
+            lines.append(preflight.live_answer(probe, self, argv(settings, session_id=""), env))
         return tuple(lines)
 
     def _binary(self, probe: Probe, settings: Settings) -> Readiness:
-        return preflight.binary(probe, self.name, _binary(settings), INSTALL)
-
-    def _credentials(self, probe: Probe) -> Readiness:
-        source = auth_source(probe.environ())
-        if source != LOGIN or probe.read(preflight.home(probe, "CLAUDE_CONFIG_DIR", ".claude") / ".credentials.json"):
-            return Readiness(ok=True, words=f"claude: credentials from {source}")
-        return Readiness(
-            ok=False,
-            words="claude: no credentials: ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN and"
-            " CLAUDE_CODE_OAUTH_TOKEN are unset and nobody is logged in",
-            reason="claude_auth_missing",
-            cure="claude setup-token",
-        )
+        return preflight.binary(probe, self.name, program(settings), INSTALL)
 
 
 LOGIN = "login in ~/.claude"
@@ -123,18 +139,29 @@ def claude_env(environ: Mapping[str, str], settings: Settings) -> dict[str, str]
     return worker_env(environ, own, {"DISABLE_AUTOUPDATER": "1"}, _OTHERS_KEYS)
 
 
-def _binary(settings: Settings) -> str:
+def program(settings: Settings) -> str:
     return settings.binary or "claude"
 
 
-def _argv(settings: Settings, session_id: str) -> tuple[str, ...]:
-    argv = [_binary(settings), "-p", "--output-format", "stream-json", "--verbose"]
+def refuse_skipping(spec: RunSpec) -> None:
+    """Raises ValueError for what the CLI itself would refuse, later and with fewer words."""
+    if spec.as_root and _SKIP in spec.settings.args:
+        raise ValueError(
+            f"claude refuses {_SKIP} as root. Name the tools it may use in template.toml "
+            '(tools = ["Bash", ...]), or run the coordinator as an ordinary user.'
+        )
+
+
+def argv(settings: Settings, session_id: str, *, speaks: str = "claude") -> tuple[str, ...]:
+    """The command line, the prompt left out. `speaks` as in Command."""
+    words = [program(settings), "-p", "--output-format"]
+    words += ["stream-json", "--verbose"] if speaks == "claude" else ["text"]
     if session_id:
-        argv += ["--session-id", session_id]
+        words += ["--session-id", session_id]
     if settings.model:
-        argv += ["--model", settings.model]
+        words += ["--model", settings.model]
     if settings.max_turns:
-        argv += ["--max-turns", str(settings.max_turns)]
+        words += ["--max-turns", str(settings.max_turns)]
     # A repository's own settings may hold hooks, which -p runs without asking: only the user's count.
-    argv += ["--setting-sources", "user", "--settings", json.dumps(HOOKS)]
-    return (*argv, "--allowedTools", *(settings.tools or DEFAULT_TOOLS), *settings.args)
+    words += ["--setting-sources", "user", "--settings", json.dumps(HOOKS)]
+    return (*words, "--allowedTools", *(settings.tools or DEFAULT_TOOLS), *settings.args)

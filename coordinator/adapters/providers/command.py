@@ -13,7 +13,7 @@ from coordinator.adapters.providers import preflight, stream
 from coordinator.adapters.providers.environment import worker_env
 from coordinator.adapters.providers.judging import judge
 from coordinator.domain.outcome import Outcome
-from coordinator.ports import Command, Finished, Probe, Readiness, RunSpec, Said, Settings
+from coordinator.ports import Command, Credentials, Finished, Probe, Readiness, RunSpec, Said, Settings
 
 PLACEHOLDERS = ("prompt_file", "worktree", "model", "task", "attempt", "python")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -24,6 +24,11 @@ class CommandProvider:
     """The `command` provider."""
 
     name = "command"
+
+    def credentials(self, probe: Probe) -> Credentials:
+        """Its own affair: what it may see of the environment is configured."""
+        del probe
+        return Credentials()
 
     def command(self, spec: RunSpec) -> Command:
         """Raises ValueError for a template without words or with an unknown placeholder."""
@@ -47,11 +52,7 @@ class CommandProvider:
         )
 
     def events(self, line: bytes) -> tuple[Said, ...]:
-        body = stream.parse(line)
-        if body is not None and isinstance(body.get("type"), str):
-            return stream.said(body)
-        text = line.decode("utf-8", "replace").rstrip("\r\n")
-        return (stream.spoken(text),) if text.strip() else ()
+        return events_or_words(line)
 
     def judge(self, run: Finished) -> Outcome:
         return judge(self.name, run, by_exit=True)
@@ -73,6 +74,15 @@ class CommandProvider:
         """A foreign program has no version and no question that we would know: `live` adds nothing."""
         del live
         return (self.ready(probe, settings),)
+
+
+def events_or_words(line: bytes) -> tuple[Said, ...]:
+    """The events of a line of claude's stream; any other line is what the agent says."""
+    body = stream.parse(line)
+    if body is not None and isinstance(body.get("type"), str):
+        return stream.said(body)
+    text = line.decode("utf-8", "replace").rstrip("\r\n")
+    return (stream.spoken(text),) if text.strip() else ()
 
 
 def fill(word: str, values: dict[str, str]) -> str:

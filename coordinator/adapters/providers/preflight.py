@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from coordinator.adapters.providers.environment import worker_env
 from coordinator.adapters.providers.stream import number, parse
 from coordinator.domain.outcome import Ending
 from coordinator.domain.reasons import provider_reason, reason
-from coordinator.ports import Finished, Probe, Provider, Readiness
+from coordinator.ports import AuthUnresolved, Finished, Probe, Provider, Readiness
 
 LIVE_PROMPT = "Answer with the word ok"
 LIVE_TIMEOUT = 120.0
@@ -39,12 +41,29 @@ def binary(probe: Probe, name: str, program: str, cure: str) -> Readiness:
     path = probe.which(program)
     if path:
         return Readiness(ok=True, words=f"{name}: {path}")
-    return Readiness(
-        ok=False,
-        words=f"{name}: {program} is not installed or not on PATH",
-        reason=provider_reason(name, "binary_missing"),
-        cure=cure,
-    )
+    lame = _not_executable(probe, program)
+    if lame:
+        words, cure = f"{name}: {lame} is not executable", f"chmod +x {shlex.quote(lame)}"
+    else:
+        words = f"{name}: {program} is not installed or not on PATH"
+    return Readiness(ok=False, words=words, reason=provider_reason(name, "binary_missing"), cure=cure)
+
+
+def _not_executable(probe: Probe, program: str) -> str:
+    """The file that would be started, were it executable."""
+    folders = [""] if "/" in program else probe.environ().get("PATH", "").split(os.pathsep)
+    paths = (Path(folder) / program for folder in folders)
+    return next((str(path) for path in paths if probe.stands(path) == "file"), "")
+
+
+def credentials(provider: Provider, probe: Probe) -> Readiness:
+    """Whether an agent could log in, in words that name the source and never the key."""
+    try:
+        found = provider.credentials(probe)
+    except AuthUnresolved as error:
+        return Readiness(ok=False, words=error.words, reason=error.reason, cure=error.cure, code=error.code)
+    place = f" ({found.place})" if found.place else ""
+    return Readiness(ok=True, words=f"{provider.name}: credentials from {found.source}{place}")
 
 
 def version(probe: Probe, name: str, program: str, supported: tuple[Version, Version], cure: str) -> Readiness:

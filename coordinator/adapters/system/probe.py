@@ -35,6 +35,12 @@ class SystemProbe:
     def which(self, name: str) -> str | None:
         return shutil.which(name, path=self._environ.get("PATH", os.defpath))
 
+    def stands(self, path: Path) -> str:
+        try:
+            return "file" if path.is_file() else "folder" if path.is_dir() else "other" if path.exists() else ""
+        except (OSError, ValueError):
+            return "other"
+
     def read(self, path: Path) -> str | None:
         try:
             return path.read_text("utf-8", "replace")

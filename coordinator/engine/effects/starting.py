@@ -13,6 +13,7 @@ from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
 from coordinator.engine.world import World
 from coordinator.planning.actions import Launch, Prepare, StopWorker
 from coordinator.ports import (
+    AuthUnresolved,
     Command,
     ForeignWorktree,
     GitError,
@@ -97,6 +98,8 @@ def launch(action: Launch, world: World) -> Launched | NotStarted:
         pid = world.executor.submit(spec)
     except TemplateError as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, "template_error", str(error), False, now)
+    except AuthUnresolved as error:
+        return _started(world, task, attempt) or NotStarted(task, attempt, error.reason, error.words, False, now)
     except LaunchFailed as error:
         return NotStarted(task, attempt, error.reason, error.words, False, now)
     except ValueError as error:
@@ -135,6 +138,8 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
             settings=merged(world.options.providers.get(attempt.provider, Settings()), template, task),
             environ={**world.environ, **world.repo.identity()},
             as_root=os.geteuid() == 0,
+            credentials=provider.credentials(world.probe),
+            stream=True,
         )
     )
     contract = {"auth_source": command.auth_source, "model": command.model, "provider": attempt.provider,
