@@ -431,6 +431,10 @@ def expected(error: Exception) -> Known | None:
         return Known(error.words, ("`coordinator doctor` names causes and cures.",), 1)
     if isinstance(error, ports.NewerSchema):
         return Known(str(error), ("Install the newer coordinator; nothing was touched.",), 1)
+    from coordinator.adapters.system.prompts import BadPrompt
+
+    if isinstance(error, BadPrompt):
+        return Known(error.words, (error.cure, "Nothing was started."), 1)
     if isinstance(error, OSError) and error.strerror:
         return Known(f"{error.strerror}: {error.filename or ''}".rstrip(": "), ("Look at it with: ls -ld",), 1)
     return None
