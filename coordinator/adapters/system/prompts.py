@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import stat
 from pathlib import Path
 
 MOST = 16 << 20
@@ -23,8 +22,6 @@ def read_prompt(path: Path) -> str:
     """The text of a prompt file (a pipe is one too), a byte order mark taken off. Raises BadPrompt."""
     try:
         with path.open("rb") as file:
-            if stat.S_ISDIR(path.stat().st_mode):   # a folder opens on some file systems
-                raise IsADirectoryError
             data = file.read(MOST + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadPrompt(f"prompt file not found: {path}", "Write the task into it, or correct the path.") from error
