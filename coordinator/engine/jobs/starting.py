@@ -23,6 +23,7 @@ from coordinator.ports import (
     RunSpec,
     Settings,
 )
+from coordinator.wording.branches import branch_of
 
 NOTES = ("STOP", "BLOCKED.md")
 """Files by which people and workers speak through a worktree: what an earlier run left must not end a fresh one."""
@@ -228,7 +229,7 @@ def _make(desk: Desk, order: Order, place: Path) -> str:
     if repository is None:
         raise Refused(f"worktree {place} does not exist, and no repository is known to make it from",
                       "Make it (git worktree add), or name its repository by path: --repo.", reason="worktree_error")
-    branch = f"rpi/{order.job_id}"
+    branch = branch_of(order.job_id)
     try:
         desk.make_worktree(repository, place, branch)
     except (GitError, OSError) as error:
