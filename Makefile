@@ -5,7 +5,7 @@
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test test-real check lint types floors rows soak lock clean
+.PHONY: help demo test test-real check lint types floors rows soak bench lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -25,6 +25,7 @@ help:
 	@echo "make check       lint, types, floors and tests"
 	@echo "make rows        the promises of docs/requirements.tsv that no test carries   (ARGS='--part 2')"
 	@echo "make soak        5,000 random histories, and a death at every single write  "
+	@echo "make bench       what the job runner costs, beside a baseline in the same run"
 	@echo "make lock        resolve the dependencies anew      make clean   remove what make made"
 
 demo: .venv/package.stamp
@@ -67,6 +68,10 @@ soak: .venv/dev.stamp
 	@echo "==> soak: 5,000 random histories, then a death before and after every write of a life"
 	@COORDINATOR_HISTORIES=5000 COORDINATOR_SOAK=1 $(PY) -m pytest --timeout=3600 \
 	    tests/unit/test_simulation.py tests/scenario/test_crash_points.py $(ARGS)
+
+bench: .venv/dev.stamp
+	@echo "==> bench: reading, ending and idling up to 200 jobs; some minutes"
+	@$(PY) bench/jobs.py $(ARGS)
 
 lock: .venv/dev.stamp
 	@echo "==> lock: resolving for Python 3.11 and newer"
