@@ -6,7 +6,6 @@ Reading commands use `Place` alone and import none of the heavy packages.
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -284,6 +283,8 @@ def coordinator_world(
 ) -> World:
     """Everything `coordinator run` works with. `offline`: without a token GitHub counts as unreachable; `store`
     stands in for this repository's own. Raises NoToken, NoRepository, StoreError, NewerSchema."""
+    import secrets
+
     from coordinator.adapters.executors.local import LocalExecutor
     from coordinator.adapters.providers.transcript import Transcriber
     from coordinator.adapters.system.clock import SystemClock

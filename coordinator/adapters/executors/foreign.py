@@ -51,7 +51,7 @@ def _by_pid(family: Family, meta: Mapping[str, str], now: float) -> WorkerView:
     pid = _pid(family)
     named = family.stat("pid")
     if not pid or named is None:
-        return Missing(started=bool(meta))
+        return Missing(started=False)
     booted = _booted()
     if booted and named.st_mtime < booted - _SLACK:
         return Exited(None, None, "host_reboot", "the host was restarted")
@@ -99,7 +99,7 @@ def _beat(family: Family, meta: Mapping[str, str], since: float, now: float) -> 
     event = Witness(1.0, max(since, sign.st_mtime)) if sign is not None else Witness(0.0, since)
     silent = sign is not None and not size and now - sign.st_mtime > FRESH
     return Beat(
-        at=sign.st_mtime if sign is not None else now,
+        at=now,
         since=since,
         cpu=Witness(0.0, since),
         log=Witness(float(size), max(since, log.st_mtime) if log is not None and size else since),

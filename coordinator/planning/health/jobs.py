@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from coordinator.domain.job import Job
 from coordinator.domain.worker import Beat, Exited, Health, Missing, Running
@@ -26,6 +26,15 @@ OTHER_SPELLINGS = {
     "monitor_no_rc_file": "process_exit",
 }
 """Reason codes of older tools and what each is read as."""
+
+SPELT: Mapping[str, Mapping[str, str]] = {
+    "dx-runner": {"no_mutation": "no_mutation_timeout", "max_runtime": "max_runtime_exceeded",
+                  "stalled": "extended_stall"},
+}  # fmt: skip
+"""Reason codes of ended runs as the name asked for prints them."""
+
+FOREIGN_HEARTBEAT = timedelta(seconds=300)
+"""Another tool's heartbeat so old, beside an empty log and an untouched worktree: nobody works there."""
 
 CHECK_EXIT: Mapping[Health, int] = {
     Health.WAITING: 0, Health.STARTING: 0, Health.HEALTHY: 0, Health.EXITED_OK: 0, Health.STOPPED: 0,
@@ -71,11 +80,21 @@ def judge_job(job: Job | None, now: datetime, settings: Settings) -> JobHealth:
     if job.outcome:
         return _ended(job)
     if isinstance(job.view, Missing):
-        return JobHealth(Health.EXITED_ERR, None, "it is gone and left no outcome", "lost")
-    word = judge_health(job.view, now, settings)
+        return _vanished(job, job.view)
+    word = _given_up(job, now) or judge_health(job.view, now, settings)
     if isinstance(job.view, Exited):
         return JobHealth(word.health, word.since, word.words, job.view.reason)
     return JobHealth(word.health, word.since, word.words, _live_reason(job, word, settings))
+
+
+def over(job: Job) -> bool:
+    """Whether its present run has ended, with a word or without."""
+    return bool(job.outcome) or isinstance(job.view, Exited | Missing)
+
+
+def spelt(reason: str, spelling: str) -> str:
+    """A reason code as the name `spelling` prints it ("" = ours)."""
+    return SPELT.get(spelling, {}).get(reason, reason)
 
 
 def reason_of(outcome: Mapping[str, str]) -> str:
@@ -95,7 +114,7 @@ def dx_state(word: JobHealth, *, ended: bool) -> str:
     """The word under the name dx-runner: ended jobs read exited_ok or exited_err, `starting` is called launching."""
     if word.health is Health.STARTING:
         return "launching"
-    if ended and word.health in (Health.STOPPED, Health.NO_OP):
+    if ended and word.health in (Health.STOPPED, Health.NO_OP, Health.LEAKED):
         return "exited_err"
     return str(word.health)
 
@@ -114,6 +133,27 @@ def _ended(job: Job) -> JobHealth:
     if reason == "no_mutation" or outcome.get("state") == "no_op":
         return JobHealth(Health.NO_OP, since, words, reason)
     return JobHealth(Health.EXITED_ERR, since, words, reason)
+
+
+def _vanished(job: Job, view: Missing) -> JobHealth:
+    since = datetime.fromtimestamp(job.log_at, UTC) if job.log_at is not None else None
+    if view.started:
+        return JobHealth(Health.EXITED_ERR, since, "it is gone and left no outcome", "lost")
+    if job.foreign:
+        return JobHealth(Health.EXITED_ERR, since, "no file names its process", "pid_file_missing")
+    return JobHealth(Health.EXITED_ERR, since, "no wrapper ever took it up", "lost")
+
+
+def _given_up(job: Job, now: datetime) -> HealthWord | None:
+    """No-op by another tool's own sign of life."""
+    beat = _beat(job)
+    if not job.foreign or beat is None or not beat.event.value or job.log_bytes:
+        return None
+    last = datetime.fromtimestamp(beat.event.moved_at, UTC)
+    changed = beat.tree is not None and beat.tree.moved_at > beat.since
+    if changed or now - last <= FOREIGN_HEARTBEAT:
+        return None
+    return HealthWord(Health.NO_OP, last, "its tool's heartbeat stopped, nothing printed, nothing changed")
 
 
 def _live_reason(job: Job, word: HealthWord, settings: Settings) -> str:
