@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from coordinator.adapters.github import GitHubClient
     from coordinator.adapters.system.instance import InstanceLock
     from coordinator.config import Config
-    from coordinator.engine.daemon import Wakes
     from coordinator.engine.runner import Runner
+    from coordinator.engine.wakes import Wakes
     from coordinator.engine.world import Options, World
     from coordinator.planning.policy import Policy
     from coordinator.ports import GitHub, Provider, Settings, Store
@@ -455,10 +455,11 @@ def runner(
     it does without GitHub when there is no token."""
     from coordinator import __version__
     from coordinator.app.templates import template_provider
-    from coordinator.engine.daemon import EffectPool, Wakes
+    from coordinator.engine.daemon import EffectPool
     from coordinator.engine.memory import Memory
     from coordinator.engine.runner import Runner
     from coordinator.engine.tick import AtOnce, Engine
+    from coordinator.engine.wakes import Wakes
 
     wakes = Wakes()
     named = {**me, "pid": int(me.get("pid", "0")), "version": __version__, "started_at": now().isoformat()}

@@ -59,8 +59,8 @@ def _shadow(where: Place, config: Config, environ: Mapping[str, str], *, offline
 
     from coordinator.adapters.store import SqlStore
     from coordinator.adapters.store.opening import copy
-    from coordinator.engine.daemon import Wakes
     from coordinator.engine.runner import let_go
+    from coordinator.engine.wakes import Wakes
 
     with tempfile.TemporaryDirectory(prefix="coordinator-shadow-") as folder:
         shadow = Path(folder) / "state.db"

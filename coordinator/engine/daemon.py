@@ -11,8 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime
-from queue import Empty, SimpleQueue
-from types import FrameType
 from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -20,6 +18,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from coordinator.domain.task import TaskState
 from coordinator.engine.tick import Engine
+from coordinator.engine.wakes import Handlers, Wakes
 from coordinator.planning.actions import Plan
 from coordinator.ports import Clock, StoreError
 
@@ -31,26 +30,6 @@ STORE_REST = 5.0
 """Seconds until a memory that could not be used, or a tick that failed by a fault of ours, is tried again."""
 BUGS_IN_A_ROW = 10
 """Ticks that fail by a fault of ours before the daemon ends: one odd moment must not, a broken state should."""
-
-
-class Wakes:
-    """The queue of wakes. `put` may be called from any thread and from signal handlers."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[str] = SimpleQueue()
-
-    def put(self, why: str) -> None:
-        self._queue.put(why)
-
-    def wait(self, seconds: float) -> set[str]:
-        """The words that came in, all that are there; empty when the time passed first."""
-        words = set()
-        try:
-            words.add(self._queue.get(timeout=max(0.0, seconds)))
-            while True:
-                words.add(self._queue.get_nowait())
-        except Empty:
-            return words
 
 
 class EffectPool:
@@ -181,26 +160,6 @@ class Daemon:
         self._hurry = not self._running
         self._running = False
         self._wakes.put("end")
-
-
-class Handlers:
-    """Signal handlers for the time of a `with` block; those from before come back after it."""
-
-    def __init__(self, handlers: dict[signal.Signals, Callable[[], None]]) -> None:
-        self._handlers = handlers
-        self._before: dict[signal.Signals, signal.Handlers | Callable[..., object] | int | None] = {}
-
-    def __enter__(self) -> None:
-        for number, handler in self._handlers.items():
-            self._before[number] = signal.signal(number, _ignoring_frame(handler))
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-
-def _ignoring_frame(handler: Callable[[], None]) -> Callable[[int, FrameType | None], None]:
-    return lambda _number, _frame: handler()
 
 
 def _sleep(made: Plan, now: datetime) -> float:

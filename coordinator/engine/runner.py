@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from coordinator.domain.task import TaskState
-from coordinator.engine.daemon import Daemon, EffectPool, Wakes
+from coordinator.engine.daemon import Daemon, EffectPool
 from coordinator.engine.memory import Memory
 from coordinator.engine.tick import Engine
+from coordinator.engine.wakes import Wakes
 from coordinator.engine.world import Options, World
 from coordinator.planning.actions import Plan, work_lane
 from coordinator.planning.policy import Policy

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from coordinator.engine import daemon as daemon_room
-from coordinator.engine.daemon import Daemon, Wakes
+from coordinator.engine.daemon import Daemon
 from coordinator.engine.memory import Memory
+from coordinator.engine.wakes import Wakes
 from coordinator.planning.actions import Plan
 from coordinator.planning.policy import Policy
 from coordinator.runfiles import identity

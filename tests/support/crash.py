@@ -280,8 +280,8 @@ def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None, *, 
 def _drain(folder: Path, environ: dict[str, str], die: Point | None, log: list[str], *, watched: bool) -> int:
     from coordinator import app
     from coordinator.adapters.system import seam
-    from coordinator.engine.daemon import Wakes
     from coordinator.engine.tick import AtOnce, Engine
+    from coordinator.engine.wakes import Wakes
 
     writes: list[Write] = []
     watch = Watch(seam.inside)

@@ -18,9 +18,10 @@ import pytest
 
 from coordinator import app
 from coordinator.domain.task import Task
-from coordinator.engine.daemon import EffectPool, Wakes
+from coordinator.engine.daemon import EffectPool
 from coordinator.engine.runner import let_go
 from coordinator.engine.tick import AtOnce, Engine
+from coordinator.engine.wakes import Wakes
 from coordinator.planning.actions import Plan
 from coordinator.rehearsal.people import Person, RepositoryHandle
 from coordinator.rehearsal.standin import StandIn

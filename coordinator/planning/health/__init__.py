@@ -13,6 +13,9 @@ from coordinator.domain.worker import Beat, Exited, Health, Missing, Running, Un
 FROZEN_AFTER = timedelta(seconds=60)
 """Every process of the tree in state T for so long: stalled at once."""
 
+NEXT_BEAT = timedelta(seconds=90)
+"""Three heartbeats of the wrapper: one that runs has written one since."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -89,6 +92,14 @@ def _running(view: Running, now: datetime, settings: Settings) -> HealthWord:
         words = f"nothing printed and nothing changed for {_age(now - launched)}"
         return HealthWord(Health.NO_OP, launched, words)
     return HealthWord(Health.HEALTHY, sign, f"{what} {_age(quiet)} ago")
+
+
+def leapt(view: Running, now: datetime, woke_at: datetime | None) -> bool:
+    """Whether the next heartbeat is to be waited for: after the clock was set or the host slept (it was found at
+    `woke_at`), the last one seems as old as the leap was long."""
+    if woke_at is None or view.beat is None or now - woke_at >= NEXT_BEAT:
+        return False
+    return now.timestamp() - view.beat.at >= NEXT_BEAT.total_seconds()
 
 
 def last_sign(beat: Beat, idle_cpu: float) -> tuple[datetime, str]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Exited, Health, Missing, Running, Unknown
 from coordinator.planning.actions import Examine, StopWorker, Wait, work_lane
-from coordinator.planning.health import Settings, judge_health
+from coordinator.planning.health import Settings, judge_health, leapt
 from coordinator.planning.rules.dispatch import gone
 from coordinator.planning.snapshot import Snapshot
-
-NEXT_BEAT = timedelta(seconds=90)
-"""Three heartbeats of the wrapper: one that runs has written one since."""
 
 
 def rule(s: Snapshot) -> Iterator[StopWorker | Examine | Wait]:
@@ -77,16 +73,9 @@ def _withdrawn(s: Snapshot, task: Task, attempt: Attempt) -> StopWorker | None:
     return None
 
 
-def _leapt(s: Snapshot, view: Running) -> bool:
-    if s.woke_at is None or view.beat is None or s.now - s.woke_at >= NEXT_BEAT:
-        return False
-    return s.now.timestamp() - view.beat.at >= NEXT_BEAT.total_seconds()
-
-
 def _unhealthy(s: Snapshot, task: Task, attempt: Attempt, view: Running) -> StopWorker | None:
-    """A stalled worker is stopped, whoever or whatever makes it stand still; but after the clock was set or the host
-    slept, its next heartbeat is waited for: the last one seems as old as the leap was long."""
-    if _leapt(s, view):
+    """A stalled worker is stopped, whoever or whatever makes it stand still."""
+    if leapt(view, s.now, s.woke_at):
         return None
     settings = Settings(grace=s.policy.start_grace, stall=s.policy.stall, no_mutation=s.policy.no_mutation,
                         idle_cpu=s.policy.idle_cpu)
