@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coordinator.cli import screen
 from coordinator.cli.trouble import USAGE, Trouble
 
 if TYPE_CHECKING:
     from coordinator.app import Place
     from coordinator.cli.board import Board
-    from coordinator.cli.views.status import Line
-
-EVERY = 2.0
-_STYLES = {
-    "head": "bold", "warning": "yellow", "title": "dim", "quiet": "dim", "RUNNING": "green", "BLOCKED": "red",
-    "FAILED": "red", "HELD": "yellow", "DONE": "dim", "CANCELLED": "dim",
-}  # fmt: skip
+    from coordinator.cli.views.fitting import Line
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,9 +41,9 @@ def status(
         return _picture(place, width, everything=everything, state=wanted, summary=summary)
 
     if watch:
-        _watch(picture)
+        screen.watch(picture)
     else:
-        _show(picture(_width()))
+        screen.show(picture(screen.width()))
 
 
 def _state(text: str) -> str:
@@ -86,7 +80,8 @@ def _board(place: Place) -> Board:
 
 def _picture(place: Place | None, width: int, *, everything: bool, state: str, summary: bool) -> list[Line]:
     from coordinator import app
-    from coordinator.cli.views.status import Line, status
+    from coordinator.cli.views.fitting import Line
+    from coordinator.cli.views.status import status
 
     lines = [Line("", text) for text in _summary(place)] if summary else []
     if place is not None:
@@ -120,72 +115,6 @@ def _print_json(board: Board, state: str) -> None:
     data["daemon_pid"] = board.daemon or None
     data["warnings"] = list(board.warnings)
     print(json.dumps(data, ensure_ascii=False, indent=2))
-
-
-# --- showing -------------------------------------------------------------------------------------------
-
-
-def _width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size((120, 40)).columns
-
-
-def _coloured() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _show(lines: list[Line]) -> None:
-    if not _coloured():
-        print("\n".join(line.text for line in lines))
-        return
-    from rich.console import Console
-
-    Console(highlight=False).print(styled(lines), no_wrap=True, crop=False, overflow="ignore")
-
-
-def styled(lines: list[Line]) -> Any:
-    from rich.text import Text
-
-    text = Text(no_wrap=True, overflow="ignore")
-    for line in lines:
-        text.append(line.text, style=_STYLES.get(line.kind, ""))
-        text.append("\n" if line is not lines[-1] else "")
-    return text
-
-
-def _watch(picture: Any) -> None:
-    """The same place of the screen on a terminal; one picture below the other elsewhere."""
-    import time
-
-    try:
-        if not sys.stdout.isatty():
-            while True:
-                _show(picture(_width()))
-                print(flush=True)
-                time.sleep(EVERY)
-        _watch_screen(picture)
-    except KeyboardInterrupt:
-        return
-
-
-def _watch_screen(picture: Any) -> None:
-    """Until q or Ctrl-C; the terminal is left as it was found."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    from coordinator.cli.keys import ctrl_c, pressed, single_keys
-
-    console = Console(highlight=False)
-    with ctrl_c(heard=False), single_keys(), Live(console=console, screen=True, auto_refresh=False) as live:
-        key = ""
-        while key != "q":
-            lines = picture(console.width)[: console.height]
-            plain = Text("\n".join(line.text for line in lines), no_wrap=True)
-            live.update(styled(lines) if _coloured() else plain, refresh=True)
-            with ctrl_c(heard=True):
-                key = pressed(EVERY)
 
 
 # --- why and view --------------------------------------------------------------------------------------

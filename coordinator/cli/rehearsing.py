@@ -12,7 +12,7 @@ import typer
 from coordinator.cli.trouble import NO_AUTH, NO_PROVIDER, USAGE, Trouble
 
 if TYPE_CHECKING:
-    from coordinator.cli.views.status import Line
+    from coordinator.cli.views.fitting import Line
     from coordinator.rehearsal.demo import Result
 
 
@@ -110,7 +110,7 @@ def _live(play: Any) -> Result:
     from rich.console import Console
     from rich.live import Live
 
-    from coordinator.cli.reading import styled
+    from coordinator.cli.screen import styled
 
     console = Console(highlight=False)
     with Live(console=console, auto_refresh=False, transient=True) as live:

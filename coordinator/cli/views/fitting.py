@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from coordinator.cli.views.harmless import harmless
 
 DASH = "–"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of an answer. `kind` says how it is shown: head, warning, title, quiet, or the state in it."""
+
+    kind: str
+    text: str
 
 
 def width_of(text: str) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from coordinator.cli.board import Board, Row, moment, table
-from coordinator.cli.views.fitting import DASH, age, clean, columns, count, cut, money, width_of
+from coordinator.cli.views.fitting import DASH, Line, age, clean, columns, count, cut, money, width_of
 from coordinator.domain.task import TaskState
 
 _S = TaskState
@@ -23,14 +22,6 @@ SHOWN = 40
 NARROWEST = 40
 ROOM = 34
 """Cells that LAST SIGN and NOTE together should have before a column of numbers is given up."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the answer. `kind` is head, warning, title, quiet, or the state of the task in it."""
-
-    kind: str
-    text: str
 
 
 def status(board: Board, now: datetime, width: int, *, everything: bool = False, state: str = "") -> list[Line]:

@@ -1,0 +1,122 @@
+"""What the job runner says beyond its tables: what to do next as a word scripts can act on, reports, hints. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from coordinator.domain.reasons import REASONS
+from coordinator.domain.worker import Health
+from coordinator.wording.escape import code, defuse, one_line
+
+_ELSEWHERE = {
+    "gemini": "retry_backoff_or_switch_to_opencode_or_cc_glm",
+    "opencode": "retry_backoff_or_switch_to_gemini_or_cc_glm",
+}
+_OF_CLASS = {
+    "binary_missing": "install_provider", "auth_missing": "set_credentials", "auth_blocked": "renew_credentials",
+    "model_unavailable": "choose_model", "model_unsupported": "choose_model", "rate_limited": "retry_backoff",
+    "usage_limited": "retry_backoff", "capacity_exhausted": "retry_backoff", "permission_denied": "check_logs",
+    "context_exhausted": "split_task", "protocol_error": "check_logs",
+}  # fmt: skip
+_OF_REASON = {
+    "opencode_model_unavailable": "use_cc_glm_or_gemini", "opencode_model_unsupported": "use_cc_glm_or_gemini",
+    "lost": "restart", "host_reboot": "restart", "killed": "restart", "pid_file_missing": "restart",
+    "overloaded": "retry_backoff", "network": "retry_backoff", "no_credit": "top_up_credit",
+    "max_runtime": "split_task", "max_turns": "split_task", "disk_full": "free_disk_space",
+    "oom_killed": "split_task", "needs_human": "answer_worker", "start_refused": "mend_and_start",
+}  # fmt: skip
+_OF_HEALTH = {
+    Health.WAITING: "wait", Health.STARTING: "wait", Health.HEALTHY: "none", Health.UNKNOWN: "wait",
+    Health.EXITED_OK: "review_output", Health.STOPPED: "none", Health.BLOCKED: "unblock_and_restart",
+    Health.LEAKED: "end_survivors", Health.MISSING: "check_name", Health.NO_OP: "check_logs",
+}  # fmt: skip
+
+NEXT_ACTIONS = frozenset((*_ELSEWHERE.values(), *_OF_CLASS.values(), *_OF_REASON.values(), *_OF_HEALTH.values(),
+                          "restart_with_pty", "ask_host"))  # fmt: skip
+"""Every word that `next_action` may be."""
+
+
+def next_action(health: Health, reason: str, *, retries: int = 0, silent: bool = False, away: bool = False) -> str:
+    """One of NEXT_ACTIONS. `silent`: alive with an empty log; `away`: the job is another host's to judge."""
+    if health is Health.STALLED:
+        if retries:
+            return "check_logs"   # it was restarted once: the cause is deeper
+        return "restart_with_pty" if silent else "restart"
+    if health is Health.UNKNOWN and away:
+        return "ask_host"
+    return _OF_HEALTH.get(health) or _after(reason)
+
+
+def _after(reason: str) -> str:
+    if reason in _OF_REASON:
+        return _OF_REASON[reason]
+    for name, word in _ELSEWHERE.items():
+        if reason in (f"{name}_rate_limited", f"{name}_usage_limited", f"{name}_capacity_exhausted"):
+            return word
+    return next((word for ending, word in _OF_CLASS.items() if reason.endswith(f"_{ending}")), "check_logs")
+
+
+# --- report -------------------------------------------------------------------------------------------
+
+
+def report_markdown(facts: Mapping[str, object]) -> str:
+    """A report's facts as a page: whatever stands in them opens no column, heading or link."""
+    state, reason = str(facts.get("state") or ""), str(facts.get("reason_code") or "")
+    lines = [f"# {defuse(one_line(str(facts.get('beads') or '')))}: {state}", ""]
+    if facts.get("words"):
+        lines += [f"{defuse(_cell(facts['words']))}.", ""]
+    if reason in REASONS:
+        lines += [f"`{reason}`: {REASONS[reason].meaning}.", ""]
+    lines += ["| | |", "|---|---|"]
+    lines += [f"| {key} | {_value(value)} |" for key, value in facts.items() if key != "words"]
+    return "\n".join([*lines, "", f"Next: `{facts.get('next_action')}`"])
+
+
+def _value(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, list | tuple):
+        return "; ".join(_value(one) for one in value) or "-"
+    return code(_cell(value)) if isinstance(value, str) else str(value)
+
+
+def _cell(value: object) -> str:
+    return one_line(str(value), 400).replace("|", "¦")
+
+
+# --- hints --------------------------------------------------------------------------------------------
+
+
+def place_hint(host: str, folder: str, count: int) -> str:
+    return f"host {host}, folder {folder}, {count} {'job' if count == 1 else 'jobs'}"
+
+
+def siblings_hint(folders: Sequence[tuple[str, int]]) -> str:
+    """Job folders beside this one, with how many jobs lie in each."""
+    listed = ", ".join(f"{folder} ({count})" for folder, count in folders)
+    return f"there are other job folders: {listed}; name one with --log-dir"
+
+
+def away_hint(hosts: Mapping[str, int], here: str, own: int) -> str:
+    """Jobs in this folder that run on other hosts."""
+    listed = ", ".join(f"{host} ({count})" for host, count in sorted(hosts.items()))
+    first = next(iter(sorted(hosts)))
+    if not own:
+        return f"no job here is of {here}; the folder holds jobs of other hosts: {listed}. Ask there: ssh {first}"
+    return f"the folder also holds jobs of other hosts: {listed}. Ask there how they are: ssh {first}"
+
+
+def empty_hint(folder: str, program: str) -> str:
+    return f"no jobs in {folder}: {program} start --beads ID --prompt-file FILE, or name another folder with --log-dir"
+
+
+def silent_hint(job: str, program: str, age: str) -> str:
+    return f"{job}: alive for {age} and its log is empty; if that lasts: {program} restart --beads {job} --pty"
+
+
+def foreign_hint(folder: str, owner: int) -> str:
+    return f"{folder} belongs to user id {owner}: its jobs are shown as they say they are, and not acted on"
+
+
+def faults_hint(job: str, faults: Sequence[str]) -> str:
+    return f"{job}: {'; '.join(faults)}"
