@@ -301,6 +301,8 @@ class LaunchSpec:
 
     `stdin` is "prompt" (the prompt file is fed) or "null". `timeout` is the run's time limit, `grace` the time
     between polite stop, TERM and KILL. `stop_signal` is the provider's polite signal ("INT" or "TERM").
+    `speaks`: "claude" owes a result event, which decides; of "text" the exit code decides, and its stderr stands in the
+    log; "either" is judged by a result event if it prints one. `spelling` is the name whose reason codes are written.
     """
 
     handle: Handle
@@ -318,7 +320,7 @@ class LaunchSpec:
     stop_signal: str = "TERM"
     meta: Mapping[str, str] = field(default_factory=dict)
     contract: Mapping[str, str] = field(default_factory=dict)
-    speaks: str = "text"
+    speaks: str = "either"
     pty: bool = False
     watch_tree: bool = True
     spelling: str = ""

@@ -9,19 +9,23 @@ never be the only wall: a secret that has no shape and no name is not seen.
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, List, Mapping, Tuple
+from collections.abc import Mapping
+
+TYPE_CHECKING = False   # the typing module costs time at every end of a run
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterable, List, Tuple
+
+    _Rule = Tuple[Tuple[str, ...], str]
 
 MASK = "***"
 
-_Rule = Tuple[Tuple[str, ...], "re.Pattern[str]"]
-"""Words of which one must stand in a text (lower case) before the pattern is tried at all: a search for a
-plain word is a hundred times faster than one for a pattern, and transcripts run to gigabytes."""
-
 
 def _shape(hints: Tuple[str, ...], pattern: str) -> _Rule:
-    return hints, re.compile("(?<![A-Za-z0-9_])()(?:" + pattern + ")")
+    return hints, "(?<![A-Za-z0-9_])()(?:" + pattern + ")"
 
 
+# Words of which one must stand in a text (lower case) before the pattern is tried, or compiled, at all: a search for a
+# plain word is a hundred times faster than one for a pattern, and transcripts run to gigabytes.
 # The first group of each pattern is kept, so that a reader still sees which secret was hidden. Repetitions
 # that need something behind them are bounded: a hostile text must not make the search quadratic.
 _RULES: Tuple[_Rule, ...] = (
@@ -38,31 +42,28 @@ _RULES: Tuple[_Rule, ...] = (
     _shape(("eyj",), r"eyJ[A-Za-z0-9_-]{15,2000}\.[A-Za-z0-9_-]{10,8000}\.[A-Za-z0-9_-]{5,}"),
     (
         ("private key",),
-        re.compile(r"()-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"),
+        r"()-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
     ),
     (
         ("authorization",),
-        re.compile(r"(?i)(\bauthorization[\"']?\s{0,9}[:=]\s{0,9}[\"']?(?:bearer|basic|token)\s{1,9})[^\s\"'\\,;]{6,}"),
+        r"(?i)(\bauthorization[\"']?\s{0,9}[:=]\s{0,9}[\"']?(?:bearer|basic|token)\s{1,9})[^\s\"'\\,;]{6,}",
     ),
-    (("x-api-key",), re.compile(r"(?i)(\bx-api-key[\"']?\s{0,9}[:=]\s{0,9}[\"']?)[^\s\"'\\,;]{6,}")),
-    (("bearer",), re.compile(r"(?i)(\bbearer\s{1,9})[A-Za-z0-9._~+/-]{16,}=*")),
-    (("://",), re.compile(r"(://)[^\s/@\"'\\<>]{1,400}(?=@)")),
+    (("x-api-key",), r"(?i)(\bx-api-key[\"']?\s{0,9}[:=]\s{0,9}[\"']?)[^\s\"'\\,;]{6,}"),
+    (("bearer",), r"(?i)(\bbearer\s{1,9})[A-Za-z0-9._~+/-]{16,}=*"),
+    (("://",), r"(://)[^\s/@\"'\\<>]{1,400}(?=@)"),
     (
         ("token", "secret", "passw", "api_key", "private_key"),
-        re.compile(
-            r"((?:TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|PRIVATE_KEY)[\"']?\s{0,9}[=:]\s{0,9}[\"']?)"
-            r"[^\s\"'\\,;$&|]{6,}"
-        ),
+        r"((?:TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|PRIVATE_KEY)[\"']?\s{0,9}[=:]\s{0,9}[\"']?)[^\s\"'\\,;$&|]{6,}",
     ),
 )
 
-_SECRET_NAME = re.compile(r"(?:TOKEN|SECRET|PASSWORD|PASSWD|KEY|CREDENTIALS?)$")
+_SECRET_NAMES = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "CREDENTIALS")
 _SHORTEST = 8
 
 
 def secrets_in(environ: Mapping[str, str]) -> Tuple[str, ...]:
     """Values of variables whose names end like a secret's and that are long enough not to be a plain word."""
-    found = (value for name, value in environ.items() if _SECRET_NAME.search(name.upper()))
+    found = (value for name, value in environ.items() if name.upper().endswith(_SECRET_NAMES))
     return tuple(value for value in found if len(value) >= _SHORTEST and "\n" not in value)
 
 
@@ -80,7 +81,7 @@ class Masker:
         low = text.lower()
         for hints, pattern in _RULES:
             if any(hint in low for hint in hints):
-                text = pattern.sub(r"\1" + MASK, text)
+                text = re.sub(pattern, r"\1" + MASK, text)
         return text
 
     def value(self, value: Any) -> Any:

@@ -6,7 +6,11 @@ failure, and two lines of ours: how the run began and how it ended. Nothing here
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Tuple
+from collections.abc import Mapping
+
+TYPE_CHECKING = False   # the typing module costs time at every end of a run
+if TYPE_CHECKING:
+    from typing import Any, Dict, Tuple
 
 STARTED = "coordinator_started"
 ENDED = "coordinator_ended"

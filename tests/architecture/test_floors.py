@@ -150,6 +150,8 @@ PLANTED: list[tuple[Rule, str, str, str]] = [
     (floors.purity, "planning/plan.py", "import random", "planning does without"),
     (floors.purity, "wording/prompt.py", "open('x')", "opens a file"),
     (floors.purity, "worker/main.py", "import json", "worker does without"),
+    (floors.purity, "runfiles/names.py", "import json", "runfiles does without"),
+    (floors.purity, "runfiles/verdict/lines.py", "import pathlib", "runfiles does without"),
     (floors.clocks, "planning/plan.py", "datetime.now(UTC)", "time is an input"),
     (floors.clocks, "engine/tick.py", "import time", "the clock's home"),
     (

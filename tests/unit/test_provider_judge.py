@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.adapters.providers import provider
-from coordinator.adapters.providers.stream import parse
 from coordinator.domain.outcome import Ending, Outcome, Work
 from coordinator.domain.reasons import REASONS
 from coordinator.ports import Finished
+from coordinator.runfiles.verdict.lines import parse
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "claude"
 COMMITTED = Work("base", "head", commits=1)

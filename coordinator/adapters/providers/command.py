@@ -14,6 +14,7 @@ from coordinator.adapters.providers.environment import worker_env
 from coordinator.adapters.providers.judging import judge
 from coordinator.domain.outcome import Outcome
 from coordinator.ports import Command, Credentials, Finished, Probe, Readiness, RunSpec, Said, Settings
+from coordinator.runfiles.verdict.lines import parse
 
 PLACEHOLDERS = ("prompt_file", "worktree", "model", "task", "attempt", "python")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -49,6 +50,7 @@ class CommandProvider:
             stdin="prompt",
             stop_signal="TERM",
             model=settings.model,
+            speaks="either",
         )
 
     def events(self, line: bytes) -> tuple[Said, ...]:
@@ -78,7 +80,7 @@ class CommandProvider:
 
 def events_or_words(line: bytes) -> tuple[Said, ...]:
     """The events of a line of claude's stream; any other line is what the agent says."""
-    body = stream.parse(line)
+    body = parse(line)
     if body is not None and isinstance(body.get("type"), str):
         return stream.said(body)
     text = line.decode("utf-8", "replace").rstrip("\r\n")

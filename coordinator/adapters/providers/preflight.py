@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from coordinator.adapters.providers.environment import worker_env
-from coordinator.adapters.providers.stream import number, parse
 from coordinator.domain.outcome import Ending
 from coordinator.domain.reasons import provider_reason, reason
 from coordinator.ports import AuthUnresolved, Finished, Probe, Provider, Readiness
+from coordinator.runfiles.verdict.lines import number, parse
 
 LIVE_PROMPT = "Answer with the word ok"
 LIVE_TIMEOUT = 120.0

@@ -6,27 +6,12 @@ What it does not know it keeps, as an event of kind "unknown".
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from math import isfinite
 from typing import Any
 
 from coordinator.ports import Said
 from coordinator.runfiles.transcript import blocks, output, retry_words, text_of
-
-_ENDED_ANEW = ("assistant", "user")
-
-
-def parse(line: bytes) -> dict[str, Any] | None:
-    """The JSON object of a line; None for anything else. Undecodable bytes become U+FFFD."""
-    text = line.decode("utf-8", "replace").strip()
-    if not text.startswith("{"):
-        return None
-    try:
-        value = json.loads(text, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+from coordinator.runfiles.verdict.lines import parse
 
 
 def events(line: bytes) -> tuple[Said, ...]:
@@ -52,23 +37,6 @@ def said(body: Mapping[str, Any]) -> tuple[Said, ...]:
         return (Said("unknown", raw=body),)
     first = found[0]
     return (Said(first.kind, first.text, first.tool, first.is_error, body), *found[1:])
-
-
-def number(value: Any) -> float | None:
-    """A finite JSON number as float; None for anything else, bools included."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
-    return found if isfinite(found) else None
-
-
-def goes_on(body: Mapping[str, Any]) -> bool:
-    """Whether this object shows that the session went on (so that a result before it was not the last
-    word)."""
-    return body.get("type") in _ENDED_ANEW
 
 
 def _system(body: Mapping[str, Any]) -> Iterable[Said]:

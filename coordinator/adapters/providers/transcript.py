@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from coordinator.adapters.providers.rawlog import LONGEST_LINE, stderr_that_matters, whole_lines
-from coordinator.adapters.providers.stream import parse
-from coordinator.adapters.providers.tally import Tally
 from coordinator.adapters.system.seam import crossing
+from coordinator.domain.outcome import Usage
 from coordinator.ports import Provider, Recording, Said, Signs
 from coordinator.runfiles import transcript as shape
 from coordinator.runfiles.masking import Masker
+from coordinator.runfiles.verdict.lines import parse
+from coordinator.runfiles.verdict.tally import Tally
 
 _FAILURES = frozenset({"retry", "error", "limit", "result"})
 
@@ -132,7 +133,7 @@ class Transcriber:
         for one in said:
             state.tally.feed(one.raw)
             state.signs = self._moved(state.signs, one, now)
-        state.signs = replace(state.signs, usage=state.tally.usage)
+        state.signs = replace(state.signs, usage=Usage(*state.tally.use))
 
     def _moved(self, signs: Signs, one: Said, now: datetime) -> Signs:
         if one.kind == "init":

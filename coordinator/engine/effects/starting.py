@@ -160,6 +160,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
         stop_signal=command.stop_signal,
         meta={"repo": str(world.root), "model": command.model, "owner": "coordinator", "branch": task.branch},
         contract=contract,
+        speaks=command.speaks,
     )
     return spec, command
 

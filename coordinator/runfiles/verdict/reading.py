@@ -1,75 +1,76 @@
-"""A whole claude-shaped stream folded into the few facts that a judgement needs, in one pass and little
-memory."""
+"""A whole claude-shaped stream folded into the few facts that a judgement needs, in one pass and little memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
 
-from coordinator.adapters.providers.stream import goes_on, number, parse
-from coordinator.adapters.providers.tally import Tally
 from coordinator.runfiles.transcript import blocks, text_of
+from coordinator.runfiles.verdict.lines import goes_on, number, parse
+from coordinator.runfiles.verdict.tally import Tally
+
+TYPE_CHECKING = False   # the typing module costs time at every end of a run
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Optional, Set, Tuple
 
 _KILLED_TOOL = ("Exit code 137", "Exit code 143", "Exit code 130")
 
 
-@dataclass
 class Reading:
     """`result` is the last result event; `concluded` says that the session did not go on after it. `error`
     is the last error class that the CLI named, `error_text` its words. `tool_killed`: the last tool was
     taken away from outside, which claude does when it is sent SIGTERM."""
 
-    result: Mapping[str, Any] | None = None
-    concluded: bool = False
-    started: bool = False
-    session_id: str = ""
-    model: str = ""
-    error: str = ""
-    error_text: str = ""
-    retries: int = 0
-    retry_status: int = 0
-    reset_at: float | None = None
-    hook_stopped: bool = False
-    tool_killed: bool = False
-    unknown: int = 0
-    tally: Tally = field(default_factory=Tally)
-    _stopped_tools: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.result: Optional[Mapping[str, Any]] = None
+        self.concluded = False
+        self.started = False
+        self.session_id = ""
+        self.model = ""
+        self.error = ""
+        self.error_text = ""
+        self.retries = 0
+        self.retry_status = 0
+        self.reset_at: Optional[float] = None
+        self.hook_stopped = False
+        self.tool_killed = False
+        self.unknown = 0
+        self.tally = Tally()
+        self._stopped_tools: Set[str] = set()
 
     def feed(self, body: Mapping[str, Any]) -> None:
         self.tally.feed(body)
         if goes_on(body):
             self.concluded = False
-        match body.get("type"):
-            case "system":
-                self._system(body)
-            case "assistant":
-                self._assistant(body)
-            case "user":
-                self._user(body)
-            case "rate_limit_event":
-                self._limit(body.get("rate_limit_info"))
-            case "error":
-                self.error, self.error_text = "unknown", text_of(body.get("error") or body.get("message"))
-            case "result":
-                self.result, self.concluded = body, True
-                self.session_id = str(body.get("session_id") or self.session_id)
-            case _:
-                self.unknown += 1
+        kind = body.get("type")
+        if kind == "system":
+            self._system(body)
+        elif kind == "assistant":
+            self._assistant(body)
+        elif kind == "user":
+            self._user(body)
+        elif kind == "rate_limit_event":
+            self._limit(body.get("rate_limit_info"))
+        elif kind == "error":
+            self.error, self.error_text = "unknown", text_of(body.get("error") or body.get("message"))
+        elif kind == "result":
+            self.result, self.concluded = body, True
+            self.session_id = str(body.get("session_id") or self.session_id)
+        else:
+            self.unknown += 1
 
     def _system(self, body: Mapping[str, Any]) -> None:
-        match body.get("subtype"):
-            case "init":
-                self.started = True
-                self.session_id = str(body.get("session_id") or "")
-                self.model = str(body.get("model") or "")
-            case "api_retry":
-                self.retries += 1
-                self.retry_status = int(number(body.get("error_status")) or 0)
-            case "informational":
-                self.hook_stopped = self.hook_stopped or body.get("prevent_continuation") is True
-            case "task_notification" if body.get("status") == "stopped":
-                self._stopped_tools.add(str(body.get("tool_use_id")))
+        subtype = body.get("subtype")
+        if subtype == "init":
+            self.started = True
+            self.session_id = str(body.get("session_id") or "")
+            self.model = str(body.get("model") or "")
+        elif subtype == "api_retry":
+            self.retries += 1
+            self.retry_status = int(number(body.get("error_status")) or 0)
+        elif subtype == "informational":
+            self.hook_stopped = self.hook_stopped or body.get("prevent_continuation") is True
+        elif subtype == "task_notification" and body.get("status") == "stopped":
+            self._stopped_tools.add(str(body.get("tool_use_id")))
 
     def _assistant(self, body: Mapping[str, Any]) -> None:
         self.error = str(body.get("error") or "")
@@ -106,7 +107,7 @@ class Reading:
         )
 
     @property
-    def denied(self) -> tuple[str, ...]:
+    def denied(self) -> Tuple[str, ...]:
         """Names of the tools that the session was refused."""
         listed = (self.result or {}).get("permission_denials")
         if not isinstance(listed, list):
@@ -126,7 +127,7 @@ def read(lines: Iterable[bytes]) -> Reading:
     return reading
 
 
-def unix_seconds(value: object) -> float | None:
+def unix_seconds(value: object) -> Optional[float]:
     """A moment given in seconds or milliseconds since 1970; None for what cannot be one."""
     seconds = number(value)
     if seconds is None or seconds <= 0:

@@ -1,13 +1,25 @@
 """Why a run ended badly: claude's own error class, the HTTP status, and words, in this order of trust.
 
-The suffixes are those of domain/reasons.py, with or without a provider's name before them.
+The classes are those of domain/reasons.py, with or without a provider's name before them.
 """
 
 from __future__ import annotations
 
 import re
 
-from coordinator.adapters.providers.reading import Reading, unix_seconds
+from coordinator.runfiles.verdict.reading import unix_seconds
+
+TYPE_CHECKING = False   # the typing module costs time at every end of a run
+if TYPE_CHECKING:
+    from typing import Optional, Tuple
+
+    from coordinator.runfiles.verdict.reading import Reading
+
+OF_A_PROVIDER = frozenset((
+    "binary_missing", "auth_missing", "auth_blocked", "model_unavailable", "model_unsupported", "rate_limited",
+    "usage_limited", "capacity_exhausted", "context_exhausted", "permission_denied", "protocol_error",
+))
+"""The classes that are written with the provider's name."""
 
 # claude's own classes of API errors (`assistant.error`); rate_limit and server_error need a second look.
 _CLASSES = {
@@ -38,8 +50,8 @@ _UNREACHABLE = (
 )
 _BAD_START = r"unknown option|unknown argument|session id .* (?:is already|not a valid)|no conversation found"
 
-# Words of results and of stderr, most telling first.
-_WORDS: tuple[tuple[str, str], ...] = (
+# Words of results and of stderr, most telling first; compiled only when a run failed.
+_WORDS: Tuple[Tuple[str, str], ...] = (
     (r"cannot be used with root", "permission_denied"),
     (_BAD_START, "launch_failed"),
     (r"credit balance|insufficient (?:funds|credit|quota)|payment required", "no_credit"),
@@ -54,15 +66,19 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (r"heap out of memory|cannot allocate memory", "oom_killed"),
     (r"issue with the selected model|model .*not (?:found|exist|available)", "model_unavailable"),
 )
-_KNOWN_WORDS = tuple((re.compile(pattern, re.IGNORECASE), suffix) for pattern, suffix in _WORDS)
-_API_ERROR = re.compile(r"\s*\[?API Error\b", re.IGNORECASE)
-_STATUS_IN_TEXT = re.compile(r"API Error:?\s*\(?([45]\d\d)\b|\(([45]\d\d)\)|\bstatus(?: code)?:? ([45]\d\d)\b")
-_RESET_IN_TEXT = re.compile(r"\|\s*(\d{10,13})\b")
+_API_ERROR = r"(?i)\s*\[?API Error\b"
+_STATUS_IN_TEXT = r"API Error:?\s*\(?([45]\d\d)\b|\(([45]\d\d)\)|\bstatus(?: code)?:? ([45]\d\d)\b"
+_RESET_IN_TEXT = r"\|\s*(\d{10,13})\b"
+
+
+def code_of(provider: str, suffix: str) -> str:
+    """The reason code of a class; `cc-glm` is written `cc_glm`."""
+    return "%s_%s" % (provider.replace("-", "_"), suffix) if suffix in OF_A_PROVIDER else suffix
 
 
 def is_api_error(text: str) -> bool:
     """Whether a result's text is an API error in disguise: some CLIs call that a success."""
-    return _API_ERROR.match(text) is not None
+    return re.match(_API_ERROR, text) is not None
 
 
 def failure(reading: Reading) -> str:
@@ -89,16 +105,16 @@ def _status(reading: Reading, text: str) -> int:
     said = (reading.result or {}).get("api_error_status")
     if isinstance(said, int) and not isinstance(said, bool):
         return said
-    found = _STATUS_IN_TEXT.search(text)
+    found = re.search(_STATUS_IN_TEXT, text)
     if found:
         return int(next(group for group in found.groups() if group))
     return reading.retry_status if reading.retries and reading.result is None else 0
 
 
 def by_words(text: str) -> str:
-    return next((suffix for pattern, suffix in _KNOWN_WORDS if pattern.search(text)), "")
+    return next((suffix for pattern, suffix in _WORDS if re.search(pattern, text, re.IGNORECASE)), "")
 
 
-def reset_of(reading: Reading) -> float | None:
-    found = _RESET_IN_TEXT.search(reading.text("result") or reading.error_text)
+def reset_of(reading: Reading) -> Optional[float]:
+    found = re.search(_RESET_IN_TEXT, reading.text("result") or reading.error_text)
     return reading.reset_at or (unix_seconds(int(found.group(1))) if found else None)

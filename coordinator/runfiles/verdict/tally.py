@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from coordinator.adapters.providers.stream import number
-from coordinator.domain.outcome import Usage
+from coordinator.runfiles.verdict.lines import number
+
+TYPE_CHECKING = False   # the typing module costs time at every end of a run
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Tuple
+
+    Use = Tuple[Optional[int], Optional[int], Optional[float]]
 
 _IN = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
@@ -16,12 +20,12 @@ class Tally:
     far: it is counted once, by its id."""
 
     def __init__(self) -> None:
-        self._messages: dict[str, tuple[int, int]] = {}
-        self._total: Usage | None = None
+        self._messages: Dict[str, Tuple[int, int]] = {}
+        self._total: Optional[Use] = None
 
     def feed(self, body: Mapping[str, Any]) -> None:
         if body.get("type") == "result":
-            self._total = _usage_of(body)
+            self._total = _use_of(body)
         elif body.get("type") == "assistant" and isinstance(body.get("message"), Mapping):
             self._feed_message(body["message"])
 
@@ -34,22 +38,25 @@ class Tally:
         self._messages[str(message.get("id"))] = (max(known[0], now[0]), max(known[1], now[1]))
 
     @property
-    def usage(self) -> Usage:
-        if self._total is not None and self._total.tokens_in is not None:
-            return self._total
-        cost = self._total.cost_usd if self._total is not None else None
-        if not self._messages:
-            return Usage(cost_usd=cost)
+    def said(self) -> Use:
+        """(tokens in, tokens out, US dollars) by the result alone, None where it does not say."""
+        return self._total or (None, None, None)
+
+    @property
+    def use(self) -> Use:
+        """The same, the messages' own tokens added up where the result does not say."""
+        if self.said[0] is not None or not self._messages:
+            return self.said
         counts = self._messages.values()
-        return Usage(sum(one for one, _ in counts), sum(two for _, two in counts), cost)
+        return sum(one for one, _ in counts), sum(two for _, two in counts), self.said[2]
 
 
-def _usage_of(result: Mapping[str, Any]) -> Usage:
+def _use_of(result: Mapping[str, Any]) -> Use:
     usage = result.get("usage")
     cost = number(result.get("total_cost_usd"))
     if not isinstance(usage, Mapping):
-        return Usage(cost_usd=cost)
-    return Usage(sum(_count(usage, key) for key in _IN), _count(usage, "output_tokens"), cost)
+        return None, None, cost
+    return sum(_count(usage, key) for key in _IN), _count(usage, "output_tokens"), cost
 
 
 def _count(usage: Mapping[str, Any], key: str) -> int:
