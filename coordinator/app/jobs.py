@@ -91,6 +91,7 @@ def rules(face: Face, config: Config, environ: Mapping[str, str]) -> Rules:
         version=__version__,
         host=socket.gethostname(),
         as_root=os.geteuid() == 0,
+        notify=config.notify.command,
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
+from pathlib import Path
 
 from coordinator.engine.facts import Notified
 from coordinator.engine.world import World
 from coordinator.planning.actions import Notify
+from coordinator.ports import Probe
 
 PATIENCE = 30.0
 """Seconds the operator's command may take."""
@@ -17,11 +20,20 @@ def notify(action: Notify, world: World) -> Notified:
     not tried again: a broken notifier must not become a second flood."""
     line = f"ESCALATE: {action.words} → {action.cure}"
     world.say(line)
-    if world.options.notify:
-        keep = {name: world.environ[name] for name in ("PATH", "HOME", "LANG") if name in world.environ}
-        env = {**keep, "COORDINATOR_CAUSE": action.key, "COORDINATOR_REPOSITORY": world.repository_name}
-        code, _, err = world.probe.run(shlex.split(world.options.notify), timeout=PATIENCE, env=env, cwd=world.root,
-                                       stdin=line + "\n")
-        if code:
-            world.say(f"notify.command ended with {code}: {err.strip()[-300:]}")
+    about = {"COORDINATOR_CAUSE": action.key, "COORDINATOR_REPOSITORY": world.repository_name}
+    failed = hand_over(world.options.notify, line, about, world.probe, world.environ, world.root)
+    if failed:
+        world.say(failed)
     return Notified(action.key)
+
+
+def hand_over(command: str, line: str, about: Mapping[str, str], probe: Probe, environ: Mapping[str, str],
+              cwd: Path | None = None) -> str:
+    """Runs the operator's command, if there is one, with the line on stdin and what it is about in its environment. How
+    it failed, or ""."""
+    if not command:
+        return ""
+    keep = {name: environ[name] for name in ("PATH", "HOME", "LANG") if name in environ}
+    argv = shlex.split(command)
+    code, _, err = probe.run(argv, timeout=PATIENCE, env={**keep, **about}, cwd=cwd, stdin=line + "\n")
+    return f"notify.command ended with {code}: {err.strip()[-300:]}" if code else ""

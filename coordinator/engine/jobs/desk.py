@@ -35,7 +35,8 @@ class NotOurs(Exception):
 @dataclass(frozen=True)
 class Rules:
     """`max_runtime` is each run's own limit, `stop_grace` the time between polite stop, TERM and KILL. `gated`: work is
-    started under `allowed` folders alone. `spelling` is the name whose reason codes are written."""
+    started under `allowed` folders alone. `spelling` is the name whose reason codes are written; `notify` is the
+    operator's command, given one line for each job that wants a person."""
 
     max_runtime: timedelta = timedelta(hours=2)
     stop_grace: timedelta = timedelta(seconds=2)
@@ -47,6 +48,7 @@ class Rules:
     version: str = ""
     host: str = ""
     as_root: bool = False
+    notify: str = ""
 
 
 @dataclass

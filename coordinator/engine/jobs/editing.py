@@ -14,7 +14,7 @@ _OF_A_RUN = ("pid", "heartbeat", "stop", "spec")
 
 
 def set_override(desk: Desk, job_id: str, value: bool) -> Job:
-    """Switches restarting by itself off (True) or on for this job, whatever the watchdog was told."""
+    """Keeps the watchdog from restarting this job, whatever it was told (True), or takes that back."""
     job = desk.latest(job_id)
     now = stamp(desk.clock.now())
     desk.jobs.note(job, {"no_auto_restart": "true" if value else "false", "override_set_at": now})

@@ -19,19 +19,21 @@ _EXPLICIT = "execution_mode"
 @dataclass(frozen=True)
 class Again:
     """How a job is started again. `prompt` is its prompt file's text now. `pty` was asked for by name, so that it is no
-    drift; `reason` and `words` go into the outcome of the run that is ended for it."""
+    drift; `reason` and `words` go into the outcome of the run that is ended for it. With `run`, a token, that living
+    run alone is started again: another one by now, or one that ended, is left as it is."""
 
     prompt: str
     pty: bool = False
     preserve_contract: bool = False
     reason: str = "manual_stop"
     words: str = "restarted by a person"
+    run: str = ""
 
 
 def restart(desk: Desk, job_id: str, again: Again) -> starting.Started:
     """Raises Refused (28 on contract drift) before the running worker is touched, NotOurs, JobBusy, OSError."""
     with desk.jobs.one_start():
-        job = desk.ours(job_id)
+        job = _still(desk, job_id, again.run) if again.run else desk.ours(job_id)
         if job.foreign or not job.token:
             raise Refused(f"{job.id} was not started by this program: there is nothing to start it from",
                           f"start --beads {job.id} --prompt-file FILE")
@@ -42,6 +44,7 @@ def restart(desk: Desk, job_id: str, again: Again) -> starting.Started:
         recorded = starting.order_of(desk, job)
         order = replace(recorded, prompt=again.prompt, pty=again.pty or recorded.pty)
         starting.refuse_unready(desk, order)
+        _refuse_homeless(order)
         notes = _compare(desk, job, order, again)
         if isinstance(job.view, Running):
             end_run(desk, job, StopOrder(again.reason, again.words))
@@ -57,6 +60,22 @@ def drift(before: Mapping[str, str], now: Mapping[str, str], *, but: str = "") -
     """One line for each key that changed: `model: glm-5 -> glm-6`. A contract that was never recorded has no drift."""
     return tuple(f"{key}: {before[key] or '-'} -> {value or '-'}" for key, value in now.items()
                  if key in before and before[key] != value and key != but)
+
+
+def _still(desk: Desk, job_id: str, token: str) -> Job:
+    """The instance whose run this is, if it lives and nobody blocked it. Raises Refused."""
+    for job in desk.jobs.of(job_id):
+        if job.token == token and isinstance(job.view, Running) and not job.blocked:
+            return job
+    raise Refused(f"{job_id} ended, was blocked or was started anew meanwhile", "It was left as it is.")
+
+
+def _refuse_homeless(order: starting.Order) -> None:
+    """A worker is not ended for a start that could not follow."""
+    place = starting.place_of(order)
+    if not place.is_dir():
+        raise Refused(f"{order.job_id}: its folder {place} is gone; nothing was stopped",
+                      f"start --beads {order.job_id} makes the worktree anew.", reason="worktree_error")
 
 
 def _compare(desk: Desk, job: Job, order: starting.Order, again: Again) -> tuple[str, ...]:
