@@ -14,8 +14,9 @@ _OF_A_RUN = ("pid", "heartbeat", "stop", "spec")
 
 
 def set_override(desk: Desk, job_id: str, value: bool) -> Job:
-    """Keeps the watchdog from restarting this job, whatever it was told (True), or takes that back."""
-    job = desk.latest(job_id)
+    """Keeps the watchdog from restarting this job, whatever it was told (True), or takes that back. Raises NotOurs: a
+    coordinator does not read the mark."""
+    job = desk.ours(job_id)
     now = stamp(desk.clock.now())
     desk.jobs.note(job, {"no_auto_restart": "true" if value else "false", "override_set_at": now})
     return desk.latest(job_id)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from coordinator.domain.job import Job, latest
+from coordinator.domain.job import MANUAL, Job, latest
 from coordinator.domain.worker import Running, Unknown
-from coordinator.engine.jobs.desk import Desk, Refused, stamp
+from coordinator.engine.jobs.desk import Desk, NotOurs, Refused, stamp
 from coordinator.engine.jobs.editing import UNBLOCKED
 from coordinator.engine.jobs.ending import over, settle
 from coordinator.planning.gate import outside
@@ -18,6 +18,7 @@ from coordinator.ports import (
     Command,
     GitError,
     Handle,
+    JobBusy,
     LaunchFailed,
     LaunchSpec,
     RunSpec,
@@ -71,7 +72,7 @@ class Started:
 
 
 def start(desk: Desk, order: Order) -> Started:
-    """Raises Refused, JobBusy, OSError. Returns once the worker runs under its wrapper."""
+    """Raises Refused, NotOurs, JobBusy, OSError. Returns once the worker runs under its wrapper."""
     _known(desk, order.provider)
     with desk.jobs.one_start():
         instances = desk.jobs.of(order.job_id)
@@ -81,8 +82,9 @@ def start(desk: Desk, order: Order) -> Started:
         try:
             refuse_unready(desk, order)
             _refuse_outside(desk, order)
-            if before is not None and over(before):
-                settle(desk, before)
+            for one in instances:
+                if over(one):
+                    settle(desk, one)
             notes = _ready_place(desk, order)
         except Refused as refused:
             _leave_failed(desk, order, refused)
@@ -97,7 +99,7 @@ def launch(desk: Desk, run: Launch) -> Started:
     """Starts the worker of a run that may begin. Raises Refused after leaving a failed outcome."""
     order, now = run.order, desk.clock.now()
     job_id, provider = order.job_id, order.provider
-    fence = 1 + (run.before.fence if run.before is not None else 0)
+    fence = 1 + max((one.fence for one in (run.before, run.last) if one is not None), default=0)
     handle = Handle(provider, job_id, desk.new_token())
     run_id = _run_id(now, run.last)
     try:
@@ -179,6 +181,8 @@ def _known(desk: Desk, provider: str) -> None:
 def _refuse_beside(order: Order, other: Job) -> None:
     """One live worker an id and provider; two providers may work under one id, never in one folder."""
     name = f"{other.id} ({other.provider})"
+    if other.owner != MANUAL:
+        raise NotOurs(other)
     if isinstance(other.view, Running):
         same_place = str(place_of(order)) == other.meta.get("cwd", str(place_of(order)))
         if other.provider == order.provider or same_place:
@@ -239,14 +243,19 @@ def _make(desk: Desk, order: Order, place: Path) -> str:
 
 
 def _leave_failed(desk: Desk, order: Order, refused: Refused) -> None:
-    """A refused start leaves a failed outcome, never a success and never silence."""
+    """A refused start leaves a failed outcome, never a success and never silence. Where it cannot be written, the
+    refusal itself is still what there is to say."""
     now = stamp(desk.clock.now())
-    desk.jobs.refuse(order.provider, order.job_id, {
+    pairs = {
         "beads": order.job_id, "provider": order.provider, "run_id": desk.clock.now().strftime(RUN_ID),
         "exit_code": str(refused.code), "state": "failed", "reason_code": refused.reason, "judged_by": "owner",
         "words": refused.words, "completed_at": now, "duration_sec": "0", "retries": "0", "host": desk.rules.host,
         "cwd": str(place_of(order)), "worktree": str(order.worktree or ""),
-    })  # fmt: skip
+    }  # fmt: skip
+    try:
+        desk.jobs.refuse(order.provider, order.job_id, pairs)
+    except (OSError, JobBusy) as error:
+        desk.say(f"the failed start could not be recorded: {error}")
 
 
 # --- what a run is called and remembered by -------------------------------------------------------------
