@@ -1,4 +1,4 @@
-"""The command `coordinator`: one list of commands.
+"""The command `coordinator`: which commands there are, and in which module each stands.
 
 Each command imports what it needs when it runs: `status` in a `watch` loop must start in a blink.
 """
@@ -10,27 +10,28 @@ from collections.abc import Sequence
 
 import typer
 
-from coordinator.cli import asking, checking, configuring, reading, rehearsing, running, setting_up
-from coordinator.cli.jobs.group import group
+from coordinator.cli.commands import bare, fill
 from coordinator.cli.program import run_program
 
-app = typer.Typer(
-    name="coordinator",
-    help="Labelled GitHub issues become pull requests.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for register in (running, reading, asking, setting_up, checking, configuring, rehearsing):
-    register.add_to(app)
+HELP = "Labelled GitHub issues become pull requests."
+COMMANDS = {
+    **dict.fromkeys(("run",), "coordinator.cli.running"),
+    **dict.fromkeys(("status", "why", "view"), "coordinator.cli.reading"),
+    **dict.fromkeys(("stop", "retry", "pause", "resume", "rebuild", "clean", "reset-errors", "request"),
+                    "coordinator.cli.asking"),
+    "init": "coordinator.cli.setting_up",
+    "doctor": "coordinator.cli.checking",
+    "config": "coordinator.cli.configuring",
+    "rehearse": "coordinator.cli.rehearsing",
+    "job": "coordinator.cli.jobs.group",
+    "version": "coordinator.cli.main",
+}  # fmt: skip
 
 
-app.add_typer(group("Agent jobs started by hand: start, watch, stop, restart, judge."), name="job")
+def add_to(app: typer.Typer) -> None:
+    app.command()(version)
 
 
-@app.command()
 def version() -> None:
     """Print the version."""
     from coordinator import __version__
@@ -38,6 +39,24 @@ def version() -> None:
     print(f"coordinator {__version__}")
 
 
+def program(argv: Sequence[str] = ()) -> typer.Typer:
+    """The program as this command line needs it; whole for none."""
+    app = bare("coordinator", HELP)
+    app.callback()(_named)
+    fill(app, COMMANDS, argv)
+    return app
+
+
+def _named() -> None:
+    """Labelled GitHub issues become pull requests."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command of `coordinator` and returns its exit code. Never raises."""
-    return run_program(app, "coordinator", sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["job"]:
+        from coordinator.app.faces import COORDINATOR
+        from coordinator.cli.jobs.faces import run_as
+
+        return run_as(COORDINATOR, words[1:])
+    return run_program(program(words), "coordinator", words)

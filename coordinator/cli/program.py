@@ -39,36 +39,36 @@ def _run(program: typer.Typer, name: str, argv: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes words
-        return _failed(error)
+        return _failed(error, name)
     return code if isinstance(code, int) else 0
 
 
-def _failed(error: Exception) -> int:
-    trouble = _expected(error)
+def _failed(error: Exception, name: str) -> int:
+    trouble = _expected(error, name)
     if trouble is None:
         trouble = _bug(error)
     print(told(trouble), file=sys.stderr)
     return trouble.code
 
 
-def _expected(error: Exception) -> Trouble | None:
+def _expected(error: Exception, name: str) -> Trouble | None:
     if isinstance(error, Trouble):
         return error
     if isinstance(error, _Usage):
-        return _misused(error)
+        return _misused(error, name)
     from coordinator.app import expected
 
     known = expected(error)
     return None if known is None else Trouble(known.words, *known.cure, code=known.code)
 
 
-def _misused(error: Exception) -> Trouble:
+def _misused(error: Exception, name: str) -> Trouble:
     context = getattr(error, "ctx", None)
-    path = getattr(context, "command_path", "") or "coordinator"
+    path = getattr(context, "command_path", "") or name
     words = str(getattr(error, "message", "")) or getattr(error, "format_message", lambda: str(error))()
     if hasattr(error, "format_message"):
         words = str(error.format_message())
-    if not words.strip():
+    if not words.strip() or words.startswith("Usage:"):
         words = "a command is missing"
     return Trouble(words, f"{path} --help shows what is possible.", code=USAGE)
 

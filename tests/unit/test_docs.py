@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from coordinator.cli.main import app
+from coordinator.cli.main import program
 from coordinator.cli.trouble import BUG, GENERAL, NO_AUTH, NOT_READY, USAGE
 from coordinator.config import entries, load
 from coordinator.domain.reasons import PROVIDER_NAMES, REASONS, Reason
@@ -93,7 +93,7 @@ def test_every_kind_of_run_file_is_explained() -> None:
 
 def commands() -> Iterator[tuple[str, Any]]:
     """(words, command) of everything that help shows."""
-    waiting: list[tuple[str, Any]] = [("coordinator", typer.main.get_command(app))]
+    waiting: list[tuple[str, Any]] = [("coordinator", typer.main.get_command(program()))]
     while waiting:
         words, command = waiting.pop()
         inner = getattr(command, "commands", {})

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
 
-from coordinator.cli.jobs import acting
+from coordinator.app.faces import COORDINATOR, Face
+from coordinator.cli.commands import bare, fill
 
-_SETTINGS = {"help_option_names": ["-h", "--help"]}
+_HERE = "coordinator.cli.jobs"
+COMMANDS = {
+    **dict.fromkeys(("status", "health", "check", "tail", "report"), f"{_HERE}.reading"),
+    **dict.fromkeys(("start", "restart", "stop", "finalize", "prune", "unblock", "set-override"), f"{_HERE}.acting"),
+}  # fmt: skip
 
 
-def group(help_text: str) -> typer.Typer:
-    """A fresh group with every command; who calls it puts the name into the context."""
-    made = typer.Typer(help=help_text, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
-                       pretty_exceptions_enable=False, context_settings=_SETTINGS)  # fmt: skip
-    for register in (acting,):
-        register.add_to(made)
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(group(COORDINATOR), name="job")
+
+
+def group(face: Face, argv: Sequence[str] = ()) -> typer.Typer:
+    """The program under this name, as this command line needs it; whole for none."""
+    made = bare(face.name, "Agent jobs started by hand: start, watch, stop, restart, judge.")
+
+    @made.callback(invoke_without_command=True)
+    def named(
+        ctx: typer.Context, version: bool = typer.Option(False, "--version", "-V", help="Print the version.")
+    ) -> None:
+        """Agent jobs started by hand: start, watch, stop, restart, judge."""
+        ctx.find_root().obj = face
+        if version:
+            from coordinator import __version__
+
+            print(f"{face.name} {__version__}")
+            raise typer.Exit
+
+    fill(made, COMMANDS, argv)
     return made
