@@ -11,6 +11,7 @@ from coordinator.app.faces import Face, Where, where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from coordinator.adapters.executors.shelf import Shelf
     from coordinator.config import Config
@@ -101,6 +102,15 @@ def close(made: Desk) -> None:
 
     if isinstance(made.executor, LocalExecutor):
         made.executor.close()
+
+
+def pidfile(path: str) -> AbstractContextManager[None]:
+    """Our pid in this file for the time of a `with` block, "" for none. Raises PidfileHeld, NoPidfile, OSError."""
+    from contextlib import nullcontext
+
+    from coordinator.adapters.system import pidfile as files
+
+    return files.pidfile(Path(path)) if path else nullcontext()
 
 
 def prompt_of(path: str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from coordinator.adapters.system.pidfile import NoPidfile, PidfileHeld
 from coordinator.engine.jobs.desk import Desk, NotOurs, Refused
 from coordinator.engine.jobs.editing import prune, set_override, unblock
 from coordinator.engine.jobs.ending import Ended, finalize, stop
 from coordinator.engine.jobs.restarting import Again, restart
 from coordinator.engine.jobs.starting import Order, Started, start
-from coordinator.ports import JobBusy, LaunchFailed
+from coordinator.engine.jobs.watching import Watch, Watchdog
+from coordinator.planning.watchdog import Orders
+from coordinator.ports import JobBusy, LaunchFailed, WatchdogRuns
 from coordinator.runfiles.names import ForeignFolder
 
 __all__ = [
-    "Again", "Desk", "Ended", "ForeignFolder", "JobBusy", "LaunchFailed", "NotOurs", "Order", "Refused", "Started",
+    "Again", "Desk", "Ended", "ForeignFolder", "JobBusy", "LaunchFailed", "NoPidfile", "NotOurs", "Order", "Orders",
+    "PidfileHeld", "Refused", "Started", "Watch", "Watchdog", "WatchdogRuns",
     "finalize", "prune", "restart", "set_override", "start", "stop", "unblock",
 ]  # fmt: skip

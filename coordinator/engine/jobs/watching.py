@@ -62,14 +62,18 @@ class Watchdog:
                 yield from self._pass()
 
     def run(self, say: Callable[[str], None]) -> None:
-        """Pass after pass, each line with its time, until SIGTERM or SIGINT: heard between two jobs."""
+        """Pass after pass until SIGTERM or SIGINT: heard between two jobs."""
         with self._alone(), self._signals():
             while not self._over:
                 for line in self._pass():
-                    say(f"{stamp(self._desk.clock.now())} {line}")
+                    say(line)
                 if not self._over:
                     rest = min(self._order.interval, NEXT_BEAT) if self._waiting else self._order.interval
                     self._wakes.wait(rest.total_seconds())
+
+    def stamped(self, show: Callable[[str], None]) -> Callable[[str], None]:
+        """Shows lines with the time before them, as a log has them."""
+        return lambda line: show(f"{stamp(self._desk.clock.now())} {line}")
 
     def _alone(self) -> AbstractContextManager[None]:
         """Who only observes writes nothing and is in nobody's way."""
