@@ -1,0 +1,64 @@
+"""Builders for what runs in front of a person: one agent without run files, one command asked again and again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coordinator.ports import Command, Credentials, Readiness, Settings
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """An agent about to be started in this process's place."""
+
+    command: Command
+    credentials: Credentials
+    prompt: str
+
+
+def ready(provider: str, model: str, environ: Mapping[str, str]) -> Readiness:
+    """Whether the agent can be started: asked before anything is. Raises ConfigError."""
+    from coordinator.adapters.providers import provider as named
+    from coordinator.adapters.system.probe import SystemProbe
+    from coordinator.app.gates import without_tokens
+
+    return named(provider).ready(SystemProbe(without_tokens(environ)), _settings(provider, model, environ))
+
+
+def prepare(provider: str, prompt: str, prompt_file: str, model: str, environ: Mapping[str, str]) -> Foreground:
+    """How the agent is started here. Raises AuthUnresolved, ConfigError; ValueError for bad settings."""
+    from coordinator.adapters.providers import provider as named
+    from coordinator.adapters.system.probe import SystemProbe
+    from coordinator.app.gates import without_tokens
+    from coordinator.ports import RunSpec
+
+    agent, cleaned = named(provider), without_tokens(environ)
+    credentials = agent.credentials(SystemProbe(cleaned))
+    command = agent.command(RunSpec(
+        task_id="headless", attempt=1, prompt=prompt, prompt_file=Path(prompt_file or "/dev/stdin").absolute(),
+        worktree=Path.cwd(), session_id="", settings=_settings(provider, model, environ), environ=cleaned,
+        as_root=os.geteuid() == 0, credentials=credentials,
+    ))  # fmt: skip
+    return Foreground(command, credentials, prompt)
+
+
+def become(run: Foreground) -> None:
+    """This process becomes the agent. Raises OSError when it cannot be started; else never returns."""
+    from coordinator.adapters.system import foreground
+
+    stdin = run.prompt if run.command.stdin == "prompt" else ""
+    foreground.become(run.command.argv, env=run.command.env, stdin=stdin)
+
+
+def _settings(provider: str, model: str, environ: Mapping[str, str]) -> Settings:
+    from coordinator.app import provider_settings
+    from coordinator.app.jobs import configuration
+    from coordinator.ports import Settings
+
+    given = provider_settings(configuration(environ)).get(provider, Settings())
+    return replace(given, model=model or given.model)
