@@ -13,6 +13,7 @@ _HERE = "coordinator.cli.jobs"
 COMMANDS = {
     **dict.fromkeys(("status", "health", "check", "tail", "report"), f"{_HERE}.reading"),
     **dict.fromkeys(("start", "restart", "stop", "finalize", "prune", "unblock", "set-override"), f"{_HERE}.acting"),
+    "watchdog": f"{_HERE}.watching",
 }  # fmt: skip
 
 
