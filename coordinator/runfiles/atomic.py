@@ -16,10 +16,11 @@ _LIMIT = 4 << 20
 _numbers = itertools.count(1)   # two threads may write the same file at once
 
 
-def write(target: str, data: bytes, mode: int = 0o600) -> None:
-    """Temporary name in the same folder, fsync, replace, fsync of the folder. Raises OSError."""
+def write(target: str, data: bytes, mode: int = 0o600, *, lasting: bool = True) -> None:
+    """Temporary name in the same folder, fsync, replace, fsync of the folder. Raises OSError. What is not `lasting`
+    need not outlive a power cut: it is not forced onto the disk."""
     with Reserved(target, 0, mode) as place:
-        place.fill(data)
+        place.fill(data, lasting=lasting)
 
 
 class Reserved:
@@ -45,18 +46,20 @@ class Reserved:
     def __exit__(self, *_: object) -> None:
         self.drop()
 
-    def fill(self, data: bytes) -> None:
+    def fill(self, data: bytes, *, lasting: bool = True) -> None:
         """Puts the file in place with this content. Raises OSError; it may then be tried again."""
         os.lseek(self._fd, 0, os.SEEK_SET)
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._fd, rest):]
         os.ftruncate(self._fd, len(data))
-        os.fsync(self._fd)
+        if lasting:
+            os.fsync(self._fd)
         os.replace(self._temporary, self._target)
         self._temporary = ""
         try:
-            sync_folder(self._folder)
+            if lasting:
+                sync_folder(self._folder)
         except OSError:
             pass   # in place and synced itself; some file systems cannot sync a folder
 

@@ -53,6 +53,42 @@ class Group:
             pass   # the subreaper path is enough alone
 
 
+class Memory:
+    """Whether the kernel killed for want of memory since the last look: in the agent's own group where that counts such
+    deaths, else in ours."""
+
+    def __init__(self) -> None:
+        self._file = ""
+        self._last = 0
+
+    def look(self, group: Optional[Group]) -> None:
+        """Remembers the present count."""
+        if not self._file:
+            self._file = _memory_events(group)
+        self._last = _deaths(self._file)
+
+    def ran_out(self) -> bool:
+        return _deaths(self._file) > self._last
+
+
+def _memory_events(group: Optional[Group]) -> str:
+    """The file that counts them; "-" where none does."""
+    try:
+        places = [group.folder + "/memory.events"] if group is not None else []
+        places += [_own_folder() + "/memory.events", _own_folder("memory") + "/memory.oom_control"]
+    except OSError:
+        return "-"
+    return next((place for place in places if os.path.exists(place)), "-")
+
+
+def _deaths(name: str) -> int:
+    try:
+        with open(name, encoding="ascii") as stream:
+            return sum(int(line[9:]) for line in stream if line.startswith("oom_kill "))
+    except (OSError, ValueError):
+        return 0
+
+
 def make(token: str) -> Optional[Group]:
     """A fresh group below our own; None without a writable cgroup v2 that has cgroup.kill."""
     try:
@@ -74,14 +110,16 @@ def known(folder: str, token: str) -> Optional[Group]:
     return Group(folder) if os.path.basename(folder) == _NAME + token and os.path.isdir(folder) else None
 
 
-def _own_folder() -> str:
-    """Where our own group is mounted, by mountinfo; "" without cgroup v2."""
+def _own_folder(controller: str = "") -> str:
+    """Where our own group is mounted, by mountinfo: in the tree of v2 or of a `controller` of v1; "" without one."""
     with open("/proc/self/cgroup", encoding="ascii", errors="surrogateescape") as stream:
-        own = [line.rstrip("\n")[3:] for line in stream if line.startswith("0::")]
+        known = [line.rstrip("\n").split(":", 2) for line in stream]
+    own = [path for _, names, path in known if controller in names.split(",")]
     with open("/proc/self/mountinfo", encoding="ascii", errors="surrogateescape") as stream:
         for line in stream:
             fields = line.split()
-            root = fields[3].rstrip("/")
-            if own and fields[fields.index("-") + 1] == "cgroup2" and own[0].startswith(root):
+            root, after = fields[3].rstrip("/"), fields[fields.index("-") + 1:]
+            ours = controller in after[-1].split(",") if controller else after[0] == "cgroup2"
+            if own and ours and after[0].startswith("cgroup") and own[0].startswith(root):
                 return fields[4] + own[0][len(root):].rstrip("/")
     return ""

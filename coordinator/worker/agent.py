@@ -6,6 +6,7 @@ import os
 import signal
 
 from coordinator.runfiles import identity
+from coordinator.worker import notice
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
 
     from coordinator.runfiles.cgroup import Group
     from coordinator.worker.spec import Spec
+    from coordinator.worker.terminal import Terminal
 
 _SUBREAPER = 36   # PR_SET_CHILD_SUBREAPER of linux/prctl.h
-WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, notice.SIGNAL)
 
 
 def become_subreaper() -> bool:
@@ -31,7 +33,8 @@ def become_subreaper() -> bool:
 
 
 class Agent:
-    """The agent. `status` is a wait status once it has ended; `failure` says why it never started."""
+    """The agent. `status` is a wait status once it has ended; `failure` says why it never started. `all_known`: the
+    kernel lists our children."""
 
     def __init__(self) -> None:
         self.pid = 0
@@ -39,29 +42,45 @@ class Agent:
         self.status: Optional[int] = None
         self.failure = ""
         self.max_rss_kb = 0
+        self.terminal: Optional[Terminal] = None
+        self.all_known = False
 
     def launch(self, spec: Spec, group: Optional[Group]) -> None:
-        """Forks and executes. stdout goes to `log`, stderr to `err`, both appended to and 0600."""
-        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        """Forks and executes. stdout goes to `log`, stderr to `err`, both appended to and 0600; one after the other to
+        `log` where the agent's words are plain text or go through a terminal."""
         files: List[int] = []
         told, tell = os.pipe()
         try:
             files.append(os.open(spec.path("prompt") if spec.stdin == "prompt" else os.devnull, os.O_RDONLY))
-            files += [os.open(spec.path(kind), append, 0o600) for kind in ("log", "err")]
+            files += self._outputs(spec)
             self.pid = os.fork()
             if self.pid == 0:
-                _become(spec, group, files, tell)
+                _become(spec, group, self.terminal, files, tell)
+            if self.terminal is not None:
+                self.terminal.serve()
+                files = files[:1]
+            self.all_known = self.pid in identity.children(os.getpid())
             os.close(tell)
             tell = -1
             self.failure = os.read(told, 4096).decode("utf-8", "replace")
         except OSError as error:
             self.failure = "%s: %s" % (error.strerror, error.filename or spec.argv[0])
         finally:
-            for fd in [*files, told, tell]:
+            for fd in {*files, told, tell}:
                 if fd >= 0:
                     os.close(fd)
         proc = identity.look(self.pid) if self.pid else None
         self.start = proc.start if proc else 0
+
+    def _outputs(self, spec: Spec) -> List[int]:
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        log = os.open(spec.path("log"), append, 0o600)
+        if spec.pty:
+            from coordinator.worker.terminal import Terminal  # few agents need one
+
+            self.terminal = Terminal(log)
+            return [self.terminal.slave, self.terminal.slave]
+        return [log, log if spec.speaks == "text" else os.open(spec.path("err"), append, 0o600)]
 
     def running(self) -> bool:
         return self.pid > 0 and self.status is None
@@ -90,18 +109,22 @@ class Agent:
         return self.running() and identity.send(self.pid, self.start, number)
 
 
-RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT,
+            signal.SIGCHLD)
 """What Python ignores, and what a coordinator started by nohup or in the background of a shell passes on as ignored:
 an agent that is deaf to SIGINT from birth cannot be asked politely."""
 
 
-def _become(spec: Spec, group: Optional[Group], files: List[int], tell: int) -> None:
+def _become(spec: Spec, group: Optional[Group], terminal: Optional[Terminal], files: List[int], tell: int) -> None:
     """In the child: never returns."""
     doing = "session"
     try:
         os.setsid()
         for number, fd in enumerate(files):
             os.dup2(fd, number)
+        if terminal is not None:
+            doing = "terminal"
+            terminal.take()
         if group is not None:
             group.join()
         for number in RESTORED:

@@ -1,6 +1,6 @@
 """The wrapper: claims the run, starts the agent, watches, ends the whole tree and writes down how it ended.
 
-It restarts nothing and judges nothing, never waits for "any child", and needs nobody alive but itself.
+It restarts nothing, never waits for "any child", and needs nobody alive but itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 
 from coordinator.runfiles import cgroup, hunt, names
 from coordinator.runfiles.lock import Busy
-from coordinator.worker import ending
+from coordinator.worker import ending, notice
 from coordinator.worker import spec as specs
 from coordinator.worker.agent import WATCHED, Agent, become_subreaper
 from coordinator.worker.record import Fenced, Record
@@ -23,8 +23,14 @@ TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
-_POLL = 0.4
+_LOOK = 1.0        # a STOP file counts within two seconds
+_NOTICED = 10.0    # the same where the kernel says when one is made
+_CALM = 0.25       # for an agent that makes files all the time
+_STEP = 0.1
+_UNSTIRRED = tuple(each for each in WATCHED if each != notice.SIGNAL)
+_DRAIN = 2.0
 _PATIENCE = 300.0
+_ASKING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Wrapper:
@@ -39,44 +45,60 @@ class Wrapper:
         self._stop: Optional[Stop] = None
         self._steps: Optional[Steps] = None
         self._group: Optional[cgroup.Group] = None
+        self._memory = cgroup.Memory()
+        self._orphans_are_ours = False
+        self._look = _LOOK
+        self._stirred = False
         self._fenced = False
         self._next_beat = 0.0
 
     def run(self) -> int:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)   # whoever ignores it never learns of a child's end
         signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         self._record.claim(self._pairs())
-        become_subreaper()
+        heir = become_subreaper()
         self._group = cgroup.make(self._spec.token) if self._spec.cgroup else None
         began = time.monotonic()
         self._agent.launch(self._spec, self._group)
+        self._orphans_are_ours = heir and self._agent.all_known
+        self._look = _NOTICED if notice.arm(self._spec.cwd) else _LOOK
         self._guard()
         return self._settle(began, self._end_tree())
 
     def _guard(self) -> None:
         """Until the agent has ended or only KILL is left."""
-        signalled = 0
+        got = 0
         while True:
             self._agent.reap()
             if not self._agent.running():
                 self._stop = self._stop or self._watch.told()
                 return
             self._beat()
-            found = self._watch.look(signalled)
+            found = self._watch.look(got if got in _ASKING else 0)
             if self._stop is None and found is not None:
                 self._stop, self._steps = found, Steps(self._spec, self._agent, found)
             hard = any(stop is not None and stop.hard for stop in (found, self._stop))
             if self._steps is not None and self._steps.press(hard=hard):
                 return
-            signalled = self._wait(min(_POLL, self._spec.beat)) or signalled
+            got = self._wait(self._patience())
+
+    def _patience(self) -> float:
+        if self._steps is not None:
+            return _STEP
+        next_beat = max(0.0, self._next_beat - time.monotonic())
+        return min(self._look, next_beat, self._watch.until_limit(), _CALM if self._stirred else self._look)
 
     def _wait(self, seconds: float) -> int:
-        """Sleeps until a signal comes; its number when it asks us to stop."""
-        got = signal.sigtimedwait(WATCHED, seconds)
-        return int(got.si_signo) if got is not None and got.si_signo in (signal.SIGTERM, signal.SIGINT) else 0
+        """Sleeps until a signal comes; its number, 0 for none."""
+        got = signal.sigtimedwait(_UNSTIRRED if self._stirred else WATCHED, seconds)
+        self._stirred = got is not None and got.si_signo == notice.SIGNAL
+        return 0 if got is None else int(got.si_signo)
 
     def _end_tree(self) -> List[int]:
         """Everything the agent left behind goes too: by itself, on TERM, or by KILL. The survivors."""
         roots = [os.getpid()]
+        if self._nothing_left():
+            return self._group.remove() if self._group is not None else []
         if not self._agent.running():
             if self._stop is None:
                 self._linger(self._spec.linger)
@@ -91,6 +113,10 @@ class Wrapper:
             survivors.update(self._group.remove())
         return sorted(survivors)
 
+    def _nothing_left(self) -> bool:
+        """Sure where orphans become our children: then there is no need to ask every process of the host."""
+        return self._orphans_are_ours and self._stop is None and not self._agent.reap()
+
     def _left(self) -> bool:
         return self._agent.reap() or bool(next(hunt.members([os.getpid()], self._spec.token), None))
 
@@ -103,6 +129,7 @@ class Wrapper:
         if time.monotonic() < self._next_beat or self._fenced:
             return
         self._next_beat = time.monotonic() + self._spec.beat
+        self._memory.look(self._group)
         try:
             self._record.beat(self._pairs())
         except Fenced as fenced:
@@ -123,12 +150,15 @@ class Wrapper:
     def _settle(self, began: float, survivors: List[int]) -> int:
         """Writes the outcome, again and again while the disk is full or the lock held. The exit code: 0 when
         it stands, 75 when another run owns the job, 74 when there was no way."""
+        if self._agent.terminal is not None:
+            self._agent.terminal.finish(_DRAIN)
         self._agent.max_rss_kb = max(self._agent.max_rss_kb, self._observer.max_rss_kb)
-        pairs = ending.pairs_of(self._spec, self._agent, self._stop, began, survivors)
+        pairs = ending.pairs_of(self._spec, self._agent, self._stop, began, survivors, self._observer.last_look(),
+                                starved=self._memory.ran_out())
         until = time.monotonic() + _PATIENCE
         while True:
             try:
-                self._record.end(pairs)
+                self._record.end(pairs, ending.in_short(pairs))
                 return 0
             except Fenced:
                 return 75

@@ -5,6 +5,7 @@ Each is written under the job's lock and refused once another run has taken the 
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from coordinator.worker.spec import Spec
 
 _ROOM = 8192
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Fenced(Exception):
@@ -48,8 +50,8 @@ class Record:
             if max(self.fence(), codec.whole(beat.get("fence", ""))) > self._spec.fence:
                 raise Refused("a newer attempt has taken over; nothing was started", 75)
             self._outcome = atomic.Reserved(self._spec.path("outcome"), _ROOM)
-            self._put("heartbeat", first)
-            atomic.write(self._spec.path("pid"), b"%d\n" % os.getpid())
+            self._put("heartbeat", first, lasting=True)
+            atomic.write(self._spec.path("pid"), b"%d\n" % os.getpid(), lasting=False)
 
     def beat(self, pairs: Dict[str, str]) -> None:
         """Raises Fenced, Busy or OSError; a beat that fails is made good by the next."""
@@ -57,13 +59,19 @@ class Record:
             self._check()
             self._put("heartbeat", pairs)
 
-    def end(self, pairs: Dict[str, str]) -> None:
-        """The outcome, then the pid file goes. Raises Fenced, Busy or OSError; it may be tried again."""
+    def end(self, pairs: Dict[str, str], in_short: Dict[str, str]) -> None:
+        """The outcome, `in_short` where there is no room for all of it; then the pid file goes. Raises Fenced, Busy or
+        OSError; it may be tried again."""
         with self._lock():
             self._check()
             place = self._outcome or atomic.Reserved(self._spec.path("outcome"), _ROOM)
             self._outcome = place
-            place.fill(codec.encode({**pairs, **self._who}))
+            try:
+                place.fill(codec.encode({**pairs, **self._who}))
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                place.fill(codec.encode({"token": self._who["token"], **in_short}))
             place.drop()
             _remove(self._spec.path("pid"))
 
@@ -80,8 +88,8 @@ class Record:
         if self.fence() > self._spec.fence:
             raise Fenced("a higher fence stands")
 
-    def _put(self, kind: str, pairs: Dict[str, str]) -> None:
-        atomic.write(self._spec.path(kind), codec.encode({**self._who, **pairs}))
+    def _put(self, kind: str, pairs: Dict[str, str], *, lasting: bool = False) -> None:
+        atomic.write(self._spec.path(kind), codec.encode({**self._who, **pairs}), lasting=lasting)
 
     def _pairs(self, kind: str) -> Dict[str, str]:
         return atomic.read_pairs(self._spec.path(kind)) or {}

@@ -6,11 +6,11 @@ import os
 import signal
 import time
 
-from coordinator.runfiles import atomic, hunt
+from coordinator.runfiles import atomic, codec, hunt
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
-    from typing import Optional
+    from typing import Optional, Tuple
 
     from coordinator.worker.agent import Agent
     from coordinator.worker.record import Record
@@ -20,10 +20,12 @@ _SIGNALS = {"INT": signal.SIGINT, "TERM": signal.SIGTERM, "HUP": signal.SIGHUP, 
 
 
 class Stop:
-    """A decision to stop. `soft` is how long the agent may take to end by itself before the first signal."""
+    """A decision to stop. `soft` is how long the agent may take to end by itself before the first signal; `exit_code`
+    is recorded in place of its own."""
 
-    def __init__(self, reason: str, words: str, *, hard: bool = False, soft: float = 0.0) -> None:
-        self.reason, self.words, self.hard, self.soft = reason, words, hard, soft
+    def __init__(self, reason: str, words: str, *, hard: bool = False, soft: float = 0.0,
+                 exit_code: Optional[int] = None) -> None:
+        self.reason, self.words, self.hard, self.soft, self.exit_code = reason, words, hard, soft, exit_code
 
 
 class Watch:
@@ -32,6 +34,14 @@ class Watch:
     def __init__(self, spec: Spec, record: Record) -> None:
         self._spec, self._record = spec, record
         self._until = time.monotonic() + spec.timeout if spec.timeout > 0 else float("inf")
+        self._flag = spec.cwd + "/STOP"
+        self._fence_file = spec.path("fence")
+        self._fence_stamp: Optional[Tuple[int, int]] = None
+        self._overtaken = False
+
+    def until_limit(self) -> float:
+        """Seconds until the run's own time limit."""
+        return max(0.0, self._until - time.monotonic())
 
     def look(self, signalled: int) -> Optional[Stop]:
         """`signalled` is the number of a signal that reached us, 0 for none."""
@@ -52,9 +62,12 @@ class Watch:
             return order
         if self.fenced():
             return Stop("lost", "a newer attempt has taken over", hard=True)
-        if os.path.lexists(self._spec.cwd + "/STOP"):
-            return Stop("manual_stop", "STOP file in %s" % self._spec.cwd, soft=self._spec.soft)
-        return None
+        try:
+            flag = os.lstat(self._flag)
+        except (OSError, ValueError):
+            return None
+        waited = max(0.0, time.time() - flag.st_mtime)
+        return Stop("manual_stop", "STOP file in %s" % self._spec.cwd, soft=max(0.0, self._spec.soft - waited))
 
     def order(self) -> Optional[Stop]:
         """The owner's order for this run, `<job>.stop`."""
@@ -65,13 +78,21 @@ class Watch:
         if not pairs or pairs.get("token") != self._spec.token:
             return None
         reason = pairs.get("reason") or "manual_stop"
-        return Stop(reason, pairs.get("words", ""), hard=pairs.get("hard") == "1")
+        code = pairs.get("exit_code", "")
+        return Stop(reason, pairs.get("words", ""), hard=pairs.get("hard") == "1",
+                    exit_code=codec.whole(code) if code else None)
 
     def fenced(self) -> bool:
+        """Reads the fence only when it was replaced: this is asked every second beside every agent."""
         try:
-            return self._record.fence() > self._spec.fence
+            seen = os.stat(self._fence_file)
+            stamp = (seen.st_mtime_ns, seen.st_ino)
+            if stamp != self._fence_stamp:
+                self._overtaken = self._record.fence() > self._spec.fence
+                self._fence_stamp = stamp
         except OSError:
             return False
+        return self._overtaken
 
 
 class Steps:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from coordinator.worker.spec import Spec
 
 _ENTRIES = 4000
-_SKIPPED = frozenset((".git", "node_modules", ".venv", "__pycache__", "target", "dist", "STOP"))
+_SKIPPED = frozenset((".git", ".coordinator", "node_modules", ".venv", "__pycache__", "target", "dist", "STOP"))
+_SHARE = 1 / 3000   # of the time goes into looking at the worktree: many agents stand on one host
+_RAREST = 10        # beats between two looks at it
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -49,7 +51,9 @@ class Observer:
         self._since = self._last = now
         self._cpu, self._log, self._event, self._tree = (Witness(now) for _ in range(4))
         self._files = [_Growing(spec.path("log")), _Growing(spec.path("err"))]
-        self._worktree = self._sign()
+        self._own = _job_folder(spec)
+        self._next_tree = now
+        self._worktree = self._sign(now)
         self._share = 0.0
         self._stopped: Optional[float] = None
         self._rss = self.max_rss_kb = self._count = 0
@@ -65,14 +69,33 @@ class Observer:
             growing.read_on()
         self._log.see(sum(growing.size for growing in self._files), now)
         self._event.see(self._files[0].lines, now)
-        worktree = self._sign()
-        self._tree.see(self._tree.value + (worktree != self._worktree), now)
-        self._worktree = worktree
+        self._look_at_tree(now)
         self._last = now
         return self._pairs(now)
 
-    def _sign(self) -> int:
-        return _signature(self._spec.cwd) if self._spec.watch_tree else 0
+    def last_look(self) -> Dict[str, str]:
+        """What is there after the agent's end."""
+        for growing in self._files:
+            growing.read_on()
+        now = self._next_tree = boot_time()
+        self._look_at_tree(now)
+        return {"log_bytes": str(self._files[0].size), "events": str(self._files[0].lines),
+                "mutations": "%d" % self._tree.value if self._spec.watch_tree else ""}
+
+    def _look_at_tree(self, now: float) -> None:
+        if now < self._next_tree:
+            return
+        worktree = self._sign(now)
+        self._tree.see(self._tree.value + (worktree != self._worktree), now)
+        self._worktree = worktree
+
+    def _sign(self, now: float) -> int:
+        if not self._spec.watch_tree:
+            return 0
+        sign = _signature(self._spec.cwd, self._own)
+        took = boot_time() - now
+        self._next_tree = now + min(took / _SHARE, _RAREST * self._spec.beat)
+        return sign
 
     def _look_at_processes(self, now: float) -> None:
         me = identity.look(os.getpid())
@@ -137,8 +160,17 @@ class _Growing:
             os.close(fd)
 
 
-def _signature(folder: str) -> int:
-    """A number that differs when the worktree differs."""
+def _job_folder(spec: Spec) -> str:
+    """Where run files lie, which change all the time by our own hand; the agent may work above them."""
+    folder = os.path.realpath(spec.folder)
+    return os.path.dirname(folder) if os.path.basename(folder) == spec.provider else folder
+
+
+def _signature(folder: str, own: str) -> int:
+    """A number that differs when the worktree differs; `own` is no part of it."""
+    folder = os.path.realpath(folder)
+    if folder == own:
+        return 0
     sign = 0
     for name in _git_files(folder):
         sign = hash((sign, _stamp(name)))
@@ -147,7 +179,7 @@ def _signature(folder: str) -> int:
         try:
             with os.scandir(waiting.pop(0)) as entries:
                 for entry in entries:
-                    if entry.name not in _SKIPPED and left > 0:
+                    if entry.name not in _SKIPPED and left > 0 and entry.path != own:
                         left -= 1
                         sign = hash((sign, entry.name, _stamp(entry.path)))
                         if entry.is_dir(follow_symlinks=False):

@@ -18,7 +18,7 @@ _MAIN = """import sys
 from coordinator.worker.main import main
 sys.exit(main(sys.argv[1:]))
 """
-_ROOMS = ("runfiles", "worker")
+_ROOMS = ("runfiles", "runfiles/verdict", "worker")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

@@ -55,15 +55,15 @@ def beat_of(pairs: Pairs) -> Beat | None:
 
 
 def exited_of(pairs: Pairs) -> Exited:
-    """An outcome that names a signal has no exit code of its own."""
+    """The wrapper's own word of it, not the verdict. An outcome that names a signal has no exit code of its own."""
     ended_by = whole(pairs.get("signal", ""))
     return Exited(
         code=None if ended_by else whole(pairs.get("exit_code", ""), 1),
         signal=ended_by or None,
-        reason=pairs.get("reason_code") or "process_exit",
+        reason=pairs.get("ended_by") or pairs.get("reason_code") or "process_exit",
         words=pairs.get("words", ""),
         ended_at=number(pairs.get("ended_at", "")),
-        duration_sec=number(pairs.get("duration_sec", "")),
+        duration_sec=number(pairs.get("duration_exact") or pairs.get("duration_sec", "")),
         cpu_sec=number(pairs.get("cpu_sec", "")),
         max_rss_kb=whole(pairs.get("max_rss_kb", "")),
         survivors=tuple(whole(pid) for pid in pairs.get("survivors", "").split(",") if pid.isdigit()),

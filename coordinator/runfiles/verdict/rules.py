@@ -33,19 +33,20 @@ class Verdict:
     def __init__(self, case: Case, ending: str, suffix: str, words: str, judged_by: str) -> None:
         self.ending, self.suffix, self.judged_by = ending, suffix, judged_by
         self.reason = code_of(case.name, suffix)
-        self.words = paragraph(words or case.own_words())
+        self.words = " ".join(case.hide(words or case.own_words()).split())[:LONGEST_DETAIL]
 
 
 class Case:
     """One run under judgement. `code` is None where a signal ended the agent. `worked`: whether anything was changed.
-    `owes`: it is known to print a result event, so that a missing one is a failure whatever the exit code."""
+    `owes`: it is known to print a result event, so that a missing one is a failure whatever the exit code. `hide` masks
+    what is quoted of its words."""
 
     def __init__(self, name: str, code: Optional[int], signal: Optional[int], reading: Reading, *,
-                 stderr: str, worked: bool, owes: bool) -> None:
+                 stderr: str, worked: bool, owes: bool, hide: Callable[[str], str] = mask) -> None:
         self.name, self.code, self.reading = name, code, reading
         self.signal = signal or _SIGNAL_CODES.get(code or 0)
         self.ended = "signal %d" % signal if signal else "exit %s" % code
-        self.stderr, self.worked, self.owes = stderr, worked, owes
+        self.stderr, self.worked, self.owes, self.hide = stderr, worked, owes, hide
 
     def ends(self, ending: str, suffix: str, words: str = "", judged_by: str = "result") -> Verdict:
         return Verdict(self, ending, suffix, words, judged_by)
@@ -63,10 +64,6 @@ def judge(case: Case) -> Verdict:
         if verdict is not None:
             return verdict
     return case.ends(FAILED, "protocol_error", judged_by="exit")
-
-
-def paragraph(text: str) -> str:
-    return " ".join(mask(text).split())[:LONGEST_DETAIL]
 
 
 def _never_started(case: Case) -> Optional[Verdict]:
