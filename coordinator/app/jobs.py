@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coordinator.app.faces import Face, Where, where
+from coordinator.app.faces import JOBS_VARIABLE, Face, Where, where
+from coordinator.runfiles.names import RUN_VARIABLE, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from coordinator.engine.jobs.desk import Desk, Rules
     from coordinator.planning.health import Settings as HealthSettings
 
+NO_MUTATION_VARIABLE = "DX_RUNNER_NO_MUTATION_TIMEOUT_MINUTES"
 ROOTS_VARIABLE = "DX_RUNNER_EXTRA_ALLOWED_PREFIXES"
 AGENTS = "/tmp/agents"  # noqa: S108 - where operators of the older runners put their worktrees
 
@@ -136,11 +139,35 @@ def repository(name: str) -> Path | None:
 def configuration(environ: Mapping[str, str]) -> Config:
     """That of the repository one stands in, if any, and the user's. Raises ConfigError."""
     from coordinator.config import load
+
+    return load(_file(), environ)
+
+
+def _file() -> Path | None:
     from coordinator.config.rooting import FILE, find_root
 
     root = find_root(Path.cwd())
     file = root / FILE if root is not None else None
-    return load(file if file is not None and file.is_file() else None, environ)
+    return file if file is not None and file.is_file() else None
+
+
+def reading_settings(environ: Mapping[str, str]) -> HealthSettings:
+    """`health_settings` for commands that only read: where nobody configured anything they need not load how to read
+    it. Raises ConfigError."""
+    from coordinator.config.rooting import user_file
+
+    user = user_file(environ)
+    if _file() is not None or (user is not None and user.is_file()) or any(map(_configures, environ)):
+        return health_settings(configuration(environ), environ)
+    from coordinator.planning.health import Settings
+
+    usual = Settings()
+    no_mutation = minutes(environ, NO_MUTATION_VARIABLE)
+    return usual if no_mutation is None else replace(usual, no_mutation=no_mutation)
+
+
+def _configures(variable: str) -> bool:
+    return variable.startswith("COORDINATOR_") and variable not in (JOBS_VARIABLE, TOKEN_VARIABLE, RUN_VARIABLE)
 
 
 def health_settings(config: Config, environ: Mapping[str, str]) -> HealthSettings:
@@ -148,18 +175,18 @@ def health_settings(config: Config, environ: Mapping[str, str]) -> HealthSetting
     from coordinator.planning.health import Settings
 
     workers = config.workers
-    no_mutation = minutes(environ, "DX_RUNNER_NO_MUTATION_TIMEOUT_MINUTES")
+    no_mutation = minutes(environ, NO_MUTATION_VARIABLE)
     return Settings(grace=workers.grace, stall=workers.stall, idle_cpu=workers.idle_cpu,
                     no_mutation=workers.no_mutation if no_mutation is None else no_mutation)
 
 
 def minutes(environ: Mapping[str, str], name: str) -> timedelta | None:
     """A variable that holds minutes; None when it is unset or empty. Raises ConfigError for anything else."""
-    from coordinator.config import ConfigError
-
     text = environ.get(name, "").strip()
     if not text:
         return None
+    from coordinator.config import ConfigError
+
     try:
         found = timedelta(minutes=float(text))
     except (ValueError, OverflowError):

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from coordinator.config.kinds import Kind, shown
+from coordinator.config.rooting import user_file
 from coordinator.config.sections import Config, ProviderSection
 
 DEFAULT = "default"
@@ -71,7 +72,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     one. Raises ConfigError.
     """
     layer: _Layer = {}
-    user = _user_file(environ)
+    user = user_file(environ)
     if user is not None and user.is_file():
         layer.update(_of_file(user))
     if path is not None:
@@ -93,17 +94,6 @@ def entries(config: Config) -> tuple[Entry, ...]:
 
 
 # --- layers -----------------------------------------------------------------------------------------
-
-
-def _user_file(environ: Mapping[str, str]) -> Path | None:
-    """The XDG rule: an empty or relative XDG_CONFIG_HOME counts as unset."""
-    base = environ.get("XDG_CONFIG_HOME", "")
-    if not base.startswith("/"):
-        home = environ.get("HOME", "")
-        if not home.startswith("/"):
-            return None
-        base = f"{home}/.config"
-    return Path(base) / "coordinator" / "config.toml"
 
 
 def _of_file(path: Path) -> _Layer:

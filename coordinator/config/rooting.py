@@ -1,7 +1,8 @@
-"""Which repository is meant: found by looking upwards. Alone in its file, so that `status` loads no more than this."""
+"""Where configuration lies: the repository is found by looking upwards. Alone, so that `status` loads no more."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 FILE = "coordinator.toml"
@@ -18,6 +19,20 @@ def find_root(start: Path) -> Path | None:
     folder = _main_checkout(start.absolute())
     held = (one for one in (folder, *folder.parents) if (one / FILE).is_file() or (one / ".git").exists())
     return next(held, None)
+
+
+def user_file(environ: Mapping[str, str]) -> Path | None:
+    """Where the user's own configuration lies, there or not.
+
+    The XDG rule: an empty or relative XDG_CONFIG_HOME counts as unset.
+    """
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if not base.startswith("/"):
+        home = environ.get("HOME", "")
+        if not home.startswith("/"):
+            return None
+        base = f"{home}/.config"
+    return Path(base) / "coordinator" / "config.toml"
 
 
 def _main_checkout(start: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.runfiles import names
-from coordinator.wording import jobs as wording
+from coordinator.wording import job_hints as wording
 
 if TYPE_CHECKING:
     from coordinator.app.faces import Face
@@ -64,9 +64,8 @@ def siblings(face: Face, folder: Path) -> list[tuple[str, int]]:
 
 def _silent(face: Face, jobs: Sequence[Seen]) -> Iterator[str]:
     from coordinator.cli.views.fitting import age
-    from coordinator.cli.views.job_facts import silent
 
-    found = [one for one in jobs if silent(one)]
+    found = [one for one in jobs if one.silent]
     for one in found[:_MOST_SILENT]:
         yield wording.silent_hint(one.id, face.name, age(one.elapsed or 0.0))
 

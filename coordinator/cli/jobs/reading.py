@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MISSING = 1
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="These jobs alone.")]
 Beads = Annotated[list[str] | None, typer.Option("--beads", "--job", metavar="ID", help="The same.")]
-Recent = Annotated[int, typer.Option(min=1, metavar="N", help="The N jobs that ended last.")]
+Recent = Annotated[int | None, typer.Option(min=1, metavar="N", help="The N jobs that ended last.")]
 All = Annotated[bool, typer.Option("--all", help="Those that ended long ago too.")]
 NoAnsi = Annotated[bool, typer.Option("--no-ansi", help="No colours.")]
 Overrides = Annotated[bool, typer.Option("--show-overrides", help="Which jobs the watchdog leaves alone.")]
@@ -43,7 +43,7 @@ def status(
     ids: Ids = None,
     beads: Beads = None,
     as_json: JsonFlag = False,
-    recent: Recent = 0,
+    recent: Recent = None,
     everything: All = False,
     no_ansi: NoAnsi = False,
     show_overrides: Overrides = False,
@@ -62,7 +62,7 @@ def health(
     ids: Ids = None,
     beads: Beads = None,
     as_json: JsonFlag = False,
-    recent: Recent = 0,
+    recent: Recent = None,
     everything: All = False,
     no_ansi: NoAnsi = False,
     show_overrides: Overrides = False,
@@ -93,12 +93,12 @@ def check(
     if as_json:
         print_json(job_facts.check(one, face.spelling))
         return CHECK_EXIT[one.word.health]
-    from coordinator.wording.jobs import silent_hint
+    from coordinator.wording.job_hints import silent_hint
 
     print(shown(f"{one.id} {one.state(face.spelling)}: {one.word.words}"))
     for fault in one.job.faults if one.job is not None else ():
         _hint(f"{one.id}: {fault}")
-    if job_facts.silent(one):
+    if one.silent:
         from coordinator.cli.views.fitting import age
 
         _hint(silent_hint(one.id, face.name, age(one.elapsed or 0.0)))
@@ -165,10 +165,10 @@ def tail(
 class _Asked:
     """What a list of jobs was asked for."""
 
-    def __init__(self, face: Face, log_dir: str, ids: Sequence[str], recent: int, everything: bool,
+    def __init__(self, face: Face, log_dir: str, ids: Sequence[str], recent: int | None, everything: bool,
                  overrides: bool) -> None:
         self.face, self.log_dir, self.ids = face, log_dir, tuple(ids)
-        self.recent, self.everything, self.overrides = recent, everything, overrides
+        self.recent, self.everything, self.overrides = recent or 0, everything, overrides
         self.settings = settings()
 
     def look(self) -> tuple[Path, list[Seen], list[Seen]]:
@@ -250,7 +250,7 @@ def settings(stall_minutes: float | None = None) -> Settings:
     """By which health is judged. Raises Trouble for a limit that is none."""
     from coordinator.app import jobs
 
-    found = jobs.health_settings(jobs.configuration(os.environ), os.environ)
+    found = jobs.reading_settings(os.environ)
     if stall_minutes is None:
         return found
     if not 0 < stall_minutes < 1e6:

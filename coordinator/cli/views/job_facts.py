@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.cli.views.jobs import Seen, number
-from coordinator.domain.worker import Beat, Health, Running, Unknown
+from coordinator.domain.worker import Beat, Running, Unknown
 from coordinator.planning.health.jobs import reason_of, spelt
 from coordinator.wording.jobs import next_action
 
@@ -65,18 +65,11 @@ def report(one: Seen, spelling: str) -> Facts:
     }
 
 
-def silent(one: Seen) -> bool:
-    """Alive beyond its start, with an empty log: output may be held back for want of a terminal."""
-    if one.job is None or not isinstance(one.job.view, Running) or one.ended:
-        return False
-    return not one.job.log_bytes and one.word.health not in (Health.STARTING, Health.WAITING)
-
-
 def _next(one: Seen) -> str:
     view = one.job.view if one.job is not None else None
     away = isinstance(view, Unknown) and bool(_text(one, "host")) and str(_text(one, "host")) in view.reason
     return next_action(one.word.health, one.word.reason, retries=one.job.retries if one.job is not None else 0,
-                       silent=silent(one), away=away)
+                       silent=one.silent, away=away)
 
 
 def _reason(one: Seen, spelling: str) -> str:

@@ -100,6 +100,13 @@ class Seen:
             return None
         return max(0.0, self.now.timestamp() - self.job.log_at)
 
+    @property
+    def silent(self) -> bool:
+        """Alive beyond its start, with an empty log: output may be held back for want of a terminal."""
+        if self.job is None or self.ended or not isinstance(self.job.view, Running) or self.job.log_bytes:
+            return False
+        return self.word.health not in (Health.STARTING, Health.WAITING)
+
     def state(self, spelling: str) -> str:
         """The health as the name `spelling` says it."""
         if spelling == DX_NAME:
