@@ -8,8 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coordinator.planning.polling import Look, Rules, check_limit, judge
+
 if TYPE_CHECKING:
     from coordinator.ports import Command, Credentials, Readiness, Settings
+
+__all__ = [
+    "Foreground", "Look", "Rules", "become", "check", "check_limit", "judge", "masked", "prepare", "ready",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,21 @@ def become(run: Foreground) -> None:
 
     stdin = run.prompt if run.command.stdin == "prompt" else ""
     foreground.become(run.command.argv, env=run.command.env, stdin=stdin)
+
+
+def check(command: str, environ: Mapping[str, str], limit: float) -> tuple[int, str]:
+    """Exit code (124 = no answer within `limit` seconds) and output of the user's own command, the last megabyte."""
+    from coordinator.adapters.system.run import run
+
+    ran = run(["/bin/sh", "-c", command], env=environ, timeout=limit, last=1 << 20)
+    return ran.code, ran.out if not ran.err else f"{ran.out.rstrip()}\n{ran.err}"
+
+
+def masked(text: str, environ: Mapping[str, str]) -> str:
+    """The text without what the environment keeps secret."""
+    from coordinator.runfiles.masking import Masker, secrets_in
+
+    return Masker(secrets_in(environ)).text(text)
 
 
 def _settings(provider: str, model: str, environ: Mapping[str, str]) -> Settings:

@@ -111,6 +111,10 @@ def _watched(child: subprocess.Popen[bytes], timeout: float, crowded: Callable[[
         waiting.register(over, select.POLLIN)
         while not stopped and not waiting.poll(max(0.0, min(_LOOK_EVERY, until - time.monotonic())) * 1000):
             stopped = TOO_MUCH if crowded() else TIMED_OUT if time.monotonic() >= until else 0
+    except BaseException:   # Ctrl-C: in a session of its own it would not hear it
+        _kill_group(child.pid)
+        child.wait()
+        raise
     finally:
         os.close(over)
     if stopped:
