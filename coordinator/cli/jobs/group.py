@@ -14,6 +14,9 @@ COMMANDS = {
     **dict.fromkeys(("status", "health", "check", "tail", "report"), f"{_HERE}.reading"),
     **dict.fromkeys(("start", "restart", "stop", "finalize", "prune", "unblock", "set-override"), f"{_HERE}.acting"),
     "watchdog": f"{_HERE}.watching",
+    **dict.fromkeys(("preflight", "beads-gate"), f"{_HERE}.gates"),
+    "headless": f"{_HERE}.headless",
+    "batch": f"{_HERE}.batching",
 }  # fmt: skip
 
 
