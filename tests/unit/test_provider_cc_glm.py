@@ -196,6 +196,11 @@ def test_no_other_key_and_no_other_way_to_an_account_reaches_the_worker() -> Non
     assert env["ANTHROPIC_API_KEY"] == TOKEN
 
 
+def test_no_settings_file_whatever_has_a_word_in_the_key_or_the_address() -> None:
+    argv = command().argv
+    assert argv[argv.index("--setting-sources") + 1] == ""
+
+
 def test_it_prints_text_by_habit_and_a_stream_where_one_is_asked_for() -> None:
     plain, streamed = command(), command(stream=True)
     assert plain.speaks == "text"

@@ -41,6 +41,9 @@ _NO_KEY, _BAD_FILE = 10, 11
 _VISIBLE = re.compile(r"[!-~]+")
 _OP = "op://"
 
+# The user's own settings file may set a key or an address, and would go before the environment.
+_SOURCES = ""
+
 # What claude knows of its own behaviour passes; every way to another account than the one resolved here does not.
 _OWN = (
     "CLAUDE_CODE_*",
@@ -91,7 +94,7 @@ class CcGlm:
         settings, wires = _with_model(spec.settings, spec.environ), _wires(spec.environ)
         speaks = "claude" if spec.stream else "text"
         return Command(
-            argv=claude.argv(settings, spec.session_id, speaks=speaks),
+            argv=claude.argv(settings, spec.session_id, speaks=speaks, sources=_SOURCES),
             env=_env(spec.environ, settings, wires, spec.credentials),
             stdin="prompt",
             stop_signal="INT",
@@ -127,7 +130,7 @@ class CcGlm:
         if live and all(line.ok for line in lines):
             chosen, environ = _with_model(settings, probe.environ()), probe.environ()
             env = _env(environ, chosen, _wires(environ), self.credentials(probe))
-            lines.append(preflight.live_answer(probe, self, claude.argv(chosen, session_id=""), env))
+            lines.append(preflight.live_answer(probe, self, claude.argv(chosen, session_id="", sources=_SOURCES), env))
         return tuple(lines)
 
     def _binary(self, probe: Probe, settings: Settings) -> Readiness:

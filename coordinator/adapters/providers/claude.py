@@ -152,8 +152,8 @@ def refuse_skipping(spec: RunSpec) -> None:
         )
 
 
-def argv(settings: Settings, session_id: str, *, speaks: str = "claude") -> tuple[str, ...]:
-    """The command line, the prompt left out. `speaks` as in Command."""
+def argv(settings: Settings, session_id: str, *, speaks: str = "claude", sources: str = "user") -> tuple[str, ...]:
+    """The command line, the prompt left out. `speaks` as in Command; `sources`: whose settings files count."""
     words = [program(settings), "-p", "--output-format"]
     words += ["stream-json", "--verbose"] if speaks == "claude" else ["text"]
     if session_id:
@@ -163,5 +163,5 @@ def argv(settings: Settings, session_id: str, *, speaks: str = "claude") -> tupl
     if settings.max_turns:
         words += ["--max-turns", str(settings.max_turns)]
     # A repository's own settings may hold hooks, which -p runs without asking: only the user's count.
-    words += ["--setting-sources", "user", "--settings", json.dumps(HOOKS)]
+    words += ["--setting-sources", sources, "--settings", json.dumps(HOOKS)]
     return (*words, "--allowedTools", *(settings.tools or DEFAULT_TOOLS), *settings.args)
