@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
 _LOOK = 1.0        # a STOP file counts within two seconds
-_NOTICED = 10.0    # the same where the kernel says when one is made
+_NOTICED = 30.0    # the same where the kernel says when one is made
 _CALM = 0.25       # for an agent that makes files all the time
 _STEP = 0.1
 _UNSTIRRED = tuple(each for each in WATCHED if each != notice.SIGNAL)

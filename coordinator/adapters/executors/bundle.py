@@ -6,8 +6,11 @@ A running wrapper keeps the file it was started from; an upgrade puts another on
 from __future__ import annotations
 
 import hashlib
+import importlib.machinery
+import importlib.util
 import io
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import coordinator
@@ -20,22 +23,37 @@ sys.exit(main(sys.argv[1:]))
 """
 _ROOMS = ("runfiles", "runfiles/verdict", "worker")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_UNCHECKED = (1).to_bytes(4, "little")   # PEP 552: the source beside it in the archive is not compared
 
 
+@cache
 def build() -> bytes:
-    """The same sources give the same bytes: fixed times and order, uncompressed (zlib costs memory)."""
+    """The same sources give the same bytes: fixed times and order, uncompressed (zlib costs memory). Their compiled
+    form is in it too, for compiling costs a start more than all else; a Python of another version passes it over."""
     root = Path(coordinator.__file__).parent
     sources = {"coordinator/__init__.py": (root / "__init__.py").read_bytes(), "__main__.py": _MAIN.encode()}
     for room in _ROOMS:
         for source in (root / room).glob("*.py"):
             sources[f"coordinator/{room}/{source.name}"] = source.read_bytes()
+            sources[f"coordinator/{room}/{source.name}c"] = _compiled(source)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(sources):
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.external_attr = 0o600 << 16
-            archive.writestr(entry, sources[name])
+            if sources[name] or name.endswith(".py"):
+                archive.writestr(entry, sources[name])
     return buffer.getvalue()
+
+
+def _compiled(source: Path) -> bytes:
+    """What Python keeps in __pycache__, under a header without the source's time; b"" where it may keep nothing."""
+    importlib.machinery.SourceFileLoader(source.stem, str(source)).get_code(source.stem)
+    try:
+        kept = Path(importlib.util.cache_from_source(str(source))).read_bytes()
+    except OSError:
+        return b""
+    return importlib.util.MAGIC_NUMBER + _UNCHECKED + importlib.util.source_hash(source.read_bytes()) + kept[16:]
 
 
 def place(jobs: Path) -> Path:

@@ -79,7 +79,12 @@ class LocalExecutor:
             pairs = atomic.read_pairs(self._path(handle, kind)) or {}
             if pairs.get("token") == handle.token:
                 return Who(pairs).pid
-        return None
+        return 0 if self._blank(handle) else None
+
+    def _blank(self, handle: Handle) -> bool:
+        """Heartbeats are not forced onto the disk: a power cut may leave an empty one of a run that was started."""
+        return (atomic.read(self._path(handle, "heartbeat")) == b""
+                and (atomic.read_pairs(self._path(handle, "spec")) or {}).get("token") == handle.token)
 
     def _refuse_overlap(self, spec: LaunchSpec) -> None:
         """One worker a job: an earlier one that lives, or a later one that has been, forbids this start."""
@@ -160,7 +165,7 @@ class LocalExecutor:
             self._watch(Who(beat))
         if isinstance(view, Missing) and not view.started:
             starting = self._children.living(handle.token)
-            return view if starting is None else Running(starting, 0.0)
+            return Missing(started=self._blank(handle)) if starting is None else Running(starting, 0.0)
         return view
 
     def live(self) -> tuple[Handle, ...]:
