@@ -57,7 +57,7 @@ def test_every_name_is_found_by_path_alone_from_any_folder(tmp_path: Path, env: 
     for name in NAMES:
         ran = run(f"{name} --help", cwd=Path("/"), env=env)
         assert ran.returncode == 0, (name, ran.stderr)
-        assert name in ran.stdout
+        assert f"Usage: {name.removesuffix('.sh')} " in ran.stdout
     for name in ("cc-glm-job", "dx-runner"):
         told = run(f"{name} --version", cwd=tmp_path, env=env)
         assert told.stdout.split() == [name, __version__]
