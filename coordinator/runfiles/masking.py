@@ -58,13 +58,36 @@ _RULES: Tuple[_Rule, ...] = (
 )
 
 _SECRET_NAMES = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "CREDENTIALS")
+_SECRET_FILES = ("TOKEN_FILE",)
 _SHORTEST = 8
 
 
 def secrets_in(environ: Mapping[str, str]) -> Tuple[str, ...]:
-    """Values of variables whose names end like a secret's and that are long enough not to be a plain word."""
-    found = (value for name, value in environ.items() if name.upper().endswith(_SECRET_NAMES))
+    """Values of variables whose names end like a secret's, and what the files hold that are named as a token's; only
+    what is long enough not to be a plain word."""
+    found = [value for name, value in environ.items() if name.upper().endswith(_SECRET_NAMES)]
+    files = [value for name, value in environ.items() if value and name.upper().endswith(_SECRET_FILES)]
+    found += [_held(path, environ.get("HOME", "")) for path in files]
     return tuple(value for value in found if len(value) >= _SHORTEST and "\n" not in value)
+
+
+def _held(path: str, home: str) -> str:
+    """The beginning of a token's file; "" for what is none or cannot be read."""
+    import os
+    import stat
+
+    if path.startswith("~/"):
+        path = os.path.join(home, path[2:])
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return ""
+    try:
+        return os.read(fd, 4096).decode("utf-8", "replace").strip() if stat.S_ISREG(os.fstat(fd).st_mode) else ""
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
 
 
 class Masker:

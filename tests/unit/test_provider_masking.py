@@ -73,6 +73,15 @@ def test_values_of_the_environment_are_known_by_their_names() -> None:
     assert masker.value({"a": ["x value-one y", 3], "value-two": None}) == {"a": ["x *** y", 3], "***": None}
 
 
+def test_what_a_tokens_file_holds_is_hidden_too_and_no_other_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("glm-s3cret\n")
+    named = {"CC_GLM_TOKEN_FILE": "~/token", "HOME": str(tmp_path)}
+    assert secrets_in(named) == ("glm-s3cret",)
+    for path in (tmp_path / "token.old", tmp_path, "/dev/zero", ""):
+        assert secrets_in({"CC_GLM_TOKEN_FILE": str(path)}) == ()
+    assert secrets_in({"PROMPT_FILE": str(tmp_path / "token")}) == ()
+
+
 @given(st.text())
 def test_masking_twice_changes_nothing_more(text: str) -> None:
     assert mask(mask(text)) == mask(text)
