@@ -17,6 +17,7 @@ COMMANDS = {
     **dict.fromkeys(("preflight", "beads-gate"), f"{_HERE}.gates"),
     "headless": f"{_HERE}.headless",
     "batch": f"{_HERE}.batching",
+    "diagnose": f"{_HERE}.diagnosing",
 }  # fmt: skip
 
 

@@ -1,0 +1,70 @@
+"""What an escalation needs besides the run files: which programs are here, and a file that only its owner reads."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coordinator.adapters.system.probe import SystemProbe
+
+PROGRAMS = ("git", "claude", "opencode", "gemini", "codex", "bd")
+_PATIENCE = 10.0
+
+
+def versions(environ: Mapping[str, str]) -> Iterator[str]:
+    """One line a program: ours, the interpreter, git, and what agents are started by. They get no secret to print."""
+    import platform
+    import sys
+
+    from coordinator import __version__
+    from coordinator.adapters.system.probe import SystemProbe
+
+    yield f"coordinator {__version__}"
+    yield f"python {platform.python_version()} ({sys.executable})"
+    plain = {key: environ[key] for key in ("PATH", "HOME", "LANG") if key in environ}
+    probe = SystemProbe(plain)
+    for name in PROGRAMS:
+        place = probe.which(name)
+        yield f"{name}: {_version(probe, place)} ({place})" if place else f"{name}: not on PATH"
+
+
+def _version(probe: SystemProbe, place: str) -> str:
+    code, out, err = probe.run([place, "--version"], timeout=_PATIENCE)
+    first = next(iter((out or err).strip().splitlines()), "")
+    return first[:200] if code == 0 and first else f"gave no version (exit {code}) {first[:200]}".rstrip()
+
+
+def room(folder: Path) -> str:
+    """What is free where the folder lies."""
+    from coordinator.adapters.system.files import SystemFiles
+
+    while not folder.is_dir() and folder.parent != folder:
+        folder = folder.parent
+    try:
+        free, inodes = SystemFiles().room(folder)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    return f"{free / 1e9:.1f} GB and {inodes:,} inodes free on the file system of {folder}"
+
+
+def keep(output: str, text: str) -> Path:
+    """Writes it for its owner's eyes alone, 0600, and returns where: `output`, or a fresh file in the folder for
+    temporary ones. A link in the place is replaced, never followed. Raises OSError."""
+    from coordinator.adapters.system.seam import crossing
+    from coordinator.runfiles import atomic
+
+    data = text.encode("utf-8", "replace")
+    if output:
+        path = Path(output).absolute()
+        with crossing("file", str(path)):
+            atomic.write(str(path), data, 0o600)
+        return path
+    with crossing("file", "diagnosis"):
+        fd, name = tempfile.mkstemp(prefix="coordinator-diagnosis-", suffix=".txt")   # 0600, and nobody's before
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+    return Path(name)
