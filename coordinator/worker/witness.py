@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ENTRIES = 4000
 _SKIPPED = frozenset((".git", ".coordinator", "node_modules", ".venv", "__pycache__", "target", "dist", "STOP"))
 _SHARE = 1 / 3000   # of the time goes into looking at the worktree: many agents stand on one host
-_RAREST = 10        # beats between two looks at it
+_RAREST = 2         # beats between two looks at it: a stall may be called after four
 BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 

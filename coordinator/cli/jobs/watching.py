@@ -54,6 +54,7 @@ def watchdog(
         diagnose=f"{face.name} diagnose --beads {{}}" + (f" --log-dir {shlex.quote(log_dir)}" if log_dir else ""),
     )
     with acting(face, log_dir) as desk:
+        _sees_beats(desk, order)
         if job:
             desk.latest(job)
         _warn(face, desk)
@@ -73,6 +74,16 @@ def _positive(option: str, value: float) -> float:
     if not 0 < value < _LONGEST:
         raise Trouble(f"{option} is {value:g}", "Give a number above 0.", code=USAGE)
     return value
+
+
+def _sees_beats(desk: Desk, order: Watch) -> None:
+    """Between two heartbeats the healthiest job shows no sign; they come at least four times in the configured limit
+    and in two minutes. Raises Trouble."""
+    least = min(desk.rules.health.stall, timedelta(minutes=2))
+    if order.stall is not None and order.stall < least:
+        words = f"--stall-minutes is {order.stall / timedelta(minutes=1):g}, less than a few heartbeats of a job"
+        raise Trouble(words, f"Give {least / timedelta(minutes=1):g} or more; workers.stall makes them come oftener.",
+                      code=USAGE)
 
 
 def _warn(face: Face, desk: Desk) -> None:
