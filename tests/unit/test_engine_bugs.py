@@ -13,6 +13,7 @@ from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import CleanUp
+from coordinator.ports import AuthUnresolved
 from tests.support.fakes import Outside, Tree, an_outside
 
 _S = TaskState
@@ -68,6 +69,36 @@ def test_a_fault_while_a_worker_may_be_alive_never_lets_go_of_it(monkeypatch):
     [task] = outside.store.tasks()
     assert task.state is _S.PREPARING
     monkeypatch.setattr(outside.executor, "submit", plain)
+    ticking(outside, engine, 9)
+    assert outside.store.tasks()[0].state is _S.IN_REVIEW
+    assert len(outside.executor.workers) == 1
+
+
+def no_key(*_: object) -> object:
+    raise AuthUnresolved("cc_glm_auth_missing", "Token file not found: /token", "export CC_GLM_AUTH_TOKEN=...", 11)
+
+
+def test_credentials_that_went_away_before_a_start_are_the_reason_why_nothing_ran(monkeypatch):
+    outside = one_issue()
+    monkeypatch.setattr(outside.provider, "credentials", no_key)
+    ticking(outside, an_engine(outside), 2, seconds=1)
+    [task] = outside.store.tasks()
+    assert (task.reason, task.detail) == ("cc_glm_auth_missing", "Token file not found: /token")
+    assert outside.executor.workers == []
+
+
+def test_a_worker_whose_start_was_not_recorded_is_found_though_its_credentials_went_away(monkeypatch):
+    outside = one_issue()
+    plain = outside.executor.submit
+
+    def starts_and_breaks(spec):
+        plain(spec)
+        raise ZeroDivisionError("after the start")
+
+    monkeypatch.setattr(outside.executor, "submit", starts_and_breaks)
+    engine = an_engine(outside)
+    ticking(outside, engine, 2, seconds=1)
+    monkeypatch.setattr(outside.provider, "credentials", no_key)
     ticking(outside, engine, 9)
     assert outside.store.tasks()[0].state is _S.IN_REVIEW
     assert len(outside.executor.workers) == 1
