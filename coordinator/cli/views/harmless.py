@@ -8,7 +8,8 @@ import re
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|\Z)"  # OSC, DCS, SOS, PM, APC: titles, links, clipboard
-    r"|\x1b[ -/]*[0-~]",
+    r"|\x1b[ -/]*[0-~]"
+    r"|[\x0e\x0f]",  # shifts of the character set, which a program sends when it lets go of its terminal
     re.DOTALL,
 )
 # C0 and C1 controls, DEL, bidirectional marks, line and paragraph separators, tag characters, lone surrogates
