@@ -298,6 +298,47 @@ def test_a_kill_for_want_of_memory_is_told_from_one_by_hand(tmp_path: Path) -> N
     assert ending.reason_of(agent, None, starved=True)[0] == "process_exit", "it lived on and failed by itself"
 
 
+def _limited_group() -> Path | None:
+    for controller, limit in (("", "memory.max"), ("memory", "memory.limit_in_bytes")):
+        group = Path(cgroup._own_folder(controller) or "/nowhere") / f"coordinator-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(150 << 20))
+        except OSError:
+            group.rmdir()
+            continue
+        return group
+    return None
+
+
+@pytest.fixture
+def small_memory() -> Iterator[Path]:
+    """A cgroup of 150 MB, in whichever tree limits memory here."""
+    group = _limited_group()
+    if group is None:
+        pytest.skip("no right to limit memory here")
+    yield group
+    until(lambda: not (group / "cgroup.procs").read_text(), "an empty group")
+    group.rmdir()
+
+
+def test_an_agent_that_the_kernel_kills_for_want_of_memory_is_said_to_be_so(place: Bench, small_memory: Path) -> None:
+    code = (
+        "import os\nfrom pathlib import Path\nfrom tests.support.workers import Bench\n"
+        f"open({str(small_memory / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n"
+        f"place = Bench(Path({str(place.root)!r}))\n"
+        "place.executor(beat=30).submit(place.python('x = bytearray(400 << 20)', token='hungry'))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+    outcome = place.jobs / "claude" / "gh-450.outcome"
+    until(outcome.exists, "the outcome")
+    pairs = atomic.read_pairs(str(outcome)) or {}
+    assert (pairs["reason_code"], pairs["state"], pairs["signal"]) == ("oom_killed", "failed", "9")
+
+
 def test_a_wrapper_that_was_started_deaf_to_its_children_s_end_learns_of_it(place: Bench) -> None:
     folder = place.jobs / "claude"
     folder.mkdir(parents=True)
