@@ -28,11 +28,12 @@ def ago(minutes: float) -> float:
 
 
 def running(started: float = 60, *, cpu: float | None = None, signs: float | None = None, share: float = 0.0,
-            beat: float = 0, tree: bool = True) -> Running:
+            beat: float = 0, tree: bool = True, frozen: float | None = None) -> Running:
     """Started so many minutes ago; CPU and every other witness moved so many minutes ago, the last beat came so."""
     seen = Witness(1.0, ago(started if signs is None else signs))
     used = Witness(12.5, ago(started if cpu is None else cpu))
-    return Running(7, ago(started), Beat(ago(beat), ago(started), used, seen, seen, seen if tree else None, share))
+    return Running(7, ago(started), Beat(ago(beat), ago(started), used, seen, seen, seen if tree else None, share,
+                                        stopped_since=None if frozen is None else ago(frozen)))
 
 
 def a_job(view: WorkerView, outcome: dict[str, str] | None = None, *, foreign: bool = False, **meta: str) -> Job:
@@ -89,6 +90,8 @@ def test_a_stall_is_met_by_a_restart_or_by_a_block_with_its_reason(retries, orde
     (a_job(running(25, cpu=0, share=0.9)), []),
     (a_job(running(1440, cpu=0, signs=30, share=0.9)), []),
     (a_job(running(2)), []),
+    (a_job(running(30, cpu=1.1, signs=1.1, frozen=1.1)), ["Restart"]),
+    (a_job(running(30, cpu=1.1, signs=1.1, frozen=0.9)), []),
     (a_job(STALLED), ["Restart"]),
     (a_job(running(60, cpu=0, share=0.9)), ["Say"]),
     (a_job(Running(7, ago(19))), []),
