@@ -68,7 +68,9 @@ def restart(
     """End a job's worker and start it again; logs and outcome step aside, its marks stay."""
     from coordinator.app import verbs
 
-    with acting(face_of(ctx), log_dir, "retry") as desk:
+    options = {"--pty": pty, "--preserve-contract": preserve_contract, "--json": as_json}
+    by_hand = ", ".join(name for name, given in options.items() if given)
+    with acting(face_of(ctx), log_dir, "restart", by_hand=by_hand) as desk:
         recorded = desk.ours(job)
         again = verbs.Again(_prompt_again(recorded), pty=pty, preserve_contract=preserve_contract)
         _say_started(verbs.restart(desk, job, again), "restarted", as_json=as_json)
@@ -116,7 +118,7 @@ def finalize(
 
     if not reason.replace("_", "").isalnum() or not reason.isascii() or len(reason) > 64:
         raise Trouble(f"{reason!r} is no reason code", "A word of letters, digits and underscores.", code=USAGE)
-    with acting(face_of(ctx), log_dir, "stop") as desk:
+    with acting(face_of(ctx), log_dir) as desk:
         _say_ended(verbs.finalize(desk, job, reason, exit_code), "finalized")
 
 
@@ -160,7 +162,7 @@ def unblock(
     from coordinator.app import verbs
 
     name = checked(job or beads)
-    with acting(face_of(ctx), log_dir, "retry") as desk:
+    with acting(face_of(ctx), log_dir, "unblock", by_hand="--reset-retries" if reset_retries else "") as desk:
         lifted = verbs.unblock(desk, name, reset_retries=reset_retries)
     print(f"{name} is not blocked any more" if lifted else f"{name} was not blocked")
     print(f"next: {face_of(ctx).name} restart --beads {name}")

@@ -16,7 +16,6 @@ from coordinator.runfiles import names
 if TYPE_CHECKING:
     from coordinator.app.faces import Face
     from coordinator.app.verbs import Desk, Refused
-    from coordinator.domain.job import Job
 
 FaceContext = typer.Context
 
@@ -43,9 +42,9 @@ def face_of(ctx: typer.Context) -> Face:
 
 
 @contextmanager
-def acting(face: Face, log_dir: str, request: str = "") -> Iterator[Desk]:
-    """A desk for one verb; what it raises becomes words and an exit code. `request` is what a coordinator is asked for
-    when the job is its own ("" = it cannot be asked for this)."""
+def acting(face: Face, log_dir: str, request: str = "", *, by_hand: str = "") -> Iterator[Desk]:
+    """A desk for one verb; what it raises becomes words and an exit code. `request` and `by_hand` are for a job that is
+    a coordinator's, as in handing.py: once it was asked, the command is over."""
     from coordinator.app import jobs, verbs
 
     desk = jobs.desk(face, log_dir, os.environ, lambda line: print(f"note: {line}", file=sys.stderr))
@@ -54,7 +53,10 @@ def acting(face: Face, log_dir: str, request: str = "") -> Iterator[Desk]:
     except verbs.Refused as refused:
         raise trouble_of(refused) from refused
     except verbs.NotOurs as other:
-        _hand_over(other.job, request)
+        from coordinator.cli.jobs.handing import hand_over
+
+        hand_over(other.job, request, by_hand)
+        raise typer.Exit from other
     except (verbs.JobBusy, verbs.ForeignFolder, verbs.LaunchFailed) as error:
         raise Trouble(str(error), "Nothing was changed.") from error
     finally:
@@ -63,19 +65,6 @@ def acting(face: Face, log_dir: str, request: str = "") -> Iterator[Desk]:
 
 def trouble_of(refused: Refused) -> Trouble:
     return Trouble(refused.words, *([refused.cure] if refused.cure else []), code=refused.code)
-
-
-def _hand_over(job: Job, request: str) -> None:
-    """The coordinator of that repository does it: it alone writes its tasks."""
-    from pathlib import Path
-
-    from coordinator import app
-    from coordinator.cli.asking import PATIENCE, SLOW_PATIENCE, ask
-
-    if not request or not job.meta.get("repo"):
-        raise Trouble(f"{job.id} is run by {job.owner}, not by hand: nothing was changed", "coordinator status")
-    place = app.place(Path(job.meta["repo"]))
-    ask(place, request, job.id, {}, SLOW_PATIENCE if request == "stop" else PATIENCE)
 
 
 def read_prompt(path: str) -> str:
