@@ -174,7 +174,7 @@ def _examine_leftovers(where: Place) -> Iterator[Check]:
 
     executor = LocalExecutor(where.jobs, lambda _: None)
     try:
-        yield doctor.leftovers(executor, _active(where))
+        yield doctor.leftovers(executor, _active(where) | _by_hand(where))
     except StoreError as error:
         yield doctor.Check("fail", error.words, f"ls -l {where.store}")
     except NewerSchema as error:
@@ -195,6 +195,16 @@ def _no_settings() -> Settings:
     from coordinator.ports import Settings
 
     return Settings()
+
+
+def _by_hand(where: Place) -> frozenset[str]:
+    """Jobs that a person started here and that run: no task owns them, and nobody need."""
+    from coordinator.adapters.executors.shelf import Shelf
+    from coordinator.domain.job import MANUAL
+    from coordinator.domain.worker import Running
+
+    jobs = Shelf(where.jobs, flat=False).all()
+    return frozenset(job.id for job in jobs if job.meta.get("owner") == MANUAL and isinstance(job.view, Running))
 
 
 def _active(where: Place) -> frozenset[str]:

@@ -116,6 +116,7 @@ def test_jobs_by_hand_lie_beside_the_coordinators_and_are_not_its_leftovers(yard
     yard.until_state(number, "IN_REVIEW")
     assert set(listed(yard)) == {"bd-1", f"gh-{number}"}
     assert listed(yard)["bd-1"]["state"] in ("starting", "healthy")
+    assert "no leftover workers" in command(yard, "doctor").stdout
     stopped = command(yard, "job", "stop", "--beads", "bd-1")
     assert (stopped.returncode, "stopped bd-1" in stopped.stdout) == (0, True)
     assert yard.state(number) == "IN_REVIEW"
