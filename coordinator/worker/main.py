@@ -97,8 +97,6 @@ class Wrapper:
     def _end_tree(self) -> List[int]:
         """Everything the agent left behind goes too: by itself, on TERM, or by KILL. The survivors."""
         roots = [os.getpid()]
-        if self._nothing_left():
-            return self._group.remove() if self._group is not None else []
         if not self._agent.running():
             if self._stop is None:
                 self._linger(self._spec.linger)
@@ -108,17 +106,19 @@ class Wrapper:
                 self._linger(self._spec.linger)
         if self._group is not None:
             self._group.kill()
-        survivors = set(hunt.end_all(roots, self._spec.token, self._agent.reap))
+        survivors = set(hunt.end_all(roots, self._spec.token, self._agent.reap)) if self._left() else set()
         if self._group is not None:
             survivors.update(self._group.remove())
         return sorted(survivors)
 
-    def _nothing_left(self) -> bool:
-        """Sure where orphans become our children: then there is no need to ask every process of the host."""
-        return self._orphans_are_ours and self._stop is None and not self._agent.reap()
-
     def _left(self) -> bool:
-        return self._agent.reap() or bool(next(hunt.members([os.getpid()], self._spec.token), None))
+        """Where orphans become our children there is no need to ask every process of the host, which is dear when many
+        agents end at once; a stop asks all the same."""
+        if self._agent.reap():
+            return True
+        if self._orphans_are_ours and self._stop is None:
+            return False
+        return bool(next(hunt.members([os.getpid()], self._spec.token), None))
 
     def _linger(self, seconds: float) -> None:
         until = time.monotonic() + seconds
