@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,11 @@ def test_each_bad_answer_has_its_reason_and_a_cure(name: str, answer: Answer, re
     assert (gate.passed, gate.reason) == (False, reason)
     assert gate.reason in REASONS
     assert gate.cure
+
+
+def test_each_reason_stands_in_the_page_of_the_gates() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "gates.md").read_text("utf-8")
+    assert tuple(re.findall(r"^\| `(beads_\w+)` \|", page, re.MULTILINE)) == REASONS
 
 
 def test_an_issue_whose_own_words_say_not_found_is_there() -> None:
