@@ -38,6 +38,7 @@ EXCEPTIONS = (
 WRITERS = {
     "adapters/executors/launch.py": "run files step aside before a start",
     "adapters/executors/local.py": "the stderr file that a wrapper inherits",
+    "adapters/executors/shelf_writing.py": "marks of dead jobs, and outcomes that step aside",
     "adapters/git/adding.py": "the folder above a worktree",
     "adapters/git/excludes.py": "info/exclude",
     "adapters/git/folder.py": "notes and copies in a worktree",
@@ -54,6 +55,7 @@ WRITERS = {
     "adapters/system/run.py": "processes",
     "app/__init__.py": "the folder .coordinator",
     "app/host.py": "a copy of the memory in a scratch folder, to look ahead",
+    "cli/jobs/hints.py": "the mark of when other job folders were last told of",
     "cli/program.py": "the trace of a bug where there is no repository",
     "cli/setting_up.py": "init: no coordinator runs then",
     "cli/rehearsing.py": "the folder of a rehearsal",

@@ -128,7 +128,8 @@ def test_a_huge_line_is_cut_in_memory_that_stays_small(job: Bench) -> None:
         log.write(b"x" * (40 << 20) + b"\nlast\n")
     code = ("import sys\nfrom coordinator.app.faces import COORDINATOR\n"
             "from coordinator.cli.jobs.faces import run_as\ncode = run_as(COORDINATOR, sys.argv[1:])\n"
-            "print(*[line for line in open('/proc/self/status') if 'VmHWM' in line], file=sys.stderr)\nsys.exit(code)\n")
+            "print(*[line for line in open('/proc/self/status') if 'VmHWM' in line], file=sys.stderr)\n"
+            "sys.exit(code)\n")
     ran = subprocess.run([sys.executable, "-c", code, *argv(job)[4:]], env=environ(job.folder.parent), text=True,
                          capture_output=True, timeout=50, check=True)  # fmt: skip
     head, cut, last = ran.stdout.splitlines()

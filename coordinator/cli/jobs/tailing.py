@@ -26,7 +26,6 @@ FARTHEST = 64 << 20
 """How far back from a log's end its last lines are looked for."""
 LONGEST = 1 << 20
 """Bytes of one line that are shown."""
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _COLOUR = re.compile(r"(\x1b\[[0-9;:]{0,60}m)")
 _KEY = re.compile(r"-----(BEGIN|END) [A-Z ]{0,40}PRIVATE KEY-----")
 _KEY_BYTES = re.compile(rb"-----(BEGIN|END) [A-Z ]{0,40}PRIVATE KEY-----")
@@ -198,7 +197,7 @@ def _within_key(fd: int, start: int) -> bool:
 def _opened(path: str) -> int:
     """A descriptor of a plain file; -1 where there is none."""
     try:
-        return os.open(path, _OPEN)
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return -1
 
