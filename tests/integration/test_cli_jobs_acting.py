@@ -37,6 +37,44 @@ def test_start_returns_at_once_and_the_worker_runs_on_under_its_wrapper_to_a_rec
     assert (hand.jobs.stat().st_mode & 0o777, hand.file("log").read_text()) == (0o700, "hi\n")
 
 
+@pytest.mark.req("A57", "A58", "A61", "A64", "C52")
+def test_pid_log_and_outcome_are_plain_files_of_the_jobs_name(hand: Hand) -> None:
+    hand.start("import time; print('one', flush=True); time.sleep(1); print('two')")
+    lines = subprocess.run(["sh", "-c", 'cat "$1".pid; tail -n 1 "$1".log', "sh", str(hand.jobs / "bd-1")], text=True,
+                           capture_output=True, check=True).stdout.split()  # fmt: skip
+    assert (lines[0], lines[1]) == (hand.pairs("meta")["pid"], "one")
+    hand.outcome()
+    assert hand.file("log").read_text() == "one\ntwo\n"
+    assert {"beads=bd-1", "provider=command", "state=success", "exit_code=0"} <= set(
+        hand.file("outcome").read_text().splitlines())
+
+
+@pytest.mark.req("C83", "C85")
+def test_a_limit_in_minutes_from_the_environment_ends_a_run_with_124(hand: Hand) -> None:
+    allowed = {"DX_RUNNER_EXTRA_ALLOWED_PREFIXES": str(hand.root)}
+    hand.start(SLEEPER, name=DX_RUNNER, DX_RUNNER_MAX_RUNTIME_MINUTES="0.02", **allowed)
+    outcome = hand.outcome()
+    assert (outcome["exit_code"], outcome["state"], outcome["reason_code"]) == ("124", "failed", "max_runtime_exceeded")
+    assert hand.pids() == []
+    wrong = hand.run("start", "--beads", "bd-2", "--provider", "command", "--prompt-file", str(hand.prompt()),
+                     DX_RUNNER_MAX_RUNTIME_MINUTES="soon")  # fmt: skip
+    assert (wrong.returncode, "DX_RUNNER_MAX_RUNTIME_MINUTES='soon'" in wrong.stderr) == (64, True)
+
+
+@pytest.mark.req("C46", "C86", "C101")
+def test_a_busy_worker_that_changes_nothing_is_a_no_op_past_the_limit_of_the_environment(hand: Hand) -> None:
+    settings = hand.folder(".config/coordinator") / "config.toml"
+    settings.write_text('[workers]\ngrace = "0s"\nstall = "20s"\n')
+    tree = hand.folder("tree")
+    hand.start("while True: pass", "--worktree", str(tree))
+
+    def check(**more: str) -> int:
+        return hand.run("check", "--beads", "bd-1", **more).returncode
+
+    until(lambda: check(DX_RUNNER_NO_MUTATION_TIMEOUT_MINUTES="0.02") == 23, "the verdict", 20)
+    assert check() == 0
+
+
 @pytest.mark.req("A119", "A120", "A60", "A64", "C63", "C64", "C65", "C70")
 def test_meta_holds_what_was_asked_for_as_plain_lines(hand: Hand) -> None:
     tree = hand.folder("tree")

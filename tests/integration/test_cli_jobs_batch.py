@@ -15,6 +15,7 @@ from coordinator.app.verbs import Order, start_all
 from coordinator.runfiles.codec import decode
 from tests.support.byhand import DX_RUNNER, Hand, Ran, hand
 from tests.support.gitworld import commit, git
+from tests.support.workers import until
 
 __all__ = ["hand"]
 
@@ -39,7 +40,7 @@ def meta(hand: Hand, job: str) -> dict[str, str]:
     return decode(hand.file("meta", job).read_bytes())
 
 
-@pytest.mark.req("A1", "A9", "A10", "A11", "A12", "B100")
+@pytest.mark.req("A9", "A10", "A11", "A12")
 def test_each_line_becomes_a_job_in_a_worktree_of_its_own_with_a_terminal_a_pause_apart(
     hand: Hand, widgets: Path
 ) -> None:
@@ -114,6 +115,35 @@ def test_a_list_that_holds_no_job_is_said(hand: Hand, text: str | bytes | None, 
 def test_a_pause_that_is_no_duration_is_wrong_usage(hand: Hand, widgets: Path) -> None:
     ran = batch(hand, f"bd-1:{hand.prompt()}:widgets\n", stagger="soon")
     assert (ran.returncode, "--stagger 'soon' is no duration" in ran.stderr) == (64, True)
+
+
+@pytest.mark.req("A1", "B100", "A53", "A54", "A56", "B96")
+def test_an_evening_with_six_jobs_is_watched_as_the_guide_says(hand: Hand, widgets: Path) -> None:
+    """All of them hang: first they are only observed, then one is excepted, then the watchdog does its work."""
+    settings = hand.folder(".config/coordinator") / "config.toml"
+    settings.write_text('[workers]\ngrace = "0s"\nstall = "1s"\nstop_grace = "100ms"\n')
+    names = [f"bd-{number}" for number in range(6)]
+    prompt = hand.prompt("sleep\n")
+    begun = batch(hand, "".join(f"{name}:{prompt}:widgets\n" for name in names))
+    assert begun.returncode == 0, begun.stderr
+    first = {name: hand.pids(name) for name in names}
+
+    def all_stalled() -> bool:
+        told = json.loads(hand.run("status", "--json").stdout)["jobs"]
+        return sorted((one["beads"], one["state"]) for one in told) == [(name, "stalled") for name in names]
+
+    until(all_stalled, "six stalls", 30)
+    looked = hand.run("watchdog", "--once", "--observe-only", **hand.claude())
+    assert looked.returncode == 0, looked.stderr
+    assert {name: hand.pids(name) for name in names} == first
+    assert hand.run("set-override", "--beads", "bd-0", "--no-auto-restart", "true").returncode == 0
+    acted = hand.run("watchdog", "--once", "--max-retries", "1", **hand.claude())
+    assert acted.returncode == 0, acted.stderr
+    assert (meta(hand, "bd-0")["blocked_reason"], hand.pids("bd-0")) == ("no_auto_restart", first["bd-0"])
+    assert [meta(hand, name)["retries"] for name in names] == ["0", *["1"] * 5]
+    assert all(not set(hand.pids(name)) & set(first[name]) for name in names[1:])
+    released = hand.run("set-override", "--beads", "bd-0", "--no-auto-restart", "false")
+    assert "no_auto_restart=false" in released.stdout
 
 
 @pytest.mark.req("P37")
