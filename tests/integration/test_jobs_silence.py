@@ -60,7 +60,7 @@ ENDED = {
     "ended, and a pipe is open": ("sleep 600 & disown; exit 0", "success"),
     "a failure without a word": ("exit 3", "failed"),
 }
-ONCE = {"stopped by SIGSTOP": f"exec 9<>fifo; {TALKS}"}
+ONCE = dict.fromkeys(("stopped by SIGSTOP", "stopped with its wrapper"), f"exec 9<>fifo; {TALKS}")
 LOST = {"orphan of a dead wrapper": "lost", "the host was restarted": "host_reboot"}
 
 
@@ -123,7 +123,7 @@ def befall(field: Field) -> None:
                  codec.encode({**beat, "boot_id": "00000000-0000-0000-0000-000000000000"}))
     for what in ONCE:
         for proc in identity.with_token(field.token(what)):
-            if proc.pid != field.job(what).pid:
+            if proc.pid != field.job(what).pid or "wrapper" in what:
                 identity.send(proc.pid, proc.start, signal.SIGSTOP)
         field.began[what] = time.monotonic()
 

@@ -186,6 +186,22 @@ def test_it_survives_jobs_that_cannot_be_read_or_started_and_does_the_others(han
     assert [hand.pairs("meta", job)["retries"] for job in ("bd-1", "bd-2", "bd-3")] == ["0", "0", "1"]
 
 
+def test_times_that_no_calendar_has_break_no_reader_and_end_no_worker(hand: Hand) -> None:
+    hand.start(TALKS, **QUICK)
+    hand.said()
+    wrapper = int(hand.file("pid").read_text())
+    os.kill(wrapper, signal.SIGSTOP)   # so that the next heartbeat does not mend it
+    known = hand.file("heartbeat").read_text()
+    try:
+        for value in ("1e300", "nan", "-1e300", "soon"):
+            keys = r"(?m)^(log_moved_at|cpu_moved_at|started_at|since|stopped_since)=.*$"
+            hand.file("heartbeat").write_text(re.sub(keys, rf"\1={value}", known))
+            for ran in (hand.run("check", "--beads", "bd-1"), hand.run("watchdog", "--once", "--observe-only")):
+                assert (ran.returncode, ran.stderr) == (0, ""), value
+    finally:
+        os.kill(wrapper, signal.SIGCONT)
+
+
 def test_it_survives_the_folder_and_finds_what_is_started_in_a_new_one(hand: Hand) -> None:
     hand.start("pass", **QUICK)
     hand.outcome()

@@ -344,6 +344,19 @@ def test_whatever_goes_wrong_with_one_job_is_one_line_with_its_name(trouble):
     assert lines[1].startswith("bd-2 (command): restarted")
 
 
+@pytest.mark.req("P36")
+def test_a_job_that_cannot_be_judged_is_one_line_too():
+    office = an_office("bd-1", "bd-2")
+    stalled(office, "bd-2")
+    worker = office.place.entry("bd-1").worker
+    assert worker is not None
+    worker.signs_at = 1e300   # no year of any calendar
+    office.place.clock.pass_by(1)
+    lines = office.once()
+    assert lines[0].startswith("bd-1 (command): not judged: ")
+    assert lines[1].startswith("bd-2 (command): restarted")
+
+
 def test_what_a_pass_judged_is_looked_at_again_before_it_is_done():
     office = an_office("bd-1", "bd-2")
     stalled(office, "bd-1", "bd-2")

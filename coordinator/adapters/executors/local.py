@@ -210,6 +210,7 @@ class LocalExecutor:
         if identity.alive(who.pid, who.start, who.boot):
             with crossing("process", f"stop {handle.provider} {handle.job}"):
                 identity.send(who.pid, who.start, 15)
+                identity.send(who.pid, who.start, 18)   # one that was stopped hears nothing until it is let go on
 
     def reap(self) -> tuple[tuple[int, int], ...]:
         return self._children.reap()

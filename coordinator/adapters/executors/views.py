@@ -12,6 +12,8 @@ from coordinator.runfiles import identity
 from coordinator.runfiles.codec import number, whole
 
 Pairs = Mapping[str, str]
+_FAR = 32503680000.0
+"""The year 3000, in Unix seconds."""
 Alive = Callable[[int, int, str], bool]
 
 
@@ -39,18 +41,18 @@ def beat_of(pairs: Pairs) -> Beat | None:
     """None before the agent was started: the claim is no heartbeat of a worker."""
     if not pairs.get("agent_pid"):
         return None
-    at = number(pairs.get("at", ""))
+    at = moment(pairs.get("at", ""))
     output = number(pairs.get("log_bytes", "")) + number(pairs.get("err_bytes", ""))
     return Beat(
         at=at,
-        since=number(pairs.get("since", ""), at),
-        cpu=Witness(number(pairs.get("cpu_sec", "")), number(pairs.get("cpu_moved_at", ""), at)),
-        log=Witness(output, number(pairs.get("log_moved_at", ""), at)),
-        event=Witness(number(pairs.get("events", "")), number(pairs.get("last_event_at", ""), at)),
-        tree=Witness(number(pairs["tree"]), number(pairs.get("tree_moved_at", ""), at)) if pairs.get("tree") else None,
+        since=moment(pairs.get("since", ""), at),
+        cpu=Witness(number(pairs.get("cpu_sec", "")), moment(pairs.get("cpu_moved_at", ""), at)),
+        log=Witness(output, moment(pairs.get("log_moved_at", ""), at)),
+        event=Witness(number(pairs.get("events", "")), moment(pairs.get("last_event_at", ""), at)),
+        tree=Witness(number(pairs["tree"]), moment(pairs.get("tree_moved_at", ""), at)) if pairs.get("tree") else None,
         cpu_share=number(pairs.get("cpu_share", "")),
         rss_kb=whole(pairs.get("rss_kb", "")),
-        stopped_since=number(pairs["stopped_since"]) if pairs.get("stopped_since") else None,
+        stopped_since=moment(pairs.get("stopped_since", "")) or None,
     )
 
 
@@ -62,7 +64,7 @@ def exited_of(pairs: Pairs) -> Exited:
         signal=ended_by or None,
         reason=pairs.get("ended_by") or pairs.get("reason_code") or "process_exit",
         words=pairs.get("words", ""),
-        ended_at=number(pairs.get("ended_at", "")),
+        ended_at=moment(pairs.get("ended_at", "")),
         duration_sec=number(pairs.get("duration_exact") or pairs.get("duration_sec", "")),
         cpu_sec=number(pairs.get("cpu_sec", "")),
         max_rss_kb=whole(pairs.get("max_rss_kb", "")),
@@ -78,4 +80,10 @@ class Who:
         self.start = whole(pairs.get("wrapper_start", ""))
         self.boot = pairs.get("boot_id", "")
         self.agent = (whole(pairs.get("agent_pid", "")), whole(pairs.get("agent_start", "")))
-        self.started_at = number(pairs.get("started_at", ""))
+        self.started_at = moment(pairs.get("started_at", ""))
+
+
+def moment(text: str, default: float = 0.0) -> float:
+    """Unix seconds of a time that a calendar has; `default` for anything else."""
+    found = number(text, default)
+    return found if 0 <= found < _FAR else default

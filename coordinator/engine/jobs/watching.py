@@ -26,6 +26,7 @@ from coordinator.ports import StopOrder
 SLACK = timedelta(seconds=30)
 """How much later than asked for a pass may begin without the clock having leapt."""
 _LOOK_AGAIN = timedelta(seconds=1)
+_UNDONE = {Restart: "not restarted", Block: "not blocked", End: "not ended", Record: "not recorded"}
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,10 @@ class Watchdog:
         self._notice_leaps(self._desk.clock.now())
         self._desk.executor.reap()
         self._waiting = False
-        for action in self._judge(self._jobs()):
+        for job in self._jobs():
             if self._over:
                 return
-            yield from self._guarded(action)
+            yield from self._guarded(job)
         self._due = self._desk.clock.now() + self._order.interval
 
     def _notice_leaps(self, now: datetime) -> None:
@@ -108,20 +109,23 @@ class Watchdog:
         shelf = self._desk.jobs
         return shelf.of(self._order.only) if self._order.only else shelf.all()
 
-    def _judge(self, jobs: tuple[Job, ...]) -> tuple[Action, ...]:
+    def _judge(self, *jobs: Job) -> tuple[Action, ...]:
         return watch(jobs, self._desk.clock.now(), self._settings(), self._order.orders, self._woke_at)
 
     def _settings(self) -> Settings:
         known = self._desk.rules.health
         return known if self._order.stall is None else replace(known, stall=self._order.stall)
 
-    def _guarded(self, action: Action) -> Iterator[str]:
+    def _guarded(self, job: Job) -> Iterator[str]:
+        doing = "not judged"
         try:
-            yield from self._carry_out(action)
+            for action in self._judge(job):
+                doing = _UNDONE.get(type(action), "not noted")
+                yield from self._carry_out(action)
         except Exception as error:  # noqa: BLE001 - one job's trouble must not leave the others unguarded
             words = str(getattr(error, "words", "") or error) or type(error).__name__
             cure = getattr(error, "cure", "")
-            yield from self._news(action.job, words, f"{_verb(action)}: {words}" + (f" → {cure}" if cure else ""))
+            yield from self._news(job, words, f"{doing}: {words}" + (f" → {cure}" if cure else ""))
 
     def _carry_out(self, action: Action) -> Iterator[str]:
         match action:
@@ -141,7 +145,7 @@ class Watchdog:
         """The same action for the job as it is now: a pass takes a while, and others act meanwhile."""
         job = action.job
         now = tuple(one for one in self._desk.jobs.of(job.id) if one.provider == job.provider)
-        return next((one for one in self._judge(now) if type(one) is type(action)), None)
+        return next((one for one in self._judge(*now) if type(one) is type(action)), None)
 
     def _act(self, action: Action) -> Iterator[str]:
         match action:
@@ -193,8 +197,3 @@ class Watchdog:
 
 def _name(job: Job) -> str:
     return f"{job.id} ({job.provider})"
-
-
-def _verb(action: Action) -> str:
-    words = {Restart: "not restarted", Block: "not blocked", End: "not ended", Record: "not recorded"}
-    return words.get(type(action), "not noted")
