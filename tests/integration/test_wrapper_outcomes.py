@@ -19,7 +19,7 @@ from coordinator.adapters.executors import bundle
 from coordinator.adapters.executors.views import beat_of, exited_of
 from coordinator.domain.worker import Exited, Missing
 from coordinator.ports import StopOrder
-from coordinator.runfiles import atomic, cgroup, codec
+from coordinator.runfiles import atomic, cgroup, codec, identity
 from coordinator.worker import ending
 from coordinator.worker.agent import Agent
 from tests.support.workers import Bench, bench, ended, until, view
@@ -401,3 +401,21 @@ def test_a_heartbeat_that_a_power_cut_emptied_is_that_of_a_run_which_was_started
     assert view(again, spec) == Missing(started=True)
     again.submit(spec)
     assert (place.root / "count").read_text() == "started\n"
+
+
+@pytest.mark.req("P45")
+def test_a_wrapper_beside_an_idle_agent_sleeps_and_starts_nothing(place: Bench) -> None:
+    executor = place.executor(beat=30)
+    spec = place.spec("sleep", "60")
+    wrapper = executor.submit(spec)
+    agent = int(place.pairs(spec, "heartbeat")["agent_pid"])
+
+    def wakes() -> int:
+        lines = Path(f"/proc/{wrapper}/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("voluntary_ctxt")).split()[1])
+
+    time.sleep(0.5)   # the start settles
+    before = wakes()
+    time.sleep(2.5)   # a runner that polls every second or oftener shows
+    assert wakes() - before <= 1
+    assert identity.children(wrapper) == [agent]
