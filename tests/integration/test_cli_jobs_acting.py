@@ -245,6 +245,20 @@ def test_what_an_earlier_run_left_in_the_worktree_ends_no_fresh_one(hand: Hand) 
     assert (hand.outcome()["state"], hand.said()) == ("success", "done\n")
 
 
+def test_a_file_of_the_callers_own_that_bears_such_a_name_stays(hand: Hand) -> None:
+    own = hand.root / "BLOCKED.md"
+    own.write_text("notes on blocking\n")
+    hand.start("print('done')")
+    assert (hand.outcome()["state"], own.read_text()) == ("success", "notes on blocking\n")
+
+
+def test_a_worktree_that_is_a_file_is_said_so(hand: Hand) -> None:
+    file = str(hand.prompt())
+    ran = hand.run("start", "--beads", "bd-1", "--provider", "command", "--worktree", file, "--prompt-file", file, "--",
+                   "true")  # fmt: skip
+    assert (ran.returncode, "task.prompt is no folder" in ran.stderr) == (1, True)
+
+
 # --- a start that fails -----------------------------------------------------------------------------
 
 

@@ -118,7 +118,9 @@ def test_a_pid_in_a_file_without_its_start_time_is_never_signalled(hand: Hand, v
     assert ran.returncode == 1
     assert alive(bystander)
     assert not hand.file("outcome").exists()
-    if verb != "restart":
+    if verb == "restart":
+        assert "there is nothing to start it from" in ran.stderr
+    else:
         assert "Nothing was signalled" in ran.stderr
         assert f"kill {bystander}" in ran.stderr
 
@@ -243,6 +245,12 @@ def test_a_prompt_file_that_is_gone_does_not_stop_a_restart(hand: Hand) -> None:
     ran = hand.run("restart", "--beads", "bd-1")
     assert (ran.returncode, "is gone: the prompt is sent as it was" in ran.stderr) == (0, True)
     assert hand.said() == "do it\n\n"
+
+
+def test_a_job_whose_first_start_was_refused_is_told_to_be_started(hand: Hand) -> None:
+    hand.run("start", "--beads", "bd-1", "--provider", "command", "--prompt-file", str(hand.prompt()), "--", "no-such")
+    ran = hand.run("restart", "--beads", "bd-1")
+    assert (ran.returncode, "start --beads bd-1 --prompt-file" in ran.stderr) == (1, True)
 
 
 def glm(hand: Hand, *argv: str, **more: str) -> Ran:

@@ -77,14 +77,17 @@ def restart(
 
 
 def _prompt_again(job: Job) -> str:
-    """The prompt file as it is now, so that it can be mended; the text as it was sent where the file is gone."""
-    named = job.meta.get("prompt_file", "")
-    if named and Path(named).exists():
-        return read_prompt(named)
+    """The prompt file as it is now, so that it can be mended; the text as it was sent where the file is gone; "" of a
+    job that never was started."""
     from coordinator.runfiles import names
 
+    named, sent = job.meta.get("prompt_file", ""), names.path(job.folder, job.id, "prompt")
+    if named and Path(named).exists():
+        return read_prompt(named)
+    if not Path(sent).exists():
+        return ""
     print(f"note: {named or 'the prompt file'} is gone: the prompt is sent as it was", file=sys.stderr)
-    return read_prompt(names.path(job.folder, job.id, "prompt"))
+    return read_prompt(sent)
 
 
 def _say_started(started: Started, how: str, *, as_json: bool) -> None:

@@ -18,9 +18,9 @@ _EXPLICIT = "execution_mode"
 
 @dataclass(frozen=True)
 class Again:
-    """How a job is started again. `prompt` is its prompt file's text now. `pty` was asked for by name, so that it is no
-    drift; `reason` and `words` go into the outcome of the run that is ended for it. With `run`, a token, that living
-    run alone is started again: another one by now, or one that ended, is left as it is."""
+    """How a job is started again. `prompt` is its prompt file's text now, "" where none was ever sent. `pty` was asked
+    for by name, so that it is no drift; `reason` and `words` go into the outcome of the run that is ended for it. With
+    `run`, a token, that living run alone is started again: another one by now, or one that ended, is left as it is."""
 
     prompt: str
     pty: bool = False
@@ -34,7 +34,7 @@ def restart(desk: Desk, job_id: str, again: Again) -> starting.Started:
     """Raises Refused (28 on contract drift) before the running worker is touched, NotOurs, JobBusy, OSError."""
     with desk.jobs.one_start():
         job = _still(desk, job_id, again.run) if again.run else desk.ours(job_id)
-        if job.foreign or not job.token:
+        if job.foreign or not job.token or not again.prompt:
             raise Refused(f"{job.id} was not started by this program: there is nothing to start it from",
                           f"start --beads {job.id} --prompt-file FILE")
         if isinstance(job.view, Unknown):

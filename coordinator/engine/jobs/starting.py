@@ -26,7 +26,7 @@ from coordinator.ports import (
 )
 from coordinator.wording.branches import branch_of
 
-NOTES = ("STOP", "BLOCKED.md")
+STOP, BLOCKED = "STOP", "BLOCKED.md"
 """Files by which people and workers speak through a worktree: what an earlier run left must not end a fresh one."""
 NOT_READY, GATED = 21, 22
 RUN_ID = "%Y%m%d%H%M%S"
@@ -184,7 +184,8 @@ def _refuse_beside(order: Order, other: Job) -> None:
     if other.owner != MANUAL:
         raise NotOurs(other)
     if isinstance(other.view, Running):
-        same_place = str(place_of(order)) == other.meta.get("cwd", str(place_of(order)))
+        place = place_of(order).resolve()
+        same_place = Path(other.meta.get("cwd") or place).resolve() == place
         if other.provider == order.provider or same_place:
             raise Refused(f"{name} is already running (pid {other.pid}); nothing was started",
                           f"Stop it first: stop --beads {other.id}")
@@ -220,15 +221,20 @@ def _ready_place(desk: Desk, order: Order) -> tuple[str, ...]:
 
 
 def forget_notes(desk: Desk, order: Order) -> tuple[str, ...]:
-    """What was left for an earlier run goes, and is said."""
+    """What was left for an earlier run goes, and is said. In the caller's own folder a file called BLOCKED.md is
+    theirs."""
     place = place_of(order)
-    there = [place / name for name in NOTES if desk.files.exists(place / name)]
+    names = (STOP,) if order.worktree is None else (STOP, BLOCKED)
+    there = [place / name for name in names if desk.files.exists(place / name)]
     for path in there:
         desk.files.remove(path)
     return tuple(f"removed {path}, left for an earlier run" for path in there)
 
 
 def _make(desk: Desk, order: Order, place: Path) -> str:
+    if desk.files.exists(place):
+        raise Refused(f"worktree {place} is no folder", "Move it away, or name another: --worktree.",
+                      reason="worktree_error")
     repository = desk.repository(order.repo) if order.repo and order.worktree is not None else None
     if repository is None:
         raise Refused(f"worktree {place} does not exist, and no repository is known to make it from",
