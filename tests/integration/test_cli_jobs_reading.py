@@ -76,7 +76,7 @@ def since(bench: Bench, job: str, minutes: float) -> None:
 # --- tables ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("A18", "A109", "A111", "A80", "A67", "B16")
+@pytest.mark.req("A18", "A109", "A111", "A80", "A67")
 def test_status_and_health_list_all_jobs_and_say_where_they_looked(bench: Bench, sleeper: int, ask: Ask) -> None:
     bench.ours("bd-1", sleeper)
     over(bench, "bd-2")
@@ -110,6 +110,25 @@ def test_wrong_usage_says_what_is_wrong_and_ends_with_64(ask: Ask, argv: tuple[s
     assert (code, out) == (64, "")
     assert err.startswith("error: ")
     assert "(exit 64)" in err
+
+
+@pytest.mark.req("B16", "A117", "A103")
+@pytest.mark.parametrize("command", ["start", "status", "check", "health", "tail", "restart", "stop", "watchdog",
+                                     "set-override", "report", "finalize", "prune"])  # fmt: skip
+def test_every_command_takes_beads_and_its_other_name(ask: Ask, command: str) -> None:
+    for option in ("--beads", "--job"):
+        code, _, err = ask(command, option)
+        assert (code, f"Option '{option}' requires an argument" in err) == (64, True)
+    if command not in ("status", "health", "watchdog", "prune"):
+        assert "Missing option '--beads'" in ask(command)[2]
+
+
+def test_a_place_that_cannot_be_looked_into_is_no_empty_folder(bench: Bench, ask: Ask) -> None:
+    path = bench.put("a-file", "x")
+    for command in ("status", "health"):
+        code, out, err = ask(command, "--log-dir", str(path))
+        assert (code, out, f"{path} is no folder" in err) == (1, "", True)
+    assert ask("status", "--log-dir", str(bench.folder / "none"))[0] == 0
 
 
 @pytest.mark.req("P46", "C6", "C32", "C5")
@@ -232,6 +251,30 @@ def test_the_guide_s_waiting_loop_ends_for_every_end_and_for_an_unknown_id(bench
         states[job] = json.loads(out)["state"]
     assert states == {"good": "exited_ok", "bad": "exited_err", "halted": "exited_err", "gone": "exited_err",
                       "unknown": "missing"}  # fmt: skip
+
+
+@pytest.mark.req("B24")
+def test_check_and_tail_are_enough_to_tell_what_a_job_does(bench: Bench, sleeper: int, ask: Ask) -> None:
+    """Progress, and whether the log grew between two looks."""
+    bench.ours("bd-1", sleeper)
+    since(bench, "bd-1", 25)
+    quiet = bench.pairs("bd-1.heartbeat")
+    busy = {**quiet, "cpu_moved_at": f"{time.time():.3f}", "cpu_share": "0.9"}
+
+    def look(beat: dict[str, str], printed: str, **outcome: str) -> tuple[int, bool]:
+        before = ask("tail", "--beads", "bd-1")[1]
+        bench.put("bd-1.heartbeat", beat)
+        bench.put("bd-1.log", (bench.folder / "bd-1.log").read_text() + printed)
+        if outcome:
+            bench.put("bd-1.outcome", {"token": TOKEN, **outcome})
+        return ask("check", "--beads", "bd-1")[0], ask("tail", "--beads", "bd-1")[1] != before
+
+    bench.put("bd-1.log", "begun\n")
+    assert look(busy, "more\n") == (0, True)       # works, and says so
+    assert look(busy, "") == (0, False)            # works in silence
+    assert look(quiet, "") == (2, False)           # hangs
+    assert look(quiet, "oh\n", state="failed", exit_code="1") == (3, True)
+    assert look(quiet, "", state="success", exit_code="0") == (0, False)
 
 
 # --- report ---------------------------------------------------------------------------------------------

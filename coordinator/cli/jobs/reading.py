@@ -223,6 +223,7 @@ def seen(face: Face, log_dir: str, ids: Sequence[str], judged_by: Settings) -> t
     from coordinator.planning.health.jobs import judge_job
 
     shelf = jobs.shelf(face, log_dir, os.environ)
+    _readable(shelf.folder)
     at = now()
     if not ids:
         return shelf.folder, [Seen(one.id, one, judge_job(one, at, judged_by), at) for one in shelf.all()]
@@ -231,6 +232,16 @@ def seen(face: Face, log_dir: str, ids: Sequence[str], judged_by: Settings) -> t
         instances = shelf.of(name) or (None,)
         found += [Seen(name, one, judge_job(one, at, judged_by), at) for one in instances]
     return shelf.folder, found
+
+
+def _readable(folder: Path) -> None:
+    """A folder that is not there holds no jobs; one that cannot be looked into might. Raises Trouble."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise Trouble(f"{folder} is no folder", "Name the folder of the run files with --log-dir.")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise Trouble(f"{folder} may not be read", f"ls -ld {folder}")
 
 
 def latest_seen(face: Face, log_dir: str, job_id: str, stall_minutes: float | None = None) -> Seen:
