@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -282,6 +285,14 @@ def test_every_reason_there_is_has_a_word_of_the_closed_list() -> None:
             for silent in (False, True) for away in (False, True)}
     assert said <= NEXT_ACTIONS
     assert {next_action(Health.EXITED_ERR, f"{name}_binary_missing") for name in PROVIDER_NAMES} == {"install_provider"}
+
+
+@pytest.mark.parametrize("given", [NEXT_ACTIONS, job_facts.report(seen(None), ""), job_facts.check(seen(None), ""),
+                                   job_facts.listing([seen(None)], "", NOW)["jobs"][0]])  # fmt: skip
+def test_the_page_for_scripts_names_every_key_and_every_next_step(given: Collection[str]) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "job-runner.md").read_text()
+    told = set(re.findall(r"`([a-z_]+)`", page.partition("## For scripts")[2].partition("\n## ")[0]))
+    assert set(given) <= told
 
 
 # --- hints ----------------------------------------------------------------------------------------------
