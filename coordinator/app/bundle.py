@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -52,19 +52,13 @@ def room(folder: Path) -> str:
 
 
 def keep(output: str, text: str) -> Path:
-    """Writes it for its owner's eyes alone, 0600, and returns where: `output`, or a fresh file in the folder for
-    temporary ones. A link in the place is replaced, never followed. Raises OSError."""
+    """Writes it for its owner's eyes alone, 0600, and returns where: `output`, or in the folder for temporary files
+    under a name that nobody can guess and wait at. A link in the place is replaced, never followed. Raises OSError."""
     from coordinator.adapters.system.seam import crossing
     from coordinator.runfiles import atomic
 
-    data = text.encode("utf-8", "replace")
-    if output:
-        path = Path(output).absolute()
-        with crossing("file", str(path)):
-            atomic.write(str(path), data, 0o600)
-        return path
-    with crossing("file", "diagnosis"):
-        fd, name = tempfile.mkstemp(prefix="coordinator-diagnosis-", suffix=".txt")   # 0600, and nobody's before
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-    return Path(name)
+    fresh = f"coordinator-diagnosis-{secrets.token_hex(6)}.txt"
+    path = Path(output).absolute() if output else Path(tempfile.gettempdir(), fresh)
+    with crossing("file", str(path)):
+        atomic.write(str(path), text.encode("utf-8", "replace"), 0o600)
+    return path
