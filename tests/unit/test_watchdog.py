@@ -229,6 +229,14 @@ def test_a_notifier_that_fails_is_said_and_blocks_all_the_same():
     assert office.place.job("bd-1").blocked
 
 
+def test_a_notifier_that_cannot_be_understood_is_said_too():
+    office = an_office("bd-1", notify="notify 'me")
+    stalled(office, "bd-1")
+    lines = office.once(no_auto_restart=True)
+    assert lines[1:] == ["notify.command cannot be understood: No closing quotation: notify 'me"]
+    assert office.probe.told == []
+
+
 @pytest.mark.req("A83", "B19", "B96", "A41", "A56")
 def test_an_override_blocks_its_job_alone_and_the_mode_blocks_all():
     office = an_office("bd-1", "bd-2")
@@ -452,6 +460,20 @@ def test_a_no_op_is_told_once_and_goes_on_until_its_time_limit():
     assert line.startswith("bd-1 (command): ended (no_mutation): nothing printed and nothing changed for 62m")
     assert office.place.entry("bd-1").outcome["reason_code"] == "no_mutation"
     assert office.once() == []
+
+
+def test_what_was_said_is_said_again_only_after_it_was_otherwise():
+    office = an_office("bd-1")
+    worker = office.place.entry("bd-1").worker
+    assert worker is not None
+    dog = office.watchdog(observe_only=True, interval=timedelta(days=1))
+    office.place.pass_by(6 * MINUTE)
+    heard = []
+    for silent in (True, True, False, True):
+        worker.silent = worker.idle = silent
+        office.place.pass_by(STALL)
+        heard.append(len(list(dog.once())))
+    assert heard == [1, 0, 0, 1]
 
 
 def test_the_prompt_is_read_from_its_file_and_from_what_was_sent_where_that_is_gone():

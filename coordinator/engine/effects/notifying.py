@@ -34,6 +34,9 @@ def hand_over(command: str, line: str, about: Mapping[str, str], probe: Probe, e
     if not command:
         return ""
     keep = {name: environ[name] for name in ("PATH", "HOME", "LANG") if name in environ}
-    argv = shlex.split(command)
+    try:
+        argv = shlex.split(command)
+    except ValueError as wrong:
+        return f"notify.command cannot be understood: {wrong}: {command}"
     code, _, err = probe.run(argv, timeout=PATIENCE, env={**keep, **about}, cwd=cwd, stdin=line + "\n")
     return f"notify.command ended with {code}: {err.strip()[-300:]}" if code else ""

@@ -6,7 +6,7 @@ One job's trouble is one line and never the end of the watch. What is decided is
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -90,13 +90,14 @@ class Watchdog:
     # --- one pass -----------------------------------------------------------------------------------
 
     def _pass(self) -> Iterator[str]:
-        self._notice_leaps(self._desk.clock.now())
+        now = self._desk.clock.now()
+        self._notice_leaps(now)
         self._desk.executor.reap()
         self._waiting = False
         for job in self._jobs():
             if self._over:
                 return
-            yield from self._guarded(job)
+            yield from self._guarded(job, now)
         self._due = self._desk.clock.now() + self._order.interval
 
     def _notice_leaps(self, now: datetime) -> None:
@@ -109,17 +110,21 @@ class Watchdog:
         shelf = self._desk.jobs
         return shelf.of(self._order.only) if self._order.only else shelf.all()
 
-    def _judge(self, *jobs: Job) -> tuple[Action, ...]:
-        return watch(jobs, self._desk.clock.now(), self._settings(), self._order.orders, self._woke_at)
+    def _judge(self, jobs: Iterable[Job], now: datetime) -> tuple[Action, ...]:
+        return watch(jobs, now, self._settings(), self._order.orders, self._woke_at)
 
     def _settings(self) -> Settings:
         known = self._desk.rules.health
         return known if self._order.stall is None else replace(known, stall=self._order.stall)
 
-    def _guarded(self, job: Job) -> Iterator[str]:
+    def _guarded(self, job: Job, now: datetime) -> Iterator[str]:
+        """`now` is when the job was read: a pass takes a while, and must not make those at its end look old."""
         doing = "not judged"
         try:
-            for action in self._judge(job):
+            found = self._judge([job], now)
+            if all(isinstance(action, Note) for action in found):
+                self._said.pop((job.provider, job.id), None)
+            for action in found:
                 doing = _UNDONE.get(type(action), "not noted")
                 yield from self._carry_out(action)
         except Exception as error:  # noqa: BLE001 - one job's trouble must not leave the others unguarded
@@ -142,10 +147,11 @@ class Watchdog:
                     yield from self._act(fresh)
 
     def _anew(self, action: Action) -> Action | None:
-        """The same action for the job as it is now: a pass takes a while, and others act meanwhile."""
+        """The same action for the job as it is by now: others act meanwhile."""
         job = action.job
-        now = tuple(one for one in self._desk.jobs.of(job.id) if one.provider == job.provider)
-        return next((one for one in self._judge(*now) if type(one) is type(action)), None)
+        again = [one for one in self._desk.jobs.of(job.id) if one.provider == job.provider]
+        found = self._judge(again, self._desk.clock.now())
+        return next((one for one in found if type(one) is type(action)), None)
 
     def _act(self, action: Action) -> Iterator[str]:
         match action:
@@ -178,7 +184,7 @@ class Watchdog:
         """Written once, so it is said once."""
         block(self._desk, job, reason)
         tried = f"after {job.retries} restart{'' if job.retries == 1 else 's'}"
-        cure = self._order.diagnose.format(job.id)
+        cure = self._order.diagnose.replace("{}", job.id, 1)
         line = f"ESCALATE {job.id}: blocked ({reason}) {tried}: {words} → {cure}"
         yield line
         about = {"COORDINATOR_CAUSE": f"job:{job.provider}/{job.id}:{reason}",
