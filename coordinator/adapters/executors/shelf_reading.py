@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from coordinator.adapters.executors.family import PAIRS, TELLING, Family, kind_of, plain
+from coordinator.adapters.executors.family import OTHERS, PAIRS, TELLING, Family, kind_of, plain
 from coordinator.adapters.executors.foreign import view_of_foreign, written
 from coordinator.adapters.executors.views import view_of
 from coordinator.domain.job import Job
@@ -94,7 +94,7 @@ class Reader:
             return Unknown(f"{error.strerror}: {error.filename}", self._now), {}
 
     def _foreign(self, family: Family, meta: Pairs, outcome: Pairs) -> WorkerView:
-        away = "" if outcome else self._elsewhere(meta, meta.get("boot_id", ""))
+        away = "" if outcome or OTHERS in family.kinds else self._elsewhere(meta, meta.get("boot_id", ""))
         if away:
             return Unknown(f"it runs on {away}: ask there", self._last(family, {}))
         return view_of_foreign(family, meta, outcome, self._now.timestamp())
@@ -105,8 +105,9 @@ class Reader:
         return host if host and host != self._host and boot != self._boot else ""
 
     def _unclaimed(self, family: Family) -> WorkerView:
-        """No wrapper has claimed the run: it is about to, or never will."""
-        seen = family.stat("meta")
+        """No wrapper has claimed the run: it is about to, or never will. The orders are written once, last before the
+        start; meta is edited at any time."""
+        seen = family.stat("spec") or family.stat("meta")
         age = self._now.timestamp() - seen.st_mtime if seen is not None else CLAIMED_WITHIN
         return Waiting("it is being started") if age < CLAIMED_WITHIN else Missing(started=False)
 
