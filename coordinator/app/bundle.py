@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +58,8 @@ def keep(output: str, text: str) -> Path:
     from coordinator.runfiles import atomic
 
     fresh = f"coordinator-diagnosis-{secrets.token_hex(6)}.txt"
-    path = Path(output).absolute() if output else Path(tempfile.gettempdir(), fresh)
+    folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the name is fresh, and its file ours alone
+    path = (Path(output) if output else Path(folder) / fresh).absolute()
     with crossing("file", str(path)):
         atomic.write(str(path), text.encode("utf-8", "replace"), 0o600)
     return path
