@@ -17,6 +17,7 @@ _Usage = next(one for one in typer.BadParameter.__mro__ if one.__name__ == "Usag
 
 def run_program(program: typer.Typer, name: str, argv: Sequence[str]) -> int:
     """Runs one command of a program under this name and returns its exit code. Never raises."""
+    _open_the_closed()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -92,6 +93,21 @@ def _temporary(trace: str) -> str:
     with tempfile.NamedTemporaryFile("w", prefix="coordinator-bug-", suffix=".txt", delete=False) as file:
         file.write(trace)
     return file.name
+
+
+def _open_the_closed() -> None:
+    """Daemons start programs with their standard descriptors closed (`<&- >&-`): what is printed then goes nowhere, and
+    no file that we open may get such a number, for a program we start would read or write it."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    fd = os.open(os.devnull, os.O_RDWR)
+    while fd <= 2:
+        os.set_inheritable(fd, True)
+        fd = os.open(os.devnull, os.O_RDWR)
+    os.close(fd)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _mute() -> None:
