@@ -8,7 +8,6 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,33 +17,41 @@ from tests.support.gitworld import commit, git
 from tests.support.workers import alive, until
 
 __all__ = ["hand"]
+WAITER = """\
+import os, time
+print('hello', flush=True)
+while not os.path.exists('go'): time.sleep(0.02)
+print('still here')
+"""
+"""Runs until its test touches `go`."""
 SOMEBODY = 65534
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, PR_CAPBSET_DROP = 1, 2, 24   # linux/capability.h, linux/prctl.h
 
 
 @pytest.mark.req("A5", "A6", "A108", "A117", "A118", "C50", "C62", "B88")
 def test_start_returns_at_once_and_the_worker_runs_on_under_its_wrapper_to_a_recorded_end(hand: Hand) -> None:
-    began = time.monotonic()
-    ran = hand.start("import time; print('hi', flush=True); time.sleep(3)", "--repo", "widgets", "--model", "m-1")
-    took = time.monotonic() - began
+    ran = hand.start(WAITER, "--repo", "widgets", "--model", "m-1")
     pid = int(hand.file("pid").read_text())
     assert f"started bd-1 (command, pid {pid})" in ran.stdout
+    assert len(hand.pids()) == 2
     assert pid in hand.pids()
-    assert took < 3
+    (hand.root / "go").touch()
     outcome = hand.outcome()
     assert (outcome["state"], outcome["exit_code"], outcome["reason_code"]) == ("success", "0", "process_exit")
     assert outcome["run_instance"] == f"{outcome['run_id']}-command-{pid}" == hand.pairs("meta")["run_instance"]
-    assert (hand.jobs.stat().st_mode & 0o777, hand.file("log").read_text()) == (0o700, "hi\n")
+    assert (hand.jobs.stat().st_mode & 0o777, hand.file("log").read_text()) == (0o700, "hello\nstill here\n")
 
 
 @pytest.mark.req("A57", "A58", "A61", "A64", "C52")
 def test_pid_log_and_outcome_are_plain_files_of_the_jobs_name(hand: Hand) -> None:
-    hand.start("import time; print('one', flush=True); time.sleep(1); print('two')")
+    hand.start(WAITER)
+    hand.said()
     lines = subprocess.run(["sh", "-c", 'cat "$1".pid; tail -n 1 "$1".log', "sh", str(hand.jobs / "bd-1")], text=True,
                            capture_output=True, check=True).stdout.split()  # fmt: skip
-    assert (lines[0], lines[1]) == (hand.pairs("meta")["pid"], "one")
+    assert (lines[0], lines[1]) == (hand.pairs("meta")["pid"], "hello")
+    (hand.root / "go").touch()
     hand.outcome()
-    assert hand.file("log").read_text() == "one\ntwo\n"
+    assert hand.file("log").read_text() == "hello\nstill here\n"
     assert {"beads=bd-1", "provider=command", "state=success", "exit_code=0"} <= set(
         hand.file("outcome").read_text().splitlines())
 
@@ -108,20 +115,22 @@ def test_a_shell_that_captures_what_start_prints_does_not_wait_for_the_worker(ha
 
 @pytest.mark.req("P32")
 def test_the_worker_outlives_the_shell_and_the_terminal_it_was_started_from(hand: Hand) -> None:
-    line = shlex.join(typed(hand, "import time; time.sleep(2); print('still here')"))
+    line = shlex.join(typed(hand, WAITER))
     said = in_a_terminal(["sh", "-c", f"{line}; kill -HUP 0"], hand.environ(), hand.root)
     assert "started bd-1" in said
-    assert hand.pids()
+    assert len(hand.pids()) == 2
+    (hand.root / "go").touch()
     outcome = hand.outcome()
-    assert (outcome["state"], hand.said()) == ("success", "still here\n")
+    assert (outcome["state"], hand.said()) == ("success", "hello\nstill here\n")
 
 
 @pytest.mark.req("P32")
 def test_ctrl_c_in_the_callers_group_reaches_no_worker(hand: Hand) -> None:
-    line = shlex.join(typed(hand, "import time; time.sleep(1.5); print('still here')"))
+    line = shlex.join(typed(hand, WAITER))
     shell = subprocess.Popen(["sh", "-c", f"{line}; kill -INT 0; kill -TERM 0"], cwd=hand.root, env=hand.environ(),
                              start_new_session=True, stdout=subprocess.DEVNULL)  # fmt: skip
     shell.wait(20)
+    (hand.root / "go").touch()
     assert hand.outcome()["state"] == "success"
 
 

@@ -69,7 +69,7 @@ print("lost", lost)
 """
 
 
-@pytest.mark.req("P13", "P9")
+@pytest.mark.req("P13")
 def test_a_hundred_overrides_beside_three_loops_of_health_and_another_writer_are_all_kept(ended: Hand) -> None:
     """The commands run as they do for a person, but many in one process: starting a hundred takes a minute."""
     def begin(code: str) -> subprocess.Popen[str]:
