@@ -10,7 +10,6 @@ import importlib.machinery
 import importlib.util
 import io
 import zipfile
-from functools import cache
 from pathlib import Path
 
 import coordinator
@@ -31,7 +30,6 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNCHECKED = (1).to_bytes(4, "little")   # PEP 552: the source beside it in the archive is not compared
 
 
-@cache
 def build() -> bytes:
     """The same sources give the same bytes: fixed times and order, uncompressed (zlib costs memory). Their compiled
     form is in it too, for compiling costs a start more than all else; a Python of another version passes it over."""
