@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
+from collections.abc import Callable
+from itertools import count
 
 import pytest
 
+from coordinator.adapters.system import seam
+from coordinator.app import jobs, verbs
+from coordinator.app.faces import COORDINATOR as COORDINATOR_FACE
+from coordinator.domain.worker import Waiting
+from coordinator.runfiles import atomic
 from tests.support.byhand import COORDINATOR, Hand, entry, hand
+from tests.support.workers import until
 
 __all__ = ["hand"]
 
@@ -27,3 +36,64 @@ def test_a_caller_that_closed_the_standard_streams_gets_a_job_and_its_exit_code(
         ran = subprocess.run(["sh", "-c", f"{shlex.join(words)} {closed}"], cwd=hand.root, env=hand.environ(),
                              capture_output=True, text=True, timeout=50, check=False)  # fmt: skip
         assert (ran.returncode, ran.stderr.count("bug")) == (0, 0)
+
+
+def dies_at(number: int, act: Callable[[], object]) -> bool:
+    """Does this in a process of its own, which is gone at the given write; whether it came so far."""
+    child = os.fork()
+    if child == 0:
+        writes = count(1)
+
+        def watcher(when: str, kind: str, what: str) -> None:
+            if next(writes) == number:
+                os._exit(137)
+
+        try:
+            seam.watch(watcher)
+            act()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 137
+
+
+def a_desk(hand: Hand) -> verbs.Desk:
+    return jobs.desk(COORDINATOR_FACE, str(hand.jobs), hand.environ(), lambda _: None)
+
+
+def an_order(hand: Hand, *argv: str, provider: str = "command") -> verbs.Order:
+    return verbs.Order("bd-1", provider, "do it\n", str(hand.prompt()), hand.root, argv=argv)
+
+
+def ends(hand: Hand) -> list[str]:
+    """The reason of every outcome that lies there, the present one last."""
+    found = sorted(hand.jobs.glob("bd-1.outcome*"), key=lambda path: (path.suffix == ".outcome", path.name))
+    return [(atomic.read_pairs(str(path)) or {})["reason_code"] for path in found]
+
+
+@pytest.mark.parametrize("verb", ["start", "restart", "refused"])
+def test_a_verb_that_is_killed_at_any_write_makes_no_lost_run_of_one_that_ended_and_can_be_repeated(
+    hand: Hand, verb: str
+) -> None:
+    refused = an_order(hand, "no-such-program-of-the-tests")
+    acts: dict[str, Callable[[], object]] = {
+        "start": lambda: verbs.start(a_desk(hand), an_order(hand, "true")),
+        "restart": lambda: verbs.restart(a_desk(hand), "bd-1", verbs.Again("again\n")),
+        "refused": lambda: verbs.start(a_desk(hand), refused),
+    }
+    verbs.start(a_desk(hand), an_order(hand, "true"))
+    hand.outcome()
+    for number in range(1, 60):
+        runs = len(ends(hand))
+        killed = dies_at(number, acts[verb])
+        until(lambda: hand.pids() == [], "the end of a run that was begun")
+        assert "lost" not in ends(hand)
+        job = jobs.shelf(COORDINATOR_FACE, str(hand.jobs), hand.environ()).of("bd-1")[0]
+        begun = hand.pairs("meta")["token"] != hand.pairs("outcome").get("token")
+        assert begun == isinstance(job.view, Waiting), number
+        verbs.start(a_desk(hand), an_order(hand, "true"))
+        assert hand.outcome()["state"] == "success"
+        assert len(ends(hand)) > runs
+        if not killed:
+            return
+    raise AssertionError("it writes without an end")

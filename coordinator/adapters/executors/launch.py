@@ -30,17 +30,18 @@ def merge_meta(folder: str, job: str, changes: Mapping[str, str]) -> None:
 
 
 def prepare(folder: str, spec: LaunchSpec, tuning: Tuning) -> None:
-    """Under the lock: the old attempt's files step aside, this one's are written, the spec last."""
+    """Under the lock: this attempt's files are written, the old one's step aside, the spec comes last. Meta names the
+    new run before the old outcome goes, or whoever dies in between has made a lost run of one that ended well."""
     job = spec.handle.job
-    with crossing("file", f"rotate {folder}/{job}"):
-        rotation.rotate(folder, job)
-        rotation.drop_strays(folder, job)
-        _drop_old_order(folder, spec)
     put(folder, job, "prompt", spec.prompt.encode("utf-8", "surrogateescape"))
     put(folder, job, "fence", b"%d\n" % spec.fence)
     if spec.contract:
         put_pairs(folder, job, "contract", spec.contract)
     merge_meta(folder, job, meta_of(folder, spec))
+    with crossing("file", f"rotate {folder}/{job}"):
+        rotation.rotate(folder, job)
+        rotation.drop_strays(folder, job)
+        _drop_old_order(folder, spec)
     put_pairs(folder, job, "spec", spec_of(spec, tuning))
 
 

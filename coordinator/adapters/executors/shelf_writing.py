@@ -50,13 +50,13 @@ def refuse(root: Path, folder: str, job_id: str, pairs: Mapping[str, str]) -> No
     with _held(root, folder, job_id):
         if _lives(folder, job_id):
             return
-        with crossing("file", f"rotate {folder}/{job_id}"):
-            rotation.rotate(folder, job_id)
-        _unlink(folder, job_id, "pid")
         token = os.urandom(16).hex()
         facts = {key: pairs[key] for key in _FACTS if pairs.get(key)}
         known = {key: pairs[key] for key in ("beads", "provider") if pairs.get(key)}
         launch.merge_meta(folder, job_id, {**known, **facts, "token": token, "launch_state": "failed"})
+        with crossing("file", f"rotate {folder}/{job_id}"):
+            rotation.rotate(folder, job_id)
+        _unlink(folder, job_id, "pid")
         launch.put_pairs(folder, job_id, "outcome", {**pairs, "token": token})
 
 
