@@ -91,6 +91,7 @@ def test_meta_holds_what_was_asked_for_as_plain_lines(hand: Hand) -> None:
               "retries": "0", "use_pty": "false", "model": "m-1"}  # fmt: skip
     assert {key: meta[key] for key in wanted} == wanted
     assert meta["host"] == os.uname().nodename
+    assert meta["launch_state"] == "started"
     assert meta["prompt_file"] == str(hand.root / "task.prompt")
     assert f"beads={meta['beads']}" in hand.file("meta").read_text().splitlines()
     assert hand.outcome()["worktree"] == str(tree)

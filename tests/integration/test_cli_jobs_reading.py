@@ -71,6 +71,9 @@ def since(bench: Bench, job: str, minutes: float) -> None:
     beat = bench.pairs(f"{job}.heartbeat")
     moved = dict.fromkeys(("since", "started_at", "cpu_moved_at", "log_moved_at", "last_event_at", "tree_moved_at"), at)
     bench.put(f"{job}.heartbeat", {**beat, **moved, "at": f"{time.time():.3f}"})
+    log = bench.folder / f"{job}.log"
+    if log.exists():
+        os.utime(log, (float(at), float(at)))
 
 
 # --- tables ---------------------------------------------------------------------------------------------
@@ -264,7 +267,9 @@ def test_check_and_tail_are_enough_to_tell_what_a_job_does(bench: Bench, sleeper
     def look(beat: dict[str, str], printed: str, **outcome: str) -> tuple[int, bool]:
         before = ask("tail", "--beads", "bd-1")[1]
         bench.put("bd-1.heartbeat", beat)
-        bench.put("bd-1.log", (bench.folder / "bd-1.log").read_text() + printed)
+        log = bench.put("bd-1.log", (bench.folder / "bd-1.log").read_text() + printed)
+        if not printed:
+            os.utime(log, (time.time() - 1500, time.time() - 1500))
         if outcome:
             bench.put("bd-1.outcome", {"token": TOKEN, **outcome})
         return ask("check", "--beads", "bd-1")[0], ask("tail", "--beads", "bd-1")[1] != before

@@ -38,6 +38,19 @@ def test_a_job_is_read_with_its_run_its_log_and_its_contract(bench: Bench, sleep
     assert (bench.shelf.contract(one), bench.shelf.tail(one)) == ({"model": "m"}, b"hello\n")
 
 
+@pytest.mark.req("A134")
+def test_output_counts_at_once_though_no_heartbeat_has_told_of_it_yet(bench: Bench, sleeper: int) -> None:
+    bench.ours("bd-1", sleeper)
+    silent = bench.one("bd-1")
+    bench.put("bd-1.log", "hello\n")
+    talking = bench.one("bd-1")
+    assert isinstance(silent.view, Running)
+    assert isinstance(talking.view, Running)
+    assert silent.view.beat is not None
+    assert talking.view.beat is not None
+    assert silent.view.beat.log.moved_at < talking.view.beat.log.moved_at == talking.log_at
+
+
 def test_a_folder_that_is_not_there_holds_no_jobs_and_is_not_made(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path / "none", flat=False)
     assert (shelf.all(), shelf.of("bd-1"), shelf.of("../x")) == ((), (), ())

@@ -1,4 +1,4 @@
-"""What operators are told of jobs stands in docs/job-runner.md, and the options they rely on have their old defaults."""
+"""What operators are told of jobs stands in docs/job-runner.md, and their options have their old defaults."""
 
 from __future__ import annotations
 

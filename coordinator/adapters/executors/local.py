@@ -136,7 +136,7 @@ class LocalExecutor:
                 "boot_id": pairs.get("boot_id", ""),
                 "agent_pid": pairs.get("agent_pid", ""), "agent_start": pairs.get("agent_start", ""),
                 "started_at": self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "run_instance": f"{spec.run_id}-{spec.handle.provider}-{pid}",
+                "run_instance": f"{spec.run_id}-{spec.handle.provider}-{pid}", "launch_state": "started",
             })
         self._watch(Who(pairs))
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from coordinator.adapters.executors.family import OTHERS, PAIRS, TELLING, Family, kind_of, plain
 from coordinator.adapters.executors.foreign import view_of_foreign, written
 from coordinator.adapters.executors.views import view_of
 from coordinator.domain.job import Job
-from coordinator.domain.worker import Missing, Unknown, Waiting, WorkerView
+from coordinator.domain.worker import Missing, Running, Unknown, Waiting, Witness, WorkerView
 from coordinator.runfiles import identity
 
 CLAIMED_WITHIN = 30.0
@@ -63,6 +64,8 @@ class Reader:
         else:
             view = self._foreign(family, meta, outcome)
         log = family.stat("log")
+        if token and log is not None:
+            view = _with_log(view, log.st_size, min(log.st_mtime, self._now.timestamp()))
         return Job(
             id=family.job, provider=provider or meta.get("provider") or outcome.get("provider") or self._provider,
             folder=family.folder, view=view, meta=meta, outcome=outcome,
@@ -117,6 +120,13 @@ class Reader:
             return datetime.fromtimestamp(float(beat.get("at") or written(family)), UTC)
         except (ValueError, OverflowError, OSError):
             return self._now
+
+
+def _with_log(view: WorkerView, size: int, at: float) -> WorkerView:
+    """The log as it is now: what a heartbeat says of it may be half a minute old."""
+    if not isinstance(view, Running) or view.beat is None or not size or at <= view.beat.log.moved_at:
+        return view
+    return replace(view, beat=replace(view.beat, log=Witness(max(view.beat.log.value, size), at)))
 
 
 def _of(token: str, pairs: Pairs) -> Pairs:

@@ -142,8 +142,8 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
             stream=True,
         )
     )
-    contract = {"auth_source": command.auth_source, "model": command.model, "provider": attempt.provider,
-                "executor": "local"}
+    contract = {"auth_source": command.auth_source, "model": command.model, **command.facts,
+                "provider": attempt.provider, "executor": "local"}
     spec = LaunchSpec(
         handle=handle,
         worker_id=attempt.worker_id,
