@@ -9,6 +9,7 @@ from coordinator.domain.worker import Running, WorkerView
 
 MANUAL = "manual"
 """The owner of a job that a person started; the others are `coordinator` and `plan`."""
+_DIGITS = 15
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,11 @@ class Job:
     @property
     def retries(self) -> int:
         """How often it was started again; edited by people, so anything else than a number is 0."""
-        text = self.meta.get("retries", "")
-        return int(text) if text.isascii() and text.isdigit() else 0
+        return _number(self.meta.get("retries", ""))
 
     @property
     def fence(self) -> int:
-        text = self.meta.get("fence", "")
-        return int(text) if text.isascii() and text.isdigit() else 0
+        return _number(self.meta.get("fence", ""))
 
     @property
     def blocked(self) -> bool:
@@ -72,6 +71,11 @@ class Job:
     def sequence(self) -> tuple[str, int]:
         """Orders the instances of one id: by the recorded run, never by a file's time."""
         return self.meta.get("run_id", ""), self.fence
+
+
+def _number(text: str) -> int:
+    """Longer ones are no count of anything, and Python reads none of thousands of digits."""
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else 0
 
 
 def latest(instances: Iterable[Job]) -> Job | None:

@@ -36,7 +36,7 @@ def last(present: Iterable[str], job: str) -> int:
     highest = 0
     for name in present:
         stem, _, tail = name.rpartition(".")
-        if tail.isdigit() and stem in ["%s.%s" % (job, kind) for kind in names.ROTATED]:
+        if tail.isdecimal() and stem in ["%s.%s" % (job, kind) for kind in names.ROTATED]:
             highest = max(highest, int(tail))
     return highest
 

@@ -7,9 +7,11 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 
 import pytest
 
+from coordinator.adapters.executors.shelf import Shelf
 from coordinator.adapters.system import seam
 from coordinator.app import jobs, verbs
 from coordinator.app.faces import COORDINATOR as COORDINATOR_FACE
@@ -97,3 +99,16 @@ def test_a_verb_that_is_killed_at_any_write_makes_no_lost_run_of_one_that_ended_
         if not killed:
             return
     raise AssertionError("it writes without an end")
+
+
+def test_numbers_of_any_length_in_a_jobs_files_are_that_jobs_trouble_alone(tmp_path: Path) -> None:
+    most = "9" * 5000
+    (tmp_path / "a.meta").write_text(f"provider=command\nretries={most}\nfence={most}\n")
+    (tmp_path / "b.pid").write_text(most)
+    (tmp_path / "b.log.\N{SUPERSCRIPT TWO}").write_text("kept")
+    (tmp_path / "b.log").write_text("kept too")
+    shelf = Shelf(tmp_path, flat=True)
+    a, b = shelf.all()
+    assert (a.retries, a.fence, b.faults) == (0, 0, ("pid: no process id",))
+    shelf.refuse("command", "b", {"state": "failed"})
+    assert (tmp_path / "b.log.1").read_text() == "kept too"

@@ -68,7 +68,7 @@ def _pid(family: Family) -> int:
     if "pid" not in family.kinds:
         return 0
     text = family.data("pid").decode("ascii", "replace").strip()
-    if text and not (text.isdigit() and 0 < int(text) < 1 << 31):
+    if text and not (text.isdigit() and len(text) <= 10 and 0 < int(text) < 1 << 31):
         family.faults.append("pid: no process id")
         return 0
     return int(text or 0)
