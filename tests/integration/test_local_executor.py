@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import marshal
 import os
+import py_compile
 import re
 import signal
 import subprocess
+import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +21,7 @@ from typing import cast
 
 import pytest
 
+from coordinator.adapters.executors import bundle
 from coordinator.adapters.system import seam
 from coordinator.adapters.system.processes import Children
 from coordinator.domain.worker import Exited, Missing, Running, Unknown
@@ -258,6 +264,25 @@ def test_workers_go_on_through_an_upgrade_and_are_found_again_with_their_outcome
     fresh = place.spec("true", job="gh-7")
     new.submit(fresh)
     assert ended(new, fresh).code == 0, "the broken bundle is put right before the next start"
+
+
+def test_a_wrapper_travels_with_the_compiled_form_of_its_own_sources_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(io.BytesIO(bundle.build())) as archive:
+        held = set(archive.namelist())
+        compiled = [name for name in held if name.endswith(".pyc")]
+        for name in compiled:
+            code = marshal.loads(archive.read(name)[16:])
+            assert code == compile(archive.read(name[:-1]), code.co_filename, "exec", dont_inherit=True), name
+    assert {f"coordinator/{name}.py" for name in ("worker/main", "runfiles/atomic", "runfiles/verdict/rules")} <= held
+    source = tmp_path / "changing.py"
+    source.write_text("value = 1\n")
+    py_compile.compile(str(source))
+    assert marshal.loads(bundle._compiled(source)[16:]).co_consts[0] == 1
+    source.write_text("value = 2  # where Python may not write, its old work stays\n")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert bundle._compiled(source) == b""
 
 
 def test_the_end_of_a_worker_wakes_at_once(place: Bench) -> None:

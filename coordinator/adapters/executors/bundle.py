@@ -50,11 +50,16 @@ def build() -> bytes:
 
 
 def _compiled(source: Path) -> bytes:
-    """What Python keeps in __pycache__, under a header without the source's time; b"" where it may keep nothing."""
+    """What Python keeps in __pycache__, under a header without the source's time; b"" where it keeps nothing, or
+    something that it made of another source."""
     importlib.machinery.SourceFileLoader(source.stem, str(source)).get_code(source.stem)
+    seen = source.stat()
+    fresh = b"".join((number & 0xFFFFFFFF).to_bytes(4, "little") for number in (0, int(seen.st_mtime), seen.st_size))
     try:
         kept = Path(importlib.util.cache_from_source(str(source))).read_bytes()
     except OSError:
+        return b""
+    if kept[:16] != importlib.util.MAGIC_NUMBER + fresh:
         return b""
     return importlib.util.MAGIC_NUMBER + _UNCHECKED + importlib.util.source_hash(source.read_bytes()) + kept[16:]
 
