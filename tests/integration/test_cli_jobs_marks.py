@@ -161,6 +161,17 @@ def test_prune_records_the_dead_and_removes_the_marks_of_nobody(ended: Hand, bys
     assert prune(ended) == "nothing to prune\n"
 
 
+@pytest.mark.req("C75", "X12")
+@pytest.mark.parametrize(("code", "state"), [("0", "success"), ("4", "failed")])
+def test_prune_records_the_exit_code_another_tool_left(hand: Hand, code: str, state: str) -> None:
+    hand.folder("jobs")
+    hand.file("meta").write_text("beads=bd-1\nstarted_at=2026-01-02T03:04:05Z\n")
+    (hand.jobs / "bd-1.rc").write_text(f"{code}\n")
+    assert "process_exit" in prune(hand)
+    outcome = hand.pairs("outcome")
+    assert (outcome["state"], outcome["exit_code"], outcome["reason_code"]) == (state, code, "process_exit")
+
+
 @pytest.mark.req("C73", "C8")
 def test_prune_of_one_job_leaves_the_others(hand: Hand) -> None:
     for job in ("bd-1", "bd-2"):

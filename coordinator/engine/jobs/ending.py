@@ -49,12 +49,32 @@ def end_run(desk: Desk, job: Job, order: StopOrder) -> Job:
     return ended if ended.outcome else settle(desk, ended)
 
 
-def settle(desk: Desk, job: Job, reason: str = "", exit_code: str = "-") -> Job:
-    """Gives a run whose wrapper is gone its outcome, after whatever it left alive was ended. Without a `reason` it
-    counts as lost. The job as it stands then."""
+@dataclass(frozen=True)
+class Verdict:
+    """What goes on record of a run that left no outcome."""
+
+    reason: str
+    exit_code: str
+    state: str
+    words: str
+
+
+def settle(desk: Desk, job: Job, verdict: Verdict | None = None) -> Job:
+    """Gives a run whose wrapper is gone its outcome, after whatever it left alive was ended: this verdict, else what
+    can be seen of it. The job as it stands then."""
     survivors = desk.executor.sweep(handle_of(job)) if job.token else ()
-    desk.jobs.record_end(job, _pairs(desk, job, reason, exit_code, survivors))
+    desk.jobs.record_end(job, _pairs(desk, job, verdict or seen(job), survivors))
     return _same(desk, job)
+
+
+def seen(job: Job) -> Verdict:
+    """Of a run without an outcome: another tool left its exit code, the host was restarted, or it is lost."""
+    if isinstance(job.view, Exited) and job.view.code is not None:
+        state = "success" if job.view.code == 0 else "failed"
+        return Verdict(job.view.reason, str(job.view.code), state, "recorded from its exit code")
+    if isinstance(job.view, Exited) and job.view.reason == "host_reboot":
+        return Verdict("host_reboot", "-", "failed", "the host was restarted while it ran")
+    return Verdict("lost", "-", "failed", "it vanished without leaving an outcome")
 
 
 def over(job: Job) -> bool:
@@ -69,9 +89,8 @@ def _end(desk: Desk, job: Job, order: StopOrder) -> Ended:
         return Ended(job, acted=False)
     if not over(job):
         raise Refused(f"{job.id} cannot be asked from here: {getattr(job.view, 'reason', job.view)}", code=26)
-    if order.exit_code is not None:
-        return Ended(settle(desk, job, order.reason, str(order.exit_code)), acted=True)
-    return Ended(settle(desk, job), acted=True)
+    asked = Verdict(order.reason, str(order.exit_code), "killed", order.words) if order.exit_code is not None else None
+    return Ended(settle(desk, job, asked), acted=True)
 
 
 def _refuse_foreign(job: Job) -> None:
@@ -85,16 +104,14 @@ def _same(desk: Desk, job: Job) -> Job:
     return latest(one for one in desk.jobs.of(job.id) if one.provider == job.provider) or job
 
 
-def _pairs(desk: Desk, job: Job, reason: str, exit_code: str, survivors: tuple[int, ...]) -> dict[str, str]:
+def _pairs(desk: Desk, job: Job, verdict: Verdict, survivors: tuple[int, ...]) -> dict[str, str]:
     now, meta = desk.clock.now(), job.meta
     began = moment(meta.get("restarted_at", "")) or moment(meta.get("started_at", "")) or now
     last = datetime.fromtimestamp(job.log_at, now.tzinfo) if job.log_at is not None else now
-    lost = job.view.reason if isinstance(job.view, Exited) else "lost"
-    words = "the host was restarted while it ran" if lost == "host_reboot" else "it vanished without leaving an outcome"
     return {
-        "beads": job.id, "provider": job.provider, "run_id": meta.get("run_id", ""), "exit_code": exit_code,
-        "state": "killed" if reason else "failed", "reason_code": reason or lost, "ended_by": reason or lost,
-        "judged_by": "owner", "words": "ended by finalize" if reason else words, "completed_at": stamp(now),
+        "beads": job.id, "provider": job.provider, "run_id": meta.get("run_id", ""), "exit_code": verdict.exit_code,
+        "state": verdict.state, "reason_code": verdict.reason, "ended_by": verdict.reason, "judged_by": "owner",
+        "words": verdict.words, "completed_at": stamp(now),
         "ended_at": f"{now.timestamp():.3f}", "duration_sec": str(max(0, int((last - began).total_seconds()))),
         "retries": str(job.retries), "selected_model": meta.get("model", ""), "fallback_reason": "none",
         "run_instance": meta.get("run_instance", ""), "host": meta.get("host", ""), "cwd": meta.get("cwd", ""),
