@@ -394,6 +394,9 @@ class JobFiles(Protocol):
     def contract(self, job: Job) -> Mapping[str, str]:
         """What the running attempt was started with; {} when nothing was recorded."""
 
+    def fence(self, provider: str, job_id: str) -> int:
+        """The fence that stands, also where the job's other files are gone; 0 for none."""
+
     def note(self, job: Job, changes: Mapping[str, str]) -> None:
         """Sets keys of meta under the job's lock; the others stay. Raises JobBusy, OSError."""
 

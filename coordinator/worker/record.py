@@ -9,7 +9,7 @@ import errno
 import os
 import time
 
-from coordinator.runfiles import atomic, codec, identity
+from coordinator.runfiles import atomic, codec, fences, identity
 from coordinator.runfiles.lock import Lock
 from coordinator.worker.spec import Refused
 
@@ -76,8 +76,7 @@ class Record:
             _remove(self._spec.path("pid"))
 
     def fence(self) -> int:
-        data = atomic.read(self._spec.path("fence"), 64)
-        return codec.whole((data or b"").decode("ascii", "replace"))
+        return fences.standing(self._spec.folder, self._spec.job)
 
     def _lock(self, patience: float = 10) -> Lock:
         return Lock(self._spec.path("lock"), patience)

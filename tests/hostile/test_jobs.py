@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -85,8 +86,10 @@ def test_a_verb_that_is_killed_at_any_write_makes_no_lost_run_of_one_that_ended_
     }
     verbs.start(a_desk(hand), an_order(hand, "true"))
     hand.outcome()
+    long_ago = time.time() - 3600
     for number in range(1, 60):
         runs = len(ends(hand))
+        os.utime(hand.file("spec"), (long_ago, long_ago))
         killed = dies_at(number, acts[verb])
         until(lambda: hand.pids() == [], "the end of a run that was begun")
         assert "lost" not in ends(hand)
@@ -112,3 +115,28 @@ def test_numbers_of_any_length_in_a_jobs_files_are_that_jobs_trouble_alone(tmp_p
     assert (a.retries, a.fence, b.faults) == (0, 0, ("pid: no process id",))
     shelf.refuse("command", "b", {"state": "failed"})
     assert (tmp_path / "b.log.1").read_text() == "kept too"
+
+
+def test_a_job_whose_record_was_removed_or_spoilt_is_started_anew(hand: Hand) -> None:
+    for _ in range(3):
+        verbs.start(a_desk(hand), an_order(hand, "true"))
+        hand.outcome()
+    for kind in ("meta", "heartbeat", "outcome"):
+        hand.file(kind).unlink()
+        verbs.start(a_desk(hand), an_order(hand, "true"))
+        assert hand.outcome()["state"] == "success"
+    for spoilt in (b"9" * 5000, b"\0\xff=", b"9" * 15, b""):
+        for kind in ("meta", "heartbeat", "fence"):
+            hand.file(kind).write_bytes(spoilt)
+        verbs.start(a_desk(hand), an_order(hand, "true"))
+        assert hand.outcome()["state"] == "success"
+
+
+def test_a_start_that_died_before_the_clock_was_set_back_is_over(hand: Hand) -> None:
+    verbs.start(a_desk(hand), an_order(hand, "true"))
+    hand.outcome()
+    for kind in ("heartbeat", "outcome"):
+        hand.file(kind).unlink()
+    to_come = time.time() + 7200
+    os.utime(hand.file("fence"), (to_come, to_come))
+    assert list(verbs.prune(a_desk(hand))) == ["bd-1 (command): recorded as lost"]

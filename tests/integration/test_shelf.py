@@ -142,7 +142,7 @@ def test_a_run_no_wrapper_has_claimed_is_starting_for_a_moment_and_then_never_be
     long_ago = time.time() - 60
     os.utime(bench.folder / "bd-1.meta", (long_ago, long_ago))
     assert bench.one("bd-1").view == Missing(started=False)
-    os.utime(bench.put("bd-1.spec", "token=t\n"), (long_ago, long_ago))
+    os.utime(bench.put("bd-1.fence", "1\n"), (long_ago, long_ago))
     bench.shelf.note(bench.one("bd-1"), {"no_auto_restart": "true"})   # an edit is no start
     assert bench.one("bd-1").view == Missing(started=False)
 

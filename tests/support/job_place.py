@@ -158,6 +158,10 @@ class JobPlace:
     def contract(self, job: Job) -> Mapping[str, str]:
         return self.entries[job.provider, job.id].contract
 
+    def fence(self, provider: str, job_id: str) -> int:
+        entry = self.entries.get((provider, job_id))
+        return int(entry.meta.get("fence", "0")) if entry is not None else 0
+
     def note(self, job: Job, changes: Mapping[str, str]) -> None:
         self._trouble(job.id)
         self.entries[job.provider, job.id].meta.update(changes)

@@ -20,7 +20,7 @@ from coordinator.adapters.system.processes import Children, Exits, carriers, wai
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.worker import Missing, Running, Unknown, WorkerView
 from coordinator.ports import Clock, Handle, LaunchFailed, LaunchSpec, StopOrder
-from coordinator.runfiles import atomic, cgroup, hunt, identity, names, rotation
+from coordinator.runfiles import atomic, cgroup, fences, hunt, identity, names, rotation
 from coordinator.runfiles.lock import Busy, Lock
 
 _CLAIM_PATIENCE = 10.0
@@ -94,8 +94,8 @@ class LocalExecutor:
         if not over and identity.alive(who.pid, who.start, who.boot):
             raise LaunchFailed("launch_failed", f"{spec.handle.job} is still run by an earlier worker "
                                                 f"(pid {who.pid}): stop it first. Nothing was started.")
-        fence = (atomic.read(self._path(spec.handle, "fence")) or b"0").decode("ascii", "replace").strip()
-        if fence.isdigit() and int(fence) > spec.fence:
+        fence = fences.standing(self._folder(spec.handle), spec.handle.job)
+        if fence > spec.fence:
             raise LaunchFailed("launch_failed", f"{spec.handle.job}: an attempt with fence {fence} came "
                                                 f"after this one ({spec.fence}). Nothing was started.")
 

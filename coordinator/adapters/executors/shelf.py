@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from coordinator.adapters.executors.shelf_reading import Reader, families, family_of
 from coordinator.adapters.system.clock import SystemClock
-from coordinator.runfiles import atomic, names
+from coordinator.runfiles import atomic, fences, names
 
 if TYPE_CHECKING:
     from coordinator.adapters.executors.family import Family
@@ -66,8 +66,17 @@ class Shelf:
             if not name.startswith("."):
                 yield name, f"{self.folder}/{name}"
 
+    def _place(self, provider: str) -> str:
+        return str(self.folder if self.flat else self.folder / names.check_name(provider, "provider"))
+
     def contract(self, job: Job) -> Mapping[str, str]:
         return atomic.read_pairs(names.path(job.folder, job.id, "contract")) or {}
+
+    def fence(self, provider: str, job_id: str) -> int:
+        try:
+            return fences.standing(self._place(provider), names.check_name(job_id))
+        except OSError:
+            return 0
 
     def tail(self, job: Job, limit: int = 65536) -> bytes:
         last = _end(names.path(job.folder, job.id, "err"), limit // 2)
@@ -88,8 +97,7 @@ class Shelf:
     def refuse(self, provider: str, job_id: str, pairs: Mapping[str, str]) -> None:
         from coordinator.adapters.executors import shelf_writing as writing
 
-        place = str(self.folder if self.flat else self.folder / names.check_name(provider, "provider"))
-        writing.refuse(self.folder, place, names.check_name(job_id), pairs)
+        writing.refuse(self.folder, self._place(provider), names.check_name(job_id), pairs)
 
     def remove(self, job: Job, kinds: Sequence[str]) -> None:
         from coordinator.adapters.executors import shelf_writing as writing

@@ -108,11 +108,11 @@ class Reader:
         return host if host and host != self._host and boot != self._boot else ""
 
     def _unclaimed(self, family: Family) -> WorkerView:
-        """No wrapper has claimed the run: it is about to, or never will. The orders are written once, last before the
-        start; meta is edited at any time."""
-        seen = family.stat("spec") or family.stat("meta")
+        """No wrapper has claimed the run: it is about to, or never will. The fence is written once a start, before meta
+        names the run; meta is edited at any time. A time to come is that of a clock set back."""
+        seen = family.stat("fence") or family.stat("meta")
         age = self._now.timestamp() - seen.st_mtime if seen is not None else CLAIMED_WITHIN
-        return Waiting("it is being started") if age < CLAIMED_WITHIN else Missing(started=False)
+        return Waiting("it is being started") if abs(age) < CLAIMED_WITHIN else Missing(started=False)
 
     def _last(self, family: Family, beat: Pairs) -> datetime:
         """When the job was last heard of."""

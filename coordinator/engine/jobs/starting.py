@@ -99,7 +99,8 @@ def launch(desk: Desk, run: Launch) -> Started:
     """Starts the worker of a run that may begin. Raises Refused after leaving a failed outcome."""
     order, now = run.order, desk.clock.now()
     job_id, provider = order.job_id, order.provider
-    fence = 1 + max((one.fence for one in (run.before, run.last) if one is not None), default=0)
+    known = (one.fence for one in (run.before, run.last) if one is not None)
+    fence = 1 + max((desk.jobs.fence(provider, job_id), *known))
     handle = Handle(provider, job_id, desk.new_token())
     run_id = _run_id(now, run.last)
     try:
