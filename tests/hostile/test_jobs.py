@@ -6,7 +6,9 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -16,9 +18,12 @@ from coordinator.adapters.executors.shelf import Shelf
 from coordinator.adapters.system import seam
 from coordinator.app import jobs, verbs
 from coordinator.app.faces import COORDINATOR as COORDINATOR_FACE
-from coordinator.domain.worker import Waiting
+from coordinator.domain.worker import Running, Waiting
+from coordinator.engine.jobs import ending
+from coordinator.ports import StopOrder
 from coordinator.runfiles import atomic
 from tests.support.byhand import COORDINATOR, Hand, entry, hand
+from tests.support.job_place import Office
 from tests.support.workers import until
 
 __all__ = ["hand"]
@@ -140,3 +145,65 @@ def test_a_start_that_died_before_the_clock_was_set_back_is_over(hand: Hand) -> 
     to_come = time.time() + 7200
     os.utime(hand.file("fence"), (to_come, to_come))
     assert list(verbs.prune(a_desk(hand))) == ["bd-1 (command): recorded as lost"]
+
+
+def meanwhile(office: Office, act: Callable[[], object]) -> None:
+    """Once, just before the lock of starts is given: whoever held it has done this."""
+    given = office.place.one_start
+
+    @contextmanager
+    def after_it() -> Iterator[None]:
+        office.place.one_start = given  # type: ignore[method-assign]
+        act()
+        with given():
+            yield
+
+    office.place.one_start = after_it  # type: ignore[method-assign]
+
+
+def test_a_stop_ends_the_run_that_a_restart_begins_at_the_same_moment() -> None:
+    office = Office()
+    office.start("bd-1")
+    first = office.place.job("bd-1").token
+    meanwhile(office, lambda: office.restart("bd-1"))
+    ended = ending.stop(office.desk, "bd-1")
+    assert (ended.acted, ended.job.outcome["reason_code"]) == (True, "manual_stop")
+    assert ended.job.token != first
+    assert office.place.live() == ()
+    assert len(office.place.entry("bd-1").rotated) == 1
+
+
+def test_a_run_that_took_the_place_of_the_one_to_end_is_left_alone() -> None:
+    office = Office()
+    office.start("bd-1")
+    first = office.place.job("bd-1")
+    office.restart("bd-1")
+    now = ending.end_run(office.desk, first, StopOrder("no_mutation", "idle"))
+    assert isinstance(now.view, Running)
+    assert office.place.entry("bd-1").own == {}
+
+
+def test_a_stop_during_a_start_waits_for_it_and_one_that_died_gets_its_outcome() -> None:
+    office = Office()
+    office.start("bd-1")
+    worker, office.place.entry("bd-1").worker = office.place.entry("bd-1").worker, None
+
+    def claims() -> None:
+        office.place.entry("bd-1").worker = worker
+
+    meanwhile(office, claims)
+    assert ending.stop(office.desk, "bd-1").job.outcome["reason_code"] == "manual_stop"
+    office.start("bd-2")
+    office.place.entry("bd-2").worker = None
+    ended = ending.finalize(office.desk, "bd-2", "given_up", 7)
+    assert (ended.acted, ended.job.outcome["reason_code"], ended.job.outcome["exit_code"]) == (True, "given_up", "7")
+
+
+def test_a_block_is_never_put_on_a_run_that_a_person_begins_at_the_same_moment() -> None:
+    office = Office()
+    office.start("bd-1")
+    office.place.stalls("bd-1")
+    office.place.pass_by(timedelta(minutes=30))
+    meanwhile(office, lambda: office.restart("bd-1"))
+    assert office.once(max_retries=0) == []
+    assert not office.place.job("bd-1").blocked

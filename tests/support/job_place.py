@@ -246,7 +246,11 @@ class JobPlace:
         return pid
 
     def look(self, handles: Sequence[Handle]) -> Mapping[Handle, WorkerView]:
-        return {handle: self._view(self.entries[handle.provider, handle.job]) for handle in handles}
+        return {handle: self._of_run(handle) for handle in handles}
+
+    def _of_run(self, handle: Handle) -> WorkerView:
+        entry = self.entries[handle.provider, handle.job]
+        return self._view(entry) if entry.meta.get("token") == handle.token else Missing(started=True)
 
     def stop(self, handle: Handle, order: StopOrder) -> None:
         entry = self.entries[handle.provider, handle.job]

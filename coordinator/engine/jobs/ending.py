@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from coordinator.domain.job import Job, latest
-from coordinator.domain.worker import Exited, Missing, Running
+from coordinator.domain.worker import Exited, Missing, Running, Waiting
 from coordinator.engine.jobs.desk import Desk, Refused, handle_of, moment, stamp
-from coordinator.ports import StopOrder
+from coordinator.ports import JobBusy, StopOrder
 
 _LOOK = timedelta(milliseconds=20)
 _PATIENCE = timedelta(seconds=15)
@@ -25,17 +25,18 @@ class Ended:
 
 def stop(desk: Desk, job_id: str, words: str = "stopped by a person") -> Ended:
     """Ends the job's worker, its whole tree; a run that ended before keeps its outcome. Raises Refused, NotOurs."""
-    return _end(desk, desk.ours(job_id), StopOrder("manual_stop", words))
+    return _end(desk, job_id, StopOrder("manual_stop", words))
 
 
 def finalize(desk: Desk, job_id: str, reason: str, exit_code: int) -> Ended:
     """Ends a stuck job with this reason and exit code on record; a run that ended before keeps its outcome."""
     order = StopOrder(reason, "ended by finalize", hard=True, exit_code=exit_code)
-    return _end(desk, desk.ours(job_id), order)
+    return _end(desk, job_id, order)
 
 
 def end_run(desk: Desk, job: Job, order: StopOrder) -> Job:
-    """Ends the living worker of this run and waits until nothing of it lives. Raises Refused."""
+    """Ends the living worker of this run and waits until nothing of it lives. The job as it stands then: another run of
+    it may have begun meanwhile, and is left alone. Raises Refused."""
     _refuse_foreign(job)
     handle = handle_of(job)
     desk.executor.stop(handle, order)
@@ -46,7 +47,7 @@ def end_run(desk: Desk, job: Job, order: StopOrder) -> Job:
                           f"Look at it with: ps -f {job.pid}. The order stands; try again.")
         desk.pause(_LOOK)
     ended = _same(desk, job)
-    return ended if ended.outcome else settle(desk, ended)
+    return ended if ended.outcome or ended.token != job.token else settle(desk, ended)
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,34 @@ def over(job: Job) -> bool:
     return not job.outcome and isinstance(job.view, Missing | Exited)
 
 
-def _end(desk: Desk, job: Job, order: StopOrder) -> Ended:
-    if isinstance(job.view, Running):
-        return Ended(end_run(desk, job, order), acted=True)
+def _end(desk: Desk, job_id: str, order: StopOrder) -> Ended:
+    """Ends the run that was seen, and each that a start or restart puts in its place meanwhile."""
+    asked = Verdict(order.reason, str(order.exit_code), "killed", order.words) if order.exit_code is not None else None
+    job, acted = desk.ours(job_id), False
+    while isinstance(job.view, Running | Waiting):
+        acted = True
+        if isinstance(job.view, Running):
+            end_run(desk, job, order)
+        job = _begun(desk, job_id, asked)
     if job.outcome:
-        return Ended(job, acted=False)
+        return Ended(job, acted)
     if not over(job):
         raise Refused(f"{job.id} cannot be asked from here: {getattr(job.view, 'reason', job.view)}", code=26)
-    asked = Verdict(order.reason, str(order.exit_code), "killed", order.words) if order.exit_code is not None else None
     return Ended(settle(desk, job, asked), acted=True)
+
+
+def _begun(desk: Desk, job_id: str, asked: Verdict | None) -> Job:
+    """The job once nobody is starting it. A start that died on the way gets its outcome, and so no wrapper takes it up.
+    Raises JobBusy."""
+    try:
+        with desk.jobs.one_start():
+            job = desk.ours(job_id)
+            return settle(desk, job, asked) if isinstance(job.view, Waiting) else job
+    except JobBusy:
+        job = desk.ours(job_id)
+        if isinstance(job.view, Waiting):
+            raise
+        return job   # another job's start takes its time, and is no affair of ours
 
 
 def _refuse_foreign(job: Job) -> None:

@@ -181,8 +181,11 @@ class Watchdog:
         return named if there else str(self._desk.executor.prompt_path(handle_of(job)))
 
     def _block(self, job: Job, reason: str, words: str) -> Iterator[str]:
-        """Written once, so it is said once."""
-        block(self._desk, job, reason)
+        """Written once, so it is said once; never onto a run that somebody begins at this moment."""
+        with self._desk.jobs.one_start():
+            if self._anew(Block(job, reason, words)) is None:
+                return
+            block(self._desk, job, reason)
         tried = f"after {job.retries} restart{'' if job.retries == 1 else 's'}"
         cure = self._order.diagnose.replace("{}", job.id, 1)
         line = f"ESCALATE {job.id}: blocked ({reason}) {tried}: {words} → {cure}"
