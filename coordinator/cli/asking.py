@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -133,15 +134,18 @@ def ask(place: Place, kind: str, task: str, args: Mapping[str, str], patience: f
     from coordinator import app
     from coordinator.domain.request import RequestKind
 
-    wanted = RequestKind(kind)
-    if not app.daemon_pid(place):
-        try:
-            with app.hold(place) as me:
-                _settle(place, me, wanted, task, args, patience)
+    wanted, until, left = RequestKind(kind), time.monotonic() + patience, 0
+    while True:
+        if not app.daemon_pid(place):
+            try:
+                with app.hold(place) as me:
+                    _settle(place, me, wanted, task, args, patience, left)
+                return
+            except app.InUse:
+                pass   # one was started a moment ago: it answers
+        left = left or _leave(place, wanted, task, args)
+        if _answered(place, left, until):
             return
-        except app.InUse:
-            pass   # one was started a moment ago: it answers
-    _leave(place, wanted, task, args, patience)
 
 
 def _check_task(store: Any, task: str) -> None:
@@ -153,35 +157,45 @@ def _check_task(store: Any, task: str) -> None:
         raise Trouble(f"there is no task {task}", "`coordinator status --all` lists the tasks.")
 
 
-def _leave(place: Place, kind: RequestKind, task: str, args: Mapping[str, str], patience: float) -> None:
-    """Leaves the request for the coordinator that runs here, wakes it, and waits for its word."""
-    import time
-
+def _leave(place: Place, kind: RequestKind, task: str, args: Mapping[str, str]) -> int:
+    """Leaves the request for the coordinator that runs here; its number."""
     from coordinator import app
 
     store = app.open_store(place)
     try:
         _check_task(store, task)
-        request = store.ask(kind, task, dict(args), "cli", app.now())
-        pid = app.daemon_pid(place)
-        app.wake_daemon(place)
-        until = time.monotonic() + patience
-        answer = store.answered(request)
-        while answer is None and time.monotonic() < until:
-            time.sleep(LOOK_EVERY)
-            answer = store.answered(request)
+        return store.ask(kind, task, dict(args), "cli", app.now())
     finally:
         store.close()
-    if answer is not None:
-        print(answer)
-    else:
-        print(f"asked; the coordinator (pid {pid}) is busy and answers at its next tick: coordinator status")
+
+
+def _answered(place: Place, request: int, until: float) -> bool:
+    """Wakes the coordinator and waits for its word, or until `until` on the monotonic clock. False when it ended
+    without a word: it may have been another command, here for its own request alone."""
+    from coordinator import app
+
+    store = app.open_store(place)
+    try:
+        app.wake_daemon(place)
+        while (answer := store.answered(request)) is None:
+            pid = app.daemon_pid(place)
+            if time.monotonic() >= until:
+                answer = f"asked; the coordinator (pid {pid}) is busy and answers at its next tick: coordinator status"
+                break
+            time.sleep(LOOK_EVERY)
+            if not pid:
+                return False
+    finally:
+        store.close()
+    print(answer)
+    return True
 
 
 def _settle(
-    place: Place, me: Mapping[str, str], kind: RequestKind, task: str, args: Mapping[str, str], patience: float
+    place: Place, me: Mapping[str, str], kind: RequestKind, task: str, args: Mapping[str, str], patience: float,
+    left: int,
 ) -> None:
-    """Nobody runs here: this process is the coordinator for one request."""
+    """Nobody runs here: this process is the coordinator for one request, the one that was left before if any."""
     from coordinator import app
 
     log: list[str] = []
@@ -189,7 +203,7 @@ def _settle(
     runner = app.runner(place, config, os.environ, me, log.append, at_once=True, offline=True)
     try:
         _check_task(runner.world.store, task)
-        request = runner.world.store.ask(kind, task, dict(args), "cli", app.now())
+        request = left or runner.world.store.ask(kind, task, dict(args), "cli", app.now())
         answer = runner.settle_request(request, task, patience)
         moved = runner.world.store.task(task) if task else None
     finally:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 from pathlib import Path
+from types import FrameType
 
 from coordinator.runfiles import codec, identity
 
@@ -19,7 +20,8 @@ class AlreadyRunning(Exception):
 
 
 class InstanceLock:
-    """Held from `take` to `release` or to the end of the process. Not inherited by children."""
+    """Held from `take` to `release` or to the end of the process. Not inherited by children. Who took it is deaf to a
+    wake until it listens: of the main thread alone."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,6 +36,7 @@ class InstanceLock:
         except BlockingIOError:
             os.close(fd)
             raise AlreadyRunning(holder(self._path)) from None
+        signal.signal(signal.SIGUSR1, _deaf)   # a wake may come as soon as the name stands there, and would kill us
         me = whoami()
         os.ftruncate(fd, 0)
         os.pwrite(fd, codec.encode(me), 0)
@@ -45,6 +48,10 @@ class InstanceLock:
             os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = -1
+
+
+def _deaf(_number: int, _frame: FrameType | None) -> None:
+    """A handler, for an ignored signal would stay ignored in the agents."""
 
 
 def whoami() -> dict[str, str]:

@@ -59,8 +59,8 @@ def watchdog(
             desk.latest(job)
         _warn(face, desk)
         try:
-            with jobs.pidfile(pidfile):
-                dog = verbs.Watchdog(desk, order)
+            dog = verbs.Watchdog(desk, order)
+            with dog.heard(), jobs.pidfile(pidfile):
                 _once(dog) if once else _for_ever(dog, desk, order)
         except verbs.WatchdogRuns as other:
             raise Trouble(f"{other}: {desk.jobs.folder}", f"To end that one: kill {other.pid or 'PID'}") from other
@@ -103,8 +103,8 @@ def _once(dog: Watchdog) -> None:
 def _for_ever(dog: Watchdog, desk: Desk, order: Watch) -> None:
     mode = " (observe only)" if order.orders.observe_only else ""
     say = dog.stamped(_show)
-    say(f"watchdog (pid {os.getpid()}) looks at {desk.jobs.folder} every {order.interval.total_seconds():g} s{mode}")
-    dog.run(say)
+    every = f"every {order.interval.total_seconds():g} s{mode}"
+    dog.run(say, f"watchdog (pid {os.getpid()}) looks at {desk.jobs.folder} {every}")
     say("watchdog ended; the workers run on")
 
 

@@ -56,15 +56,16 @@ class Watchdog:
 
     def once(self) -> Iterator[str]:
         """One pass: what was done, line by line. After a leap of the clock it looks again until it is sure."""
-        with self._alone(), self._signals():
+        with self._alone(), self.heard():
             yield from self._pass()
             while self._waiting and not self._over:
                 self._desk.pause(_LOOK_AGAIN)
                 yield from self._pass()
 
-    def run(self, say: Callable[[str], None]) -> None:
-        """Pass after pass until SIGTERM or SIGINT: heard between two jobs."""
-        with self._alone(), self._signals():
+    def run(self, say: Callable[[str], None], first: str) -> None:
+        """Pass after pass until SIGTERM or SIGINT: heard between two jobs. `first` is said once the folder is ours."""
+        with self._alone(), self.heard():
+            say(first)
             while not self._over:
                 for line in self._pass():
                     say(line)
@@ -80,7 +81,8 @@ class Watchdog:
         """Who only observes writes nothing and is in nobody's way."""
         return nullcontext() if self._order.orders.observe_only else self._desk.jobs.one_watchdog()
 
-    def _signals(self) -> AbstractContextManager[None]:
+    def heard(self) -> AbstractContextManager[None]:
+        """SIGTERM and SIGINT are heard within, before `run` too: whoever leaves traces of its own begins with it."""
         return Handlers({signal.SIGTERM: self._end, signal.SIGINT: self._end})
 
     def _end(self) -> None:
