@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from coordinator.domain.task import Pin, Task, TaskState
 from coordinator.rehearsal.standin import StandIn
 from tests.support.program import a_repository, environ
 from tests.support.program import program as coordinator
+from tests.support.workers import until
 
 HEAVY = ("sqlalchemy", "github", "git", "apscheduler", "alembic", "jinja2", "rich", "requests")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -304,3 +306,42 @@ def test_a_first_run_over_many_labelled_issues_lists_them_and_wants_a_yes(reposi
         agreed = coordinator(repository, "run", "--once", "--yes", GITHUB_TOKEN="t0ken")
         assert "at most 50 sessions a day" in agreed.stderr
         assert "gh-11: adopted" in agreed.stderr
+
+
+def asked(root: Path) -> bool:
+    store = SqlStore(root / ".coordinator" / "state.db")
+    try:
+        return bool(store.requests())
+    finally:
+        store.close()
+
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from coordinator import app
+with app.hold(app.Place(Path.cwd())):
+    print(os.getpid(), flush=True)
+    sys.stdin.readline()
+"""
+"""Holds the repository as a command with a request of its own does, and as a coordinator that only begins."""
+
+
+def test_a_request_left_with_a_process_that_ends_without_a_word_is_settled_and_its_wakes_kill_nobody(
+    repository: Path,
+) -> None:
+    stored(repository, 1, TaskState.BLOCKED)
+    with subprocess.Popen([sys.executable, "-c", HOLDER], cwd=repository, env=environ(repository), text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:  # fmt: skip
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        retry = subprocess.Popen([sys.executable, "-m", "coordinator", "retry", "gh-1"], cwd=repository,
+                                 env=environ(repository), stdout=subprocess.PIPE, text=True)  # fmt: skip
+        until(lambda: asked(repository), "the request")
+        holder.send_signal(signal.SIGUSR1)
+        holder.communicate("end\n")
+        assert holder.returncode == 0
+    said, _ = retry.communicate(timeout=30)
+    assert (retry.returncode, "gh-1 is queued again" in said) == (0, True), said
+    assert state(repository, "gh-1") is TaskState.QUEUED
