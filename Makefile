@@ -24,7 +24,7 @@ help:
 	@echo "make test-real   the tests on the real agent CLIs, installed by npm into .real"
 	@echo "make check       lint, types, floors and tests"
 	@echo "make rows        the promises of docs/requirements.tsv that no test carries   (ARGS='--part 2')"
-	@echo "make soak        5,000 random histories, and a death at every single write  "
+	@echo "make soak        5,000 random histories, a death at every single write, 200 jobs at once"
 	@echo "make bench       what the job runner costs, beside a baseline in the same run"
 	@echo "make lock        resolve the dependencies anew      make clean   remove what make made"
 
@@ -65,9 +65,9 @@ rows:
 	@"$(PYTHON)" tests/rows.py $(ARGS)
 
 soak: .venv/dev.stamp
-	@echo "==> soak: 5,000 random histories, then a death before and after every write of a life"
+	@echo "==> soak: 5,000 random histories, a death before and after every write of a life, 200 jobs at once"
 	@COORDINATOR_HISTORIES=5000 COORDINATOR_SOAK=1 $(PY) -m pytest --timeout=3600 \
-	    tests/unit/test_simulation.py tests/scenario/test_crash_points.py $(ARGS)
+	    tests/unit/test_simulation.py tests/scenario/test_crash_points.py tests/integration/test_jobs_many.py $(ARGS)
 
 bench: .venv/dev.stamp
 	@echo "==> bench: reading, ending and idling up to 200 jobs; some minutes"
