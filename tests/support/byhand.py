@@ -21,8 +21,12 @@ COORDINATOR, CC_GLM_JOB, DX_RUNNER = "coordinator job", "cc-glm-job", "dx-runner
 SLEEPER = "import time; print('hello', flush=True); time.sleep(60)"
 Ran = subprocess.CompletedProcess[str]
 
+# Two languages at once: the checkout's folder may hold blanks, and a first line cannot quote them.
 CLAUDE = f"""\
-#!{sys.executable}
+#!/bin/sh
+''':'
+exec '{sys.executable}' "$0" "$@"
+'''
 import json, os, sys, time
 prompt = sys.stdin.read()
 print(json.dumps({{"type": "system", "subtype": "init", "model": "fake"}}), flush=True)
