@@ -500,7 +500,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Said:
-    """One event in the normal form. `kind`: init, text, tool, tool_result, retry, error, limit, usage, result,
+    """One event in the normal form. `kind`: init, text, tool, tool_result, retry, note, error, limit, usage, result,
     unknown. `raw` is the event as a claude-shaped JSON object, for the transcript; empty when the event came
     out of the same object as the one before it, or when there is none."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from coordinator.runfiles.masking import Masker, secrets_in
+from coordinator.runfiles.tongues import OWING
 from coordinator.runfiles.verdict import rules
 from coordinator.runfiles.verdict.lines import both_ends
 from coordinator.runfiles.verdict.reading import read
@@ -24,12 +25,12 @@ def judged(spec: Spec, code: Optional[int], number: int, *, worked: bool, by_its
     """The verdict, unless the wrapper had the last word (not `by_itself`), and what the session used. Nobody asked for
     a change to be committed: a session that ended well is a success without one. Raises OSError."""
     lines, whole = both_ends(spec.path("log"))
-    reading = read(lines)
+    reading = read(lines, spec.speaks)
     pairs = _used(reading, whole=whole)
     if not by_itself:
         return pairs
     case = rules.Case(spec.provider, code, number or None, reading, stderr=_last_words(spec), worked=worked,
-                      owes=spec.speaks == "claude", hide=Masker(secrets_in(os.environ)).text)
+                      owes=spec.speaks in OWING, hide=Masker(secrets_in(os.environ)).text)
     verdict = rules.judge(case)
     well = verdict.ending in (rules.SUCCEEDED, rules.NO_CHANGE)
     return {

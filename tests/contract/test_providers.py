@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from coordinator.adapters.system.probe import SystemProbe
 from coordinator.domain.outcome import Ending
 from coordinator.domain.reasons import REASONS
 from coordinator.ports import Finished, Provider, RunSpec, Settings
+from coordinator.runfiles.tongues import OWING
 
 RECORDED = [
     line
@@ -23,6 +25,23 @@ RECORDED = [
 ]
 SETTINGS = Settings(argv=("agent",), model="m")
 OK = json.dumps({"type": "result", "subtype": "success", "is_error": False, "result": "ok", "duration_ms": 1900})
+
+
+@dataclass(frozen=True)
+class Cli:
+    """What a provider's program is called, says of its version, and prints when all went well."""
+
+    program: str
+    version: str = "2.1.197 (Claude Code)"
+    answer: str = OK
+
+
+CLIS = {
+    "cc-glm": Cli("claude"),
+    "claude": Cli("claude"),
+    "codex": Cli("codex", "codex-cli 0.169.0", '{"type":"thread.started"}\n{"type":"turn.completed","usage":{}}'),
+    "command": Cli("agent"),
+}
 
 
 @pytest.fixture(params=sorted(PROVIDERS))
@@ -36,9 +55,9 @@ class Host:
     def __init__(
         self,
         *,
-        programs: Sequence[str] = ("claude", "agent"),
-        version: str = "2.1.197 (Claude Code)",
-        answer: tuple[int, str, str] = (0, OK, ""),
+        programs: Sequence[str] = tuple(cli.program for cli in CLIS.values()),
+        version: str = "",
+        answer: tuple[int, str, str] | None = None,
         environ: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
     ) -> None:
@@ -61,10 +80,10 @@ class Host:
         self.asked.append((tuple(argv), stdin))
         self.given.append(self._environ if env is None else env)
         if "--version" in argv:
-            return 0, self.version, ""
+            return 0, self.version or _cli(argv[0]).version, ""
         assert cwd == self.scratch()
         assert env is not None
-        return self.answer
+        return self.answer or (0, _cli(argv[0]).answer, "")
 
     def which(self, name: str) -> str | None:
         return f"/usr/bin/{name}" if name in self.programs else None
@@ -82,7 +101,11 @@ class Host:
         return Path("/scratch")
 
 
-KEY = {"ANTHROPIC_API_KEY": "k", "CC_GLM_AUTH_TOKEN": "k", "HOME": "/home/w", "PATH": "/usr/bin"}
+def _cli(program: str) -> Cli:
+    return next(cli for cli in CLIS.values() if cli.program == program)
+
+
+KEY = {"ANTHROPIC_API_KEY": "k", "CC_GLM_AUTH_TOKEN": "k", "OPENAI_API_KEY": "k", "HOME": "/home/w", "PATH": "/usr/bin"}
 
 
 def test_a_name_is_the_one_it_is_found_by(agent: Provider) -> None:
@@ -101,7 +124,7 @@ def test_a_command_is_complete_and_made_of_its_spec_alone(agent: Provider) -> No
     assert "t" not in first.env.values()
     assert first.stdin in {"prompt", "null"}
     assert first.stop_signal in {"INT", "TERM"}
-    assert first.speaks in {"claude", "text", "either"}
+    assert first.speaks in {*OWING, "text", "either"}
     assert first.auth_source == known.source
 
 
@@ -115,6 +138,7 @@ def test_no_line_whatever_raises_and_what_is_said_can_be_written(agent: Provider
             "tool",
             "tool_result",
             "retry",
+            "note",
             "error",
             "limit",
             "usage",
@@ -148,16 +172,16 @@ def test_a_ready_host_is_ready(agent: Provider) -> None:
 
 @pytest.mark.req("A70")
 def test_a_program_that_is_not_executable_is_named_by_its_path(agent: Provider) -> None:
-    files = {"/usr/bin/claude": "", "/usr/bin/agent": ""}
+    files = {f"/usr/bin/{cli.program}": "" for cli in CLIS.values()}
     line = agent.ready(Host(programs=(), environ=KEY, files=files), SETTINGS)
-    name = "agent" if agent.name == "command" else "claude"
+    name = CLIS[agent.name].program
     assert (line.ok, line.cure) == (False, f"chmod +x /usr/bin/{name}")
     assert f"/usr/bin/{name} is not executable" in line.words
 
 
-@pytest.mark.parametrize("name", ["cc-glm", "claude"])
+@pytest.mark.parametrize("name", sorted(CLIS.keys() - {"command"}))
 def test_what_is_said_of_credentials_names_their_source_and_hides_the_key(name: str) -> None:
-    environ = {"ANTHROPIC_API_KEY": "s3cret-key", "CC_GLM_AUTH_TOKEN": "s3cret-key", "HOME": "/home/w"}
+    environ = {key: "s3cret-key" if value == "k" else value for key, value in KEY.items()}
     host = Host(environ=environ)
     known = provider(name).credentials(host)
     assert known.source in environ

@@ -1,4 +1,4 @@
-"""A scripted model: answers as the Messages API does, by server-sent events. It thinks nothing.
+"""A scripted model: answers as the APIs of the agents' makers do, by server-sent events. It thinks nothing.
 
 The scenario is the first segment of the path (`ANTHROPIC_BASE_URL=http://127.0.0.1:PORT/commit`), so one server
 serves any number of sessions at once. A request that no scenario knows is refused and remembered in `strays`.
@@ -9,23 +9,17 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.model_dialects import DIALECTS, Dialect, Refusal, Turn
+
+__all__ = ["COMMIT", "Answer", "ModelServer", "Refusal", "Turn", "Wait", "serving"]
+
 COMMIT = "echo hello > greeting.txt && git add greeting.txt && git commit -q -m 'Add a greeting'"
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """An HTTP error in the API's own shape."""
-
-    status: int
-    kind: str
-    message: str
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,26 +33,11 @@ class Wait:
     """No answer at all until the server is closed."""
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One answer of the model: text, then perhaps one call of a tool: a command for Bash, an address for WebFetch."""
-
-    text: str = ""
-    bash: str = ""
-    fetch: str = ""
-
-    def blocks(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = [{"type": "text", "text": self.text}] if self.text else []
-        if self.bash:
-            call = {"command": self.bash, "description": "scripted"}
-            found.append({"type": "tool_use", "name": "Bash", "input": call})
-        if self.fetch:
-            wish = {"url": self.fetch, "prompt": "scripted"}
-            found.append({"type": "tool_use", "name": "WebFetch", "input": wish})
-        return found
+class Cut:
+    """A stream that ends in the middle of an event, in whatever dialect was spoken."""
 
 
-Answer = Refusal | Raw | Wait | Turn
+Answer = Refusal | Raw | Wait | Cut | Turn
 Scenario = Callable[[int, int], Answer]
 """From the number of tool results in the conversation and of requests to the scenario so far to the answer."""
 
@@ -70,13 +49,6 @@ def _then_done(first: Turn) -> Scenario:
 def _always(answer: Answer) -> Scenario:
     return lambda *_: answer
 
-
-_TORN = (
-    b"event: message_start\n"
-    b'data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m",'
-    b'"content":[],"stop_reason":null,"usage":{"input_tokens":1,"output_tokens":1}}}\n\n'
-    b'event: content_block_start\ndata: {"type":"content_block_st'
-)
 
 SCENARIOS: dict[str, Scenario] = {
     "text": _always(Turn("ok")),
@@ -95,7 +67,7 @@ SCENARIOS: dict[str, Scenario] = {
     "429-long": _always(Refusal(429, "rate_limit_error", "come back later", {"retry-after": "3600"})),
     "500": _always(Refusal(500, "api_error", "Internal server error")),
     "529": _always(Refusal(529, "overloaded_error", "Overloaded")),
-    "cut": _always(Raw(_TORN)),
+    "cut": _always(Cut()),
     "hang": _always(Wait()),
 }
 
@@ -147,33 +119,35 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self) -> None:
-        self._refuse(Refusal(404, "not_found_error", self.path))
+        """Lists of models, which some agents ask for before they begin."""
+        self._send(200, {"object": "list", "data": [{"id": "scripted", "object": "model"}], "models": []}, {})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
         scenario, _, rest = self.path.split("?")[0].strip("/").partition("/")
-        if scenario not in self.server.scenarios or rest != "v1/messages":
+        dialect = next((one for one in DIALECTS if one.speaks(rest)), None)
+        if scenario not in self.server.scenarios or dialect is None:
             self.server.strays.append(self.path)
-            self._refuse(Refusal(404, "not_found_error", self.path))
+            self._send(404, {"error": {"message": self.path}}, {})
             return
         with self.server.lock:
             self.server.seen.append(body)
             asked = self.server.asked[scenario] = self.server.asked.get(scenario, 0) + 1
-        self._answer(self.server.scenarios[scenario](_tool_results(body), asked), str(body.get("model")))
+        self._answer(self.server.scenarios[scenario](dialect.results(body), asked), dialect, body)
 
-    def _answer(self, answer: Answer, model: str) -> None:
+    def _answer(self, answer: Answer, dialect: Dialect, body: Mapping[str, Any]) -> None:
         if isinstance(answer, Refusal):
-            self._refuse(answer)
+            self._send(answer.status, dialect.refusal(answer), answer.headers)
         elif isinstance(answer, Wait):
             self.server.closing.wait()
             self.close_connection = True
-        elif isinstance(answer, Raw):
+        elif isinstance(answer, Raw | Cut):
             self._begin_stream()
-            self.wfile.write(answer.data)
+            self.wfile.write(answer.data if isinstance(answer, Raw) else dialect.torn)
         else:
             self._begin_stream()
-            for event in _events(answer.blocks(), model, self.server.ids):
-                self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+            for frame in dialect.frames(answer, body, self.server.ids):
+                self.wfile.write(frame)
 
     def _begin_stream(self) -> None:
         self.send_response(200)
@@ -182,50 +156,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = True
 
-    def _refuse(self, refusal: Refusal) -> None:
-        data = json.dumps({"type": "error", "error": {"type": refusal.kind, "message": refusal.message}}).encode()
-        self.send_response(refusal.status)
-        for name, value in {"content-type": "application/json", **refusal.headers}.items():
+    def _send(self, status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"content-type": "application/json", **headers}.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
-
-
-def _tool_results(body: Mapping[str, Any]) -> int:
-    contents = [message.get("content") for message in body.get("messages", [])]
-    return sum(
-        block.get("type") == "tool_result" for content in contents if isinstance(content, list) for block in content
-    )
-
-
-def _events(blocks: Sequence[Mapping[str, Any]], model: str, ids: Iterator[int]) -> Iterator[dict[str, Any]]:
-    usage = {
-        "input_tokens": 100,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "output_tokens": 1,
-    }
-    message = {"id": f"msg_{next(ids):06d}", "type": "message", "role": "assistant", "model": model, "content": []}
-    yield {"type": "message_start", "message": {**message, "stop_reason": None, "usage": usage}}
-    for index, block in enumerate(blocks):
-        yield from _block_events(index, block, ids)
-    stop = "tool_use" if blocks and blocks[-1]["type"] == "tool_use" else "end_turn"
-    yield {
-        "type": "message_delta",
-        "delta": {"stop_reason": stop, "stop_sequence": None},
-        "usage": {"output_tokens": 10},
-    }
-    yield {"type": "message_stop"}
-
-
-def _block_events(index: int, block: Mapping[str, Any], ids: Iterator[int]) -> Iterator[dict[str, Any]]:
-    if block["type"] == "text":
-        start: dict[str, Any] = {"type": "text", "text": ""}
-        delta = {"type": "text_delta", "text": block["text"]}
-    else:
-        start = {"type": "tool_use", "id": f"toolu_{next(ids):06d}", "name": block["name"], "input": {}}
-        delta = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
-    yield {"type": "content_block_start", "index": index, "content_block": start}
-    yield {"type": "content_block_delta", "index": index, "delta": delta}
-    yield {"type": "content_block_stop", "index": index}

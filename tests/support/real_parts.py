@@ -8,6 +8,9 @@ from pathlib import Path
 REAL = Path(os.environ.get("COORDINATOR_REAL") or Path(__file__).parents[2] / ".real")
 MODULES = REAL / "node_modules"
 CLAUDE = MODULES / ".bin" / "claude"
+CODEX = MODULES / ".bin" / "codex"
+GEMINI = MODULES / ".bin" / "gemini"
+OPENCODE = MODULES / "opencode-linux-x64" / "bin" / "opencode"
 NODE = MODULES / "node" / "bin" / "node"
 EMULATE = MODULES / ".bin" / "emulate"
 

@@ -25,7 +25,7 @@ code = main(sys.argv[1:])
 sys.stderr.flush()
 os._exit(code)
 """
-_ROOMS = ("runfiles", "runfiles/verdict", "worker")
+_ROOMS = ("runfiles", "runfiles/tongues", "runfiles/verdict", "worker")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNCHECKED = (1).to_bytes(4, "little")   # PEP 552: the source beside it in the archive is not compared
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from coordinator.adapters.providers.cc_glm import CcGlm
 from coordinator.adapters.providers.claude import Claude
+from coordinator.adapters.providers.codex import Codex
 from coordinator.adapters.providers.command import CommandProvider
 from coordinator.ports import Provider
 
 PROVIDERS: dict[str, type[Provider]] = {
     "cc-glm": CcGlm,
     "claude": Claude,
+    "codex": Codex,
     "command": CommandProvider,
 }
 

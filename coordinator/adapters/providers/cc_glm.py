@@ -13,7 +13,7 @@ from pathlib import Path
 
 from coordinator.adapters.providers import claude, preflight
 from coordinator.adapters.providers.command import events_or_words
-from coordinator.adapters.providers.environment import worker_env
+from coordinator.adapters.providers.environment import KEYS, others_keys, worker_env
 from coordinator.adapters.providers.judging import judge
 from coordinator.domain.outcome import Outcome
 from coordinator.ports import (
@@ -53,18 +53,7 @@ _OWN = (
     "DISABLE_ERROR_REPORTING",
     "MAX_THINKING_TOKENS",
 )
-_NEVER = (
-    "ANTHROPIC_*",
-    "CLAUDE_CODE_OAUTH_TOKEN",
-    "CLAUDE_CODE_USE_*",
-    "CC_GLM_*",
-    "ZAI_*",
-    "OPENAI_*",
-    "GEMINI_*",
-    "GOOGLE_API_KEY",
-    "OPENCODE_*",
-    "CODEX_*",
-)
+_NEVER = ("CLAUDE_CODE_USE_*", *KEYS["cc-glm"], *others_keys("cc-glm"))
 
 
 class CcGlm:
@@ -112,7 +101,7 @@ class CcGlm:
         return events_or_words(line)
 
     def judge(self, run: Finished) -> Outcome:
-        return judge(self.name, run, by_exit=True)
+        return judge(self.name, run)
 
     def ready(self, probe: Probe, settings: Settings) -> Readiness:
         lines = (self._binary(probe, settings), _sound(probe.environ()), preflight.credentials(self, probe))

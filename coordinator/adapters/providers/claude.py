@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 
 from coordinator.adapters.providers import preflight, stream
-from coordinator.adapters.providers.environment import worker_env
+from coordinator.adapters.providers.environment import others_keys, worker_env
 from coordinator.adapters.providers.judging import judge
 from coordinator.domain.outcome import Outcome
 from coordinator.ports import (
@@ -26,6 +26,7 @@ from coordinator.ports import (
     Settings,
 )
 from coordinator.runfiles.masking import mask
+from coordinator.runfiles.tongues import CLAUDE
 
 SUPPORTED = ((2, 0, 0), (3, 0, 0))
 INSTALL = "npm install -g @anthropic-ai/claude-code"
@@ -50,7 +51,6 @@ _OWN = (
     "DISABLE_ERROR_REPORTING",
     "MAX_THINKING_TOKENS",
 )
-_OTHERS_KEYS = ("OPENAI_*", "GEMINI_*", "GOOGLE_API_KEY", "ZAI_*", "CC_GLM_*", "OPENCODE_*", "CODEX_*")
 
 _SKIP = "--dangerously-skip-permissions"
 
@@ -103,7 +103,7 @@ class Claude:
         return stream.events(line)
 
     def judge(self, run: Finished) -> Outcome:
-        return judge(self.name, run)
+        return judge(self.name, run, CLAUDE)
 
     def ready(self, probe: Probe, settings: Settings) -> Readiness:
         return preflight.first_failure((self._binary(probe, settings), preflight.credentials(self, probe)))
@@ -136,7 +136,7 @@ def auth_source(environ: Mapping[str, str]) -> str:
 def claude_env(environ: Mapping[str, str], settings: Settings) -> dict[str, str]:
     """The worker's environment for claude: its own keys and no other provider's."""
     own = (*_OWN, *settings.environment)
-    return worker_env(environ, own, {"DISABLE_AUTOUPDATER": "1"}, _OTHERS_KEYS)
+    return worker_env(environ, own, {"DISABLE_AUTOUPDATER": "1"}, others_keys("claude"))
 
 
 def program(settings: Settings) -> str:

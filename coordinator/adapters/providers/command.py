@@ -57,7 +57,7 @@ class CommandProvider:
         return events_or_words(line)
 
     def judge(self, run: Finished) -> Outcome:
-        return judge(self.name, run, by_exit=True)
+        return judge(self.name, run)
 
     def ready(self, probe: Probe, settings: Settings) -> Readiness:
         if not settings.argv:

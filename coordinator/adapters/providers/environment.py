@@ -59,6 +59,15 @@ NEVER = (
 )
 """Refused even when a configuration names them: each would let a worker push, or pass a wall unasked."""
 
+KEYS = {
+    "claude": ("ANTHROPIC_*", "CLAUDE_CODE_OAUTH_TOKEN"),
+    "cc-glm": ("CC_GLM_*", "ZAI_*"),
+    "codex": ("OPENAI_*", "CODEX_*"),
+    "gemini": ("GEMINI_*", "GOOGLE_API_KEY", "GOOGLE_GEMINI_*", "GOOGLE_GENAI_*"),
+    "opencode": ("OPENCODE_*", "ZHIPU_*"),
+}
+"""What each provider authenticates with or is led by: it is no other provider's business."""
+
 # IS_SANDBOX lies about the host; the two of an enclosing claude session would tie the worker to that session.
 _ENCLOSING = ("CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT")
 
@@ -98,6 +107,11 @@ def worker_env(
     }
     env |= extra
     return env | _walls()
+
+
+def others_keys(name: str) -> tuple[str, ...]:
+    """The patterns of every provider's keys but this one's."""
+    return tuple(pattern for owner, patterns in KEYS.items() if owner != name for pattern in patterns)
 
 
 def _walls() -> dict[str, str]:

@@ -7,6 +7,7 @@ from coordinator.domain.outcome import Ending, Outcome, Usage, Work
 from coordinator.domain.reasons import REASONS
 from coordinator.ports import Finished
 from coordinator.runfiles.masking import mask
+from coordinator.runfiles.tongues import EITHER, OWING
 from coordinator.runfiles.verdict import rules
 from coordinator.runfiles.verdict.causes import reset_of
 from coordinator.runfiles.verdict.reading import read
@@ -39,11 +40,11 @@ _OTHER_SPELLINGS = {
 _LIMITS = frozenset({"rate_limited", "usage_limited"})
 
 
-def judge(name: str, run: Finished, *, by_exit: bool = False) -> Outcome:
-    """The outcome of a run. `by_exit`: a run without any result event is judged by its exit code (the agent
-    is not known to print one); else a missing result is a failure whatever the exit code."""
-    case = rules.Case(name, run.code, run.signal, read(run.lines), stderr=run.stderr_tail, worked=_worked(run.work),
-                      owes=not by_exit)
+def judge(name: str, run: Finished, speaks: str = EITHER) -> Outcome:
+    """The outcome of a run of whoever speaks so. Where no result event is owed, a run without one is judged by its exit
+    code; else a missing result is a failure whatever the exit code."""
+    case = rules.Case(name, run.code, run.signal, read(run.lines, speaks), stderr=run.stderr_tail,
+                      worked=_worked(run.work), owes=speaks in OWING)
     return _wrapper(case, run) or _outcome(case, rules.judge(case))
 
 
@@ -71,6 +72,6 @@ def _outcome(case: rules.Case, verdict: rules.Verdict) -> Outcome:
         session_id=reading.session_id,
         model=reading.model,
         reset_at=reset_of(reading) if verdict.suffix in _LIMITS else None,
-        summary=mask(reading.text("result")).strip()[:LONGEST_SUMMARY],
+        summary=mask(reading.conclusion).strip()[:LONGEST_SUMMARY],
         judged_by=verdict.judged_by,
     )

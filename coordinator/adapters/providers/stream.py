@@ -1,4 +1,4 @@
-"""One line of an agent's stdout into events, in claude's shape: the normal form of every provider.
+"""One line of an agent's stdout into events. Claude's shape is the normal form: other streams are put into it first.
 
 It must never raise for any bytes whatever: a line may be torn, huge, not UTF-8, not JSON or not an object.
 What it does not know it keeps, as an event of kind "unknown".
@@ -10,15 +10,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from coordinator.ports import Said
+from coordinator.runfiles.tongues import CLAUDE, tongue
 from coordinator.runfiles.transcript import blocks, output, retry_words, text_of
 from coordinator.runfiles.verdict.lines import parse
 
 
-def events(line: bytes) -> tuple[Said, ...]:
-    """The events of one line; an empty line has none, a line that is no JSON object gives one "unknown"."""
+def events(line: bytes, speaks: str = CLAUDE) -> tuple[Said, ...]:
+    """The events of one line of whoever speaks so; an empty line has none, a line that is no JSON object gives one
+    "unknown"."""
     body = parse(line)
     if body is not None:
-        return said(body)
+        return tuple(one for shaped in tongue(speaks)(body) for one in said(shaped))
     text = line.decode("utf-8", "replace").strip()
     return (Said("unknown", text, raw=output(text)),) if text else ()
 
@@ -47,6 +49,8 @@ def _system(body: Mapping[str, Any]) -> Iterable[Said]:
             yield Said("retry", retry_words(body), is_error=True)
         case "informational" if body.get("level") in ("warning", "error"):
             yield Said("error", text_of(body.get("content")), is_error=True)
+        case "informational":
+            yield Said("note", text_of(body.get("content")))
 
 
 def _assistant(body: Mapping[str, Any]) -> Iterable[Said]:

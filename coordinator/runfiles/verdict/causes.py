@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from coordinator.runfiles.tongues import CLAUDE
 from coordinator.runfiles.verdict.reading import unix_seconds
 
 TYPE_CHECKING = False   # the typing module costs time at every end of a run
@@ -46,6 +47,7 @@ _NO_LOGIN = (
 )
 _UNREACHABLE = (
     r"unable to connect|connection ?(?:refused|reset|error|closed|timed out)|econn|enotfound|etimedout"
+    r"|stream (?:disconnected|closed)"
     r"|eai_again|socket hang up|fetch failed|getaddrinfo|request timed out|self[- ]signed|unable to verify"
 )
 _BAD_START = r"unknown option|unknown argument|session id .* (?:is already|not a valid)|no conversation found"
@@ -58,7 +60,7 @@ _WORDS: Tuple[Tuple[str, str], ...] = (
     (_NO_LOGIN, "auth_blocked"),
     (r"prompt is too long|context (?:window|length|limit)|input is too long", "context_exhausted"),
     (r"usage limit|(?:session|weekly|daily|hourly) limit|hit your .*limit|limit reached", "usage_limited"),
-    (r"overloaded", "overloaded"),
+    (r"overloaded|high demand", "overloaded"),
     (r"rate.?limit|too many requests", "rate_limited"),
     (r"empty or malformed|unexpected end of (?:json|stream)", "protocol_error"),
     (_UNREACHABLE, "network"),
@@ -82,8 +84,10 @@ def is_api_error(text: str) -> bool:
 
 
 def failure(reading: Reading) -> str:
-    """The class of a failure from claude's own error class, the HTTP status, then words; "" when none
-    tells."""
+    """The class of a failure from what the stream was sure of, the CLI's own error class, the HTTP status, then words;
+    "" when none tells."""
+    if reading.text("cause"):
+        return reading.text("cause")
     text = reading.text("result") or reading.error_text
     status = _status(reading, text)
     if reading.error == "authentication_failed" and not status and "not logged in" in text.lower():
@@ -96,7 +100,8 @@ def failure(reading: Reading) -> str:
 
 def _limited(reading: Reading, text: str) -> str:
     """A limit that claude did not even wait for is longer than it waits: a usage limit."""
-    if reset_of(reading) is not None or reading.retries == 0 or by_words(text) == "usage_limited":
+    unwaited = reading.speaks == CLAUDE and reading.retries == 0
+    if reset_of(reading) is not None or unwaited or by_words(text) == "usage_limited":
         return "usage_limited"
     return "rate_limited"
 

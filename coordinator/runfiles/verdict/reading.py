@@ -1,9 +1,10 @@
-"""A whole claude-shaped stream folded into the few facts that a judgement needs, in one pass and little memory."""
+"""A whole stream folded into the few facts that a judgement needs, in one pass and little memory."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from coordinator.runfiles.tongues import CLAUDE, tongue
 from coordinator.runfiles.transcript import blocks, text_of
 from coordinator.runfiles.verdict.lines import goes_on, number, parse
 from coordinator.runfiles.verdict.tally import Tally
@@ -12,15 +13,19 @@ TYPE_CHECKING = False   # the typing module costs time at every end of a run
 if TYPE_CHECKING:
     from typing import Any, Iterable, Optional, Set, Tuple
 
+_LONGEST_SAID = 20_000
 _KILLED_TOOL = ("Exit code 137", "Exit code 143", "Exit code 130")
 
 
 class Reading:
-    """`result` is the last result event; `concluded` says that the session did not go on after it. `error`
-    is the last error class that the CLI named, `error_text` its words. `tool_killed`: the last tool was
-    taken away from outside, which claude does when it is sent SIGTERM."""
+    """`speaks` is whose stream it was. `result` is the last result event; `concluded` says that the session did not go
+    on after it. `said`: the agent's words since its last tool. `error` is the last error class that the CLI named,
+    `error_text` its words. `tool_killed`: the last tool was taken away from outside, which claude does when it is sent
+    SIGTERM."""
 
-    def __init__(self) -> None:
+    def __init__(self, speaks: str = CLAUDE) -> None:
+        self.speaks = speaks
+        self.said = ""
         self.result: Optional[Mapping[str, Any]] = None
         self.concluded = False
         self.started = False
@@ -54,6 +59,7 @@ class Reading:
             self.error, self.error_text = "unknown", text_of(body.get("error") or body.get("message"))
         elif kind == "result":
             self.result, self.concluded = body, True
+            self.reset_at = unix_seconds(body.get("resets_at")) or self.reset_at
             self.session_id = str(body.get("session_id") or self.session_id)
         else:
             self.unknown += 1
@@ -79,10 +85,12 @@ class Reading:
         else:
             # The model answered: whatever had been waited for is over.
             self.error_text, self.retries = "", 0
+            self.said = (self.said + _words(body))[-_LONGEST_SAID:]
 
     def _user(self, body: Mapping[str, Any]) -> None:
         for block in blocks(body):
             if block.get("type") == "tool_result":
+                self.said = ""
                 ended_by_signal = text_of(block.get("content")).startswith(_KILLED_TOOL)
                 self.tool_killed = ended_by_signal and str(block.get("tool_use_id")) in self._stopped_tools
 
@@ -95,6 +103,11 @@ class Reading:
         """A text field of the last result, "" when it is absent or something else."""
         value = (self.result or {}).get(key)
         return value if isinstance(value, str) else ""
+
+    @property
+    def conclusion(self) -> str:
+        """The words with which it ended: the result's own, else what was said last."""
+        return self.text("result") or self.said.strip()
 
     @property
     def good(self) -> bool:
@@ -115,16 +128,22 @@ class Reading:
         return tuple(str(one.get("tool_name", "?")) if isinstance(one, Mapping) else str(one) for one in listed)
 
 
-def read(lines: Iterable[bytes]) -> Reading:
-    """Folds raw stdout lines; what is no JSON object is counted as unknown and passed over."""
-    reading = Reading()
+def read(lines: Iterable[bytes], speaks: str = CLAUDE) -> Reading:
+    """Folds the raw stdout lines of whoever speaks so; what is no JSON object is counted as unknown and passed over.
+    Raises ValueError for a tongue that nobody has."""
+    reading, normal = Reading(speaks), tongue(speaks)
     for line in lines:
         body = parse(line)
         if body is not None:
-            reading.feed(body)
+            for one in normal(body):
+                reading.feed(one)
         elif line.strip():
             reading.unknown += 1
     return reading
+
+
+def _words(body: Mapping[str, Any]) -> str:
+    return "".join(str(block.get("text", "")) for block in blocks(body) if block.get("type") == "text")
 
 
 def unix_seconds(value: object) -> Optional[float]:

@@ -83,14 +83,14 @@ def _stopped_by_hand(case: Case) -> Optional[Verdict]:
 
 def _good_result(case: Case) -> Optional[Verdict]:
     reading = case.reading
-    if not reading.good or is_api_error(reading.text("result")):
+    if not reading.good or is_api_error(reading.conclusion):
         return None
     if case.worked:
-        return case.ends(SUCCEEDED, "process_exit", reading.text("result") or "done")
+        return case.ends(SUCCEEDED, "process_exit", reading.conclusion or "done")
     if reading.denied:
         tools = ", ".join(sorted(set(reading.denied)))
         return case.ends(FAILED, "permission_denied", "refused tools: %s; nothing was changed" % tools)
-    return case.ends(NO_CHANGE, "no_change", reading.text("result"))
+    return case.ends(NO_CHANGE, "no_change", reading.conclusion)
 
 
 def _bad_result(case: Case) -> Optional[Verdict]:
@@ -112,7 +112,7 @@ def _signalled(case: Case) -> Optional[Verdict]:
 
 
 def _without_result(case: Case) -> Optional[Verdict]:
-    """A good exit proves nothing of a program that speaks claude's stream: it owes a result."""
+    """A good exit proves nothing of a program that owes a result event."""
     reading = case.reading
     if case.owes:
         suffix = failure(reading) if reading.error or reading.retries else by_words(case.stderr)

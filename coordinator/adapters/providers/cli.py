@@ -1,0 +1,95 @@
+"""What the providers have in common that start an agent CLI with a stream of its own: the prompt on stdin, one tongue,
+one preflight. A provider of this kind says only what is its own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from coordinator.adapters.providers import preflight, stream
+from coordinator.adapters.providers.environment import others_keys, worker_env
+from coordinator.adapters.providers.judging import judge
+from coordinator.adapters.providers.preflight import Version
+from coordinator.domain.outcome import Outcome
+from coordinator.ports import Command, Credentials, Finished, Probe, Readiness, RunSpec, Said, Settings
+
+
+class CliProvider(ABC):
+    """`own` names what passes of the coordinator's environment, `fixed` is set whatever it holds; `supported` from,
+    up to but not including."""
+
+    name: str
+    program: str
+    install: str
+    supported: tuple[Version, Version]
+    own: tuple[str, ...]
+    fixed: Mapping[str, str] = {}
+    stop_signal = "TERM"
+
+    @abstractmethod
+    def credentials(self, probe: Probe) -> Credentials:
+        """Raises AuthUnresolved."""
+
+    @abstractmethod
+    def argv(self, settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """The command line, the prompt left out. Raises ValueError for a setting that cannot work."""
+
+    def model(self, settings: Settings, environ: Mapping[str, str]) -> str:
+        """The model that will be asked for; "" leaves it to the CLI."""
+        del environ
+        return settings.model
+
+    def facts(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """base_url and the like, for the contract; no secret."""
+        del environ
+        return {}
+
+    def command(self, spec: RunSpec) -> Command:
+        """Raises ValueError for a setting that cannot work here."""
+        return Command(
+            argv=self.argv(spec.settings, spec.environ),
+            env=self.env(spec.environ, spec.settings, spec.credentials),
+            stdin="prompt",
+            stop_signal=self.stop_signal,
+            auth_source=spec.credentials.source,
+            model=self.model(spec.settings, spec.environ),
+            speaks=self.name,
+            facts={"auth_mode": spec.credentials.mode, **self.facts(spec.environ)},
+        )
+
+    def env(self, environ: Mapping[str, str], settings: Settings, credentials: Credentials) -> dict[str, str]:
+        """The agent's whole environment: its own keys and no other provider's, but for those that the settings name."""
+        never = [pattern for pattern in others_keys(self.name) if pattern not in settings.environment]
+        return worker_env(environ, (*self.own, *settings.environment), {**self.fixed, **credentials.env}, never)
+
+    def events(self, line: bytes) -> tuple[Said, ...]:
+        return stream.events(line, self.name)
+
+    def judge(self, run: Finished) -> Outcome:
+        return judge(self.name, run, self.name)
+
+    def ready(self, probe: Probe, settings: Settings) -> Readiness:
+        return preflight.first_failure((self._binary(probe, settings), preflight.credentials(self, probe)))
+
+    def preflight(self, probe: Probe, settings: Settings, *, live: bool) -> tuple[Readiness, ...]:
+        found = self._binary(probe, settings)
+        if not found.ok:
+            return (found,)
+        program = settings.binary or self.program
+        lines = [
+            preflight.version(probe, self.name, program, self.supported, self.install),
+            preflight.credentials(self, probe),
+        ]
+        if live and all(line.ok for line in lines):
+            env = self.env(probe.environ(), settings, self.credentials(probe))
+            lines.append(preflight.live_answer(probe, self, self.argv(settings, probe.environ()), env))
+        return tuple(lines)
+
+    def _binary(self, probe: Probe, settings: Settings) -> Readiness:
+        return preflight.binary(probe, self.name, settings.binary or self.program, self.install)
+
+
+def first_set(environ: Mapping[str, str], names: tuple[str, ...]) -> str:
+    """The first of these variables that holds something; ""."""
+    return next((name for name in names if environ.get(name, "").strip()), "")
+

@@ -1,0 +1,149 @@
+"""The real agent CLIs on a scripted model: one stand for each says where its binary lies and how a home without
+anything in it leads it to the server. The command, the environment and the judgement are the provider's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from coordinator.adapters.providers import provider
+from coordinator.adapters.system.probe import SystemProbe
+from coordinator.domain.outcome import Outcome, Work
+from coordinator.ports import Finished, RunSpec, Settings
+from tests.support.model_server import ModelServer
+from tests.support.real_parts import CLAUDE, CODEX
+
+IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@localhost",
+            "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@localhost"}  # fmt: skip
+CANARY = "ghp_must_never_arrive_000000000000000000"
+
+
+@dataclass(frozen=True)
+class Stand:
+    """`environ` and `files` are made from the home and the scenario's address; a file's name is relative to the home.
+    `works` is what its stream holds once a tool runs."""
+
+    binary: Path
+    environ: Callable[[str], Mapping[str, str]]
+    works: bytes
+    files: Callable[[str], Mapping[str, str]] = lambda _: {}
+    model: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+def _codex(url: str) -> dict[str, str]:
+    return {".codex/config.toml": f"""\
+model = "scripted"
+model_provider = "scripted"
+[model_providers.scripted]
+name = "scripted"
+base_url = "{url}/v1"
+wire_api = "responses"
+env_key = "OPENAI_API_KEY"
+request_max_retries = 1
+stream_max_retries = 1
+"""}
+
+
+STANDS: dict[str, Stand] = {
+    "claude": Stand(
+        CLAUDE,
+        lambda url: {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_AUTH_TOKEN": "dummy", "CLAUDE_CODE_MAX_RETRIES": "1",
+                     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"},
+        b'"task_started"', settings={"tools": ("Bash",)},
+    ),
+    "codex": Stand(CODEX, lambda _: {"OPENAI_API_KEY": "dummy"}, b'"command_execution"', _codex),
+}  # fmt: skip
+
+
+@dataclass
+class Bench:
+    """A repository, an empty home, one agent and a model."""
+
+    name: str
+    root: Path
+    server: ModelServer
+    base: str = ""
+
+    @property
+    def stand(self) -> Stand:
+        return STANDS[self.name]
+
+    @property
+    def tree(self) -> Path:
+        return self.root / "tree"
+
+    @property
+    def out(self) -> bytes:
+        return (self.root / "out").read_bytes()
+
+    def lay_out(self) -> None:
+        (self.root / "home").mkdir()
+        self.tree.mkdir()
+        self.git("init", "-q")
+        self.git("commit", "-q", "--allow-empty", "-m", "base")
+        self.base = self.git("rev-parse", "HEAD")
+
+    def environ(self, scenario: str) -> dict[str, str]:
+        home, url = self.root / "home", self.server.url(scenario)
+        for name, text in self.stand.files(url).items():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).write_text(text)
+        return {"PATH": os.environ["PATH"], "HOME": str(home), "GITHUB_TOKEN": CANARY, **self.stand.environ(url)}
+
+    def settings(self, **more: object) -> Settings:
+        return Settings(**{"binary": str(self.stand.binary), "model": self.stand.model, **self.stand.settings,
+                           **more})  # type: ignore[arg-type]  # fmt: skip
+
+    def start(self, scenario: str, **more: object) -> subprocess.Popen[bytes]:
+        agent, environ = provider(self.name), self.environ(scenario)
+        prompt = self.root / "prompt"
+        prompt.write_text("do it")
+        command = agent.command(
+            RunSpec(
+                task_id="gh-1", attempt=1, prompt="do it", prompt_file=prompt, worktree=self.tree,
+                session_id=str(uuid.uuid4()), settings=self.settings(**more), environ=environ,
+                as_root=os.geteuid() == 0, credentials=agent.credentials(SystemProbe(environ)), stream=True,
+            )
+        )  # fmt: skip
+        with prompt.open("rb") as stdin, (self.root / "out").open("wb") as out, (self.root / "err").open("wb") as err:
+            return subprocess.Popen(command.argv, env=dict(command.env), cwd=self.tree, stdin=stdin, stdout=out,
+                                    stderr=err, start_new_session=True)  # fmt: skip
+
+    def judge(self, child: subprocess.Popen[bytes], wrapper_reason: str = "process_exit") -> Outcome:
+        code = child.wait(timeout=50)
+        commits = int(self.git("rev-list", "--count", f"{self.base}..HEAD"))
+        work = Work(self.base, self.git("rev-parse", "HEAD"), commits)
+        exited, signal = (code, None) if code >= 0 else (None, -code)
+        stderr = (self.root / "err").read_text("utf-8", "replace")
+        return provider(self.name).judge(
+            Finished(exited, signal, wrapper_reason, self.out.splitlines(keepends=True), stderr[-16_000:], work)
+        )
+
+    def run(self, scenario: str, **more: object) -> Outcome:
+        return self.judge(self.start(scenario, **more))
+
+    def wait_for(self, text: bytes) -> None:
+        deadline = time.monotonic() + 20
+        while text not in self.out:
+            assert time.monotonic() < deadline, f"{text!r} was never printed; {self.out[-2000:]!r}"
+            time.sleep(0.05)
+
+    def git(self, *args: str) -> str:
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.root / "home"), **IDENTITY}
+        return subprocess.run(["git", *args], cwd=self.tree, env=env, check=True, capture_output=True,
+                              text=True).stdout.strip()  # fmt: skip
+
+    def bury(self) -> list[int]:
+        """Kills what still lives in the worktree: a tool whose agent was killed lives on in a session of its own."""
+        left = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(self.tree)]
+        for process in left:
+            process.kill()
+        return [process.pid for process in left]
