@@ -52,7 +52,7 @@ def where(face: Face, log_dir: str, environ: Mapping[str, str]) -> Where:
     root = find_root(Path.cwd())
     if root is not None and (root / FILE).is_file():
         return Where(root / ".coordinator" / "jobs", flat=False)
-    return Where(_state_home(environ) / "coordinator" / "jobs", flat=False)
+    return Where(state_home(environ) / "coordinator" / "jobs", flat=False)
 
 
 def _ours(place: Where) -> Where:
@@ -68,7 +68,7 @@ def _ours(place: Where) -> Where:
     return replace(place, folder=beside, notice="" if beside.is_dir() else words)
 
 
-def _state_home(environ: Mapping[str, str]) -> Path:
+def state_home(environ: Mapping[str, str]) -> Path:
     """The XDG rule: an empty or relative XDG_STATE_HOME counts as unset."""
     base = environ.get("XDG_STATE_HOME", "")
     return Path(base) if base.startswith("/") else Path(environ.get("HOME") or "/") / ".local" / "state"

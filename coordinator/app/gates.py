@@ -18,17 +18,19 @@ TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
 
 
 def preflight(name: str, environ: Mapping[str, str], *, live: bool) -> tuple[Readiness, ...]:
-    """One line a question, the first bad one last where nothing can be asked after it. Raises UnknownProvider,
-    ConfigError."""
+    """One line a question, the first bad one last where nothing can be asked after it. An answer of the agent is asked
+    for once a day, or when `live`. Raises UnknownProvider, ConfigError."""
     from coordinator.adapters.providers import provider
     from coordinator.adapters.system.probe import SystemProbe
-    from coordinator.app import provider_settings
+    from coordinator.adapters.system.proving import proven
+    from coordinator.app import now, provider_settings
+    from coordinator.app.faces import state_home
     from coordinator.app.jobs import configuration
     from coordinator.ports import Settings
 
-    agent = provider(name)
     settings = provider_settings(configuration(environ)).get(name, Settings())
-    return agent.preflight(SystemProbe(without_tokens(environ)), settings, live=live)
+    probe, note = SystemProbe(without_tokens(environ)), state_home(environ) / "coordinator" / "preflight.json"
+    return tuple(proven(provider(name), probe, settings, note, now(), live=live))
 
 
 def known_provider(name: str) -> str:

@@ -167,7 +167,14 @@ def test_a_question_that_makes_no_sense_is_wrong_usage(
 # --- preflight ------------------------------------------------------------------------------------------
 
 
-def claude(folder: Path, script: str = "echo '2.1.197 (Claude Code)'") -> dict[str, str]:
+ANSWER = '{"type":"result","subtype":"success","is_error":false,"result":"ok"}'
+SCRIPT = f"""\
+if [ "$1" = --version ]; then echo '2.1.197 (Claude Code)'; exit; fi
+echo asked >> "$HOME/asked"; pwd >> "$HOME/stood"; ls -A >> "$HOME/stood"
+echo '{ANSWER}'"""
+
+
+def claude(folder: Path, script: str = SCRIPT) -> dict[str, str]:
     """An environment whose PATH holds this claude alone."""
     path = folder / "tools" / "claude"
     path.parent.mkdir()
@@ -181,9 +188,46 @@ def test_a_ready_provider_has_a_line_for_each_question(command: Command, tmp_pat
     environ = {**claude(tmp_path), "ZAI_API_KEY": "s3cret"}
     code, out, _ = command(environ, "preflight", "--provider", "cc-glm")
     assert code == 0
-    assert [line[:4] for line in out.splitlines()] == ["ok  ", "ok  ", "ok  "]
+    assert [line[:4] for line in out.splitlines()] == ["ok  ", "ok  ", "ok  ", "ok  "]
+    assert "cc-glm 2.1.197" in out
     assert "credentials from ZAI_API_KEY" in out
     assert "s3cret" not in out
+
+
+@pytest.mark.req("P47", "W10", "C12", "C13")
+def test_an_answer_is_proven_in_a_fresh_folder_once_a_day_for_each_model_and_when_it_is_forced(
+    command: Command, tmp_path: Path
+) -> None:
+    environ = {**claude(tmp_path), "ANTHROPIC_API_KEY": "k"}
+
+    def asked(*options: str, **more: str) -> int:
+        code, out, _ = command({**environ, **more}, "preflight", "--provider", "claude", *options)
+        assert (code, "claude: answered" in out) == (0, True), out
+        return (tmp_path / "asked").read_text().count("asked")
+
+    assert [asked(), asked(), asked("--live")] == [1, 1, 2]
+    assert [line for line in (tmp_path / "stood").read_text().splitlines() if not line.startswith("/")] == []
+    assert asked(CLAUDE_CODE_OAUTH_TOKEN="other", ANTHROPIC_API_KEY="") == 3
+    (tmp_path / ".local/state/coordinator/preflight.json").write_text("[torn")
+    assert asked() == 4
+
+
+@pytest.mark.req("C99", "W10")
+@pytest.mark.parametrize(("script", "words"), [
+    ("echo 'Do you trust the files in this folder?'", "no result event"),
+    ('echo \'{"type":"result","subtype":"success","is_error":true,"result":"API Error: 401 no"}\'', "401"),
+    ("echo '{\"half\": '; exit 1", "no answer"),
+])
+def test_an_agent_that_answers_with_a_dialog_or_an_error_is_no_ready_one_and_is_asked_again(
+    command: Command, tmp_path: Path, script: str, words: str
+) -> None:
+    version = 'if [ "$1" = --version ]; then echo 2.1.197; exit; fi\n'
+    environ = {**claude(tmp_path, version + script), "ANTHROPIC_API_KEY": "k"}
+    for _ in range(2):
+        code, out, _ = command(environ, "preflight", "--provider", "claude")
+        assert code == 21
+        assert out.splitlines()[-1].startswith("fail  claude: no answer")
+        assert words in out
 
 
 @pytest.mark.parametrize(
@@ -219,4 +263,4 @@ def test_a_provider_that_nobody_knows_is_answered_with_those_that_exist(command:
     code, out, err = command({}, "preflight", "--provider", "cluade")
     assert (code, out) == (20, "")
     assert "'cluade'" in err
-    assert "cc-glm, claude, command" in err
+    assert "Known are cc-glm, claude, " in err

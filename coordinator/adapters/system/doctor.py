@@ -1,19 +1,19 @@
 """What `doctor` asks, one question a function: each answers with lines, none raises for what the world is like.
 
-Everything is read or asked; the one thing written is the note of the agent's last live answer.
+Everything is read or asked; the one thing written is the note of an agent's last answer (proving.py).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from coordinator.adapters.system.files import SystemFiles
+from coordinator.adapters.system.proving import proven
 from coordinator.domain.worker import Running
 from coordinator.ports import (
     BadCredentials,
@@ -32,7 +32,6 @@ from coordinator.runfiles import identity
 LEAST_GIT = (2, 36)
 """`git worktree list -z` came with it; all else we ask is older."""
 SKEW = timedelta(seconds=60)
-ANSWER_HOLDS = timedelta(days=1)
 NEEDED_SCOPE = "repo"
 
 
@@ -147,46 +146,12 @@ def _clock(server: datetime, now: datetime) -> Check:
 def provider_ready(
     provider: Provider, probe: Probe, settings: Settings, note: Path, now: datetime, *, live: bool
 ) -> Iterator[Check]:
-    """The agent's own preflight; a live answer is asked once a day and version, or when `live` forces it."""
-    cheap = provider.preflight(probe, settings, live=False)
-    yield from (_line(one) for one in cheap)
-    if not all(one.ok for one in cheap):
-        return
-    key = f"{provider.name}: " + "; ".join(one.words for one in cheap)
-    answered = _noted(note).get(key, "")
-    if answered and not live and _fresh(answered, now):
-        yield Check("ok", f"{provider.name}: answered within the last day (--live asks anew)")
-        return
-    proven = [one for one in provider.preflight(probe, settings, live=True) if one not in cheap]
-    yield from (_line(one) for one in proven)
-    if proven and all(one.ok for one in proven):
-        _keep(note, key, now)
+    """The agent's own preflight with its proof, an answer of the last day or, when `live`, of now."""
+    yield from (_line(one) for one in proven(provider, probe, settings, note, now, live=live))
 
 
 def _line(one: Readiness) -> Check:
     return Check("ok", one.words) if one.ok else Check("fail", one.words, one.cure or "coordinator doctor --live")
-
-
-def _noted(note: Path) -> Mapping[str, str]:
-    try:
-        found = json.loads(SystemFiles().read(note) or "{}")
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
-
-
-def _fresh(answered: str, now: datetime) -> bool:
-    try:
-        return timedelta(0) <= now - datetime.fromisoformat(answered) < ANSWER_HOLDS
-    except (ValueError, TypeError):
-        return False
-
-
-def _keep(note: Path, key: str, now: datetime) -> None:
-    try:
-        SystemFiles().put(note, json.dumps({key: now.isoformat()}, ensure_ascii=False) + "\n")
-    except OSError:
-        pass   # it is asked again the next time
 
 
 # --- what earlier runs left ----------------------------------------------------------------------------

@@ -29,10 +29,10 @@ def add_to(app: typer.Typer) -> None:
 
 def preflight(
     provider: Annotated[str, typer.Option(help="Which agent.")],
-    live: Annotated[bool, typer.Option("--live", help="Ask it for an answer too.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Ask for an answer now, whatever was known.")] = False,
     as_json: JsonFlag = False,
 ) -> int:
-    """Check whether an agent can be started: its program, its version, its credentials."""
+    """Check whether an agent can be started: program, version, credentials, and once a day a real answer."""
     from coordinator.app import gates
 
     known = gates.known_provider(provider)
