@@ -560,7 +560,7 @@ class Provider(Protocol):
 
     name: str
 
-    def credentials(self, probe: Probe) -> Credentials:
+    def credentials(self, probe: Probe, settings: Settings) -> Credentials:
         """What a run started now would authenticate with. Raises AuthUnresolved."""
 
     def command(self, spec: RunSpec) -> Command: ...

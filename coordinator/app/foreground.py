@@ -43,11 +43,11 @@ def prepare(provider: str, prompt: str, prompt_file: str, model: str, environ: M
     from coordinator.app.gates import without_tokens
     from coordinator.ports import RunSpec
 
-    agent, cleaned = named(provider), without_tokens(environ)
-    credentials = agent.credentials(SystemProbe(cleaned))
+    agent, cleaned, settings = named(provider), without_tokens(environ), _settings(provider, model, environ)
+    credentials = agent.credentials(SystemProbe(cleaned), settings)
     command = agent.command(RunSpec(
         task_id="headless", attempt=1, prompt=prompt, prompt_file=Path(prompt_file or "/dev/stdin").absolute(),
-        worktree=Path.cwd(), session_id="", settings=_settings(provider, model, environ), environ=cleaned,
+        worktree=Path.cwd(), session_id="", settings=settings, environ=cleaned,
         as_root=os.geteuid() == 0, credentials=credentials,
     ))  # fmt: skip
     return Foreground(command, credentials, prompt)

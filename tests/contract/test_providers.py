@@ -115,7 +115,7 @@ def test_a_name_is_the_one_it_is_found_by(agent: Provider) -> None:
 
 def test_a_command_is_complete_and_made_of_its_spec_alone(agent: Provider) -> None:
     environ = {**KEY, "GITHUB_TOKEN": "t", "PATH": "/bin"}
-    known = agent.credentials(Host(environ=environ))
+    known = agent.credentials(Host(environ=environ), SETTINGS)
     spec = RunSpec("gh-1", 1, "p", Path("/p"), Path("/w"), "s", SETTINGS, environ, credentials=known)
     first, second = agent.command(spec), agent.command(spec)
     assert first == second
@@ -183,7 +183,7 @@ def test_a_program_that_is_not_executable_is_named_by_its_path(agent: Provider) 
 def test_what_is_said_of_credentials_names_their_source_and_hides_the_key(name: str) -> None:
     environ = {key: "s3cret-key" if value == "k" else value for key, value in KEY.items()}
     host = Host(environ=environ)
-    known = provider(name).credentials(host)
+    known = provider(name).credentials(host, SETTINGS)
     assert known.source in environ
     assert known.source in " ".join(line.words for line in provider(name).preflight(host, SETTINGS, live=True))
     assert "s3cret-key" not in repr((known, provider(name).ready(host, SETTINGS)))

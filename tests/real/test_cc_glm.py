@@ -41,7 +41,7 @@ class Place:
         made = agent.command(RunSpec(
             task_id="bd-1", attempt=1, prompt="do it", prompt_file=self.home / "prompt", worktree=self.tree,
             session_id="", settings=GIVEN, environ=environ, as_root=os.geteuid() == 0,
-            credentials=agent.credentials(SystemProbe(environ)),
+            credentials=agent.credentials(SystemProbe(environ), GIVEN),
         ))  # fmt: skip
         return subprocess.run(made.argv, env=dict(made.env), cwd=self.tree, input=b"do it", capture_output=True,
                               timeout=50, check=False)  # fmt: skip

@@ -110,7 +110,7 @@ class Bench:
             RunSpec(
                 task_id="gh-1", attempt=1, prompt="do it", prompt_file=prompt, worktree=self.tree,
                 session_id=str(uuid.uuid4()), settings=self.settings(**more), environ=environ,
-                as_root=os.geteuid() == 0, credentials=agent.credentials(SystemProbe(environ)), stream=True,
+                as_root=os.geteuid() == 0, credentials=agent.credentials(SystemProbe(environ), Settings()), stream=True,
             )
         )  # fmt: skip
         with prompt.open("rb") as stdin, (self.root / "out").open("wb") as out, (self.root / "err").open("wb") as err:

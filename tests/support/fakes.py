@@ -337,7 +337,7 @@ class FakeProvider:
     readiness: Readiness = field(default_factory=lambda: Readiness(True, "ready"))
     judged: list[Finished] = field(default_factory=list)
 
-    def credentials(self, probe: Any) -> Credentials:
+    def credentials(self, probe: Any, settings: Any) -> Credentials:
         return Credentials()
 
     def command(self, spec: Any) -> Command:

@@ -88,7 +88,7 @@ class FakeAgents:
     readiness: Readiness = field(default_factory=lambda: Readiness(True, "ready"))
     model: str = "m-1"
 
-    def credentials(self, probe: Any) -> Credentials:
+    def credentials(self, probe: Any, settings: Any) -> Credentials:
         return Credentials()
 
     def command(self, spec: Any) -> Command:

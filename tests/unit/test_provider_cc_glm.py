@@ -36,7 +36,7 @@ class Host:
 
 
 def resolved(environ: Mapping[str, str], files: Mapping[str, str | None] | None = None) -> Credentials:
-    return provider("cc-glm").credentials(Host(environ, files))  # type: ignore[arg-type]
+    return provider("cc-glm").credentials(Host(environ, files), Settings())  # type: ignore[arg-type]
 
 
 def refused(environ: Mapping[str, str], files: Mapping[str, str | None] | None = None) -> AuthUnresolved:

@@ -61,9 +61,10 @@ class CcGlm:
 
     name = "cc-glm"
 
-    def credentials(self, probe: Probe) -> Credentials:
+    def credentials(self, probe: Probe, settings: Settings) -> Credentials:
         """CC_GLM_AUTH_TOKEN, the file CC_GLM_TOKEN_FILE, ZAI_API_KEY. What is set and cannot be used is said; it is
         never passed over for another."""
+        del settings
         environ = probe.environ()
         if environ.get(DIRECT, "").strip():
             return _found(DIRECT, "token", environ[DIRECT])
@@ -104,7 +105,7 @@ class CcGlm:
         return judge(self.name, run)
 
     def ready(self, probe: Probe, settings: Settings) -> Readiness:
-        lines = (self._binary(probe, settings), _sound(probe.environ()), preflight.credentials(self, probe))
+        lines = (self._binary(probe, settings), _sound(probe.environ()), preflight.credentials(self, probe, settings))
         return preflight.first_failure(lines)
 
     def preflight(self, probe: Probe, settings: Settings, *, live: bool) -> tuple[Readiness, ...]:
@@ -114,11 +115,11 @@ class CcGlm:
         lines = [
             preflight.version(probe, self.name, claude.program(settings), claude.SUPPORTED, claude.INSTALL),
             _sound(probe.environ()),
-            preflight.credentials(self, probe),
+            preflight.credentials(self, probe, settings),
         ]
         if live and all(line.ok for line in lines):
             chosen, environ = _with_model(settings, probe.environ()), probe.environ()
-            env = _env(environ, chosen, _wires(environ), self.credentials(probe))
+            env = _env(environ, chosen, _wires(environ), self.credentials(probe, settings))
             lines.append(preflight.live_answer(probe, self, claude.argv(chosen, session_id="", sources=_SOURCES), env))
         return tuple(lines)
 

@@ -65,8 +65,9 @@ class Claude:
 
     name = "claude"
 
-    def credentials(self, probe: Probe) -> Credentials:
+    def credentials(self, probe: Probe, settings: Settings) -> Credentials:
         """The CLI finds them by itself: nothing is added to its environment."""
+        del settings
         source = auth_source(probe.environ())
         if source != LOGIN:
             return Credentials(source, "environment")
@@ -106,7 +107,7 @@ class Claude:
         return judge(self.name, run, CLAUDE)
 
     def ready(self, probe: Probe, settings: Settings) -> Readiness:
-        return preflight.first_failure((self._binary(probe, settings), preflight.credentials(self, probe)))
+        return preflight.first_failure((self._binary(probe, settings), preflight.credentials(self, probe, settings)))
 
     def preflight(self, probe: Probe, settings: Settings, *, live: bool) -> tuple[Readiness, ...]:
         found = self._binary(probe, settings)
@@ -114,7 +115,7 @@ class Claude:
             return (found,)
         lines = [
             preflight.version(probe, self.name, program(settings), SUPPORTED, INSTALL),
-            preflight.credentials(self, probe),
+            preflight.credentials(self, probe, settings),
         ]
         if live and all(line.ok for line in lines):
             env = claude_env(probe.environ(), settings)

@@ -27,7 +27,7 @@ class CliProvider(ABC):
     stop_signal = "TERM"
 
     @abstractmethod
-    def credentials(self, probe: Probe) -> Credentials:
+    def credentials(self, probe: Probe, settings: Settings) -> Credentials:
         """Raises AuthUnresolved."""
 
     @abstractmethod
@@ -69,7 +69,7 @@ class CliProvider(ABC):
         return judge(self.name, run, self.name)
 
     def ready(self, probe: Probe, settings: Settings) -> Readiness:
-        return preflight.first_failure((self._binary(probe, settings), preflight.credentials(self, probe)))
+        return preflight.first_failure((self._binary(probe, settings), preflight.credentials(self, probe, settings)))
 
     def preflight(self, probe: Probe, settings: Settings, *, live: bool) -> tuple[Readiness, ...]:
         found = self._binary(probe, settings)
@@ -78,10 +78,10 @@ class CliProvider(ABC):
         program = settings.binary or self.program
         lines = [
             preflight.version(probe, self.name, program, self.supported, self.install),
-            preflight.credentials(self, probe),
+            preflight.credentials(self, probe, settings),
         ]
         if live and all(line.ok for line in lines):
-            env = self.env(probe.environ(), settings, self.credentials(probe))
+            env = self.env(probe.environ(), settings, self.credentials(probe, settings))
             lines.append(preflight.live_answer(probe, self, self.argv(settings, probe.environ()), env))
         return tuple(lines)
 

@@ -25,9 +25,10 @@ class Codex(CliProvider):
     own = ("OPENAI_*", "CODEX_*")
     stop_signal = "INT"
 
-    def credentials(self, probe: Probe) -> Credentials:
+    def credentials(self, probe: Probe, settings: Settings) -> Credentials:
         """A key of the environment, else the CLI's own login, else a provider of its configuration file, whose key is
         the operator's affair (`environment` in coordinator.toml lets it pass)."""
+        del settings
         found = first_set(probe.environ(), _AUTH)
         if found:
             return Credentials(found, "environment")

@@ -26,9 +26,9 @@ class CommandProvider:
 
     name = "command"
 
-    def credentials(self, probe: Probe) -> Credentials:
+    def credentials(self, probe: Probe, settings: Settings) -> Credentials:
         """Its own affair: what it may see of the environment is configured."""
-        del probe
+        del probe, settings
         return Credentials()
 
     def command(self, spec: RunSpec) -> Command:

@@ -11,7 +11,7 @@ from pathlib import Path
 from coordinator.adapters.providers.environment import worker_env
 from coordinator.domain.outcome import Ending
 from coordinator.domain.reasons import provider_reason, reason
-from coordinator.ports import AuthUnresolved, Finished, Probe, Provider, Readiness
+from coordinator.ports import AuthUnresolved, Finished, Probe, Provider, Readiness, Settings
 from coordinator.runfiles.verdict.lines import number, parse
 
 LIVE_PROMPT = "Answer with the word ok"
@@ -56,10 +56,10 @@ def _not_executable(probe: Probe, program: str) -> str:
     return next((str(path) for path in paths if probe.stands(path) == "file"), "")
 
 
-def credentials(provider: Provider, probe: Probe) -> Readiness:
+def credentials(provider: Provider, probe: Probe, settings: Settings) -> Readiness:
     """Whether an agent could log in, in words that name the source and never the key."""
     try:
-        found = provider.credentials(probe)
+        found = provider.credentials(probe, settings)
     except AuthUnresolved as error:
         return Readiness(ok=False, words=error.words, reason=error.reason, cure=error.cure, code=error.code)
     place = f" ({found.place})" if found.place else ""

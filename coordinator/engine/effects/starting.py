@@ -127,6 +127,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
     provider = world.providers.get(attempt.provider)
     if provider is None:
         raise ValueError(world.no_provider(attempt.provider))
+    settings = merged(world.options.providers.get(attempt.provider, Settings()), template, task)
     command = provider.command(
         RunSpec(
             task_id=task.id,
@@ -135,10 +136,10 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
             prompt_file=world.executor.prompt_path(handle),
             worktree=cwd,
             session_id=attempt.session_id,
-            settings=merged(world.options.providers.get(attempt.provider, Settings()), template, task),
+            settings=settings,
             environ={**world.environ, **world.repo.identity()},
             as_root=os.geteuid() == 0,
-            credentials=provider.credentials(world.probe),
+            credentials=provider.credentials(world.probe, settings),
             stream=True,
         )
     )

@@ -126,11 +126,11 @@ def launch(desk: Desk, run: Launch) -> Started:
 
 def command_for(desk: Desk, order: Order, handle: Handle, attempt: int) -> Command:
     """How the agent would be started now. Raises AuthUnresolved, and ValueError for settings that cannot work."""
-    provider = desk.providers[order.provider]
+    provider, settings = desk.providers[order.provider], settings_of(desk, order)
     return provider.command(RunSpec(
         task_id=order.job_id, attempt=attempt, prompt=order.prompt, prompt_file=desk.executor.prompt_path(handle),
-        worktree=place_of(order), session_id="", settings=settings_of(desk, order), environ=desk.environ,
-        as_root=desk.rules.as_root, credentials=provider.credentials(desk.probe),
+        worktree=place_of(order), session_id="", settings=settings, environ=desk.environ,
+        as_root=desk.rules.as_root, credentials=provider.credentials(desk.probe, settings),
     ))  # fmt: skip
 
 
