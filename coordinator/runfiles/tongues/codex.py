@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Body = Mapping[str, Any]
 
-_RETRY = re.compile(r"Reconnecting\.\.\. (\d+)/(\d+)(?: \((.*)\))?", re.DOTALL)
+_RETRY = re.compile(r"Reconnecting\.\.\. (?:(\d+)/(\d+)|waiting for network)(?: \((.*)\))?", re.DOTALL)
 _STATUS = re.compile(r"\bstatus:? ([45]\d\d)\b")
 
 
@@ -64,7 +64,8 @@ def _error(body: Body) -> Tuple[Body, ...]:
         return (shapes.troubled("codex", words),)
     why = again.group(3) or "the connection was lost"
     status = _STATUS.search(why)
-    return (shapes.waited(why, int(again.group(1)), int(again.group(2)), int(status.group(1)) if status else None),)
+    attempt, most = again.group(1) or "?", again.group(2) or "?"
+    return (shapes.waited(why, attempt, most, int(status.group(1)) if status else None),)
 
 
 def _completed(body: Body) -> Tuple[Body, ...]:
@@ -78,8 +79,8 @@ def _completed(body: Body) -> Tuple[Body, ...]:
 
 def _failed(body: Body) -> Tuple[Body, ...]:
     error = body.get("error")
-    words = error.get("message") if isinstance(error, dict) else error
-    return (shapes.ended_badly(words or "the turn failed"),)
+    words = str((error.get("message") if isinstance(error, dict) else error) or "the turn failed")
+    return (shapes.ended_badly(words, cause="no_credit" if words.startswith("Quota exceeded") else ""),)
 
 
 _READERS: Dict[str, Callable[[Body], Tuple[Body, ...]]] = {
