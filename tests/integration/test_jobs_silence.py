@@ -7,6 +7,7 @@ All stand in one field together and are looked at when the watchdog has had time
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -51,7 +52,7 @@ HEALTHY = {
 DEAD = {
     "blocked on stdin": WAITS,
     "waits for a network that is dead": f"exec 8<>/dev/tcp/127.0.0.1/PORT; read -r -u 8; {WAITS}",
-    "its child is a zombie": f"exec 9<>fifo; {sys.executable} -c 'import subprocess, sys, time; "
+    "its child is a zombie": f"exec 9<>fifo; {shlex.quote(sys.executable)} -c 'import subprocess, sys, time; "
                              "subprocess.Popen([\"true\"]); time.sleep(900)'",
     "said something, then nothing": f"echo hello; {WAITS}",
 }

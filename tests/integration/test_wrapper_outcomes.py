@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -208,7 +209,8 @@ def test_a_prompt_larger_than_an_argument_may_be_reaches_the_agent_and_no_comman
 def test_cpu_time_is_that_of_the_whole_tree(place: Bench) -> None:
     executor = place.executor(beat=0.1)
     burn = "import os\nwhile os.times().user < 0.5: pass"
-    script = f"setsid {sys.executable} -c '{burn}'; {sys.executable} -c '{burn}'; sleep 60"
+    burns = shlex.join([sys.executable, "-c", burn])
+    script = f"setsid {burns}; {burns}; sleep 60"
     spec = place.spec("sh", "-c", script)
     executor.submit(spec)
     until(lambda: float(place.pairs(spec, "heartbeat")["cpu_sec"]) >= 1.0, "the CPU time of both")

@@ -43,7 +43,7 @@ def said(*bodies: dict[str, object]) -> str:
 
 
 def of(recording: str, code: int) -> str:
-    return f"cat {RECORDINGS}/{recording}.jsonl; exit {code}"
+    return f"cat {shlex.quote(str(RECORDINGS / recording))}.jsonl; exit {code}"
 
 
 @pytest.mark.parametrize(("recording", "code", "state", "reason", "judged_by"), [

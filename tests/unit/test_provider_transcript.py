@@ -130,9 +130,10 @@ def test_stderr_enters_the_transcript_as_masked_json_and_in_no_other_way(run: Re
 
 
 @pytest.mark.req("P55")
-def test_the_next_attempt_keeps_the_transcript_of_the_one_before(run: Recording) -> None:
+@pytest.mark.parametrize("within_a_second", [False, True])
+def test_the_next_attempt_keeps_the_transcript_of_the_one_before(run: Recording, *, within_a_second: bool) -> None:
     first = recorded(run, "e401")
-    second = recorded(replace(run, attempt=2, run_id="later"), "stream")
+    second = recorded(replace(run, attempt=2, run_id=run.run_id if within_a_second else "later"), "stream")
     assert objects(run.target.with_name("gh-1.1.jsonl")) == first
     assert second[0]["attempt"] == 2
 

@@ -64,7 +64,7 @@ class Transcriber:
     def _state(self, run: Recording, now: datetime) -> _State:
         """The known state, or a new one with the transcript written anew."""
         state = self._states.get(run.target)
-        if state is None or state.run.run_id != run.run_id or not _same_log(state) or not _plain(run.target):
+        if state is None or not _same_run(state.run, run) or not _same_log(state) or not _plain(run.target):
             state = self._rebuild(run, now)
             self._states[run.target] = state
         return state
@@ -203,6 +203,11 @@ def _inode(path: Path) -> int:
         return 0
 
 
+def _same_run(one: Recording, other: Recording) -> bool:
+    """A run_id alone counts seconds, and an attempt may follow another within one."""
+    return (one.run_id, one.attempt) == (other.run_id, other.attempt)
+
+
 def _same_log(state: _State) -> bool:
     """Whether the raw log is still the file that was read (not rotated, not cut), or gone with all of it
     read."""
@@ -226,9 +231,9 @@ def _keep_other_run(run: Recording) -> None:
     if not run.target.exists():
         return
     first = _first_line(run.target)
-    if first.get("run_id") == run.run_id:
-        return
     attempt = first.get("attempt")
+    if (first.get("run_id"), attempt) == (run.run_id, run.attempt):
+        return
     number = attempt if isinstance(attempt, int) else 0
     while (kept := run.target.with_name(f"{run.target.stem}.{number}.jsonl")).exists():
         number += 1
