@@ -117,6 +117,7 @@ def policy_of(config: Config, provider: str = "") -> Policy:
         provider_caps={name: section.max for name, section in config.providers.items() if section.max},
         label_caps=dict(config.caps.labels),
         providers=frozenset(PROVIDERS),
+        fallback=dict(config.fallback),
         sessions_per_task=config.caps.sessions_per_task,
         sessions_per_day=config.caps.sessions_per_day,
         retry_max=config.retry.max,
@@ -197,10 +198,23 @@ def check_provider_names(config: Config) -> None:
     from coordinator.config import ConfigError
 
     known = provider_names()
-    named = {"workers.provider": config.workers.provider, **{f"providers.{name}": name for name in config.providers}}
-    for key, name in named.items():
+    named = [("workers.provider", config.workers.provider), *((f"providers.{name}", name) for name in config.providers)]
+    for key, name in named:
         if name not in known:
             raise ConfigError(f"{key}: there is no provider {name!r}", f"Known are {', '.join(known)}.")
+    check_ladders(config)
+
+
+def check_ladders(config: Config) -> None:
+    """Raises ConfigError for a provider in [fallback] that nobody knows: it would never stand in for any."""
+    from coordinator.config import ConfigError
+
+    known = provider_names()
+    for provider, ladder in config.fallback.items():
+        for name in (provider, *ladder):
+            if name not in known:
+                words = f"fallback.{provider}: there is no provider {name!r}"
+                raise ConfigError(words, f"Known are {', '.join(known)}.")
 
 
 def open_store(where: Place) -> Store:
@@ -477,6 +491,8 @@ def reread(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str
     from coordinator.engine.runner import KeepOld
 
     try:
-        return configuration(where, environ, overrides)
+        fresh = configuration(where, environ, overrides)
+        check_ladders(fresh)
+        return fresh
     except ConfigError as error:
         raise KeepOld(error.words) from error

@@ -90,6 +90,7 @@ def _check_provider(config: Config) -> None:
     if name not in app.provider_names():
         known = f"Known are {', '.join(app.provider_names())}."
         raise Trouble(f"there is no provider {name!r}", known, code=NO_PROVIDER)
+    app.check_ladders(config)
 
 
 def start_line(world: Any, config: Config) -> str:

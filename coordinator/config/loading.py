@@ -11,7 +11,7 @@ from typing import Any
 
 from coordinator.config.kinds import Kind, shown
 from coordinator.config.rooting import user_file
-from coordinator.config.sections import Config, ProviderSection
+from coordinator.config.sections import LADDER, Config, ProviderSection
 
 DEFAULT = "default"
 COMMAND_LINE = "command line"
@@ -57,12 +57,13 @@ def _kinds(section: type) -> _Keys:
 
 
 _SECTIONS: Mapping[str, Any] = {
-    one.name: one.default_factory for one in fields(Config) if one.name not in ("providers", "origins")
+    one.name: one.default_factory for one in fields(Config) if one.name not in ("providers", "fallback", "origins")
 }
 _KINDS: Mapping[str, _Keys] = {name: _kinds(section) for name, section in _SECTIONS.items()}
 _PROVIDER_KINDS = _kinds(ProviderSection)
 _PROVIDERS = "providers"
-_ALL_SECTIONS = (*_KINDS, _PROVIDERS)
+_FALLBACK = "fallback"
+_ALL_SECTIONS = (*_KINDS, _FALLBACK, _PROVIDERS)
 
 
 def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Config:
@@ -85,12 +86,20 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
 def entries(config: Config) -> tuple[Entry, ...]:
     """All keys in force, in the order of the sections."""
     groups = [(name, getattr(config, name), _KINDS[name]) for name in _SECTIONS]
-    groups += [(f"{_PROVIDERS}.{name}", one, _PROVIDER_KINDS) for name, one in config.providers.items()]
-    return tuple(
-        Entry(f"{group}.{key}", kind.show(getattr(section, key)), config.origins[f"{group}.{key}"])
-        for group, section, keys in groups
-        for key, kind in keys.items()
+    providers = [(f"{_PROVIDERS}.{name}", one, _PROVIDER_KINDS) for name, one in config.providers.items()]
+    return (
+        *(one for group in groups for one in _entries(config, *group)),
+        *(_entry(config, f"{_FALLBACK}.{name}", LADDER.show(ladder)) for name, ladder in config.fallback.items()),
+        *(one for group in providers for one in _entries(config, *group)),
     )
+
+
+def _entries(config: Config, group: str, section: Any, keys: _Keys) -> Iterator[Entry]:
+    return (_entry(config, f"{group}.{key}", kind.show(getattr(section, key))) for key, kind in keys.items())
+
+
+def _entry(config: Config, key: str, value: str) -> Entry:
+    return Entry(key, value, config.origins[key])
 
 
 # --- layers -----------------------------------------------------------------------------------------
@@ -104,6 +113,11 @@ def _of_file(path: Path) -> _Layer:
             for provider, section in table.items():
                 _check_provider_name(provider, str(path))
                 layer.update(_of_table(section, f"{_PROVIDERS}.{provider}", _PROVIDER_KINDS, str(path)))
+        elif name == _FALLBACK:
+            _want_table(table, name, str(path))
+            for provider in table:
+                _check_provider_name(provider, str(path))
+            layer.update(_of_table(table, name, dict.fromkeys(table, LADDER), str(path)))
         elif name in _KINDS:
             layer.update(_of_table(table, name, _KINDS[name], str(path)))
         else:
@@ -162,6 +176,9 @@ def _of_environment(environ: Mapping[str, str]) -> _Layer:
             continue
         if section == _PROVIDERS:
             group, key, keys = _provider_variable(variable, key)
+        elif section == _FALLBACK:
+            group, key = section, key.replace("_", "-")
+            keys = {key: LADDER}
         elif section in _KINDS:
             group, keys = section, _KINDS[section]
         else:
@@ -189,6 +206,9 @@ def _of_overrides(overrides: Mapping[str, str]) -> _Layer:
         if group.startswith(f"{_PROVIDERS}."):
             _check_provider_name(group.removeprefix(f"{_PROVIDERS}."), COMMAND_LINE)
             keys = _PROVIDER_KINDS
+        elif group == _FALLBACK:
+            _check_provider_name(key, COMMAND_LINE)
+            keys = {key: LADDER}
         elif group in _KINDS:
             keys = _KINDS[group]
         else:
@@ -231,7 +251,10 @@ def _build(layer: _Layer) -> Config:
         group.partition(".")[2]: _section(ProviderSection, group, _PROVIDER_KINDS, layer, origins)
         for group in groups
     }
-    config = Config(**sections, providers=MappingProxyType(providers), origins=MappingProxyType(origins))
+    ladders = {name: _read(given, LADDER) for (group, name), given in layer.items() if group == _FALLBACK}
+    origins |= {f"{_FALLBACK}.{name}": layer[_FALLBACK, name].origin for name in ladders}
+    config = Config(**sections, fallback=MappingProxyType(ladders), providers=MappingProxyType(providers),
+                    origins=MappingProxyType(origins))
     _check_together(config)
     return config
 
@@ -260,6 +283,11 @@ def _check_together(config: Config) -> None:
         where = config.origins["retry.backoff"]
         cure = "Make the second the larger."
         raise ConfigError(f"{where}: retry.backoff is longer than retry.backoff_max", cure)
+    for name, ladder in config.fallback.items():
+        if len({name, *ladder}) <= len(ladder):
+            where = config.origins[f"{_FALLBACK}.{name}"]
+            words = f"{where}: fallback.{name} = {LADDER.show(ladder)} names a provider twice, or {name} itself"
+            raise ConfigError(words, "Name each provider once; the one on the left is always tried first.")
     seen: dict[str, str] = {}
     for key in _KINDS["labels"]:
         name = getattr(config.labels, key).lower()

@@ -164,13 +164,18 @@ class Notify:
     command: str = _key(kinds.text(empty=True), "")
 
 
+LADDER: Kind[tuple[str, ...]] = kinds.words(*_NAME)
+"""What stands behind a provider's name in [fallback]."""
+
+
 def _none() -> Mapping[str, ProviderSection]:
     return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All of it. `origins` tells for each dotted key where its value came from."""
+    """All of it. `fallback` names for a provider those that may stand in for it, in order; `origins` tells for each
+    dotted key where its value came from."""
 
     repository: Repository = field(default_factory=Repository)
     poll: Poll = field(default_factory=Poll)
@@ -183,6 +188,7 @@ class Config:
     floors: Floors = field(default_factory=Floors)
     retention: Retention = field(default_factory=Retention)
     notify: Notify = field(default_factory=Notify)
+    fallback: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     providers: Mapping[str, ProviderSection] = field(default_factory=_none)
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 

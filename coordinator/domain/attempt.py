@@ -21,7 +21,8 @@ class Attempt:
     """`token` names this run to everything it started and `fence` grows with each attempt of a task.
 
     `run_id` is UTC YYYYMMDDhhmmss. `stop_reason` is the intent to stop it (a reason code, "" = none) with
-    `stop_words` for people and `stop_by` who asked: label, closed, pause, request, ledger, stall, shutdown.
+    `stop_words` for people and `stop_by` who asked: label, closed, pause, request, ledger, stall, shutdown, cap.
+    `switch_from` is the task's own provider where another one stood in for it, for the reason code `fallback_reason`.
     """
 
     task_id: str
@@ -42,6 +43,8 @@ class Attempt:
     stop_reason: str = ""
     stop_words: str = ""
     stop_by: str = ""
+    switch_from: str = ""
+    fallback_reason: str = ""
     ended_at: datetime | None = None
     settled_at: datetime | None = None
     ending: Ending | None = None

@@ -72,7 +72,8 @@ class Task:
 
     `priority` is 0 (first) to 3; `attempts` counts sessions ever begun, `retries_used` those charged to the
     retry budget since a person last set the task going. `retry_at` is when BACKOFF ends. `pushed_sha` is the
-    last commit of the branch that we pushed; `pr_*` record the pull request that was found or opened.
+    last commit of the branch that we pushed; `pr_*` record the pull request that was found or opened; `spent` are
+    the providers that failed it since a person last set it going, as another one need not.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Task:
     pr_draft: bool = False
     worktree: str = ""
     last_retry_event_id: int = 0
+    spent: tuple[str, ...] = ()
     completed_at: datetime | None = None
     tidied: bool = False
 

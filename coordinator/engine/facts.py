@@ -11,6 +11,7 @@ from coordinator.domain.outcome import Evidence
 from coordinator.domain.outward import Outward
 from coordinator.domain.task import Task
 from coordinator.planning.actions import Action, CleanUp
+from coordinator.planning.snapshot import Gate
 from coordinator.ports import Listing
 
 
@@ -26,6 +27,15 @@ class Polled:
 class Vetted:
     vet: Vet
     issue: Issue
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A provider was asked for an answer; `no` is why it gave none."""
+
+    provider: str
+    no: Gate | None
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -156,6 +166,6 @@ class EffectFailed:
 
 
 Fact = (
-    Polled | Vetted | Prepared | Launched | NotStarted | StopSent | Examined | Pushed | PullFound | PublishRefused
-    | Told | Tidied | Cleaned | Swept | Notified | EffectFailed
+    Polled | Vetted | Proved | Prepared | Launched | NotStarted | StopSent | Examined | Pushed | PullFound
+    | PublishRefused | Told | Tidied | Cleaned | Swept | Notified | EffectFailed
 )

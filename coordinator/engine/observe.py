@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from coordinator.domain.attempt import Attempt
-from coordinator.domain.outcome import Evidence
+from coordinator.domain.outcome import Ending, Evidence, Usage
+from coordinator.domain.reasons import PARKING
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Missing, Unknown, WorkerView
 from coordinator.engine.effects.examining import recording
@@ -16,9 +17,10 @@ from coordinator.engine.memory import Memory
 from coordinator.engine.speech import speeches
 from coordinator.engine.world import World
 from coordinator.planning.actions import work_lane
-from coordinator.planning.snapshot import RESERVE, Gate, Parked, Snapshot
+from coordinator.planning.snapshot import RESERVE, Gate, Parked, Proof, Snapshot
 from coordinator.ports import Settings
 
+WELL = frozenset({Ending.SUCCEEDED, Ending.NO_CHANGE})
 READY_FOR = timedelta(seconds=30)
 """How long a provider's readiness is believed before it is asked again."""
 
@@ -42,6 +44,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         pulls=store.pulls(),
         views=views,
         evidence=_evidence(memory, attempts),
+        usage=_usage(memory, tasks),
         survivors=dict(memory.survivors),
         outward=store.outward(),
         speech=speeches(tuple(tasks.values()), attempts, world.policy),
@@ -59,6 +62,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         floors=(*_floors(world), *_reserve(world, now)),
         parked=_parked(world),
         unready=_unready(world, memory, tasks, now),
+        proofs=_proofs(world, attempts),
         sessions_today=_sessions_today(world, attempts, now),
         worktree_errors=worktree_errors(world),
         swept_at=_moment(store.document("swept_at")),
@@ -113,6 +117,12 @@ def _evidence(memory: Memory, attempts: Mapping[str, tuple[Attempt, ...]]) -> di
             if attempts.get(task_id) and attempts[task_id][-1].token == fact.attempt.token}
 
 
+def _usage(memory: Memory, tasks: Mapping[str, Task]) -> dict[str, Usage]:
+    """What running attempts used so far."""
+    return {task_id: signs.usage for task_id, signs in memory.signs.items()
+            if task_id in tasks and tasks[task_id].state is TaskState.RUNNING}
+
+
 def _stop_file(world: World) -> str:
     return "a STOP file stands in the repository's root" if world.files.exists(world.root / "STOP") else ""
 
@@ -142,14 +152,28 @@ def _reserve(world: World, now: datetime) -> tuple[Gate, ...]:
 def _parked(world: World) -> dict[str, Parked]:
     stored = json.loads(world.store.document("parked") or "{}")
     return {
-        name: Parked(datetime.fromisoformat(item["until"]), item["words"]) for name, item in stored.items()
+        name: Parked(datetime.fromisoformat(item["until"]), item["words"], item.get("reason", ""), item.get("times", 1))
+        for name, item in stored.items()
     }
+
+
+def _proofs(world: World, attempts: Mapping[str, tuple[Attempt, ...]]) -> dict[str, Proof]:
+    """When each provider was last known to answer, or not: by its preflight, or by a session that ended well."""
+    stored = json.loads(world.store.document("proofs") or "{}")
+    proofs = {name: Proof(datetime.fromisoformat(item["at"]), Gate(**item["no"]) if item["no"] else None)
+              for name, item in stored.items()}
+    for attempt in (one for history in attempts.values() for one in history if one.ending in WELL):
+        known = proofs.get(attempt.provider)
+        if attempt.ended_at is not None and (known is None or known.at < attempt.ended_at):
+            proofs[attempt.provider] = Proof(attempt.ended_at)
+    return proofs
 
 
 def _unready(world: World, memory: Memory, tasks: Mapping[str, Task], now: datetime) -> dict[str, Gate]:
     """Providers that queued tasks want and that cannot be started here, asked at most every 30 s."""
-    wanted = {task.provider for task in tasks.values() if task.state is TaskState.QUEUED} & set(world.providers)
-    for name in wanted:
+    queued = {task.provider for task in tasks.values() if task.state is TaskState.QUEUED}
+    wanted = queued.union(*(world.policy.fallback.get(name, ()) for name in queued))
+    for name in wanted & set(world.providers):
         checked = memory.checked.get(name)
         if checked is not None and now - checked < READY_FOR:
             continue
@@ -162,12 +186,14 @@ def _unready(world: World, memory: Memory, tasks: Mapping[str, Task], now: datet
 
 
 def _sessions_today(world: World, attempts: Mapping[str, tuple[Attempt, ...]], now: datetime) -> int:
+    """Sessions of the host's local day; one that met a provider's limit did nothing."""
     today = world.clock.local(now).date()
     return sum(
         1
         for history in attempts.values()
         for attempt in history
-        if attempt.launched_at is not None and world.clock.local(attempt.launched_at).date() == today
+        if attempt.launched_at is not None and attempt.reason not in PARKING
+        and world.clock.local(attempt.launched_at).date() == today
     )
 
 

@@ -6,7 +6,7 @@ A fact about a task that moved meanwhile is dropped (Stale): what it told of is 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from coordinator.engine.facts import (
     NotStarted,
     Polled,
     Prepared,
+    Proved,
     PublishRefused,
     PullFound,
     Pushed,
@@ -66,6 +67,7 @@ class Recorder:
         self._by: dict[type[Any], Any] = {
             Polled: self._polled,
             Vetted: self._vetted,
+            Proved: self._proved,
             Prepared: self._prepared,
             Launched: self._launched,
             NotStarted: self._not_started,
@@ -121,6 +123,12 @@ class Recorder:
 
     # --- starting ---
 
+    def _proved(self, fact: Proved) -> None:
+        proofs = json.loads(self._world.store.document("proofs") or "{}")
+        proofs[fact.provider] = {"at": fact.at.isoformat(), "no": asdict(fact.no) if fact.no is not None else None}
+        self._world.store.keep_document("proofs", json.dumps(proofs, sort_keys=True))
+        self._world.say(f"{fact.provider}: " + (f"gave no answer: {fact.no.words}" if fact.no else "answers"))
+
     def _prepared(self, fact: Prepared) -> None:
         for note in fact.notes:
             self._world.say(f"{fact.task.id}: {note}")
@@ -130,6 +138,7 @@ class Recorder:
                                attempt=attempt)
 
     def _launched(self, fact: Launched) -> None:
+        self._memory.signs.pop(fact.task.id, None)   # those of the attempt before
         task = fact.task.move(_S.RUNNING, fact.at)
         attempt = replace(fact.attempt, launched_at=fact.at, pid=fact.pid, session_id=fact.session_id,
                           model=fact.model)
@@ -186,6 +195,7 @@ class Recorder:
             task.move(settlement.to, now, reason=settlement.reason, detail=settlement.detail),
             retry_at=settlement.retry_at,
             retries_used=task.retries_used + (1 if settlement.charged else 0),
+            spent=(*task.spent, attempt.provider) if settlement.spends else task.spent,
             pr_draft=settlement.draft or (task.pr_draft and settlement.to is not _S.PUBLISHING),
             completed_at=now if settlement.to in (_S.FAILED, _S.CANCELLED, _S.BLOCKED) else task.completed_at,
             **known,
@@ -196,14 +206,31 @@ class Recorder:
                         f" -> {settlement.to}")
 
     def _park(self, action: Settle, now: datetime) -> None:
-        until = action.settlement.park_until
-        if until is None:
-            return
-        provider = action.attempt.provider
+        """Closes the attempt's provider, or opens it again."""
+        provider, settlement = action.attempt.provider, action.settlement
         parked = json.loads(self._world.store.document("parked") or "{}")
-        parked[provider] = {"until": until.isoformat(), "words": action.settlement.detail or action.settlement.reason}
+        if settlement.park_until is not None:
+            reason = action.evidence.outcome.reason
+            parked[provider] = {
+                "until": settlement.park_until.isoformat(), "words": action.evidence.outcome.detail or reason,
+                "reason": reason, "times": settlement.park_times,
+            }
+            kind, words = "parked", f"{provider} until {settlement.park_until.isoformat()}"
+        elif settlement.unparks and parked.pop(provider, None):
+            kind, words = "unparked", f"{provider} answers again"
+        else:
+            return
         self._world.store.keep_document("parked", json.dumps(parked, sort_keys=True))
-        self._world.store.log(Event(action.task.id, now, "parked", f"{provider} until {until.isoformat()}"))
+        self._world.store.log(Event(action.task.id, now, kind, words))
+        self._world.say(words)
+
+    def try_parked(self, now: datetime) -> None:
+        """A person wants parked providers tried at once."""
+        parked = json.loads(self._world.store.document("parked") or "{}")
+        for item in parked.values():
+            item["until"] = min(datetime.fromisoformat(item["until"]), now).isoformat()
+        if parked:
+            self._world.store.keep_document("parked", json.dumps(parked, sort_keys=True))
 
     # --- publishing ---
 

@@ -192,9 +192,14 @@ class Engine:
             run_id=now.strftime("%Y%m%d%H%M%S"),
             created_at=now,
             session_id=str(UUID(hex=token)),
+            switch_from=action.switch_from,
+            fallback_reason=action.fallback_reason,
         )
-        event = Event(task.id, now, "begun", attempt.worker_id, number)
+        instead = f" instead of {action.switch_from} ({action.fallback_reason})" if action.switch_from else ""
+        event = Event(task.id, now, "begun", f"{attempt.worker_id} {attempt.provider}{instead}", number)
         self.world.store.save(task, event, was=action.task.version, attempt=attempt)
+        if instead:
+            self.world.say(f"{task.id}: {attempt.provider}{instead}")
 
     def _settle(self, action: Settle) -> None:
         self._recorder.settle(action, self.world.clock.now())
@@ -210,6 +215,8 @@ class Engine:
             self.world.store.keep_document("errors_reset_at", now.isoformat())
         else:
             self.world.store.keep_document(action.name, action.value or None)
+            if not action.value:
+                self._recorder.try_parked(now)
         self.world.store.log(Event("", now, action.name, action.value))
         self.world.store.answer(action.request.id, action.words)
         self.world.say(action.words)

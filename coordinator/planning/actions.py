@@ -39,6 +39,10 @@ def vet_lane(number: int) -> str:
     return f"{VET_LANES}{number}"
 
 
+def prove_lane(provider: str) -> str:
+    return f"prove:{provider}"
+
+
 POLL_LANE = "poll"
 CLEAN_LANE = "clean"
 NOTIFY_LANE = "notify"
@@ -90,11 +94,25 @@ class Move:
 
 @dataclass(frozen=True)
 class Begin:
-    """QUEUED -> PREPARING with a new attempt row: the intent to run a worker."""
+    """QUEUED -> PREPARING with a new attempt row: the intent to run a worker. In place of the task's own provider
+    (`switch_from`) for a reason code."""
 
     task: Task
     provider: str
+    switch_from: str = ""
+    fallback_reason: str = ""
     lane: str = ""
+
+
+@dataclass(frozen=True)
+class Prove:
+    """Ask a provider for one answer, in an empty folder, before it may stand in for another."""
+
+    provider: str
+
+    @property
+    def lane(self) -> str:
+        return prove_lane(self.provider)
 
 
 @dataclass(frozen=True)
@@ -139,7 +157,9 @@ class Examine(_OnAttempt):
 
 @dataclass(frozen=True)
 class Settlement:
-    """What an ended attempt means for its task. `park_until` closes its provider until then."""
+    """What an ended attempt means for its task. `park_until` closes its provider until then, for the `park_times`th
+    time in a row; `unparks` opens it again: the attempt was the one that tried it, and it answered. `spends`: the
+    provider failed the task as another one need not."""
 
     to: TaskState
     reason: str
@@ -147,6 +167,9 @@ class Settlement:
     retry_at: datetime | None = None
     charged: bool = False
     park_until: datetime | None = None
+    park_times: int = 1
+    unparks: bool = False
+    spends: bool = False
     draft: bool = False
 
 
@@ -244,7 +267,7 @@ class Notify:
 
 
 Action = (
-    Poll | VetIssue | Adopt | Move | Begin | Prepare | Launch | StopWorker | Examine | Settle | Push | Publish
+    Poll | VetIssue | Adopt | Move | Begin | Prove | Prepare | Launch | StopWorker | Examine | Settle | Push | Publish
     | Tell | Answer | Flag | Tidy | CleanUp | Sweep | Notify
 )
 

@@ -7,7 +7,7 @@ Decided by what was observed: the result event, commits, the branch, pull reques
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -17,6 +17,7 @@ from coordinator.domain.outcome import Ending, Evidence
 from coordinator.domain.reasons import PARKING, REASONS
 from coordinator.domain.task import Task, TaskState
 from coordinator.planning.actions import Settlement
+from coordinator.planning.ladder import rungs
 from coordinator.planning.policy import Policy
 from coordinator.planning.restart import blocked_by
 
@@ -97,13 +98,16 @@ def failure(
     *,
     reset_at: float | None = None,
 ) -> Settlement:
-    """After a failure: park the provider, try again after a pause, or give it to a person."""
+    """After a failure: park the provider, turn to another, try again after a pause, or give it to a person."""
     if reason in PARKING:
         until = now + policy.park
         if reset_at is not None:
             until = max(until, now + timedelta(seconds=max(0.0, reset_at - now.timestamp())))
         return Settlement(TaskState.QUEUED, reason, detail, park_until=until)
     kind = REASONS[reason]
+    spends = kind.elsewhere and bool(rungs(policy, task))
+    if spends and not kind.charged and _others(policy, task, attempt.provider):
+        return Settlement(TaskState.QUEUED, reason, detail, spends=True)
     if not kind.again:
         return Settlement(TaskState.BLOCKED, reason, detail)
     if not kind.charged:
@@ -112,7 +116,13 @@ def failure(
     if blocked:
         return Settlement(TaskState.BLOCKED, blocked, f"{reason}: {detail}")
     at = policy.retry_at(now, task.retries_used, attempt.token)
-    return Settlement(TaskState.BACKOFF, reason, detail, at, charged=True)
+    return Settlement(TaskState.BACKOFF, reason, detail, at, charged=True, spends=spends)
+
+
+def _others(policy: Policy, task: Task, failed: str) -> bool:
+    """Whether another provider is left: one of the ladder, or its own, which waits for a limit to end."""
+    after = replace(task, spent=(*task.spent, failed))
+    return task.provider not in after.spent or bool(rungs(policy, after))
 
 
 def _cancelled(attempt: Attempt, evidence: Evidence) -> Settlement:

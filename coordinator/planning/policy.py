@@ -33,7 +33,7 @@ class LabelNames:
 
 @dataclass(frozen=True)
 class Policy:
-    """Times are timedeltas; a cap of 0 is no cap."""
+    """Times are timedeltas; a cap of 0 is no cap. `fallback`: by provider those that may stand in for it, in order."""
 
     provider: str = "claude"
     template: str = "default"
@@ -41,6 +41,7 @@ class Policy:
     provider_caps: Mapping[str, int] = field(default_factory=dict)
     label_caps: Mapping[str, int] = field(default_factory=dict)
     providers: frozenset[str] = frozenset({"claude", "command"})
+    fallback: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sessions_per_task: int = 6
     sessions_per_day: int = 50
     retry_max: int = 1

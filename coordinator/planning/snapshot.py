@@ -8,7 +8,7 @@ from datetime import datetime
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Issue, PullRequest, Vet
-from coordinator.domain.outcome import Evidence
+from coordinator.domain.outcome import Evidence, Usage
 from coordinator.domain.outward import Outward
 from coordinator.domain.request import Request
 from coordinator.domain.task import Task
@@ -30,10 +30,21 @@ class Gate:
 
 @dataclass(frozen=True)
 class Parked:
-    """A provider at its limit: no task is started on it before `until`."""
+    """A provider at its limit, or one that failed too often in a row: nothing is started on it before `until`, then one
+    task alone until it is known to answer. `reason` is what it was parked for, `times` how often in a row."""
 
     until: datetime
     words: str
+    reason: str = ""
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a provider answered when it was asked to; `no` is why it did not."""
+
+    at: datetime
+    no: Gate | None = None
 
 
 @dataclass(frozen=True)
@@ -47,13 +58,13 @@ class Speech:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`views` and `evidence` are those of each task's current attempt. `busy` names lanes with an effect under
-    way, `holdoff` lanes that failed and until when they rest. `github_until` is set while GitHub cannot be
-    asked, with `github_words` saying why; `poll_due` when the time for the next poll has come. `draining` is "" or why
-    nothing new is started; `stop_workers` asks for running ones to be stopped. `notified` are the
-    causes a person was told of. `sessions_today` counts attempts
-    of the host's local day. `swept_at` is when what is too old was removed last, `woke_at` when
-    the clock was found set or the host back from sleep.
+    """`views` and `evidence` are those of each task's current attempt, `usage` what the running ones used so far.
+    `busy` names lanes with an effect under way, `holdoff` lanes that failed and until when they rest. `proofs` tell of
+    providers that were asked to answer. `github_until` is set while GitHub cannot be asked, with `github_words` saying
+    why; `poll_due` when the time for the next poll has come. `draining` is "" or why nothing new is started;
+    `stop_workers` asks for running ones to be stopped. `notified` are the causes a person was told of.
+    `sessions_today` counts attempts of the host's local day. `swept_at` is when what is too old was removed last,
+    `woke_at` when the clock was found set or the host back from sleep.
     """
 
     now: datetime
@@ -65,6 +76,7 @@ class Snapshot:
     pulls: Mapping[int, PullRequest] = field(default_factory=dict)
     views: Mapping[str, WorkerView] = field(default_factory=dict)
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    usage: Mapping[str, Usage] = field(default_factory=dict)
     survivors: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     outward: Mapping[str, Outward] = field(default_factory=dict)
     speech: Mapping[str, Speech] = field(default_factory=dict)
@@ -82,6 +94,7 @@ class Snapshot:
     floors: tuple[Gate, ...] = ()
     parked: Mapping[str, Parked] = field(default_factory=dict)
     unready: Mapping[str, Gate] = field(default_factory=dict)
+    proofs: Mapping[str, Proof] = field(default_factory=dict)
     sessions_today: int = 0
     worktree_errors: int = 0
     swept_at: datetime | None = None

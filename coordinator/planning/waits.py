@@ -6,7 +6,7 @@ from coordinator.domain.reasons import REASONS
 
 OF_ITSELF = frozenset({
     "moving", "preparing", "starting", "running", "stopping", "examining", "publishing", "holdoff", "backoff",
-    "provider_parked", "github", "leaked", "unknown",
+    "provider_parked", "provider_trial", "proving", "github", "leaked", "unknown",
 })
 """Time, or the end of something under way, moves it; `unknown` only while the executor could not be asked."""
 

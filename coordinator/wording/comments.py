@@ -122,7 +122,8 @@ def _living_words(task: Task, attempt: Attempt, names: LabelNames) -> str:
 
 def _facts(attempt: Attempt) -> str:
     started = attempt.launched_at or attempt.created_at
-    return f"attempt {attempt.number}, {attempt.provider}, started {started:%H:%M} UTC"
+    instead = f" in place of {attempt.switch_from} ({attempt.fallback_reason})" if attempt.switch_from else ""
+    return f"attempt {attempt.number}, {attempt.provider}{instead}, started {started:%H:%M} UTC"
 
 
 def _because(task: Task, attempt: Attempt) -> str:

@@ -114,7 +114,7 @@ def render_prompt(
             branch=task.branch,
             base=base,
             attempt=attempt.number,
-            last=_last(previous),
+            last=_last(previous, attempt),
             stop=_STOP,
         )
     except TemplateSyntaxError as error:
@@ -144,11 +144,14 @@ def fenced_words(text: str) -> str:
         salt += 1
 
 
-def _last(previous: Attempt | None) -> str:
+def _last(previous: Attempt | None, attempt: Attempt) -> str:
     """What the last attempt ended with, in words; "" for the first."""
     if previous is None:
         return ""
     known = REASONS.get(previous.reason)
     meaning = known.meaning if known else previous.reason or "unknown"
     detail = one_line(previous.detail, 500)
-    return f"attempt {previous.number} ended: {meaning}" + (f" ({detail})" if detail else "")
+    told = f"attempt {previous.number} ended: {meaning}" + (f" ({detail})" if detail else "")
+    if attempt.provider == previous.provider:
+        return told
+    return f"{told}. It was another agent's ({previous.provider}): you take over its worktree as it left it"

@@ -178,7 +178,7 @@ def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(store: SqlStore,
     file.close()
     before = (path.read_bytes(), path.stat().st_mtime_ns)
     with pytest.raises(
-        NewerSchema, match=r"state\.db has schema 0099.*this one knows 0001(?s:.*)pipx upgrade"
+        NewerSchema, match=r"state\.db has schema 0099.*this one knows 0002(?s:.*)pipx upgrade"
     ):
         SqlStore(path)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before

@@ -336,6 +336,7 @@ class FakeProvider:
     name: str = "command"
     readiness: Readiness = field(default_factory=lambda: Readiness(True, "ready"))
     judged: list[Finished] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
 
     def credentials(self, probe: Any, settings: Any) -> Credentials:
         return Credentials()
@@ -362,6 +363,7 @@ class FakeProvider:
         return self.readiness
 
     def preflight(self, probe: Any, settings: Any, *, live: bool) -> tuple[Readiness, ...]:
+        self.answered |= {self.name} if self.readiness.ok else set()
         return (self.readiness,)
 
 
@@ -388,6 +390,7 @@ class Outside:
     repo: FakeRepository
     executor: FakeExecutor
     provider: FakeProvider
+    other: FakeProvider
     files: FakeFiles
     store: MemoryStore
     transcript: FakeTranscript
@@ -404,7 +407,7 @@ class Outside:
             github=self.github,
             repo=self.repo,
             executor=self.executor,
-            providers={"command": self.provider},
+            providers={"command": self.provider, "codex": self.other},
             probe=None,  # type: ignore[arg-type]
             transcript=self.transcript,
             files=self.files,
@@ -425,4 +428,5 @@ def an_outside() -> Outside:
     github, repo = FakeGitHub(clock), FakeRepository()
     github.head_of = lambda branch: repo.remote[branch][-1]
     executor = FakeExecutor(clock, repo, github)
-    return Outside(clock, github, repo, executor, FakeProvider(executor), FakeFiles(), MemoryStore(), FakeTranscript())
+    return Outside(clock, github, repo, executor, FakeProvider(executor), FakeProvider(executor, "codex"),
+                   FakeFiles(), MemoryStore(), FakeTranscript())

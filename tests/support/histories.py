@@ -7,23 +7,25 @@ to rest, what must hold is checked; a history that breaks it raises Broken with 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from random import Random
 
 from coordinator.adapters.system.seam import watch
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
-from coordinator.domain.task import ACTIVE, MOVES, UNSTARTED, Task, TaskState
+from coordinator.domain.task import ACTIVE, HOLDS_SLOT, MOVES, UNSTARTED, Task, TaskState
 from coordinator.engine.memory import Memory
 from coordinator.engine.tick import Engine
 from coordinator.planning.actions import Action, Begin, Move, Plan
 from coordinator.planning.policy import LabelNames, Policy
 from coordinator.planning.waits import known_code
-from coordinator.ports import LaunchSpec
+from coordinator.ports import LaunchSpec, Readiness
 from coordinator.wording.labels import desired_labels, own_labels
 from tests.support.fakes import ROOT, Script, an_outside
 
@@ -31,7 +33,8 @@ SCRIPTS = (
     Script(), Script(), Script(seconds=40), Script(commits=0), Script(commits=0, dirty=True), Script(opens_pull=True),
     Script(ending=Ending.FAILED), Script(ending=Ending.FAILED, commits=2), Script(silent=True), Script(vanishes=True),
     Script(ending=Ending.FAILED, reason="command_usage_limited", commits=0), Script(blocked="Which one?"),
-    Script(seconds=0),
+    Script(seconds=0), Script(ending=Ending.FAILED, reason="overloaded", commits=0),
+    Script(ending=Ending.FAILED, reason="command_auth_blocked", commits=0),
 )
 MARK = re.compile(r"<!-- coordinator:[^>]*-->")
 TASKS_MD, STOP = ROOT / "tasks.md", ROOT / "STOP"
@@ -83,6 +86,7 @@ class History:
         self.policy = Policy(
             provider="command", login="", max_workers=2, backoff=timedelta(seconds=10), sessions_per_task=9,
             stall=timedelta(minutes=2), start_grace=timedelta(seconds=5), park=timedelta(seconds=20),
+            providers=frozenset({"command", "codex"}), fallback=self.random.choice(({}, {"command": ("codex",)})),
             tidy_after=timedelta(minutes=10), labels=LabelNames(mode=self.random.choice(("minimal", "full"))),
         )
         self.outside.executor.scripts = self._script
@@ -192,7 +196,7 @@ class History:
         return [
             nothing, nothing, nothing, nothing, self._label, self._pause, self._retry_label, self._close, self._edit,
             self._request, self._request, self._end_pull, self._end_pull, self._weather, self._stop_file, self._add,
-            self._refusal, self._delete_ledger,
+            self._refusal, self._delete_ledger, self._login,
         ]
 
     def _number(self) -> int:
@@ -250,6 +254,11 @@ class History:
     def _refusal(self) -> None:
         self.outside.repo.refuse_push = "" if self.outside.repo.refuse_push else "protected branch"
 
+    def _login(self) -> None:
+        """The other provider loses or gets back what it logs in with."""
+        other = self.outside.other
+        other.readiness = Readiness(not other.readiness.ok, "login", "codex_auth_blocked")
+
     def _stop_file(self) -> None:
         if self.outside.files.texts.pop(STOP, None) is None:
             self.outside.files.texts[STOP] = ""
@@ -297,8 +306,25 @@ class History:
         self._must(max(ours.values(), default=0) <= 1, f"two pull requests: {ours}")
         marks = Counter(mark for _, comment in github.said.values() for mark in MARK.findall(comment.body))
         self._must(max(marks.values(), default=0) <= 1, f"a comment was written twice: {marks}")
+        self._providers_are_kept_apart()
         lost = self.outside.repo.made - self.outside.repo.kept()
         self._must(not lost, f"lost commits: {lost}")
+
+    def _providers_are_kept_apart(self) -> None:
+        """A parked provider is tried by one task at a time, and none stands in for another before it answered."""
+        store = self.outside.store
+        histories = store.attempts()
+        parked = {name: datetime.fromisoformat(item["until"])
+                  for name, item in json.loads(store.document("parked") or "{}").items()}
+        open_now = sorted((histories[task.id][-1] for task in store.tasks() if task.state in HOLDS_SLOT),
+                          key=lambda one: one.created_at)
+        for name, until in parked.items():
+            trials = [one for one in open_now if one.provider == name and one.created_at >= until]
+            for first, second in pairwise(trials):
+                late = first.launched_at is not None and second.created_at - first.launched_at >= self.policy.park
+                self._must(late, f"{name} is tried by {first.task_id} and {second.task_id} at once")
+        stands_in = {one.provider for history in histories.values() for one in history if one.switch_from}
+        self._must(stands_in <= self.outside.other.answered, f"{stands_in} never answered")
 
     def _at_rest(self, made: Plan) -> None:
         store = self.outside.store

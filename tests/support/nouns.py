@@ -70,6 +70,7 @@ TASKS = every_field(
     pr_draft=st.booleans(),
     tidied=st.booleans(),
     depends_on=some(NUMBERS),
+    spent=some(WORDS),
 )
 USAGES = every_field(
     Usage, tokens_in=_or_none(NUMBERS), tokens_out=_or_none(NUMBERS), cost_usd=_or_none(FLOATS)
@@ -82,6 +83,7 @@ ATTEMPTS = every_field(
     ending=_or_none(st.sampled_from(Ending)),
     **words(
         "token worker_id provider run_id model session_id base_sha stop_reason stop_words stop_by reason "
+        "switch_from fallback_reason "
         "detail head_sha summary log_tail rescue_ref"
     ),
     **numbers("fence commits"),

@@ -228,6 +228,7 @@ def test_the_users_file_is_found_below_home_and_a_relative_xdg_folder_does_not_c
         ("COORDINATOR_CAPS_LABELS", "area:db=1 'a b'=2", "caps.labels", '{"area:db" = 1, "a b" = 2}'),
         ("COORDINATOR_FLOORS_DISK", "2GB", "floors.disk", '"2GB"'),
         ("COORDINATOR_PROVIDERS_CC_GLM_MAX_TURNS", "7", "providers.cc-glm.max_turns", "7"),
+        ("COORDINATOR_FALLBACK_CC_GLM", "claude codex", "fallback.cc-glm", '["claude", "codex"]'),
         ("COORDINATOR_PROVIDERS_CLAUDE_MAX", "2", "providers.claude.max", "2"),
     ],
 )
@@ -255,6 +256,7 @@ def test_what_is_shown_can_be_written_into_a_file_and_means_the_same(tmp_path: P
         "caps.labels": "x=1",
         "poll.interval": "90s",
         "providers.command.argv": "sh -c 'exit 0'",
+        "fallback.opencode": "gemini cc-glm",
     }
     config = load(None, {}, overrides)
     lines = [
@@ -267,6 +269,7 @@ def test_what_is_shown_can_be_written_into_a_file_and_means_the_same(tmp_path: P
         seen[head] = f"{seen.get(head, head)}\n{value}"
     again = load(written(tmp_path, "\n".join(seen.values())), {})
     assert [one.value for one in entries(again)] == [one.value for one in entries(config)]
+    assert again.fallback == {"opencode": ("gemini", "cc-glm")}
     assert again.worktree.after_create == 'echo "a\\b"\n\tmake'
 
 
@@ -330,6 +333,12 @@ def test_a_proxys_password_is_used_and_never_shown(tmp_path: Path) -> None:
         ("[repository]\nname = 'a/b/c'", "is no repository", "Mend"),
         ("[repository]\napi_url = 'ghe.example'", "is no address that begins with http", "Mend"),
         ("[caps]\nlabels = { x = 'y' }", 'has "x" = "y", which is text', "Mend"),
+        ("fallback = 5", "`fallback` must be a section", "[fallback]"),
+        ("[fallback]\nclaude = 'codex'", 'fallback.claude = "codex" is text, but must be a list', "Mend"),
+        ("[fallback]\n'a b' = ['codex']", '"a b" is no name of a provider', "[providers.claude]"),
+        ("[fallback]\nclaude = ['a b']", 'has an entry "a b" that is no name', "Mend"),
+        ("[fallback]\nclaude = ['codex', 'claude']", "names a provider twice, or claude itself", "once"),
+        ("[fallback]\nclaude = ['codex', 'codex']", "names a provider twice", "once"),
         ("[caps]\nlabels = 3", "is a number, but must be a table of numbers", "Mend"),
     ],
 )
@@ -420,6 +429,7 @@ def test_a_wrong_variable_is_named(environ: dict[str, str], words: str) -> None:
         ("worker.max", "3", "command line: unknown section worker"),
         ("max", "3", "command line: unknown section max"),
         ("workers.max", "3000", "command line: workers.max = 3000 is out of range"),
+        ("fallback.", "codex", 'command line: "" is no name of a provider'),
         ("providers..max", "3", 'command line: "" is no name of a provider'),
     ],
 )

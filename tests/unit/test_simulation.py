@@ -1,6 +1,6 @@
 """The engine against random histories: people, weather, workers, and a death of the coordinator every few writes.
 
-COORDINATOR_HISTORIES sets how many (`make soak`). Three faults are planted to show that the histories would find them.
+COORDINATOR_HISTORIES sets how many (`make soak`). Five faults are planted to show that the histories would find them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from coordinator.domain.task import Task
 from coordinator.engine import effects
 from coordinator.engine.effects import starting
 from coordinator.planning.actions import Launch
+from coordinator.planning.ladder import Ladder
 from tests.support.fakes import FakeExecutor, Worker
 from tests.support.histories import Broken, History
 from tests.support.memory_store import MemoryStore
@@ -88,3 +89,13 @@ def test_a_token_that_is_started_again_is_found(monkeypatch):
     monkeypatch.setattr(FakeExecutor, "submit", submit)
     words = found()
     assert "two live workers" in words or "a token was started twice" in words
+
+
+def test_a_parked_provider_that_is_tried_by_many_is_found(monkeypatch):
+    monkeypatch.setattr(Ladder, "take", lambda self, task, provider: None)
+    assert " at once" in found()
+
+
+def test_a_provider_that_stands_in_unproven_is_found(monkeypatch):
+    monkeypatch.setattr(Ladder, "_proven", lambda self, provider: True)
+    assert "never answered" in found()

@@ -14,7 +14,7 @@ from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import TaskState
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision this version reads and writes."""
 
 metadata = MetaData()
@@ -64,6 +64,7 @@ tasks = Table(
     Column("pr_draft", Boolean, nullable=False),
     _text("worktree"),
     _number("last_retry_event_id"),
+    Column("spent", Sequence, nullable=False),
     Column("completed_at", Moment),
     Column("tidied", Boolean, nullable=False),
 )
@@ -89,6 +90,8 @@ attempts = Table(
     _text("stop_reason"),
     _text("stop_words"),
     _text("stop_by"),
+    _text("switch_from"),
+    _text("fallback_reason"),
     Column("ended_at", Moment),
     Column("settled_at", Moment),
     Column("ending", Choice(Ending)),

@@ -13,6 +13,7 @@ _WORDS = {
     "Adopt": "make a task of it",
     "Move": "move it",
     "Begin": "start a worker",
+    "Prove": "ask a provider for an answer",
     "Prepare": "make its worktree ready",
     "Launch": "start its agent",
     "StopWorker": "stop its worker",

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from coordinator.engine.effects import examining, notifying, polling, publishing, starting, telling, tidying
+from coordinator.engine.effects import examining, notifying, polling, proving, publishing, starting, telling, tidying
 from coordinator.engine.facts import EffectFailed, Fact
 from coordinator.engine.world import World
 from coordinator.planning.actions import (
@@ -22,6 +22,7 @@ from coordinator.planning.actions import (
     Notify,
     Poll,
     Prepare,
+    Prove,
     Publish,
     Push,
     StopWorker,
@@ -44,6 +45,7 @@ from coordinator.ports import (
 _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Poll: polling.poll,
     VetIssue: polling.vet,
+    Prove: proving.prove,
     Prepare: starting.prepare,
     Launch: starting.launch,
     StopWorker: starting.stop,

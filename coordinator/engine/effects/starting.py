@@ -127,7 +127,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
     provider = world.providers.get(attempt.provider)
     if provider is None:
         raise ValueError(world.no_provider(attempt.provider))
-    settings = merged(world.options.providers.get(attempt.provider, Settings()), template, task)
+    settings = merged(world.options.providers.get(attempt.provider, Settings()), template, task, attempt)
     command = provider.command(
         RunSpec(
             task_id=task.id,
@@ -159,18 +159,20 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
         timeout=template.timeout or world.options.timeout,
         grace=world.options.stop_grace,
         stop_signal=command.stop_signal,
-        meta={"repo": str(world.root), "model": command.model, "owner": "coordinator", "branch": task.branch},
+        meta={"repo": str(world.root), "model": command.model, "owner": "coordinator", "branch": task.branch,
+              "fallback_reason": attempt.fallback_reason, "provider_switch_from": attempt.switch_from},
         contract=contract,
         speaks=command.speaks,
     )
     return spec, command
 
 
-def merged(settings: Settings, template: Template, task: Task) -> Settings:
-    """Settings of coordinator.toml, over them the template's, over them the issue's model label."""
+def merged(settings: Settings, template: Template, task: Task, attempt: Attempt) -> Settings:
+    """Settings of coordinator.toml, over them the template's, over them the issue's model label. A provider that stands
+    in for another has its own models: what was chosen for the other says nothing to it."""
     return replace(
         settings,
-        model=task.model or template.model or settings.model,
+        model=settings.model if attempt.switch_from else task.model or template.model or settings.model,
         max_turns=template.max_turns or settings.max_turns,
         tools=template.tools or settings.tools,
     )

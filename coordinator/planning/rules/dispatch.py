@@ -9,7 +9,8 @@ from datetime import timedelta
 from coordinator.domain.reasons import PARKING
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
 from coordinator.planning import dependencies
-from coordinator.planning.actions import Begin, Move, Wait, work_lane
+from coordinator.planning.actions import Begin, Move, Prove, Wait, prove_lane, work_lane
+from coordinator.planning.ladder import Ladder
 from coordinator.planning.snapshot import Gate, Snapshot
 
 _S = TaskState
@@ -17,11 +18,12 @@ SET_BACK = timedelta(minutes=1)
 """A pause that began so far in the future was measured by a clock that has been set back since."""
 
 
-def rule(s: Snapshot) -> Iterator[Begin | Move | Wait]:
+def rule(s: Snapshot) -> Iterator[Begin | Move | Prove | Wait]:
     yield from _backoff_over(s)
     queued = sorted((task for task in s.tasks.values() if task.state is _S.QUEUED), key=place)
     rings = dependencies.circles({task.issue: open_blockers(s, task) for task in queued if task.issue is not None})
     room = _Room(s)
+    ladder = Ladder(s, room.full)
     for task in queued:
         no = withdrawn(s, task)
         ring = rings.get(task.issue or -1)
@@ -34,17 +36,31 @@ def rule(s: Snapshot) -> Iterator[Begin | Move | Wait]:
             yield Move(task, _S.BLOCKED, "cap_reached",
                        f"{s.policy.sessions_per_task} sessions were spent on it (caps.sessions_per_task)")
         else:
-            wait = _hindrance(s, task) or room.hindrance(task)
-            if wait is not None:
-                yield wait
-            elif s.free(work_lane(task.id)):
-                room.take(task)
-                yield Begin(task, task.provider)
+            yield from _next(s, task, room, ladder)
+
+
+def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begin | Prove | Wait]:
+    """What brings a task that may start nearer to it, or what holds it."""
+    choice = _hindrance(s, task) or ladder.choose(task)
+    if isinstance(choice, Wait):
+        yield choice
+    elif wait := room.hindrance(task, choice.provider):
+        yield wait
+    elif choice.unproven:
+        lane = prove_lane(choice.provider)
+        words = f"{choice.provider} is asked whether it answers, to stand in for {task.provider}"
+        yield Wait(task.id, "proving", words, f"coordinator retry {task.id} --provider NAME", s.holdoff.get(lane))
+        if s.free(lane):
+            yield Prove(choice.provider)
+    else:
+        room.take(task, choice.provider)
+        ladder.take(task, choice.provider)
+        yield Begin(task, choice.provider, choice.instead_of, choice.reason)
 
 
 def _sessions(s: Snapshot, task: Task) -> int:
-    """Sessions spent on the task. One that met a limit is none: a limit of hours, asked again every few minutes, would
-    use up the cap by itself."""
+    """Sessions spent on the task. One that met a limit is none: a limit of hours, tried again and again, would use up
+    the cap by itself."""
     return sum(attempt.reason not in PARKING for attempt in s.attempts.get(task.id, ()))
 
 
@@ -101,18 +117,13 @@ def _hindrance(s: Snapshot, task: Task) -> Wait | None:
     if blockers:
         names = ", ".join(f"#{number}" for number in blockers)
         return Wait(task.id, "depends", f"waits for {names} (Depends on)", f"close {names}")
-    if task.provider not in s.policy.providers:
-        known = ", ".join(sorted(s.policy.providers))
-        return Wait(task.id, "provider_unknown", f"there is no provider {task.provider!r} here (known: {known})",
-                    f"coordinator retry {task.id} --provider {s.policy.provider}")
-    parked = s.parked.get(task.provider)
-    if parked is not None and parked.until > s.now:
-        return Wait(task.id, "provider_parked", f"{task.provider}: {parked.words}",
-                    f"coordinator retry {task.id} --provider NAME", parked.until)
-    gate = s.unready.get(task.provider)
-    if gate is not None:
-        return Wait(task.id, gate.code, gate.words, gate.cure)
     return None
+
+
+def _provider_of(s: Snapshot, task: Task) -> str:
+    """The provider that works on it, which may stand in for its own."""
+    attempt = s.attempt(task.id)
+    return attempt.provider if attempt is not None else task.provider
 
 
 class _Room:
@@ -123,28 +134,31 @@ class _Room:
         holding = [task for task in s.tasks.values() if task.state in HOLDS_SLOT or task.id in s.survivors]
         self._total = len(holding)
         self._sessions = s.sessions_today
-        self._providers = Counter(task.provider for task in holding)
+        self._providers = Counter(_provider_of(s, task) for task in holding)
         self._labels: Counter[str] = Counter()
         for task in holding:
             self._labels.update(self._capped(task))
 
-    def take(self, task: Task) -> None:
+    def take(self, task: Task, provider: str) -> None:
         self._total += 1
         self._sessions += 1
-        self._providers[task.provider] += 1
+        self._providers[provider] += 1
         self._labels.update(self._capped(task))
 
-    def hindrance(self, task: Task) -> Wait | None:
+    def full(self, provider: str) -> bool:
+        cap = self._s.policy.provider_caps.get(provider, 0)
+        return bool(cap) and self._providers[provider] >= cap
+
+    def hindrance(self, task: Task, provider: str) -> Wait | None:
         s, policy = self._s, self._s.policy
         for gate in self._gates():
             return Wait(task.id, gate.code, gate.words, gate.cure)
         if self._total >= policy.max_workers:
             return Wait(task.id, "slot", f"waits for a slot ({self._total}/{policy.max_workers} in use)",
                         "a worker ends, or workers.max is raised")
-        cap = policy.provider_caps.get(task.provider, 0)
-        if cap and self._providers[task.provider] >= cap:
-            return Wait(task.id, "provider_cap", f"{task.provider} is at its cap of {cap}",
-                        f"a {task.provider} worker ends, or providers.{task.provider}.max is raised")
+        if self.full(provider):
+            return Wait(task.id, "provider_cap", f"{provider} is at its cap of {policy.provider_caps[provider]}",
+                        f"a {provider} worker ends, or providers.{provider}.max is raised")
         for label in self._capped(task):
             if self._labels[label] >= policy.label_caps[label]:
                 return Wait(task.id, "label_cap", f"label {label} is at its cap of {policy.label_caps[label]}",

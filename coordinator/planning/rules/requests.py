@@ -18,7 +18,7 @@ Out = Iterator[Answer | Move | StopWorker | Flag | Adopt | CleanUp]
 
 FLAGS = {
     _K.PAUSE: ("paused", "1", "paused: nothing new is started, running workers go on"),
-    _K.RESUME: ("paused", "", "resumed"),
+    _K.RESUME: ("paused", "", "resumed; parked providers are tried again"),
     _K.REBUILD: ("rebuild", "1", "tasks.md and adws/metrics.json are written anew from the store"),
     _K.RESET_ERRORS: ("errors_reset", "1", "worktree_errors is 0 again"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coordinator.domain.task import TaskState
-from coordinator.planning import completion
+from coordinator.planning import circuit, completion
 from coordinator.planning.actions import Settle
 from coordinator.planning.snapshot import Snapshot
 
@@ -16,4 +16,4 @@ def rule(s: Snapshot) -> Iterator[Settle]:
         if task is None or attempt is None or task.state is not TaskState.RUNNING:
             continue
         settlement = completion.settle(task, attempt, evidence, s.policy, s.now)
-        yield Settle(task, attempt, evidence, settlement)
+        yield Settle(task, attempt, evidence, circuit.after(s, attempt, evidence.outcome, settlement))
