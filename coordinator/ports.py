@@ -513,7 +513,8 @@ class Said:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that is over, for judging. `lines` iterates the raw stdout lines (bytes, torn last line allowed)."""
+    """A run that is over, for judging. `lines` iterates the raw stdout lines (bytes, torn last line allowed);
+    `ended_at`, Unix seconds, is what times of day in them are counted from."""
 
     code: int | None
     signal: int | None
@@ -521,6 +522,7 @@ class Finished:
     lines: Iterable[bytes]
     stderr_tail: str
     work: Work | None
+    ended_at: float | None = None
 
 
 class Probe(Protocol):

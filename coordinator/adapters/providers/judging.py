@@ -45,7 +45,7 @@ def judge(name: str, run: Finished, speaks: str = EITHER) -> Outcome:
     code; else a missing result is a failure whatever the exit code."""
     case = rules.Case(name, run.code, run.signal, read(run.lines, speaks), stderr=run.stderr_tail,
                       worked=_worked(run.work), owes=speaks in OWING)
-    return _wrapper(case, run) or _outcome(case, rules.judge(case))
+    return _wrapper(case, run) or _outcome(case, rules.judge(case), run.ended_at)
 
 
 def _worked(work: Work | None) -> bool:
@@ -62,7 +62,7 @@ def _wrapper(case: rules.Case, run: Finished) -> Outcome | None:
     return _outcome(case, case.ends(ending, reason, REASONS[reason].meaning, judged_by="wrapper"))
 
 
-def _outcome(case: rules.Case, verdict: rules.Verdict) -> Outcome:
+def _outcome(case: rules.Case, verdict: rules.Verdict, ended_at: float | None = None) -> Outcome:
     reading = case.reading
     return Outcome(
         ending=Ending(verdict.ending),
@@ -71,7 +71,7 @@ def _outcome(case: rules.Case, verdict: rules.Verdict) -> Outcome:
         usage=Usage(*reading.tally.use),
         session_id=reading.session_id,
         model=reading.model,
-        reset_at=reset_of(reading) if verdict.suffix in _LIMITS else None,
+        reset_at=reset_of(reading, ended_at) if verdict.suffix in _LIMITS else None,
         summary=mask(reading.conclusion).strip()[:LONGEST_SUMMARY],
         judged_by=verdict.judged_by,
     )

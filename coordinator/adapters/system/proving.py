@@ -51,7 +51,6 @@ def _fresh(answered: str, now: datetime) -> bool:
 
 def _keep(note: Path, answers: Mapping[str, str]) -> None:
     try:
-        note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         SystemFiles().put(note, json.dumps(answers, ensure_ascii=False) + "\n")
     except OSError:
         pass   # it is asked again the next time

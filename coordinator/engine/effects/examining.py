@@ -23,7 +23,7 @@ TAIL = 16_384
 LONGEST_LINE = 16 << 20
 """Bytes of a line that are read at once; a longer one comes in pieces, of which none is an event."""
 LINES_KEPT = 20
-QUIET = frozenset({"init", "usage", "unknown"})
+QUIET = frozenset({"init", "usage", "note", "unknown"})
 """Events that tell a person nothing."""
 
 
@@ -74,6 +74,7 @@ def _judge(world: World, provider: Provider, attempt: Attempt, exited: Exited, w
         lines=_lines(log),
         stderr_tail=_tail(err),
         work=work,
+        ended_at=exited.ended_at or world.clock.now().timestamp(),
     )
     outcome = provider.judge(run)
     stopped = exited.reason != "process_exit" and exited.words

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from coordinator.runfiles.tongues import CLAUDE
-from coordinator.runfiles.verdict.reading import unix_seconds
+from coordinator.runfiles.verdict.resets import in_words
 
 TYPE_CHECKING = False   # the typing module costs time at every end of a run
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ _WORDS: Tuple[Tuple[str, str], ...] = (
     (_BAD_START, "launch_failed"),
     (r"credit balance|insufficient (?:funds|credit|quota)|payment required", "no_credit"),
     (_NO_LOGIN, "auth_blocked"),
-    (r"prompt is too long|context (?:window|length|limit)|input is too long", "context_exhausted"),
+    (r"prompt is too long|context (?:window|length|limit)|input is too long|exceeded the token limit", "context_exhausted"),
     (r"usage limit|(?:session|weekly|daily|hourly) limit|hit your .*limit|limit reached", "usage_limited"),
     (r"overloaded|high demand", "overloaded"),
     (r"rate.?limit|too many requests", "rate_limited"),
-    (r"empty or malformed|unexpected end of (?:json|stream)", "protocol_error"),
+    (r"empty (?:or malformed|response)|unexpected end of (?:json|stream)", "protocol_error"),
     (_UNREACHABLE, "network"),
     (r"no space left|enospc", "disk_full"),
     (r"heap out of memory|cannot allocate memory", "oom_killed"),
@@ -70,7 +70,6 @@ _WORDS: Tuple[Tuple[str, str], ...] = (
 )
 _API_ERROR = r"(?i)\s*\[?API Error\b"
 _STATUS_IN_TEXT = r"API Error:?\s*\(?([45]\d\d)\b|\(([45]\d\d)\)|\bstatus(?: code)?:? ([45]\d\d)\b"
-_RESET_IN_TEXT = r"\|\s*(\d{10,13})\b"
 
 
 def code_of(provider: str, suffix: str) -> str:
@@ -120,6 +119,6 @@ def by_words(text: str) -> str:
     return next((suffix for pattern, suffix in _WORDS if re.search(pattern, text, re.IGNORECASE)), "")
 
 
-def reset_of(reading: Reading) -> Optional[float]:
-    found = re.search(_RESET_IN_TEXT, reading.text("result") or reading.error_text)
-    return reading.reset_at or (unix_seconds(int(found.group(1))) if found else None)
+def reset_of(reading: Reading, now: Optional[float] = None) -> Optional[float]:
+    """Unix seconds, when a limit ends; `now` is when the run ended, which times of day are counted from."""
+    return reading.reset_at or in_words(reading.text("result") or reading.error_text, now)
