@@ -41,6 +41,7 @@ CLIS = {
     "claude": Cli("claude"),
     "codex": Cli("codex", "codex-cli 0.169.0", '{"type":"thread.started"}\n{"type":"turn.completed","usage":{}}'),
     "command": Cli("agent"),
+    "gemini": Cli("gemini", "0.61.0", '{"type":"init"}\n{"type":"result","status":"success","stats":{}}'),
 }
 
 
@@ -105,7 +106,8 @@ def _cli(program: str) -> Cli:
     return next(cli for cli in CLIS.values() if cli.program == program)
 
 
-KEY = {"ANTHROPIC_API_KEY": "k", "CC_GLM_AUTH_TOKEN": "k", "OPENAI_API_KEY": "k", "HOME": "/home/w", "PATH": "/usr/bin"}
+KEY = {"ANTHROPIC_API_KEY": "k", "CC_GLM_AUTH_TOKEN": "k", "OPENAI_API_KEY": "k",
+       "GEMINI_API_KEY": "k", "HOME": "/home/w", "PATH": "/usr/bin"}
 
 
 def test_a_name_is_the_one_it_is_found_by(agent: Provider) -> None:

@@ -39,9 +39,9 @@ FAILURES: dict[str, dict[str, str]] = {
     "403": {"": "auth_blocked"},
     "404": {"": "model_unavailable"},
     "credit": {"": "no_credit"},
-    "429": {"": "rate_limited"},
+    "429": {"": "rate_limited", "gemini": "capacity_exhausted"},
     "500": {"": "network", "codex": "overloaded"},
-    "529": {"": "overloaded"},
+    "529": {"": "overloaded", "gemini": "capacity_exhausted"},
     "cut": {"": "protocol_error", "codex": "network"},
 }
 """The class of each failure; "" for all providers that are not named."""

@@ -3,6 +3,7 @@ anything in it leads it to the server. The command, the environment and the judg
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -18,7 +19,7 @@ from coordinator.adapters.system.probe import SystemProbe
 from coordinator.domain.outcome import Outcome, Work
 from coordinator.ports import Finished, RunSpec, Settings
 from tests.support.model_server import ModelServer
-from tests.support.real_parts import CLAUDE, CODEX
+from tests.support.real_parts import CLAUDE, CODEX, GEMINI
 
 IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@localhost",
             "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@localhost"}  # fmt: skip
@@ -52,6 +53,11 @@ stream_max_retries = 1
 """}
 
 
+def _gemini(_: str) -> dict[str, str]:
+    chosen = {"security": {"auth": {"selectedType": "gemini-api-key"}}, "general": {"maxAttempts": 2}}
+    return {".gemini/settings.json": json.dumps(chosen)}
+
+
 STANDS: dict[str, Stand] = {
     "claude": Stand(
         CLAUDE,
@@ -60,6 +66,10 @@ STANDS: dict[str, Stand] = {
         b'"task_started"', settings={"tools": ("Bash",)},
     ),
     "codex": Stand(CODEX, lambda _: {"OPENAI_API_KEY": "dummy"}, b'"command_execution"', _codex),
+    "gemini": Stand(
+        GEMINI, lambda url: {"GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": "dummy"}, b'"tool_use"', _gemini,
+        model="gemini-2.5-flash",   # of the models of generation 3 it asks ten times whatever its settings say
+    ),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from coordinator.adapters.providers.cc_glm import CcGlm
 from coordinator.adapters.providers.claude import Claude
 from coordinator.adapters.providers.codex import Codex
 from coordinator.adapters.providers.command import CommandProvider
+from coordinator.adapters.providers.gemini import Gemini
 from coordinator.ports import Provider
 
 PROVIDERS: dict[str, type[Provider]] = {
@@ -16,6 +17,7 @@ PROVIDERS: dict[str, type[Provider]] = {
     "claude": Claude,
     "codex": Codex,
     "command": CommandProvider,
+    "gemini": Gemini,
 }
 
 

@@ -6,6 +6,7 @@ of one), and neither does the word "success" in a result whose `is_error` is tru
 
 from __future__ import annotations
 
+from coordinator.runfiles import tongues
 from coordinator.runfiles.masking import mask
 from coordinator.runfiles.verdict.causes import by_words, code_of, failure, is_api_error
 
@@ -50,6 +51,12 @@ class Case:
 
     def ends(self, ending: str, suffix: str, words: str = "", judged_by: str = "result") -> Verdict:
         return Verdict(self, ending, suffix, words, judged_by)
+
+    def explained(self) -> str:
+        """The class of its end by what else than its stream this program is known to tell. A good exit tells nothing
+        of an agent that printed a result or never began."""
+        told = self.code if self.reading.started and self.reading.result is None else self.code or None
+        return tongues.ended(self.reading.speaks, told, self.stderr)
 
     def own_words(self) -> str:
         """What the agent itself said of its end, else how it ended."""
@@ -99,7 +106,7 @@ def _bad_result(case: Case) -> Optional[Verdict]:
         return None
     if reading.text("subtype") in ("error_max_turns", "error_max_budget_usd"):
         return case.ends(FAILED, "max_turns", _limit_words(reading))
-    return case.ends(FAILED, failure(reading) or "process_exit")
+    return case.ends(FAILED, failure(reading) or case.explained() or "process_exit")
 
 
 def _signalled(case: Case) -> Optional[Verdict]:
@@ -109,6 +116,16 @@ def _signalled(case: Case) -> Optional[Verdict]:
     if case.signal == _KILL:
         return case.ends(FAILED, "killed", "ended by signal 9 (SIGKILL)", judged_by="exit")
     return None
+
+
+def _explained(case: Case) -> Optional[Verdict]:
+    """An agent may leave its stream unfinished, and yet tell why in its own way."""
+    cause = case.explained()
+    if not cause:
+        return None
+    if cause == "manual_stop":
+        return case.ends(CANCELLED, cause, "it left without a result, as it does when it is told to stop", "exit")
+    return case.ends(FAILED, cause, judged_by="exit")
 
 
 def _without_result(case: Case) -> Optional[Verdict]:
@@ -126,7 +143,7 @@ def _without_result(case: Case) -> Optional[Verdict]:
 
 
 _RULES: Tuple[Rule, ...] = (
-    _never_started, _stopped_by_hand, _good_result, _bad_result, _signalled, _without_result,
+    _never_started, _stopped_by_hand, _good_result, _bad_result, _signalled, _explained, _without_result,
 )
 
 
