@@ -46,13 +46,13 @@ _DAILY = r"daily (?:quota|limit)|per ?day|quota will reset|\blimit: 0(?![\d.])"
 _AFTER = re.compile(r"(?:retry|reset) (?:in|after) ((?:\d+(?:\.\d+)?(?:ms|[dhms]))+)")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[dhms])")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST_WAIT = 300
-"""Seconds that the CLI itself would wait for a limit to pass."""
+_LONGEST_WAIT, _FARTHEST = 300, 40 * 86_400
+"""Seconds: what the CLI itself would wait for a limit to pass; what no limit lasts."""
 
 _TALK = re.compile(r"^Error when talking to Gemini API .*? (\w+Error):", re.MULTILINE)
 _TALKED = {"ModelNotFoundError": "model_unavailable", "TerminalQuotaError": "usage_limited",
            "RetryableQuotaError": "capacity_exhausted"}
-_ATTEMPT = re.compile(r"^Attempt \d+ failed with status (\d{3})\.", re.MULTILINE)
+_ATTEMPT = re.compile(r"^Attempt \d+ failed with status (\d{3})\. Retrying with backoff\.\.\.", re.MULTILINE)
 
 
 def normal(body: Body) -> Tuple[Body, ...]:
@@ -102,12 +102,12 @@ def _result(body: Body) -> Tuple[Body, ...]:
     kind, said = (error.get("type"), error.get("message")) if isinstance(error, dict) else ("", error)
     if kind == "FatalCancellationError":
         return ({**shapes.ended_badly(said or "cancelled", usage=usage), "terminal_reason": "aborted"},)
-    found = _API_ERROR.match(str(said or ""))
+    own, found = _KINDS.get(str(kind), ""), _API_ERROR.match(str(said or ""))
     if not found:
-        return (shapes.ended_badly(said or "", cause=_KINDS.get(str(kind), ""), usage=usage),)
+        return (shapes.ended_badly(said or "", cause=own or ("process_exit" if said else ""), usage=usage),)
     status, words = _told(found.group(1), 429 if found.group(2) else 0)
     wait = _wait(words) if status == 429 else None
-    return (shapes.ended_badly(words, status=status, cause=_cause(status, words, wait), usage=usage,
+    return (shapes.ended_badly(words, status=status, cause=own or _cause(status, words, wait), usage=usage,
                                resets_at=_moment(body.get("timestamp"), wait)),)
 
 
@@ -135,8 +135,10 @@ def _wait(words: str) -> Optional[float]:
 
 def _moment(stamp: object, wait: Optional[float]) -> Optional[float]:
     """Unix seconds of what comes `wait` seconds after this ISO time."""
+    if not wait or wait > _FARTHEST:
+        return None
     try:
-        return datetime.fromisoformat(str(stamp).replace("Z", "+00:00")).timestamp() + wait if wait else None
+        return datetime.fromisoformat(str(stamp).replace("Z", "+00:00")).timestamp() + wait
     except (ValueError, OverflowError):
         return None
 
