@@ -434,7 +434,8 @@ class WatchdogRuns(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """A provider's settings from coordinator.toml and the template, already merged."""
+    """A provider's settings from coordinator.toml and the template, already merged. The last two: where else a token
+    for 1Password's CLI may lie, as a path, and as names of files in the user's systemd folder."""
 
     model: str = ""
     max_turns: int = 0
@@ -443,6 +444,8 @@ class Settings:
     environment: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     binary: str = ""
+    op_token_file: str = ""
+    op_legacy_names: tuple[str, ...] = ()
 
 
 class AuthUnresolved(LaunchFailed):
@@ -457,12 +460,13 @@ class AuthUnresolved(LaunchFailed):
 @dataclass(frozen=True)
 class Credentials:
     """What an agent authenticates with. `source` names where it came from, `place` the file where there is one; `env`
-    holds the secret and is never printed."""
+    holds the secret and is never printed. `alone`: good for one job of the provider at a time."""
 
     source: str = ""
     mode: str = ""
     place: str = ""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -529,8 +533,9 @@ class Probe(Protocol):
     """What a provider's preflight may ask of the host."""
 
     def run(self, argv: Sequence[str], *, timeout: float, env: Mapping[str, str] | None = None,
-            cwd: Path | None = None, stdin: str = "") -> tuple[int, str, str]:
-        """(exit code, stdout, stderr); 127 when the program is missing, 124 when it took too long."""
+            cwd: Path | None = None, stdin: str = "", keep: float = 0.0) -> tuple[int, str, str]:
+        """(exit code, stdout, stderr); 127 when the program is missing, 124 when it took too long. The same question
+        again within `keep` seconds has the same answer, without the program being run."""
 
     def which(self, name: str) -> str | None: ...
 
@@ -544,17 +549,21 @@ class Probe(Protocol):
     def scratch(self) -> Path:
         """A fresh empty folder."""
 
+    def say(self, words: str) -> None:
+        """One line for whoever started this, once for the same words; nothing where nobody listens."""
+
 
 @dataclass(frozen=True)
 class Readiness:
     """One line of preflight. `reason` is "" when ok; `cure` is a command that can be pasted; `code` is the exit code of
-    a command that cannot go on for it."""
+    a command that cannot go on for it. `alone` as in Credentials."""
 
     ok: bool
     words: str
     reason: str = ""
     cure: str = ""
     code: int = 21
+    alone: bool = False
 
 
 class Provider(Protocol):

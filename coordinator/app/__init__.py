@@ -176,6 +176,8 @@ def provider_settings(config: Config) -> dict[str, Settings]:
             environment=tuple(section.environment),
             tools=tuple(section.tools),
             binary=section.binary,
+            op_token_file=section.op_token_file,
+            op_legacy_names=tuple(section.op_legacy_names),
         )
         for name, section in config.providers.items()
     }
@@ -331,7 +333,7 @@ def coordinator_world(
         repo=repo,
         executor=LocalExecutor(where.jobs, wakes.put, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu),
         providers=known,
-        probe=SystemProbe(cleaned),
+        probe=SystemProbe(cleaned, say),
         transcript=Transcriber(known.__getitem__, masker),
         files=SystemFiles(),
         policy=policy_of(config, template_provider(where, config)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,7 @@ from coordinator.planning.polling import Look, Rules, check_limit, judge
 if TYPE_CHECKING:
     from coordinator.ports import Command, Credentials, Readiness, Settings
 
-__all__ = [
-    "Foreground", "Look", "Rules", "become", "check", "check_limit", "judge", "masked", "prepare", "ready",
-]  # fmt: skip
+__all__ = ["Agent", "Foreground", "Look", "Rules", "become", "check", "check_limit", "judge", "masked"]
 
 
 @dataclass(frozen=True)
@@ -27,30 +25,33 @@ class Foreground:
     prompt: str
 
 
-def ready(provider: str, model: str, environ: Mapping[str, str]) -> Readiness:
-    """Whether the agent can be started: asked before anything is. Raises ConfigError."""
-    from coordinator.adapters.providers import provider as named
-    from coordinator.adapters.system.probe import SystemProbe
-    from coordinator.app.gates import without_tokens
+class Agent:
+    """An agent of this provider as this host can start it; what it asks the host once it knows afterwards. `say` is
+    given lines for people. Raises ConfigError."""
 
-    return named(provider).ready(SystemProbe(without_tokens(environ)), _settings(provider, model, environ))
+    def __init__(self, provider: str, model: str, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+        from coordinator.adapters.providers import provider as named
+        from coordinator.adapters.system.probe import SystemProbe
+        from coordinator.app.gates import without_tokens
 
+        self._agent, self._environ = named(provider), without_tokens(environ)
+        self._probe, self._settings = SystemProbe(self._environ, say), _settings(provider, model, environ)
 
-def prepare(provider: str, prompt: str, prompt_file: str, model: str, environ: Mapping[str, str]) -> Foreground:
-    """How the agent is started here. Raises AuthUnresolved, ConfigError; ValueError for bad settings."""
-    from coordinator.adapters.providers import provider as named
-    from coordinator.adapters.system.probe import SystemProbe
-    from coordinator.app.gates import without_tokens
-    from coordinator.ports import RunSpec
+    def ready(self) -> Readiness:
+        """Whether it can be started: asked before anything is."""
+        return self._agent.ready(self._probe, self._settings)
 
-    agent, cleaned, settings = named(provider), without_tokens(environ), _settings(provider, model, environ)
-    credentials = agent.credentials(SystemProbe(cleaned), settings)
-    command = agent.command(RunSpec(
-        task_id="headless", attempt=1, prompt=prompt, prompt_file=Path(prompt_file or "/dev/stdin").absolute(),
-        worktree=Path.cwd(), session_id="", settings=settings, environ=cleaned,
-        as_root=os.geteuid() == 0, credentials=credentials,
-    ))  # fmt: skip
-    return Foreground(command, credentials, prompt)
+    def prepare(self, prompt: str, prompt_file: str) -> Foreground:
+        """How it is started here. Raises AuthUnresolved; ValueError for bad settings."""
+        from coordinator.ports import RunSpec
+
+        credentials = self._agent.credentials(self._probe, self._settings)
+        command = self._agent.command(RunSpec(
+            task_id="headless", attempt=1, prompt=prompt, prompt_file=Path(prompt_file or "/dev/stdin").absolute(),
+            worktree=Path.cwd(), session_id="", settings=self._settings, environ=self._environ,
+            as_root=os.geteuid() == 0, credentials=credentials,
+        ))  # fmt: skip
+        return Foreground(command, credentials, prompt)
 
 
 def become(run: Foreground) -> None:

@@ -17,7 +17,9 @@ EXTERNAL, REMOTE = "bd", "stars-end/bd"
 TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
 
 
-def preflight(name: str, environ: Mapping[str, str], *, live: bool) -> tuple[Readiness, ...]:
+def preflight(
+    name: str, environ: Mapping[str, str], say: Callable[[str], None], *, live: bool
+) -> tuple[Readiness, ...]:
     """One line a question, the first bad one last where nothing can be asked after it. An answer of the agent is asked
     for once a day, or when `live`. Raises UnknownProvider, ConfigError."""
     from coordinator.adapters.providers import provider
@@ -29,7 +31,7 @@ def preflight(name: str, environ: Mapping[str, str], *, live: bool) -> tuple[Rea
     from coordinator.ports import Settings
 
     settings = provider_settings(configuration(environ)).get(name, Settings())
-    probe, note = SystemProbe(without_tokens(environ)), state_home(environ) / "coordinator" / "preflight.json"
+    probe, note = SystemProbe(without_tokens(environ), say), state_home(environ) / "coordinator" / "preflight.json"
     return tuple(proven(provider(name), probe, settings, note, now(), live=live))
 
 

@@ -58,7 +58,7 @@ def desk(face: Face, log_dir: str, environ: Mapping[str, str], say: Callable[[st
         executor=LocalExecutor(place.folder, lambda _: None, beat=beat_seconds(config),
                                idle_cpu=config.workers.idle_cpu, flat=place.flat),
         providers=providers(),
-        probe=SystemProbe(cleaned),
+        probe=SystemProbe(cleaned, say),
         clock=SystemClock(),
         files=SystemFiles(),
         environ=cleaned,

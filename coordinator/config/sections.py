@@ -18,6 +18,8 @@ _REPOSITORY = (r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+", 'repository; write "
 _LABEL = (r"[^,\n\t]{1,50}", "label; GitHub allows 1 to 50 characters, and a comma separates labels")
 _NAME = (r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "name; letters, digits, dot, dash and underscore are possible")
 _VARIABLE = (r"[A-Za-z_][A-Za-z0-9_]*\*?", "environment variable; a * at its end stands for any rest")
+_HOST_PATH = (r"(/|~/).*[^/]", "path of a file; begin with / or ~/")
+_FILE_NAME = (r"(?!\.{1,2}$)[^/]+", "file name; it lies in ~/.config/systemd/user")
 _LOGIN = (r"[A-Za-z0-9][A-Za-z0-9-]*(\[bot\])?", "GitHub login")
 
 
@@ -118,7 +120,8 @@ class Labels:
 @dataclass(frozen=True, slots=True)
 class ProviderSection:
     """One agent CLI. `environment` names what a worker may inherit, `tools` what it may use; `max` 0 = no
-    cap of its own; `argv` is the whole command of the provider `command`; `binary` "" = the usual one."""
+    cap of its own; `argv` is the whole command of the provider `command`; `binary` "" = the usual one. The last two
+    say where this site keeps the token that 1Password's CLI signs in with."""
 
     model: str = _key(kinds.text(empty=True), "")
     max_turns: int = _key(kinds.number(0, 100_000), 0)
@@ -128,6 +131,8 @@ class ProviderSection:
     tools: tuple[str, ...] = _key(kinds.words(), [])
     binary: str = _key(kinds.text(empty=True), "")
     max: int = _key(kinds.number(0, 1000), 0)
+    op_token_file: str = _optional(_HOST_PATH)
+    op_legacy_names: tuple[str, ...] = _key(kinds.words(*_FILE_NAME), [])
 
 
 @dataclass(frozen=True, slots=True)

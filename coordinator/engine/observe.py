@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.outcome import Ending, Evidence, Usage
-from coordinator.domain.reasons import PARKING
+from coordinator.domain.reasons import PARKING, provider_reason
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Missing, Unknown, WorkerView
 from coordinator.engine.effects.examining import recording
@@ -182,6 +182,9 @@ def _unready(world: World, memory: Memory, tasks: Mapping[str, Task], now: datet
         memory.unready.pop(name, None)
         if not ready.ok:
             memory.unready[name] = Gate(ready.reason, ready.words, ready.cure or "coordinator doctor")
+        elif ready.alone:
+            words = f"{ready.words}: good for one job started by hand, and workers run side by side"
+            memory.unready[name] = Gate(provider_reason(name, "auth_missing"), words, "coordinator doctor")
     return dict(memory.unready)
 
 

@@ -88,13 +88,15 @@ def in_short(pairs: Pairs) -> Pairs:
 
 
 def _stream_s_word(spec: Spec, agent: Agent, reason: str, code: Optional[int], number: int, *, worked: bool) -> Pairs:
-    if spec.speaks == "text" or not agent.pid or agent.failure:
+    if not agent.pid or agent.failure or (spec.speaks == "text" and (reason != "process_exit" or not code)):
         return {}
     try:
         if spec.speaks == "either" and not _prints_events(spec.path("log")):
             return {}
         from coordinator.worker import judging  # json and re would stand in memory beside the agent
 
+        if spec.speaks == "text":
+            return judging.told(spec)
         return judging.judged(spec, code, number, worked=worked, by_itself=reason == "process_exit")
     except Exception as error:  # noqa: BLE001 - whatever the log holds, or became of it: an outcome there must be
         if reason != "process_exit":

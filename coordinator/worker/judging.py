@@ -6,7 +6,7 @@ import os
 
 from coordinator.runfiles.masking import Masker, secrets_in
 from coordinator.runfiles.tongues import OWING
-from coordinator.runfiles.verdict import rules
+from coordinator.runfiles.verdict import causes, rules
 from coordinator.runfiles.verdict.lines import both_ends
 from coordinator.runfiles.verdict.reading import read
 
@@ -37,6 +37,18 @@ def judged(spec: Spec, code: Optional[int], number: int, *, worked: bool, by_its
         **pairs, "state": _STATES[verdict.ending], "judged_by": verdict.judged_by,
         "reason_code": "process_exit" if well else verdict.reason, "words": "" if well else verdict.words,
     }
+
+
+def told(spec: Spec) -> Dict[str, str]:
+    """What a program that prints text and failed says of the cause on its last line; {} when that is no such line.
+    Raises OSError."""
+    lines, _ = both_ends(spec.path("log"), head=0, tail=_STDERR)
+    reading = read(lines, spec.speaks)
+    suffix = causes.plain_failure(reading)
+    if not suffix:
+        return {}
+    words = Masker(secrets_in(os.environ)).text(reading.error_text)
+    return {"reason_code": causes.code_of(spec.provider, suffix), "words": words[:rules.LONGEST_DETAIL]}
 
 
 def _used(reading: Reading, *, whole: bool) -> Dict[str, str]:

@@ -234,7 +234,7 @@ def test_an_agent_that_answers_with_a_dialog_or_an_error_is_no_ready_one_and_is_
     ("environ", "code", "words"),
     [
         ({}, 10, "AUTH TOKEN RESOLUTION FAILED"),
-        ({"ZAI_API_KEY": "op://dev/x/KEY"}, 10, "$(op read 'op://dev/x/KEY')"),
+        ({"ZAI_API_KEY": "op://dev/x/KEY"}, 10, "op CLI not found, which would open op://dev/x/KEY"),
         ({"CC_GLM_TOKEN_FILE": "none"}, 11, "Token file not found: none"),
         ({"ZAI_API_KEY": "k", "CC_GLM_TIMEOUT_MS": "soon"}, 21, "CC_GLM_TIMEOUT_MS='soon'"),
     ],

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.adapters.providers import PROVIDERS
+from tests.support.op import ACCOUNT, KEY, some_op
 from tests.support.program import CHECKOUT
 
 _PROGRAM = """
@@ -128,12 +130,12 @@ def test_wrong_arguments_end_with_2_and_start_nothing(place: Place, argv: tuple[
     assert ran.stderr.startswith("error: ")
 
 
-@pytest.mark.req("B66", "B70")
+@pytest.mark.req("A90", "A91", "B66", "B70", "B78", "B79", "B80")
 @pytest.mark.parametrize(
     ("environ", "code", "words"),
     [
         ({}, 10, "AUTH TOKEN RESOLUTION FAILED"),
-        ({"ZAI_API_KEY": "op://dev/x/KEY"}, 10, "export CC_GLM_AUTH_TOKEN=\"$(op read 'op://dev/x/KEY')\""),
+        ({"ZAI_API_KEY": "op://dev/x/KEY"}, 10, "op CLI not found"),
         ({"CC_GLM_TOKEN_FILE": "none"}, 11, "Token file not found: none"),
     ],
 )
@@ -145,6 +147,38 @@ def test_without_credentials_it_fails_at_once_and_starts_nothing(
     assert (ran.returncode, ran.stdout) == (code, "")
     assert words in ran.stderr
     assert "LAUNCH" not in ran.stderr
+    assert "export CC_GLM_AUTH_TOKEN=..." in ran.stderr
+
+
+@pytest.mark.req("B56", "B77")
+def test_a_key_of_1password_is_read_once_and_reaches_the_agent_alone(place: Place) -> None:
+    place.claude()
+    op = some_op(place.tools)
+    ran = place.run("--prompt", "x", key="", CC_GLM_DEBUG="1", OP_SERVICE_ACCOUNT_TOKEN=ACCOUNT,
+                    CC_GLM_REPORT_AUTH_SOURCE="1")  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert op.asked == ["read op://dev/Agent-Secrets-Production/ZAI_API_KEY"]
+    assert f"ANTHROPIC_AUTH_TOKEN={KEY}\n" in ran.stdout
+    assert ACCOUNT not in ran.stdout + ran.stderr
+    assert KEY not in ran.stderr
+    assert op.env["OP_SERVICE_ACCOUNT_TOKEN"] == ACCOUNT
+    assert "GITHUB_TOKEN" not in op.env
+    assert "debug: cc-glm: op ended with 0\n" in ran.stderr
+    assert "AUTH_SOURCE default-op-uri (op://dev/Agent-Secrets-Production/ZAI_API_KEY)\n" in ran.stderr
+
+
+@pytest.mark.req("B75", "B76")
+def test_claudes_own_login_is_used_only_when_allowed_and_is_announced(place: Place) -> None:
+    place.claude()
+    own = {"ANTHROPIC_API_KEY": "claudes-own-key"}
+    refused = place.run("--prompt", "x", key="", CC_GLM_STRICT_AUTH="0", **own)
+    assert (refused.returncode, refused.stdout) == (10, "")
+    ran = place.run("--prompt", "x", key="", CC_GLM_ALLOW_FALLBACK="1", **own)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("WARNING: cc-glm has no key of its own") == 1
+    assert "auth_source=claude's-own-login" in ran.stderr
+    assert "ANTHROPIC_API_KEY=claudes-own-key\n" in ran.stdout
+    assert "ANTHROPIC_BASE_URL" not in ran.stdout
 
 
 @pytest.mark.req("A70")
@@ -168,7 +202,7 @@ def test_an_agent_that_the_system_cannot_execute_is_named(place: Place) -> None:
 def test_a_provider_that_nobody_knows_has_the_code_of_all_commands(place: Place) -> None:
     ran = place.run("--prompt", "x", "--provider", "cluade")
     assert ran.returncode == 20
-    assert "cc-glm, claude, command" in ran.stderr
+    assert ", ".join(sorted(PROVIDERS)) in ran.stderr
 
 
 @pytest.mark.req("B49")

@@ -189,7 +189,7 @@ def test_a_command_that_cannot_be_filled_names_the_wrong_word(argv: Sequence[str
 
 
 def test_an_unknown_provider_is_answered_with_those_that_exist() -> None:
-    with pytest.raises(UnknownProvider, match=r"'cluade'; there are: cc-glm, claude, command"):
+    with pytest.raises(UnknownProvider, match=r"'cluade'; there are: cc-glm, claude, "):
         provider("cluade")
 
 

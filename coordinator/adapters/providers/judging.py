@@ -40,11 +40,11 @@ _OTHER_SPELLINGS = {
 _LIMITS = frozenset({"rate_limited", "usage_limited"})
 
 
-def judge(name: str, run: Finished, speaks: str = EITHER) -> Outcome:
+def judge(name: str, run: Finished, speaks: str = EITHER, *, plain: bool = False) -> Outcome:
     """The outcome of a run of whoever speaks so. Where no result event is owed, a run without one is judged by its exit
-    code; else a missing result is a failure whatever the exit code."""
+    code; else a missing result is a failure whatever the exit code. `plain` as in rules.Case."""
     case = rules.Case(name, run.code, run.signal, read(run.lines, speaks), stderr=run.stderr_tail,
-                      worked=_worked(run.work), owes=speaks in OWING)
+                      worked=_worked(run.work), owes=speaks in OWING, plain=plain)
     return _wrapper(case, run) or _outcome(case, rules.judge(case), run.ended_at)
 
 

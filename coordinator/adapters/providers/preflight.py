@@ -63,7 +63,7 @@ def credentials(provider: Provider, probe: Probe, settings: Settings) -> Readine
     except AuthUnresolved as error:
         return Readiness(ok=False, words=error.words, reason=error.reason, cure=error.cure, code=error.code)
     place = f" ({found.place})" if found.place else ""
-    return Readiness(ok=True, words=f"{provider.name}: credentials from {found.source}{place}")
+    return Readiness(ok=True, words=f"{provider.name}: credentials from {found.source}{place}", alone=found.alone)
 
 
 def version(probe: Probe, name: str, program: str, supported: tuple[Version, Version], cure: str) -> Readiness:

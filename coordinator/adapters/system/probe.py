@@ -6,19 +6,35 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
+import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from coordinator.adapters.system.run import run
 from coordinator.adapters.system.seam import crossing
 
+BAD_KEEPS = 120.0
+"""Seconds for which an answer is kept at most that was a failure: a person may mend its cause at once."""
+
+Answer = tuple[int, str, str]
+
 
 class SystemProbe:
-    """Probe of the host we run on; `environ` None = this process's environment."""
+    """Probe of the host we run on; `environ` None = this process's environment. `say` is given lines for people."""
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._environ = dict(os.environ if environ is None else environ)
+        self._say, self._now = say, now
+        self._said: set[str] = set()
+        self._kept: dict[object, tuple[float, Answer]] = {}
+        self._asking = threading.Lock()
 
     def run(
         self,
@@ -28,9 +44,18 @@ class SystemProbe:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         stdin: str = "",
-    ) -> tuple[int, str, str]:
-        ran = run(argv, env=self._environ if env is None else env, cwd=cwd, stdin=stdin, timeout=timeout)
-        return ran.code, ran.out, ran.err
+        keep: float = 0.0,
+    ) -> Answer:
+        given = self._environ if env is None else env
+        if not keep:
+            return _run(argv, given, cwd, stdin, timeout)
+        question = (tuple(argv), tuple(sorted(given.items())), cwd, stdin)
+        with self._asking:   # whoever asks the same meanwhile waits for this answer
+            until, answer = self._kept.get(question, (0.0, (0, "", "")))
+            if self._now() >= until:
+                answer = _run(argv, given, cwd, stdin, timeout)
+                self._kept[question] = (self._now() + (min(keep, BAD_KEEPS) if answer[0] else keep), answer)
+        return answer
 
     def which(self, name: str) -> str | None:
         return shutil.which(name, path=self._environ.get("PATH", os.defpath))
@@ -56,3 +81,13 @@ class SystemProbe:
             path = tempfile.mkdtemp(prefix="coordinator-probe-")
         weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
         return Path(path)
+
+    def say(self, words: str) -> None:
+        if words not in self._said:
+            self._said.add(words)
+            self._say(words)
+
+
+def _run(argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, stdin: str, timeout: float) -> Answer:
+    ran = run(argv, env=env, cwd=cwd, stdin=stdin, timeout=timeout)
+    return ran.code, ran.out, ran.err

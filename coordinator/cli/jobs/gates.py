@@ -38,7 +38,7 @@ def preflight(
     known = gates.known_provider(provider)
     if known:
         raise Trouble(f"there is no provider {provider!r}", known, code=NO_PROVIDER)
-    lines = gates.preflight(provider, os.environ, live=live)
+    lines = gates.preflight(provider, os.environ, lambda line: print(harmless(line), file=sys.stderr), live=live)
     if as_json:
         _print_json(_preflight_facts(provider, lines))
     else:

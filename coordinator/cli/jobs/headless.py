@@ -47,12 +47,13 @@ def headless(
     if known:
         raise Trouble(f"there is no provider {provider!r}", known, code=NO_PROVIDER)
     text = read_prompt(prompt_file) if prompt_file else prompt
-    ready = foreground.ready(provider, model, os.environ)
+    agent = foreground.Agent(provider, model, os.environ, lambda line: print(harmless(line), file=sys.stderr))
+    ready = agent.ready()
     if not ready.ok:
         raise Trouble(f"{ready.words}; nothing was started", ready.cure,
                       code=ready.code if ready.code in AUTH_CODES else GENERAL)
     try:
-        run = foreground.prepare(provider, text, prompt_file, model, os.environ)
+        run = agent.prepare(text, prompt_file)
     except ValueError as wrong:
         raise Trouble(str(wrong), "Nothing was started.") from wrong
     _report(provider, run)

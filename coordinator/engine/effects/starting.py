@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.reasons import provider_reason
 from coordinator.domain.task import Task
 from coordinator.domain.worker import Exited, Running
 from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
@@ -128,6 +129,10 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
     if provider is None:
         raise ValueError(world.no_provider(attempt.provider))
     settings = merged(world.options.providers.get(attempt.provider, Settings()), template, task, attempt)
+    known = provider.credentials(world.probe, settings)
+    if known.alone:
+        reason = provider_reason(attempt.provider, "auth_missing")
+        raise AuthUnresolved(reason, f"{known.source} is good for one job started by hand", "coordinator doctor")
     command = provider.command(
         RunSpec(
             task_id=task.id,
@@ -139,7 +144,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
             settings=settings,
             environ={**world.environ, **world.repo.identity()},
             as_root=os.geteuid() == 0,
-            credentials=provider.credentials(world.probe, settings),
+            credentials=known,
             stream=True,
         )
     )

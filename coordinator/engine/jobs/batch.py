@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from coordinator.engine.jobs import starting
@@ -32,7 +32,7 @@ def start_all(desk: Desk, orders: Sequence[starting.Order], stagger: timedelta) 
 
 def _launched(desk: Desk, order: starting.Order) -> Launched:
     try:
-        return Launched(order, starting.start(desk, order))
+        return Launched(order, starting.start(desk, replace(order, parallel=True)))
     except Refused as refused:
         return Launched(order, words=refused.words, cure=refused.cure, code=refused.code)
     except NotOurs as other:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from coordinator.domain.job import MANUAL, Job, latest
+from coordinator.domain.reasons import provider_reason
 from coordinator.domain.worker import Running, Unknown
 from coordinator.engine.jobs.desk import Desk, NotOurs, Refused, stamp
 from coordinator.engine.jobs.editing import UNBLOCKED
@@ -28,14 +29,14 @@ from coordinator.wording.branches import branch_of
 
 STOP, BLOCKED = "STOP", "BLOCKED.md"
 """Files by which people and workers speak through a worktree: what an earlier run left must not end a fresh one."""
-NOT_READY, GATED = 21, 22
+NO_KEY, NOT_READY, GATED = 10, 21, 22
 RUN_ID = "%Y%m%d%H%M%S"
 
 
 @dataclass(frozen=True)
 class Order:
     """What a person asked for. `cwd` is the caller's folder, where the job runs without a `worktree`. `argv` is the
-    program of the provider `command`; `model` is "" unless it was asked for."""
+    program of the provider `command`; `model` is "" unless it was asked for. `parallel`: one of many."""
 
     job_id: str
     provider: str
@@ -47,6 +48,7 @@ class Order:
     model: str = ""
     pty: bool = False
     argv: tuple[str, ...] = ()
+    parallel: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,10 +197,22 @@ def _refuse_beside(order: Order, other: Job) -> None:
 
 
 def refuse_unready(desk: Desk, order: Order) -> None:
-    """Raises Refused when the provider's program or credentials are not there."""
+    """Raises Refused when the provider's program or credentials are not there, or good for a job that is alone."""
     ready = desk.providers[order.provider].ready(desk.probe, settings_of(desk, order))
     if not ready.ok:
         raise Refused(f"{ready.words}; nothing was started", ready.cure, code=ready.code, reason=ready.reason)
+    if ready.alone:
+        _refuse_company(desk, order, ready.words)
+
+
+def _refuse_company(desk: Desk, order: Order, words: str) -> None:
+    others = [job.id for job in desk.jobs.all() if job.provider == order.provider and job.id != order.job_id
+              and isinstance(job.view, Running | Unknown)]
+    if order.parallel or others:
+        why = f"and {', '.join(others)} runs" if others else "and a batch starts many"
+        raise Refused(f"{words}: good for one job at a time, {why}; nothing was started",
+                      f"Give {order.provider} a key of its own, or start one job alone.",
+                      code=NO_KEY, reason=provider_reason(order.provider, "auth_missing"))
 
 
 def _refuse_outside(desk: Desk, order: Order) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from coordinator.runfiles.tongues import CLAUDE
+from coordinator.runfiles.tongues import CLAUDE, EITHER
 from coordinator.runfiles.verdict.resets import in_words
 
 TYPE_CHECKING = False   # the typing module costs time at every end of a run
@@ -56,7 +56,7 @@ _BAD_START = r"unknown option|unknown argument|session id .* (?:is already|not a
 _WORDS: Tuple[Tuple[str, str], ...] = (
     (r"cannot be used with root", "permission_denied"),
     (_BAD_START, "launch_failed"),
-    (r"credit balance|insufficient (?:funds|credit|quota)|payment required", "no_credit"),
+    (r"credit balance|insufficient (?:funds|credit|quota|balance)|payment required", "no_credit"),
     (_NO_LOGIN, "auth_blocked"),
     (r"prompt is too long|context (?:window|length|limit)|input is too long|exceeded the token limit",
      "context_exhausted"),
@@ -67,9 +67,15 @@ _WORDS: Tuple[Tuple[str, str], ...] = (
     (_UNREACHABLE, "network"),
     (r"no space left|enospc", "disk_full"),
     (r"heap out of memory|cannot allocate memory", "oom_killed"),
-    (r"issue with the selected model|model .*not (?:found|exist|available)", "model_unavailable"),
+    (r"issue with the selected model|unknown model|model .*not (?:found|exist|available)", "model_unavailable"),
 )
 _API_ERROR = r"(?i)\s*\[?API Error\b"
+# How claude begins the one line that it prints of a failure in text mode.
+_PLAIN_ERROR = (
+    r"(?i)\s*(?:API Error\b|Failed to authenticate\b|Invalid API key\b|Not logged in\b|Please run /login"
+    r"|Credit balance is too low|Prompt is too long|There's an issue with the selected model"
+    r"|Claude (?:AI )?usage limit)"
+)
 _STATUS_IN_TEXT = r"API Error:?\s*\(?([45]\d\d)\b|\(([45]\d\d)\)|\bstatus(?: code)?:? ([45]\d\d)\b"
 
 
@@ -90,7 +96,7 @@ def failure(reading: Reading) -> str:
         return reading.text("cause")
     text = reading.text("result") or reading.error_text
     status = _status(reading, text)
-    if reading.error == "authentication_failed" and not status and "not logged in" in text.lower():
+    if not status and re.match(r"(?i)\s*not logged in", text):
         return "auth_missing"
     if status == 429 or reading.error == "rate_limit":
         return _limited(reading, text)
@@ -98,9 +104,23 @@ def failure(reading: Reading) -> str:
     return found or ("network" if 500 <= status <= 599 else "")
 
 
+def plain_failure(reading: Reading) -> str:
+    """The class of a failure that claude told in plain words, on its last line; "" for what is no such line: anything
+    may be said in a text, an error's number or name included."""
+    line = reading.last_line.decode("utf-8", "replace").strip()
+    if not re.match(_PLAIN_ERROR, line):
+        return ""
+    reading.error_text = line
+    return failure(reading)
+
+
 def _limited(reading: Reading, text: str) -> str:
-    """A limit that claude did not even wait for is longer than it waits: a usage limit."""
-    unwaited = reading.speaks == CLAUDE and reading.retries == 0
+    """A limit that claude did not even wait for is longer than it waits: a usage limit. Some makers say by the same
+    status that the account is empty."""
+    if by_words(text) == "no_credit":
+        return "no_credit"
+    of_claude = reading.speaks == CLAUDE or (reading.speaks == EITHER and reading.started)
+    unwaited = of_claude and reading.retries == 0
     if reset_of(reading) is not None or unwaited or by_words(text) == "usage_limited":
         return "usage_limited"
     return "rate_limited"

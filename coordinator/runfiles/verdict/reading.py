@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from coordinator.runfiles.tongues import CLAUDE, tongue
+from coordinator.runfiles.tongues import CLAUDE, TEXT, tongue
 from coordinator.runfiles.transcript import blocks, text_of
 from coordinator.runfiles.verdict.lines import goes_on, number, parse
 from coordinator.runfiles.verdict.tally import Tally
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from typing import Any, Iterable, Optional, Set, Tuple
 
 _LONGEST_SAID = 20_000
+_LONGEST_LINE = 1000
 _KILLED_TOOL = ("Exit code 137", "Exit code 143", "Exit code 130")
 
 
 class Reading:
     """`speaks` is whose stream it was. `result` is the last result event; `concluded` says that the session did not go
     on after it. `said`: the agent's words since its last tool. `error` is the last error class that the CLI named,
-    `error_text` its words. `tool_killed`: the last tool was taken away from outside, which claude does when it is sent
-    SIGTERM."""
+    `error_text` its words. `last_line` is the last that was no event, in part. `tool_killed`: the last tool was taken
+    away from outside, which claude does when it is sent SIGTERM."""
 
     def __init__(self, speaks: str = CLAUDE) -> None:
         self.speaks = speaks
@@ -39,6 +40,7 @@ class Reading:
         self.hook_stopped = False
         self.tool_killed = False
         self.unknown = 0
+        self.last_line = b""
         self.tally = Tally()
         self._stopped_tools: Set[str] = set()
 
@@ -130,15 +132,16 @@ class Reading:
 
 def read(lines: Iterable[bytes], speaks: str = CLAUDE) -> Reading:
     """Folds the raw stdout lines of whoever speaks so; what is no JSON object is counted as unknown and passed over.
-    Raises ValueError for a tongue that nobody has."""
+    Of plain text so is everything. Raises ValueError for a tongue that nobody has."""
     reading, normal = Reading(speaks), tongue(speaks)
     for line in lines:
-        body = parse(line)
+        body = None if speaks == TEXT else parse(line)
         if body is not None:
             for one in normal(body):
                 reading.feed(one)
         elif line.strip():
             reading.unknown += 1
+            reading.last_line = line[:_LONGEST_LINE]
     return reading
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from coordinator.runfiles import tongues
 from coordinator.runfiles.masking import mask
-from coordinator.runfiles.verdict.causes import by_words, code_of, failure, is_api_error
+from coordinator.runfiles.verdict.causes import by_words, code_of, failure, is_api_error, plain_failure
 
 TYPE_CHECKING = False   # the typing module costs time at every end of a run
 if TYPE_CHECKING:
@@ -39,15 +39,16 @@ class Verdict:
 
 class Case:
     """One run under judgement. `code` is None where a signal ended the agent. `worked`: whether anything was changed.
-    `owes`: it is known to print a result event, so that a missing one is a failure whatever the exit code. `hide` masks
-    what is quoted of its words."""
+    `owes`: it is known to print a result event, so that a missing one is a failure whatever the exit code. `plain`: it
+    is known to be claude, which may print text. `hide` masks what is quoted of its words."""
 
     def __init__(self, name: str, code: Optional[int], signal: Optional[int], reading: Reading, *,
-                 stderr: str, worked: bool, owes: bool, hide: Callable[[str], str] = mask) -> None:
+                 stderr: str, worked: bool, owes: bool, plain: bool = False,
+                 hide: Callable[[str], str] = mask) -> None:
         self.name, self.code, self.reading = name, code, reading
         self.signal = signal or _SIGNAL_CODES.get(code or 0)
         self.ended = "signal %d" % signal if signal else "exit %s" % code
-        self.stderr, self.worked, self.owes, self.hide = stderr, worked, owes, hide
+        self.stderr, self.worked, self.owes, self.plain, self.hide = stderr, worked, owes, plain, hide
 
     def ends(self, ending: str, suffix: str, words: str = "", judged_by: str = "result") -> Verdict:
         return Verdict(self, ending, suffix, words, judged_by)
@@ -139,7 +140,8 @@ def _without_result(case: Case) -> Optional[Verdict]:
     if case.code == 0:
         ending, suffix = (SUCCEEDED, "process_exit") if case.worked else (NO_CHANGE, "no_change")
         return case.ends(ending, suffix, "exit 0, no result event", judged_by="exit")
-    return case.ends(FAILED, "process_exit", judged_by="exit")
+    suffix = plain_failure(reading) if case.plain and not reading.started else ""
+    return case.ends(FAILED, suffix or "process_exit", judged_by="exit")
 
 
 _RULES: Tuple[Rule, ...] = (
