@@ -119,7 +119,10 @@ def policy_of(config: Config, provider: str = "") -> Policy:
         providers=frozenset(PROVIDERS),
         fallback=dict(config.fallback),
         sessions_per_task=config.caps.sessions_per_task,
+        tokens_per_task=config.caps.tokens_per_task,
+        money_per_task=config.caps.money_per_task,
         sessions_per_day=config.caps.sessions_per_day,
+        money_per_day=config.caps.money_per_day,
         retry_max=config.retry.max,
         backoff=config.retry.backoff,
         backoff_max=config.retry.backoff_max,
@@ -308,6 +311,7 @@ def coordinator_world(
     from coordinator.adapters.system.probe import SystemProbe
     from coordinator.adapters.system.remains import remains
     from coordinator.app.belonging import belongs
+    from coordinator.app.prices import prices
     from coordinator.app.templates import template_finder, template_provider
     from coordinator.engine.world import World
     from coordinator.runfiles.masking import Masker, secrets_in
@@ -347,6 +351,7 @@ def coordinator_world(
         say=say,
         save_bug=lambda trace: save_bug(where, trace),
         remains=lambda: remains(where.logs, where.jobs),
+        prices=prices(),
     )
 
 

@@ -38,6 +38,11 @@ CONFIG = """\
 
 # [caps]
 # sessions_per_day = 50
+# tokens_per_task = 0     # 0 = no cap
+# money_per_day = 0       # US dollars
+
+# [fallback]
+# claude = ["codex"]      # who stands in while claude is at its limit
 
 # [trust]
 # users = []              # who may start work without write permission

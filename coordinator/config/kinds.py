@@ -131,6 +131,20 @@ def share() -> Kind[float]:
     return Kind(read, str, _share_of_text)
 
 
+def money() -> Kind[float]:
+    """US dollars."""
+
+    def read(raw: object) -> float:
+        if type(raw) not in (int, float):
+            raise ValueError(f"is {_name(raw)}, but must be a number of dollars without quotes, such as 20 or 2.5")
+        value = float(raw)  # type: ignore[arg-type]  # the line above leaves int and float
+        if not 0 <= value <= 1_000_000:
+            raise ValueError("is out of range; 0 to 1000000 is possible")
+        return value
+
+    return Kind(read, lambda value: f"{value:.10g}", _share_of_text)
+
+
 def _share_of_text(value: str) -> object:
     return float(value) if re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", value.strip()) else value
 

@@ -137,10 +137,13 @@ class ProviderSection:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Ceilings on sessions, 0 = none; `labels` caps how many tasks with a label run at once."""
+    """Ceilings on sessions, tokens and US dollars, 0 = none; `labels` caps how many tasks with a label run at once."""
 
     sessions_per_task: int = _key(kinds.number(0), 6)
+    tokens_per_task: int = _key(kinds.number(0, 1_000_000_000_000), 0)
+    money_per_task: float = _key(kinds.money(), 0)
     sessions_per_day: int = _key(kinds.number(0), 50)
+    money_per_day: float = _key(kinds.money(), 0)
     labels: Mapping[str, int] = _key(kinds.counts(), {})
 
 

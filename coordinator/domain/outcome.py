@@ -21,11 +21,13 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens and cost as the provider counted them; None where it does not say."""
+    """Tokens and cost as the provider counted them; None where it does not say. `tokens_cached` are those of
+    `tokens_in` that came out of its cache and cost less."""
 
     tokens_in: int | None = None
     tokens_out: int | None = None
     cost_usd: float | None = None
+    tokens_cached: int | None = None
 
 
 @dataclass(frozen=True)

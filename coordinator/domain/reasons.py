@@ -77,7 +77,7 @@ _GENERAL = (
     Reason("merge_conflict", "the work does not merge into its base", _O, "Solve the conflict on the branch."),
     Reason("secret_found", "the work contains what looks like a secret", _O, "Remove it from the branch's history."),
     Reason("cap_reached", "a cap of sessions, tokens or money is reached", _O,
-           "Raise caps.sessions_per_task in coordinator.toml, then set the retry label.", counts=False),
+           "Raise the cap named below in coordinator.toml, then set the retry label.", counts=False),
     Reason("pr_closed", "a person closed the pull request without merging it", _A,
            "Say what should be different, then set the retry label.", counts=False),
     Reason("pr_refused", "GitHub refused to open the pull request", _O,

@@ -38,6 +38,9 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         },
         "slots": {"used": sum(task.state in HOLDS_SLOT for task in s.tasks.values()), "max": s.policy.max_workers},
         "sessions": {"today": s.sessions_today, "cap": s.policy.sessions_per_day},
+        "money": {"today": round(s.money_today, 4), "cap": s.policy.money_per_day},
+        "parked": [{"provider": name, "until": _iso(one.until) if one.until > s.now else None, "words": one.words}
+                   for name, one in sorted(s.parked.items())],
         "paused": s.paused,
         "draining": s.draining,
         "gates": [asdict(gate) for gate in s.floors],
@@ -61,7 +64,7 @@ def _row(s: Snapshot, memory: Memory, made: Plan, task: Task) -> dict[str, Any]:
     wait = made.waits.get(task.id)
     history = s.attempts.get(task.id, ())
     signs = memory.signs.get(task.id) if task.state is TaskState.RUNNING else None
-    usage = [attempt.usage for attempt in history] + ([signs.usage] if signs is not None else [])
+    usage = [attempt.usage for attempt in history] + ([s.usage[task.id]] if task.id in s.usage else [])
     issue = s.issue_of(task)
     return {
         "id": task.id,
@@ -114,6 +117,10 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "rescue_ref": attempt.rescue_ref,
         "duration_sec": attempt.duration_sec,
         "model": attempt.model,
+        "switch_from": attempt.switch_from,
+        "fallback_reason": attempt.fallback_reason,
+        "tokens": (attempt.usage.tokens_in or 0) + (attempt.usage.tokens_out or 0) or None,
+        "cost": attempt.usage.cost_usd,
     }
 
 
@@ -125,6 +132,7 @@ def _today(world: World, s: Snapshot) -> dict[str, Any]:
         for attempt in history
         if attempt.ended_at is not None and world.clock.local(attempt.ended_at).date() == day
     ]
+    used = [*(attempt.usage for attempt in ended), *s.usage.values()]
     moved = Counter(
         str(task.state) for task in s.tasks.values() if world.clock.local(task.state_since).date() == day
     )
@@ -132,6 +140,6 @@ def _today(world: World, s: Snapshot) -> dict[str, Any]:
         "done": moved["DONE"] + moved["IN_REVIEW"],
         "blocked": moved["BLOCKED"],
         "failed": moved["FAILED"] + moved["CANCELLED"],
-        "tokens": sum((one.usage.tokens_in or 0) + (one.usage.tokens_out or 0) for one in ended),
-        "cost": round(sum(one.usage.cost_usd or 0.0 for one in ended), 4),
+        "tokens": sum((one.tokens_in or 0) + (one.tokens_out or 0) for one in used),
+        "cost": round(s.money_today, 4),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from coordinator.domain.attempt import Attempt
@@ -15,6 +15,8 @@ from coordinator.planning.snapshot import Snapshot
 
 WELL = frozenset({Ending.SUCCEEDED, Ending.CANCELLED, None})
 REQUESTS = "api_counts"
+DAYS = 31
+"""Days, of those in which a session began, whose sums are kept."""
 
 
 def counters(world: World, memory: Memory, s: Snapshot) -> dict[str, Any]:
@@ -33,11 +35,30 @@ def counters(world: World, memory: Memory, s: Snapshot) -> dict[str, Any]:
         "tokens_in": sum(attempt.usage.tokens_in or 0 for attempt in attempts),
         "tokens_out": sum(attempt.usage.tokens_out or 0 for attempt in attempts),
         "cost_usd": round(sum(attempt.usage.cost_usd or 0.0 for attempt in attempts), 6),
+        "by_provider": _sums(attempts, lambda one: one.provider),
+        "by_day": dict(list(_sums(attempts, lambda one: _day(world, one)).items())[-DAYS:]),
         "api_requests": requests,
         "api_not_modified": unchanged,
         "label_to_start_seconds": _spread(_label_to_start(s)),
         "exit_to_settled_seconds": _spread(_exit_to_settled(attempts)),
     }
+
+
+def _sums(attempts: Iterable[Attempt], key: Callable[[Attempt], str]) -> dict[str, dict[str, float]]:
+    """Sessions, tokens and dollars by a name."""
+    sums: dict[str, dict[str, float]] = {}
+    for attempt in (one for one in attempts if one.launched_at is not None):
+        one = sums.setdefault(key(attempt), {"sessions": 0, "tokens_in": 0, "tokens_out": 0, "cost_usd": 0.0})
+        one["sessions"] += 1
+        one["tokens_in"] += attempt.usage.tokens_in or 0
+        one["tokens_out"] += attempt.usage.tokens_out or 0
+        one["cost_usd"] = round(one["cost_usd"] + (attempt.usage.cost_usd or 0.0), 6)
+    return dict(sorted(sums.items()))
+
+
+def _day(world: World, attempt: Attempt) -> str:
+    """The host's day in which its session began."""
+    return world.clock.local(attempt.launched_at or attempt.created_at).date().isoformat()
 
 
 def api_counts(world: World, memory: Memory) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from coordinator.domain.attempt import Attempt
@@ -34,6 +34,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
     views = _views(world, tasks, attempts)
     memory.views = dict(views)
     _follow(world, memory, tasks, attempts, now)
+    usage = _usage(world, memory, tasks, attempts)
     return Snapshot(
         now=now,
         policy=world.policy,
@@ -44,7 +45,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         pulls=store.pulls(),
         views=views,
         evidence=_evidence(memory, attempts),
-        usage=_usage(memory, tasks),
+        usage=usage,
         survivors=dict(memory.survivors),
         outward=store.outward(),
         speech=speeches(tuple(tasks.values()), attempts, world.policy),
@@ -64,6 +65,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         unready=_unready(world, memory, tasks, now),
         proofs=_proofs(world, attempts),
         sessions_today=_sessions_today(world, attempts, now),
+        money_today=_money_today(world, attempts, usage, now),
         worktree_errors=worktree_errors(world),
         swept_at=_moment(store.document("swept_at")),
         errors_reset_at=store.document("errors_reset_at") or "",
@@ -117,10 +119,14 @@ def _evidence(memory: Memory, attempts: Mapping[str, tuple[Attempt, ...]]) -> di
             if attempts.get(task_id) and attempts[task_id][-1].token == fact.attempt.token}
 
 
-def _usage(memory: Memory, tasks: Mapping[str, Task]) -> dict[str, Usage]:
-    """What running attempts used so far."""
-    return {task_id: signs.usage for task_id, signs in memory.signs.items()
-            if task_id in tasks and tasks[task_id].state is TaskState.RUNNING}
+def _usage(
+    world: World, memory: Memory, tasks: Mapping[str, Task], attempts: Mapping[str, tuple[Attempt, ...]]
+) -> dict[str, Usage]:
+    """What running attempts used so far, with its money where a price is known."""
+    running = {task.id: attempts[task.id][-1] for task in tasks.values()
+               if task.state is TaskState.RUNNING and attempts.get(task.id)}
+    return {task_id: world.prices.priced(signs.usage, signs.model or running[task_id].model)
+            for task_id, signs in memory.signs.items() if task_id in running}
 
 
 def _stop_file(world: World) -> str:
@@ -162,7 +168,7 @@ def _proofs(world: World, attempts: Mapping[str, tuple[Attempt, ...]]) -> dict[s
     stored = json.loads(world.store.document("proofs") or "{}")
     proofs = {name: Proof(datetime.fromisoformat(item["at"]), Gate(**item["no"]) if item["no"] else None)
               for name, item in stored.items()}
-    for attempt in (one for history in attempts.values() for one in history if one.ending in WELL):
+    for attempt in (one for one in _all(attempts) if one.ending in WELL):
         known = proofs.get(attempt.provider)
         if attempt.ended_at is not None and (known is None or known.at < attempt.ended_at):
             proofs[attempt.provider] = Proof(attempt.ended_at)
@@ -190,14 +196,24 @@ def _unready(world: World, memory: Memory, tasks: Mapping[str, Task], now: datet
 
 def _sessions_today(world: World, attempts: Mapping[str, tuple[Attempt, ...]], now: datetime) -> int:
     """Sessions of the host's local day; one that met a provider's limit did nothing."""
-    today = world.clock.local(now).date()
-    return sum(
-        1
-        for history in attempts.values()
-        for attempt in history
-        if attempt.launched_at is not None and attempt.reason not in PARKING
-        and world.clock.local(attempt.launched_at).date() == today
-    )
+    launched = (one for one in _all(attempts) if one.launched_at is not None and one.reason not in PARKING)
+    return sum(1 for one in launched if _today(world, one.launched_at, now))
+
+
+def _money_today(
+    world: World, attempts: Mapping[str, tuple[Attempt, ...]], usage: Mapping[str, Usage], now: datetime
+) -> float:
+    """Dollars of the sessions that ended today and of those that run."""
+    ended = sum(one.usage.cost_usd or 0.0 for one in _all(attempts) if _today(world, one.ended_at, now))
+    return ended + sum(one.cost_usd or 0.0 for one in usage.values())
+
+
+def _all(attempts: Mapping[str, tuple[Attempt, ...]]) -> Iterator[Attempt]:
+    return (attempt for history in attempts.values() for attempt in history)
+
+
+def _today(world: World, moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and world.clock.local(moment).date() == world.clock.local(now).date()
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -180,7 +180,7 @@ class Recorder:
             head_sha=work.head_sha if work is not None else "",
             commits=work.commits if work is not None else 0,
             duration_sec=fact.duration_sec,
-            usage=outcome.usage,
+            usage=self._world.prices.priced(outcome.usage, outcome.model or action.attempt.model),
             session_id=outcome.session_id or action.attempt.session_id,
             model=outcome.model or action.attempt.model,
             summary=outcome.summary,

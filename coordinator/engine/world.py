@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from coordinator.domain.prices import Prices
 from coordinator.domain.remains import Remain
 from coordinator.planning.policy import Policy
 from coordinator.planning.retention import Ages
@@ -75,6 +76,7 @@ class World:
     say: Callable[[str], None] = print
     save_bug: Callable[[str], object] = print
     remains: Callable[[], Sequence[Remain]] = tuple
+    prices: Prices = field(default_factory=Prices)
 
     def no_provider(self, name: str) -> str:
         """Words for an attempt whose provider this version does not have."""

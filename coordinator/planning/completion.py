@@ -127,6 +127,8 @@ def _others(policy: Policy, task: Task, failed: str) -> bool:
 
 def _cancelled(attempt: Attempt, evidence: Evidence) -> Settlement:
     words = evidence.stop_note.strip() or attempt.stop_words or evidence.outcome.detail
+    if attempt.stop_by == "cap":
+        return Settlement(TaskState.BLOCKED, attempt.stop_reason, attempt.stop_words)
     if attempt.stop_by in ("pause", "shutdown"):
         return Settlement(TaskState.QUEUED, attempt.stop_reason, words)
     reason = attempt.stop_reason or evidence.outcome.reason

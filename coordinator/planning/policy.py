@@ -43,7 +43,10 @@ class Policy:
     providers: frozenset[str] = frozenset({"claude", "command"})
     fallback: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sessions_per_task: int = 6
+    tokens_per_task: int = 0
+    money_per_task: float = 0.0
     sessions_per_day: int = 50
+    money_per_day: float = 0.0
     retry_max: int = 1
     backoff: timedelta = timedelta(seconds=60)
     backoff_max: timedelta = timedelta(minutes=30)

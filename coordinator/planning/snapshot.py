@@ -63,8 +63,8 @@ class Snapshot:
     providers that were asked to answer. `github_until` is set while GitHub cannot be asked, with `github_words` saying
     why; `poll_due` when the time for the next poll has come. `draining` is "" or why nothing new is started;
     `stop_workers` asks for running ones to be stopped. `notified` are the causes a person was told of.
-    `sessions_today` counts attempts of the host's local day. `swept_at` is when what is too old was removed last,
-    `woke_at` when the clock was found set or the host back from sleep.
+    `sessions_today` counts attempts of the host's local day, `money_today` is what was spent in it. `swept_at` is when
+    what is too old was removed last, `woke_at` when the clock was found set or the host back from sleep.
     """
 
     now: datetime
@@ -96,6 +96,7 @@ class Snapshot:
     unready: Mapping[str, Gate] = field(default_factory=dict)
     proofs: Mapping[str, Proof] = field(default_factory=dict)
     sessions_today: int = 0
+    money_today: float = 0.0
     worktree_errors: int = 0
     swept_at: datetime | None = None
     errors_reset_at: str = ""

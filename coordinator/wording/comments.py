@@ -71,7 +71,8 @@ def desired_notices(
     number = attempt.number if attempt is not None else 0
     notices = []
     if task.pr_number is not None and task.completed_at is not None and task.state in {_S.IN_REVIEW, _S.DONE}:
-        notices.append(_notice(task, "completed", f"pr{task.pr_number}", completed_words(task)))
+        words = "\n".join(part for part in (completed_words(task), account_words(attempts)) if part)
+        notices.append(_notice(task, "completed", f"pr{task.pr_number}", words))
     if task.state in {_S.BLOCKED, _S.FAILED}:
         words = trouble_words(task, attempt, attempts, names)
         notices.append(_notice(task, task.state.lower(), f"{number}", words))
@@ -144,6 +145,17 @@ def completed_words(task: Task) -> str:
     return f"✅ Completed! See PR #{task.pr_number}: {one_line(task.pr_url)}{draft}"
 
 
+def account_words(attempts: Sequence[Attempt]) -> str:
+    """What a task used, as far as its agents told: `Used: 2 sessions, 120,000 tokens, $0.42.`; ""."""
+    tokens = sum((one.usage.tokens_in or 0) + (one.usage.tokens_out or 0) for one in attempts)
+    dollars = sum(one.usage.cost_usd or 0.0 for one in attempts)
+    ran = sum(one.launched_at is not None for one in attempts)
+    if not tokens and not dollars:
+        return ""
+    told = [f"{ran} session{'s' if ran != 1 else ''}", f"{tokens:,} tokens", *([f"${dollars:.2f}"] if dollars else [])]
+    return f"Used: {', '.join(told)}."
+
+
 def trouble_words(
     task: Task, attempt: Attempt | None, attempts: Sequence[Attempt], names: LabelNames = Words()
 ) -> str:
@@ -154,6 +166,7 @@ def trouble_words(
         parts.append(quote(cut(task.detail, DETAIL_LIMIT)))
     parts.append(_kept(task, attempt))
     parts.append(_history(attempts))
+    parts.append(account_words(attempts))
     parts.append(_folded_tail(attempt))
     return "\n\n".join(part for part in parts if part)
 

@@ -20,6 +20,8 @@ DEFAULTS: dict[str, Any] = {
     "tokens_in": 0,
     "tokens_out": 0,
     "cost_usd": 0.0,
+    "by_provider": {},
+    "by_day": {},
     "api_requests": 0,
     "api_not_modified": 0,
     "label_to_start_seconds": _SPREAD,

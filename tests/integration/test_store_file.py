@@ -159,6 +159,24 @@ def test_the_migrations_make_the_tables_the_code_knows(store: SqlStore) -> None:
         assert compare_metadata(context, schema.metadata) == []
 
 
+def test_a_store_of_an_earlier_version_is_brought_to_this_one_with_all_it_held(store: SqlStore, path: Path) -> None:
+    attempt = Attempt(TASK.id, 1, "t" * 32, 1, "w-1", "claude", "20260302120000", NOW)
+    store.add(TASK, EVENT)
+    store.record(attempt, EVENT)
+    store.close()
+    newer = {"tasks": ["spent"], "attempts": ["switch_from", "fallback_reason", "usage_tokens_cached"]}
+    with closing(sqlite3.connect(path)) as file, file:
+        for table, columns in newer.items():
+            for column in columns:
+                file.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        file.execute("UPDATE alembic_version SET version_num = '0001'")
+
+    with closing(SqlStore(path)) as again:
+        assert again.tasks() == (TASK,)
+        assert again.attempts() == {TASK.id: (attempt,)}
+        assert opening.read_revision(path) == schema.HEAD
+
+
 def test_a_file_at_head_is_opened_without_the_migration_tool(path: Path) -> None:
     SqlStore(path).close()
     code = (

@@ -73,7 +73,8 @@ TASKS = every_field(
     spent=some(WORDS),
 )
 USAGES = every_field(
-    Usage, tokens_in=_or_none(NUMBERS), tokens_out=_or_none(NUMBERS), cost_usd=_or_none(FLOATS)
+    Usage, tokens_in=_or_none(NUMBERS), tokens_out=_or_none(NUMBERS), cost_usd=_or_none(FLOATS),
+    tokens_cached=_or_none(NUMBERS),
 )
 ATTEMPTS = every_field(
     Attempt,

@@ -79,6 +79,17 @@ def test_active_tasks_come_first_and_the_rest_of_a_thousand_is_counted() -> None
     assert len([line for line in picture(100, many, everything=True) if line.startswith("gh-")]) == 1000
 
 
+def test_parked_providers_and_the_days_money_stand_in_the_head() -> None:
+    parked = [
+        {"provider": "claude", "until": "2026-03-01T18:30:00+00:00", "words": "You've hit your limit"},
+        {"provider": "codex", "until": None, "words": "529"},
+    ]
+    lines = picture(160, {**DATA, "parked": parked, "money": {"today": 4.12, "cap": 20.0}})
+    assert "! claude is parked until 2026-03-01 18:30 UTC: You've hit your limit → coordinator resume" in lines
+    assert "! codex is tried again by one task: 529" in lines
+    assert "$4.12/$20.00" in "\n".join(lines[:3])
+
+
 def test_foreign_text_cannot_move_the_cursor() -> None:
     assert "\x1b" not in "".join(picture(200))
 

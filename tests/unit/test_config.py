@@ -226,6 +226,7 @@ def test_the_users_file_is_found_below_home_and_a_relative_xdg_folder_does_not_c
         ("COORDINATOR_WORKTREE_PUSH_WIP", "no", "worktree.push_wip", "false"),
         ("COORDINATOR_WORKTREE_COPY", ".env 'a b'", "worktree.copy", '[".env", "a b"]'),
         ("COORDINATOR_CAPS_LABELS", "area:db=1 'a b'=2", "caps.labels", '{"area:db" = 1, "a b" = 2}'),
+        ("COORDINATOR_CAPS_MONEY_PER_DAY", "2.5", "caps.money_per_day", "2.5"),
         ("COORDINATOR_FLOORS_DISK", "2GB", "floors.disk", '"2GB"'),
         ("COORDINATOR_PROVIDERS_CC_GLM_MAX_TURNS", "7", "providers.cc-glm.max_turns", "7"),
         ("COORDINATOR_FALLBACK_CC_GLM", "claude codex", "fallback.cc-glm", '["claude", "codex"]'),
@@ -339,6 +340,9 @@ def test_a_proxys_password_is_used_and_never_shown(tmp_path: Path) -> None:
         ("[fallback]\nclaude = ['a b']", 'has an entry "a b" that is no name', "Mend"),
         ("[fallback]\nclaude = ['codex', 'claude']", "names a provider twice, or claude itself", "once"),
         ("[fallback]\nclaude = ['codex', 'codex']", "names a provider twice", "once"),
+        ("[caps]\nmoney_per_day = '20'", 'caps.money_per_day = "20" is text, but must be a number of dollars', "Mend"),
+        ("[caps]\nmoney_per_day = -1", "caps.money_per_day = -1 is out of range", "Mend"),
+        ("[caps]\nmoney_per_task = inf", "caps.money_per_task = inf is out of range", "Mend"),
         ("[caps]\nlabels = 3", "is a number, but must be a table of numbers", "Mend"),
     ],
 )

@@ -74,6 +74,25 @@ def test_a_pull_request_is_told_once_in_the_words_of_the_guide() -> None:
     assert (later.key, later.marker) == (notice.key, notice.marker)
 
 
+def test_the_last_comment_tells_what_it_took_as_far_as_the_agents_told() -> None:
+    done = task(TaskState.IN_REVIEW, pr_number=512, pr_url=URL, completed_at=NOW)
+    first = replace(ATTEMPT, usage=Usage(1000, 200))
+    second = replace(ATTEMPT, number=2, usage=Usage(3000, 34, 0.4))
+    (notice,) = desired_notices(done, second, (first, second))
+    assert notice.body.endswith("\nUsed: 2 sessions, 4,234 tokens, $0.40.")
+    (silent,) = desired_notices(done, ATTEMPT, (ATTEMPT,))
+    assert "Used" not in silent.body
+    blocked = task(TaskState.BLOCKED, reason="cap_reached")
+    assert "Used: 1 session, 1,200 tokens." in desired_notices(blocked, first, (first,))[0].body
+
+
+def test_one_that_stands_in_is_named_with_the_provider_it_stands_in_for_and_why() -> None:
+    stand_in = replace(ATTEMPT, number=2, provider="codex", switch_from="claude", fallback_reason="no_credit")
+    said = desired_living(task(TaskState.RUNNING), stand_in)
+    assert said is not None
+    assert "(attempt 2, codex in place of claude (no_credit), started 14:05 UTC)" in said.body
+
+
 @pytest.mark.req("E31")
 def test_no_change_is_told_in_the_words_of_the_guide() -> None:
     (notice,) = desired_notices(task(TaskState.FAILED, reason="no_change"), ATTEMPT, (ATTEMPT,))

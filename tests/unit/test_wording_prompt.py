@@ -54,6 +54,13 @@ def test_a_later_attempt_hears_what_the_last_one_ended_with() -> None:
     assert "Before you, attempt 1 ended: the time limit was reached (after 2h)." in rendered(previous=previous)
 
 
+def test_one_that_stands_in_hears_that_it_takes_over_another_agents_worktree() -> None:
+    previous = replace(ATTEMPT, number=1, provider="opencode", reason="no_credit")
+    text = rendered(previous=previous)
+    assert "It was another agent's (opencode): you take over its worktree as it left it." in text
+    assert "another agent" not in rendered(previous=replace(previous, provider="claude"))
+
+
 @pytest.mark.req("P65")
 @pytest.mark.parametrize("words", ["{{ 7 * 7 }}", "{% include 'x' %}", "{", "}}", "{#", "%s %(a)s {0}", "$HOME `id`"])
 def test_a_brace_in_title_or_body_is_data(words: str) -> None:

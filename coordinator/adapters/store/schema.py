@@ -104,6 +104,7 @@ attempts = Table(
     Column("usage_tokens_in", Integer),
     Column("usage_tokens_out", Integer),
     Column("usage_cost_usd", Float),
+    Column("usage_tokens_cached", Integer),
     _text("summary"),
     _text("log_tail"),
     _text("rescue_ref"),

@@ -90,7 +90,9 @@ def _second(board: Board) -> str:
     data, slots, today = board.data, table(board.data.get("slots")), table(board.data.get("today"))
     sessions = table(data.get("sessions"))
     cap = f"/{sessions['cap']}" if sessions.get("cap") else ""
+    most = _number(table(data.get("money")).get("cap"))
     spent = f" · {count(_number(today.get('tokens')) or 0)} tokens · {money(_number(today.get('cost')) or 0.0)}"
+    spent += f"/{money(most)}" if most else ""
     return (
         f"health {health(board)}    slots {slots.get('used', 0)}/{slots.get('max', '?')}    "
         f"today: {today.get('done', 0)} done · {today.get('blocked', 0)} blocked · {today.get('failed', 0)} failed · "
@@ -127,6 +129,11 @@ def _troubles(board: Board) -> list[str]:
         until = moment(github["until"])
         again = f"; asked again at {until:%H:%M:%S} UTC" if until else ""
         lines.append(f"GitHub: {clean(github.get('words') or 'cannot be asked')}{again} → coordinator doctor")
+    for one in (one for one in data.get("parked") or () if isinstance(one, dict)):
+        until = moment(one.get("until"))
+        when = f"is parked until {until:%Y-%m-%d %H:%M} UTC" if until else "is tried again by one task"
+        cure = " → coordinator resume" if until else ""
+        lines.append(f"{clean(one.get('provider'))} {when}: {clean(one.get('words'))}{cure}")
     gates = [gate for gate in data.get("gates") or () if isinstance(gate, dict)]
     return lines + [f"{clean(gate.get('words'))} → {clean(gate.get('cure') or 'coordinator doctor')}" for gate in gates]
 

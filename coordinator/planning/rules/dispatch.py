@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
-from coordinator.domain.reasons import PARKING
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
-from coordinator.planning import dependencies
+from coordinator.planning import caps, dependencies
 from coordinator.planning.actions import Begin, Move, Prove, Wait, prove_lane, work_lane
 from coordinator.planning.ladder import Ladder
 from coordinator.planning.snapshot import Gate, Snapshot
@@ -32,11 +31,18 @@ def rule(s: Snapshot) -> Iterator[Begin | Move | Prove | Wait]:
         elif ring is not None:
             names = " → ".join(f"#{number}" for number in (*ring, ring[0]))
             yield Move(task, _S.BLOCKED, "cycle", f"the dependencies form a circle: {names}")
-        elif s.policy.sessions_per_task and _sessions(s, task) >= s.policy.sessions_per_task:
-            yield Move(task, _S.BLOCKED, "cap_reached",
-                       f"{s.policy.sessions_per_task} sessions were spent on it (caps.sessions_per_task)")
+        elif words := _used_up(s, task):
+            yield Move(task, _S.BLOCKED, "cap_reached", words)
         else:
             yield from _next(s, task, room, ladder)
+
+
+def _used_up(s: Snapshot, task: Task) -> str:
+    """The cap that leaves no further session to the task; ""."""
+    cap = s.policy.sessions_per_task
+    if cap and caps.sessions(s, task) >= cap:
+        return f"caps.sessions_per_task: {cap} sessions were spent on it"
+    return caps.over(s, task)
 
 
 def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begin | Prove | Wait]:
@@ -56,12 +62,6 @@ def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begi
         room.take(task, choice.provider)
         ladder.take(task, choice.provider)
         yield Begin(task, choice.provider, choice.instead_of, choice.reason)
-
-
-def _sessions(s: Snapshot, task: Task) -> int:
-    """Sessions spent on the task. One that met a limit is none: a limit of hours, tried again and again, would use up
-    the cap by itself."""
-    return sum(attempt.reason not in PARKING for attempt in s.attempts.get(task.id, ()))
 
 
 def place(task: Task) -> tuple[int, object, int, str]:
@@ -182,6 +182,8 @@ class _Room:
         if s.policy.sessions_per_day and self._sessions >= s.policy.sessions_per_day:
             yield Gate("sessions_per_day", f"the daily cap of {s.policy.sessions_per_day} sessions is reached",
                        "wait for tomorrow, or raise caps.sessions_per_day")
+        if words := caps.day(s):
+            yield Gate("money_per_day", words, "wait for tomorrow, or raise caps.money_per_day")
 
     def _capped(self, task: Task) -> list[str]:
         issue = self._s.issue_of(task)

@@ -1,4 +1,4 @@
-"""Running workers: stop those that a person withdrew or that stall, examine those that ended."""
+"""Running workers: stop those that a person withdrew, that reached a cap or that stall, examine those that ended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Exited, Health, Missing, Running, Unknown
+from coordinator.planning import caps
 from coordinator.planning.actions import Examine, StopWorker, Wait, work_lane
 from coordinator.planning.health import Settings, judge_health, leapt
 from coordinator.planning.rules.dispatch import gone
@@ -48,7 +49,7 @@ def _running(s: Snapshot, task: Task, attempt: Attempt, view: Running) -> Iterat
         yield Wait(task.id, "stopping", f"is being stopped: {attempt.stop_words or attempt.stop_reason}",
                    until=attempt.stop_asked_at + s.policy.stop_again)
         return
-    order = _withdrawn(s, task, attempt) or _unhealthy(s, task, attempt, view)
+    order = _withdrawn(s, task, attempt) or _over_cap(s, task, attempt) or _unhealthy(s, task, attempt, view)
     if order is not None:
         if s.free(lane):
             yield order
@@ -71,6 +72,11 @@ def _withdrawn(s: Snapshot, task: Task, attempt: Attempt) -> StopWorker | None:
     if labels.pause in issue.labels:
         return StopWorker(task, attempt, "paused", f"the issue carries {labels.pause}", "pause")
     return None
+
+
+def _over_cap(s: Snapshot, task: Task, attempt: Attempt) -> StopWorker | None:
+    words = caps.over(s, task) or caps.day(s)
+    return StopWorker(task, attempt, "cap_reached", words, "cap") if words else None
 
 
 def _unhealthy(s: Snapshot, task: Task, attempt: Attempt, view: Running) -> StopWorker | None:

@@ -1,4 +1,4 @@
-"""What a task needs to go from one provider to the next, and what an attempt tells of it."""
+"""What a task needs to go from one provider to the next, what an attempt tells of it, and what its tokens cost."""
 
 from __future__ import annotations
 
@@ -13,3 +13,4 @@ def upgrade() -> None:
     op.add_column("tasks", sa.Column("spent", sa.Text, nullable=False, server_default="[]"))
     for name in ("switch_from", "fallback_reason"):
         op.add_column("attempts", sa.Column(name, sa.Text, nullable=False, server_default=""))
+    op.add_column("attempts", sa.Column("usage_tokens_cached", sa.Integer))

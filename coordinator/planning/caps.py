@@ -1,0 +1,44 @@
+"""What a task and a day may cost: sessions, tokens, money. A cap that is reached is a person's affair, never a failure
+of the provider. What agents used so far is in the snapshot, so that a cap holds while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coordinator.domain.outcome import Usage
+from coordinator.domain.reasons import PARKING
+from coordinator.domain.task import Task
+from coordinator.planning.snapshot import Snapshot
+
+
+def sessions(s: Snapshot, task: Task) -> int:
+    """Sessions spent on the task. One that met a limit is none: a limit of hours, tried again and again, would use up
+    the cap by itself."""
+    return sum(attempt.reason not in PARKING for attempt in s.attempts.get(task.id, ()))
+
+
+def over(s: Snapshot, task: Task) -> str:
+    """The cap that this task has used up, with its name, in words for people; "" while none is."""
+    cap = s.policy.tokens_per_task
+    spent = sum((one.tokens_in or 0) + (one.tokens_out or 0) for one in _uses(s, task))
+    if cap and spent >= cap:
+        return f"caps.tokens_per_task: {spent:,} tokens were used on it, {cap:,} are allowed"
+    dollars, most = sum(one.cost_usd or 0.0 for one in _uses(s, task)), s.policy.money_per_task
+    if most and dollars >= most:
+        return f"caps.money_per_task: ${dollars:.2f} were spent on it, ${most:.2f} are allowed"
+    return ""
+
+
+def day(s: Snapshot) -> str:
+    """The same of all tasks together today."""
+    most = s.policy.money_per_day
+    if most and s.money_today >= most:
+        return f"caps.money_per_day: ${s.money_today:.2f} were spent today, ${most:.2f} are allowed"
+    return ""
+
+
+def _uses(s: Snapshot, task: Task) -> Iterator[Usage]:
+    """Of each attempt; of the running one so far, of which nothing is settled yet."""
+    yield from (attempt.usage for attempt in s.attempts.get(task.id, ()))
+    if task.id in s.usage:
+        yield s.usage[task.id]
