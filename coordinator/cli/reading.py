@@ -197,12 +197,17 @@ def view(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it is written.")] = False,
     tools: Annotated[bool, typer.Option("--tools", help="Only tool uses.")] = False,
     errors: Annotated[bool, typer.Option("--errors", help="Only what went wrong.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The events as they are stored.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="Its account: tokens, cost, tools, errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The events as they are stored, or the account.")] = False,
 ) -> int:
-    """Read a worker's conversation."""
+    """Read a worker's conversation, or its account."""
     from coordinator.cli.view import ViewOptions, transcript_path
     from coordinator.cli.view import view as show
 
     name = task_id(issue)
-    options = ViewOptions(detailed=detailed, tools=tools, errors=errors, as_json=as_json, follow=follow)
+    if summary and (detailed or follow or tools or errors):
+        raise Trouble("the account is of the whole transcript as it is now", "Give --summary alone, or with --json.",
+                      code=USAGE)  # fmt: skip
+    options = ViewOptions(detailed=detailed, tools=tools, errors=errors, as_json=as_json, follow=follow,
+                          summary=summary)  # fmt: skip
     return show(transcript_path(_place().root, name, attempt), options, sys.stdout, sys.stderr)

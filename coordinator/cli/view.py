@@ -1,6 +1,6 @@
 """`view`: a worker's transcript for people, read as it lies there, whatever its size and state.
 
-Standard library only unless the output is a terminal: people run this in a loop.
+Standard library only unless the output is a terminal or the account is asked for: people run this in a loop.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from coordinator.cli.views.frame import Facts, footer, header
 from coordinator.runfiles import transcript as shape
 
 HEAD_LINES = 50
+HEAD_BYTES = 1024 * 1024
 TAIL_BYTES = 64 * 1024
 LONGEST_LINE = 64 * 1024 * 1024
 LOOK_EVERY = 0.5
@@ -37,6 +38,7 @@ class ViewOptions:
     errors: bool = False
     as_json: bool = False
     follow: bool = False
+    summary: bool = False
 
 
 def task_of(issue: str) -> str:
@@ -69,7 +71,9 @@ def view(
     """Prints the transcript at `path`; the exit code. 1 with words when there is none."""
     try:
         with path.open("rb") as source:
-            if options.as_json:
+            if options.summary:
+                _print_summary(source, path, options, out, zone)
+            elif options.as_json:
                 _print_json(source, path, options, out, pause)
             else:
                 _print(source, path, options, out, zone, pause)
@@ -117,6 +121,12 @@ def _print(
     out.write(footer(talk.totals) + "\n")
 
 
+def _print_summary(source: IO[bytes], path: Path, options: ViewOptions, out: TextIO, zone: tzinfo | None) -> None:
+    from coordinator.cli.summing import summary
+
+    summary(source, _facts(source, path), out, zone, as_json=options.as_json)
+
+
 def _print_json(
     source: IO[bytes], path: Path, options: ViewOptions, out: TextIO, pause: Callable[[float], None]
 ) -> None:
@@ -155,8 +165,8 @@ def _facts(source: IO[bytes], path: Path) -> Facts:
     """From the first lines and the end of the file alone, so that a page stands at once, whatever the
     size."""
     facts = Facts(path.stem)
-    for _ in range(HEAD_LINES):
-        body = _parse(source.readline(LONGEST_LINE))
+    for line in source.read(HEAD_BYTES).split(b"\n", HEAD_LINES)[:HEAD_LINES]:
+        body = _parse(line)
         if isinstance(body, dict):
             facts.feed(body)
         if facts.complete:

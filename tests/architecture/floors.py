@@ -47,6 +47,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "apscheduler": ("engine.daemon",),
     "jinja2": ("wording",),
     "rich": ("cli",),
+    "msgspec": ("cli",),
     "typer": ("cli",),
     "click": ("cli",),
     "subprocess": ("adapters.system", "rehearsal"),

@@ -9,7 +9,7 @@ of their own.
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
@@ -17,9 +17,12 @@ from typing import Any
 
 from coordinator.cli.views import toolwords
 from coordinator.cli.views.harmless import harmless
+from coordinator.cli.views.names import Names
 from coordinator.runfiles import transcript as shape
+from coordinator.runfiles.verdict.tally import Tally, key_of
 
 LONGEST_WAIT = 200
+REMEMBERED = 1000
 _EXIT_CODE = re.compile(r"Exit code (\d+)")
 
 
@@ -58,10 +61,8 @@ class Totals:
     """Counted as the conversation goes by."""
 
     messages: int = 0
-    tools: Counter[str] = field(default_factory=Counter)
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost: float | None = None
+    tools: Names = field(default_factory=Names)
+    tally: Tally = field(default_factory=Tally)
     denied: int = 0
     unknown: int = 0
 
@@ -73,9 +74,8 @@ class Conversation:
         self.choice = choice
         self.totals = Totals()
         self._waiting: deque[Line] = deque()
-        self._calls: dict[str, Line] = {}
-        self._failures: set[str] = set()
-        self._counted: dict[str, tuple[int, int]] = {}
+        self._calls: OrderedDict[int, Line] = OrderedDict()
+        self._failures: deque[int] = deque(maxlen=REMEMBERED)
         self._at: datetime | None = None
 
     def feed(self, body: object) -> Iterator[Line]:
@@ -84,6 +84,7 @@ class Conversation:
             self.totals.unknown += 1
             return
         self._at = moment(body.get("timestamp")) or self._at
+        self.totals.tally.feed(body)
         for line in self._lines(body):
             line.at = line.at or self._at
             self._waiting.append(line)
@@ -113,11 +114,12 @@ class Conversation:
                 return self._error(body)
             case "result":
                 return self._result(body)
+            case "rate_limit_event":
+                return ()
         self.totals.unknown += 1
         return ()
 
     def _assistant(self, body: Mapping[str, Any]) -> Iterator[Line]:
-        self._count_tokens(body.get("message"))
         if body.get("error"):
             yield from self._failure(" ".join(str(block.get("text", "")) for block in shape.blocks(body)))
             return
@@ -132,13 +134,15 @@ class Conversation:
                 yield _spoken("note", "💭", str(block.get("thinking", "")))
 
     def _call(self, block: Mapping[str, Any]) -> Line:
-        self.totals.tools[harmless(str(block.get("name", "?")))] += 1
+        self.totals.tools.add(block.get("name"))
         self._failures.clear()
         line = Line("tool", toolwords.icon(block), _flat(toolwords.words(block)), waiting=self.choice.hold)
         if self.choice.detailed:
             line.more = [harmless(text) for text in toolwords.parameters(block)]
         if block.get("id"):
-            self._calls[str(block["id"])] = line
+            self._calls[key_of(block["id"])] = line
+            if len(self._calls) > REMEMBERED:
+                self._calls.popitem(last=False)
         return line
 
     def _user(self, body: Mapping[str, Any]) -> Iterator[Line]:
@@ -149,7 +153,7 @@ class Conversation:
                 yield _spoken("note", "👤", str(block.get("text", "")))
 
     def _returned(self, block: Mapping[str, Any]) -> Iterator[Line]:
-        call = self._calls.pop(str(block.get("tool_use_id")), None)
+        call = self._calls.pop(key_of(block.get("tool_use_id")), None)
         text, failed = shape.text_of(block.get("content")), bool(block.get("is_error"))
         took = (self._at - call.at).total_seconds() if call and call.at and self._at else None
         tail = _result_words(text, took, failed=failed)
@@ -176,8 +180,9 @@ class Conversation:
         yield from self._failure(shape.text_of(body.get("error") or body.get("message")))
 
     def _result(self, body: Mapping[str, Any]) -> Iterator[Line]:
-        self._count_result(body)
-        for name in denied_tools(body):
+        denied = denied_tools(body)
+        self.totals.denied = len(denied)
+        for name in denied:
             yield from self._failure(f"refused tool: {name}", icon="🚫")
         if body.get("is_error") is not False or body.get("subtype") != "success":
             text = shape.text_of(body.get("result")) or ", ".join(
@@ -188,28 +193,11 @@ class Conversation:
     def _failure(self, text: str, icon: str = "❌") -> Iterator[Line]:
         """The transcript tells a failure twice, as claude did and as `type=error`: people read it once."""
         words = text.strip() or "failed, without words"
-        if words not in self._failures:
-            self._failures.add(words)
+        if key_of(words) not in self._failures:
+            self._failures.append(key_of(words))
             line = _spoken("error", icon, words)
             line.failed = True
             yield line
-
-    def _count_tokens(self, message: object) -> None:
-        usage = message.get("usage") if isinstance(message, Mapping) else None
-        if isinstance(message, Mapping) and isinstance(usage, Mapping):
-            key, (now_in, now_out) = str(message.get("id")), _tokens(usage)
-            was_in, was_out = self._counted.get(key, (0, 0))
-            self._counted[key] = (max(now_in, was_in), max(now_out, was_out))
-            self.totals.tokens_in += max(0, now_in - was_in)
-            self.totals.tokens_out += max(0, now_out - was_out)
-
-    def _count_result(self, body: Mapping[str, Any]) -> None:
-        usage, cost = body.get("usage"), body.get("total_cost_usd")
-        if isinstance(usage, Mapping):
-            self.totals.tokens_in, self.totals.tokens_out = _tokens(usage)
-        if isinstance(cost, int | float):
-            self.totals.cost = float(cost)
-        self.totals.denied = len(denied_tools(body))
 
 
 def moment(value: object) -> datetime | None:
@@ -227,15 +215,6 @@ def denied_tools(body: Mapping[str, Any]) -> list[str]:
     listed = body.get("permission_denials")
     denials = listed if isinstance(listed, list) else []
     return [str(one.get("tool_name", "?")) if isinstance(one, Mapping) else str(one) for one in denials]
-
-
-def _tokens(usage: Mapping[str, Any]) -> tuple[int, int]:
-    def count(key: str) -> int:
-        value = usage.get(key)
-        return value if isinstance(value, int) else 0
-
-    into = count("input_tokens") + count("cache_creation_input_tokens") + count("cache_read_input_tokens")
-    return into, count("output_tokens")
 
 
 def _spoken(kind: str, icon: str, text: str) -> Line:

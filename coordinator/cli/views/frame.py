@@ -81,10 +81,11 @@ def duration(seconds: float) -> str:
 
 
 def footer(totals: Totals) -> str:
-    by_name = ", ".join(f"{count} {name}" for name, count in totals.tools.most_common())
-    uses = f"{totals.tools.total()} tool uses" + (f" ({by_name})" if by_name else "")
-    tokens = f"{short(totals.tokens_in)} in / {short(totals.tokens_out)} out"
-    cost = f"${totals.cost:.2f}" if totals.cost is not None else ""
+    by_name = ", ".join(f"{count} {shape.one_line(harmless(name))}" for name, count in totals.tools.ranked())
+    uses = f"{totals.tools.total} tool uses" + (f" ({by_name})" if by_name else "")
+    tokens_in, tokens_out, money = totals.tally.use
+    tokens = f"{short(tokens_in or 0)} in / {short(tokens_out or 0)} out"
+    cost = f"${money:.2f}" if money is not None else ""
     unknown = f"{totals.unknown} unknown lines" if totals.unknown else ""
     parts = (f"{totals.messages} messages", uses, tokens, cost, f"{totals.denied} denied", unknown)
     return " · ".join(part for part in parts if part)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 from coordinator.runfiles.tongues import CLAUDE, TEXT, tongue
 from coordinator.runfiles.transcript import blocks, text_of
 from coordinator.runfiles.verdict.lines import goes_on, number, parse
-from coordinator.runfiles.verdict.tally import Tally
+from coordinator.runfiles.verdict.tally import Tally, key_of
 
 TYPE_CHECKING = False   # the typing module costs time at every end of a run
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Optional, Set, Tuple
+    from typing import Any, Deque, Iterable, Optional, Tuple
 
 _LONGEST_SAID = 20_000
+_TOOLS_AT_ONCE = 64
 _LONGEST_LINE = 1000
 _KILLED_TOOL = ("Exit code 137", "Exit code 143", "Exit code 130")
 
@@ -42,7 +44,7 @@ class Reading:
         self.unknown = 0
         self.last_line = b""
         self.tally = Tally()
-        self._stopped_tools: Set[str] = set()
+        self._stopped_tools: Deque[int] = deque(maxlen=_TOOLS_AT_ONCE)
 
     def feed(self, body: Mapping[str, Any]) -> None:
         self.tally.feed(body)
@@ -78,7 +80,7 @@ class Reading:
         elif subtype == "informational":
             self.hook_stopped = self.hook_stopped or body.get("prevent_continuation") is True
         elif subtype == "task_notification" and body.get("status") == "stopped":
-            self._stopped_tools.add(str(body.get("tool_use_id")))
+            self._stopped_tools.append(key_of(body.get("tool_use_id")))
 
     def _assistant(self, body: Mapping[str, Any]) -> None:
         self.error = str(body.get("error") or "")
@@ -94,7 +96,7 @@ class Reading:
             if block.get("type") == "tool_result":
                 self.said = ""
                 ended_by_signal = text_of(block.get("content")).startswith(_KILLED_TOOL)
-                self.tool_killed = ended_by_signal and str(block.get("tool_use_id")) in self._stopped_tools
+                self.tool_killed = ended_by_signal and key_of(block.get("tool_use_id")) in self._stopped_tools
 
     def _limit(self, info: object) -> None:
         if isinstance(info, Mapping) and info.get("status") == "rejected":
