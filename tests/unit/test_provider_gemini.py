@@ -317,6 +317,14 @@ def test_it_is_one_process_with_its_own_keys_and_nobody_else_s() -> None:
     assert not set(others) & set(env)
 
 
+def test_where_its_requests_go_is_never_left_to_an_env_file_of_the_repository() -> None:
+    env = command().env
+    assert (env["GOOGLE_GEMINI_BASE_URL"], env["GOOGLE_VERTEX_BASE_URL"]) == ("", "")
+    assert env["CODE_ASSIST_ENDPOINT"].startswith("https://")
+    chosen = {"GOOGLE_GEMINI_BASE_URL": "http://a", "CODE_ASSIST_ENDPOINT": "http://b"}
+    assert chosen.items() <= command(chosen).env.items()
+
+
 def test_where_its_requests_go_is_a_fact_of_the_contract_and_hides_a_password() -> None:
     facts = command({"GOOGLE_GEMINI_BASE_URL": "https://user:hunter2secret@host/x"}).facts
     assert (facts["auth_mode"], "host/x" in facts["base_url"]) == ("environment", True)

@@ -20,6 +20,11 @@ _KEY = "GEMINI_API_KEY"
 _AUTH = (_KEY, "GOOGLE_API_KEY")
 _VERTEX = ("GOOGLE_API_KEY", "GOOGLE_CLOUD_PROJECT")
 _LOGINS = ("oauth_creds.json", "gemini-credentials.json")
+_ADDRESSES = {"GOOGLE_GEMINI_BASE_URL": "", "GOOGLE_VERTEX_BASE_URL": "",
+              "CODE_ASSIST_ENDPOINT": "https://cloudcode-pa.googleapis.com"}
+"""Where its requests go where nobody says otherwise: set, since it would read what is unset from the worktree's .env,
+and a repository could lead the key to a place of its own."""
+
 _CHOSEN = re.compile(r'"selectedType"\s*:\s*"([^"]*)"')
 
 
@@ -30,7 +35,7 @@ class Gemini(CliProvider):
     program = "gemini"
     install = "npm install -g @google/gemini-cli"
     supported = ((0, 61, 0), (1, 0, 0))
-    own = (*KEYS["gemini"], "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION", "GOOGLE_APPLICATION_CREDENTIALS")
+    own = (*KEYS["gemini"], *_ADDRESSES, "GOOGLE_CLOUD_*", "GOOGLE_APPLICATION_CREDENTIALS")
     fixed: Mapping[str, str] = {"GEMINI_CLI_NO_RELAUNCH": "true"}
 
     def credentials(self, probe: Probe, settings: Settings) -> Credentials:
@@ -65,6 +70,9 @@ class Gemini(CliProvider):
 
     def model(self, settings: Settings, environ: Mapping[str, str]) -> str:
         return settings.model or environ.get("GEMINI_MODEL", "").strip() or MODEL
+
+    def env(self, environ: Mapping[str, str], settings: Settings, credentials: Credentials) -> dict[str, str]:
+        return {**_ADDRESSES, **super().env(environ, settings, credentials)}
 
     def facts(self, environ: Mapping[str, str]) -> dict[str, str]:
         return {"base_url": mask(environ.get("GOOGLE_GEMINI_BASE_URL", ""))}
