@@ -54,12 +54,13 @@ TABLE = [
     ("empty", 0, "gemini_protocol_error"),
     ("safety", 0, "process_exit"),
     ("turns", 53, "max_turns"),
-    ("no-yolo", 0, ""),
+    ("no-yolo", 0, "gemini_permission_denied"),
     ("sigterm-tool", 0, "manual_stop"),
     ("sigterm-waiting", 0, "manual_stop"),
 ]
 STDERR = {"404": TALKED.format("ModelNotFoundError")}
 """Of the recorded runs whose stream does not tell."""
+WELL_WITH_WORK = ("no-yolo",)
 
 
 def lines_of(name: str) -> list[bytes]:
@@ -102,7 +103,7 @@ def test_each_recorded_end_is_judged_as_what_it_was(name: str, code: int, reason
         return
     ending = Ending.CANCELLED if reason == "manual_stop" else Ending.FAILED
     assert (bare.ending, bare.reason) == (ending, reason), bare.detail
-    assert worked.ending is ending
+    assert worked.ending is (Ending.SUCCEEDED if name in WELL_WITH_WORK else ending)
 
 
 def test_no_recording_is_left_out_of_the_table() -> None:
@@ -215,6 +216,34 @@ def test_stderr_tells_why_where_neither_stream_nor_exit_code_does(stderr: str, r
 def test_a_signal_goes_before_what_stderr_tells(number: int) -> None:
     outcome = judged(BEGUN, None, signal=number, stderr=NOTED.format(429))
     assert outcome.reason == ("killed" if number == 9 else "manual_stop")
+
+
+@pytest.mark.req("C42")
+@pytest.mark.parametrize("wrapper", ["max_runtime", "stalled", "no_mutation"])
+def test_a_run_that_only_asked_in_silence_until_it_was_ended_is_explained_by_its_stderr(wrapper: str) -> None:
+    outcome = judged(BEGUN, None, signal=15, wrapper=wrapper, stderr=NOTED.format(500) + NOTED.format(429))
+    assert (outcome.ending, outcome.reason) == (Ending.FAILED, "gemini_capacity_exhausted")
+    assert outcome.judged_by == "wrapper"
+    assert judged(BEGUN, None, signal=15, wrapper=wrapper, stderr="429").reason == wrapper
+    spoke = b"".join(lines_of("commit")[:4]).decode()
+    assert judged(spoke, None, signal=15, wrapper=wrapper, stderr=NOTED.format(429)).reason == wrapper
+
+
+@pytest.mark.parametrize("wrapper", ["manual_stop", "killed", "label_removed"])
+def test_who_was_stopped_was_stopped_whatever_it_waited_for(wrapper: str) -> None:
+    assert judged(BEGUN, None, signal=15, wrapper=wrapper, stderr=NOTED.format(429)).reason == wrapper
+
+
+def test_a_tool_that_a_policy_forbids_is_named_and_one_that_never_was_is_not() -> None:
+    def refusal(kind: str, tool: str) -> str:
+        back = {"type": "tool_result", "tool_id": f"{tool}__{tool}_1_0", "status": "error", "error": {"type": kind}}
+        return BEGUN + json.dumps(back) + '\n{"type":"result","status":"success","stats":{}}'
+
+    denied = judged(refusal("policy_violation", "web_fetch"))
+    assert (denied.reason, "web_fetch" in denied.detail) == ("gemini_permission_denied", True)
+    assert judged(refusal("tool_not_registered", "write_file")).reason == "gemini_permission_denied"
+    assert judged(refusal("tool_not_registered", "dreamt_of")).ending is Ending.NO_CHANGE
+    assert judged(refusal("file_not_found", "replace")).ending is Ending.NO_CHANGE
 
 
 # --- its stream -------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from coordinator.domain.outcome import Ending, Outcome, Usage, Work
 from coordinator.domain.reasons import REASONS
 from coordinator.ports import Finished
 from coordinator.runfiles.masking import mask
-from coordinator.runfiles.tongues import EITHER, OWING
+from coordinator.runfiles.tongues import EITHER, OWING, refused
 from coordinator.runfiles.verdict import rules
 from coordinator.runfiles.verdict.causes import reset_of
 from coordinator.runfiles.verdict.reading import read
@@ -31,6 +31,9 @@ _WRAPPER_ENDINGS = {
     "pr_closed": Ending.CANCELLED,
 }
 """How a run ended that its wrapper ended. Every other reason code of the wrapper is a failure."""
+
+_WAITED = frozenset({"stalled", "no_mutation", "max_runtime"})
+"""What a run looks like from outside whose every request was refused, and that went on asking in silence."""
 
 _OTHER_SPELLINGS = {
     "no_mutation_timeout": "no_mutation",
@@ -58,6 +61,10 @@ def _wrapper(case: rules.Case, run: Finished) -> Outcome | None:
         return _outcome(case, case.ends(rules.FAILED, "binary_missing", judged_by="wrapper"))
     if reason not in REASONS or reason == "process_exit":
         return None
+    cause = refused(case.reading.speaks, case.stderr) if reason in _WAITED and not case.reading.answered else ""
+    if cause:
+        words = f"{REASONS[reason].meaning} before the model had answered once"
+        return _outcome(case, case.ends(rules.FAILED, cause, words, judged_by="wrapper"))
     ending = _WRAPPER_ENDINGS.get(reason, Ending.FAILED)
     return _outcome(case, case.ends(ending, reason, REASONS[reason].meaning, judged_by="wrapper"))
 
@@ -68,7 +75,7 @@ def _outcome(case: rules.Case, verdict: rules.Verdict, ended_at: float | None = 
         ending=Ending(verdict.ending),
         reason=REASONS[verdict.reason].code,
         detail=verdict.words,
-        usage=Usage(*reading.tally.use),
+        usage=Usage(*reading.tally.use, reading.tally.cached),
         session_id=reading.session_id,
         model=reading.model,
         reset_at=reset_of(reading, ended_at) if verdict.suffix in _LIMITS else None,

@@ -49,6 +49,9 @@ _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_WAIT, _FARTHEST = 300, 40 * 86_400
 """Seconds: what the CLI itself would wait for a limit to pass; what no limit lasts."""
 
+_CHANGING = ("run_shell_command", "write_file", "replace")
+"""The tools that it has only when it may use them unasked."""
+
 _TALK = re.compile(r"^Error when talking to Gemini API .*? (\w+Error):", re.MULTILINE)
 _TALKED = {"ModelNotFoundError": "model_unavailable", "TerminalQuotaError": "usage_limited",
            "RetryableQuotaError": "capacity_exhausted"}
@@ -86,7 +89,16 @@ def _returned(body: Body) -> Tuple[Body, ...]:
     output, error = body.get("output"), body.get("error")
     if not output and isinstance(error, dict):
         output = error.get("message")
-    return (shapes.returned(body.get("tool_id"), output or "", bad=body.get("status") != "success"),)
+    bad = body.get("status") != "success"
+    return (shapes.returned(body.get("tool_id"), output or "", bad=bad, refused=_refused_tool(body) if bad else ""),)
+
+
+def _refused_tool(body: Body) -> str:
+    """The tool that a policy forbids, or that it does without since nobody is there to be asked; its name begins the
+    id of the call."""
+    error, name = body.get("error"), str(body.get("tool_id")).partition("__")[0]
+    kind = error.get("type") if isinstance(error, dict) else ""
+    return name if kind == "policy_violation" or (kind == "tool_not_registered" and name in _CHANGING) else ""
 
 
 def _error(body: Body) -> Tuple[Body, ...]:

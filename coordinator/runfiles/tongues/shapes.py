@@ -28,8 +28,11 @@ def called(tool: object, ident: object, given: object) -> Shaped:
     return _assistant([block], "")
 
 
-def returned(ident: object, content: object, *, bad: bool) -> Shaped:
+def returned(ident: object, content: object, *, bad: bool, refused: str = "") -> Shaped:
+    """`refused` names the tool where the agent was not allowed to use it."""
     block = {"type": "tool_result", "tool_use_id": str(ident), "content": content, "is_error": bad}
+    if refused:
+        block["refused_tool"] = refused
     return {"type": "user", "message": {"role": "user", "content": [block]}}
 
 

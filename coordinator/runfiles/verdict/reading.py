@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Deque, Iterable, Optional, Tuple
 
 _LONGEST_SAID = 20_000
+_LONGEST_NAME = 100
 _TOOLS_AT_ONCE = 64
 _LONGEST_LINE = 1000
 _KILLED_TOOL = ("Exit code 137", "Exit code 143", "Exit code 130")
@@ -22,9 +23,9 @@ _KILLED_TOOL = ("Exit code 137", "Exit code 143", "Exit code 130")
 
 class Reading:
     """`speaks` is whose stream it was. `result` is the last result event; `concluded` says that the session did not go
-    on after it. `said`: the agent's words since its last tool. `error` is the last error class that the CLI named,
-    `error_text` its words. `last_line` is the last that was no event, in part. `tool_killed`: the last tool was taken
-    away from outside, which claude does when it is sent SIGTERM."""
+    on after it. `answered`: the model did, once at least. `said`: the agent's words since its last tool. `error` is the
+    last error class that the CLI named, `error_text` its words. `last_line` is the last that was no event, in part.
+    `tool_killed`: the last tool was taken away from outside, which claude does when it is sent SIGTERM."""
 
     def __init__(self, speaks: str = CLAUDE) -> None:
         self.speaks = speaks
@@ -32,6 +33,7 @@ class Reading:
         self.result: Optional[Mapping[str, Any]] = None
         self.concluded = False
         self.started = False
+        self.answered = False
         self.session_id = ""
         self.model = ""
         self.error = ""
@@ -44,6 +46,7 @@ class Reading:
         self.unknown = 0
         self.last_line = b""
         self.tally = Tally()
+        self._refused: Deque[str] = deque(maxlen=_TOOLS_AT_ONCE)
         self._stopped_tools: Deque[int] = deque(maxlen=_TOOLS_AT_ONCE)
 
     def feed(self, body: Mapping[str, Any]) -> None:
@@ -88,13 +91,15 @@ class Reading:
             self.error_text = " ".join(str(block.get("text", "")) for block in blocks(body)).strip()
         else:
             # The model answered: whatever had been waited for is over.
-            self.error_text, self.retries = "", 0
+            self.error_text, self.retries, self.answered = "", 0, True
             self.said = (self.said + _words(body))[-_LONGEST_SAID:]
 
     def _user(self, body: Mapping[str, Any]) -> None:
         for block in blocks(body):
             if block.get("type") == "tool_result":
                 self.said = ""
+                if block.get("refused_tool"):
+                    self._refused.append(str(block["refused_tool"])[:_LONGEST_NAME])
                 ended_by_signal = text_of(block.get("content")).startswith(_KILLED_TOOL)
                 self.tool_killed = ended_by_signal and key_of(block.get("tool_use_id")) in self._stopped_tools
 
@@ -128,7 +133,7 @@ class Reading:
         """Names of the tools that the session was refused."""
         listed = (self.result or {}).get("permission_denials")
         if not isinstance(listed, list):
-            return ()
+            return tuple(self._refused)
         return tuple(str(one.get("tool_name", "?")) if isinstance(one, Mapping) else str(one) for one in listed)
 
 
