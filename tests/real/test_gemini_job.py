@@ -32,6 +32,13 @@ def by_hand(root: Path, server: ModelServer, scenario: str) -> Hand:
     return Hand(root, made)
 
 
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):   # a git of its own that was gone before it was looked at
+        return b""
+
+
 @pytest.mark.req("C41", "C42")
 @pytest.mark.parametrize(("scenario", "state", "reason"), [
     ("commit", "success", "process_exit"),
@@ -57,7 +64,7 @@ def test_each_end_of_gemini_is_judged_by_its_own_words(
 def test_stop_ends_gemini_and_the_tool_it_runs(tmp_path: Path, scripted: ModelServer) -> None:
     hand = by_hand(tmp_path, scripted, "slow-tool")
     hand.start("gemini")
-    until(lambda: any(b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in hand.living()), "its tool", 40)
+    until(lambda: any(b"sleep" in command_line(pid) for pid in hand.living()), "its tool", 40)
 
     ran = hand.job("stop", "--beads", "bd-1")
 
