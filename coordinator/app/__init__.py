@@ -347,6 +347,7 @@ def coordinator_world(
         new_token=lambda: secrets.token_hex(16),
         repository_name=name,
         mask=masker.text,
+        learn=masker.learn,
         me=dict(me),
         say=say,
         save_bug=lambda trace: save_bug(where, trace),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -52,7 +52,8 @@ class Options:
 class World:
     """The ports, and what was configured. `policy` and `options` are replaced on SIGHUP, between two ticks.
 
-    `environ` is the coordinator's environment, out of which providers pick by allow-list.
+    `environ` is the coordinator's environment, out of which providers pick by allow-list. `learn` tells `mask` of
+    secrets that are not in it.
     """
 
     root: Path
@@ -72,6 +73,7 @@ class World:
     new_token: Callable[[], str]
     repository_name: str = ""
     mask: Callable[[str], str] = str
+    learn: Callable[[Iterable[str]], None] = lambda _: None
     me: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = print
     save_bug: Callable[[str], object] = print

@@ -94,7 +94,12 @@ class Masker:
     """Hides secrets by shape, and the given values wherever they stand."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {value for value in secrets if len(value) >= _SHORTEST}
+        self._known: List[str] = []
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """From now on these are hidden too: a key that was read from elsewhere than the environment."""
+        known = {*self._known, *(value for value in secrets if len(value) >= _SHORTEST)}
         self._known = sorted(known, key=len, reverse=True)
 
     def text(self, text: str) -> str:

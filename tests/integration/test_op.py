@@ -3,6 +3,7 @@ key it gives is nowhere but with the agent."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from coordinator.adapters.providers import onepassword
 from coordinator.adapters.system.probe import BAD_KEEPS, SystemProbe
 from coordinator.ports import Settings
-from tests.support.byhand import CC_GLM_JOB, Hand, hand
+from tests.support.byhand import CC_GLM_JOB, DX_RUNNER, Hand, hand
 from tests.support.op import ACCOUNT, KEY, Op, some_op
 from tests.support.program import CHECKOUT
 
@@ -117,6 +118,20 @@ def test_preflight_tells_of_a_1password_that_nobody_signed_in_to(hand: Hand, op:
     assert ran.returncode == 10
     assert "AUTH TOKEN RESOLUTION FAILED" in ran.stdout
     assert 'eval "$(op signin)"' in ran.stdout
+
+
+@pytest.mark.req("C80")
+def test_glm_is_started_with_the_options_of_every_provider(hand: Hand, op: Op) -> None:
+    given, tree = environ(hand, op), hand.folder("agents/bd-1")
+    options = ("--worktree", str(tree), "--repo", "widgets", "--model", "glm-4.9", "--pty")
+    ran = hand.run("start", "--provider", "cc-glm", "--beads", "bd-1", "--prompt-file", str(hand.prompt()), *options,
+                   name=DX_RUNNER, DX_RUNNER_EXTRA_ALLOWED_PREFIXES=str(hand.root), **given)  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert hand.outcome()["state"] == "success"
+    meta = hand.pairs("meta")
+    assert [meta[key] for key in ("provider", "worktree", "repo", "model", "use_pty")] == [
+        "cc-glm", str(tree), "widgets", "glm-4.9", "true"]
+    assert "glm-4.9" in json.loads((tree / "seen.json").read_text())["argv"]
 
 
 # --- claude's own login ---------------------------------------------------------------------------------

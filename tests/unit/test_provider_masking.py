@@ -90,3 +90,10 @@ def test_masking_twice_changes_nothing_more(text: str) -> None:
 @pytest.mark.parametrize("module", [masking, transcript])
 def test_what_travels_to_hosts_is_written_in_the_syntax_of_python_3_9(module: object) -> None:
     ast.parse(Path(str(module.__file__)).read_text(), feature_version=(3, 9))  # type: ignore[attr-defined]
+
+
+def test_a_key_that_was_found_later_is_hidden_from_then_on() -> None:
+    masker = Masker(["known-from-the-start"])
+    assert masker.text("a-key-of-1password") == "a-key-of-1password"
+    masker.learn(["a-key-of-1password", "short"])
+    assert masker.text("a-key-of-1password known-from-the-start short") == "*** *** short"

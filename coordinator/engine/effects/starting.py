@@ -133,6 +133,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
     if known.alone:
         reason = provider_reason(attempt.provider, "auth_missing")
         raise AuthUnresolved(reason, f"{known.source} is good for one job started by hand", "coordinator doctor")
+    world.learn(known.env.values())
     command = provider.command(
         RunSpec(
             task_id=task.id,

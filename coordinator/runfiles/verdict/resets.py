@@ -7,6 +7,7 @@ import re
 
 TYPE_CHECKING = False   # the typing module costs time at every end of a run
 if TYPE_CHECKING:
+    from datetime import tzinfo
     from typing import List, Optional, Tuple
 
 _LONGEST = 40 * 86_400
@@ -78,7 +79,7 @@ def _moment(now: float, hour: int, minute: int, zone: Optional[str],
     return (found if found > here else found + timedelta(days=1)).timestamp()
 
 
-def _zone(name: Optional[str]) -> object:
+def _zone(name: Optional[str]) -> Optional[tzinfo]:
     if not name:
         return None
     try:
