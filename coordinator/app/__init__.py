@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from coordinator.config import Config
     from coordinator.engine.runner import Runner
     from coordinator.engine.wakes import Wakes
-    from coordinator.engine.world import Options, World
-    from coordinator.planning.policy import Policy
+    from coordinator.engine.world import World
     from coordinator.ports import GitHub, Provider, Settings, Store
 
 
@@ -102,68 +101,6 @@ def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
     if ran.ok and ran.out.strip():
         return ran.out.strip(), "gh"
     raise NoToken("no GitHub token: set GITHUB_TOKEN or GH_TOKEN, or log in with `gh auth login`")
-
-
-def policy_of(config: Config, provider: str = "") -> Policy:
-    """What decisions need of the configuration; `provider` is the template's word, which goes first."""
-    from coordinator.adapters.providers import PROVIDERS
-    from coordinator.planning.policy import LabelNames, Policy
-
-    labels = config.labels
-    return Policy(
-        provider=provider or config.workers.provider,
-        template=config.workers.template,
-        max_workers=config.workers.max,
-        provider_caps={name: section.max for name, section in config.providers.items() if section.max},
-        label_caps=dict(config.caps.labels),
-        providers=frozenset(PROVIDERS),
-        fallback=dict(config.fallback),
-        sessions_per_task=config.caps.sessions_per_task,
-        tokens_per_task=config.caps.tokens_per_task,
-        money_per_task=config.caps.money_per_task,
-        sessions_per_day=config.caps.sessions_per_day,
-        money_per_day=config.caps.money_per_day,
-        retry_max=config.retry.max,
-        backoff=config.retry.backoff,
-        backoff_max=config.retry.backoff_max,
-        poll=config.poll.interval,
-        tidy_after=config.retention.worktrees_after_merge,
-        start_grace=config.workers.grace,
-        stall=config.workers.stall,
-        no_mutation=config.workers.no_mutation,
-        idle_cpu=config.workers.idle_cpu,
-        push_wip=config.worktree.push_wip,
-        respect_assignee=config.trust.respect_assignee,
-        trust_users=frozenset(config.trust.users),
-        trust_bots=frozenset(config.trust.bots),
-        permission=config.trust.permission,
-        labels=LabelNames(**{name: getattr(labels, name) for name in LabelNames.__dataclass_fields__}),
-    )
-
-
-def options_of(config: Config) -> Options:
-    """What effects need of the configuration."""
-    from coordinator.engine.world import Options
-    from coordinator.planning.retention import Ages
-
-    tree, held = config.worktree, config.retention
-    return Options(
-        timeout=config.workers.timeout,
-        stop_grace=config.workers.stop_grace,
-        copy=tuple(tree.copy),
-        after_create=tree.after_create,
-        before_run=tree.before_run,
-        after_run=tree.after_run,
-        before_remove=tree.before_remove,
-        hook_timeout=tree.hook_timeout,
-        base=config.repository.base,
-        providers=provider_settings(config),
-        notify=config.notify.command,
-        ages=Ages(held.transcripts, held.run_files, held.rescue),
-        disk_floor=config.floors.disk,
-        inode_floor=config.floors.inodes,
-        reserve=config.poll.reserve,
-    )
 
 
 def provider_settings(config: Config) -> dict[str, Settings]:
@@ -311,6 +248,7 @@ def coordinator_world(
     from coordinator.adapters.system.probe import SystemProbe
     from coordinator.adapters.system.remains import remains
     from coordinator.app.belonging import belongs
+    from coordinator.app.engines import options_of, policy_of
     from coordinator.app.prices import prices
     from coordinator.app.templates import template_finder, template_provider
     from coordinator.engine.world import World
@@ -476,6 +414,7 @@ def runner(
     """A world with the engine that moves it. `at_once`: effects are made where they are asked for; `offline`:
     it does without GitHub when there is no token."""
     from coordinator import __version__
+    from coordinator.app.engines import options_of, policy_of
     from coordinator.app.templates import template_provider
     from coordinator.engine.daemon import EffectPool
     from coordinator.engine.memory import Memory

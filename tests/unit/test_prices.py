@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 
 import pytest
 
+from coordinator.adapters.providers import provider
 from coordinator.app.prices import prices
 from coordinator.domain.outcome import Usage
 from coordinator.domain.prices import Price, Prices
+from coordinator.ports import Finished
+from coordinator.runfiles.verdict.tally import Tally
 
 TABLE = Prices("2026-01-01", {"big-1": Price(sent=2.0, written=10.0, cached=0.5), "big": Price(9.0, 9.0, 9.0)})
 
@@ -50,3 +54,27 @@ def test_the_table_that_is_shipped_has_a_date_and_prices_that_can_be():
     assert {"claude-sonnet-4-5", "gpt-5-codex", "gemini-3-flash-preview", "glm-5"} <= set(table.models)
     for price in table.models.values():
         assert 0 < price.cached < price.sent < price.written < 100
+
+
+def message(ident: str, fresh: int, cached: int, out: int) -> dict[str, object]:
+    usage = {"input_tokens": fresh, "cache_read_input_tokens": cached, "output_tokens": out}
+    return {"type": "assistant", "message": {"id": ident, "usage": usage}}
+
+
+def test_what_came_out_of_the_cache_is_counted_once_a_message_while_it_runs_and_by_the_result_at_its_end():
+    tally = Tally()
+    assert tally.cached is None
+    for body in (message("a", 10, 100, 1), message("a", 10, 100, 5), message("b", 20, 300, 7)):
+        tally.feed(body)
+    assert (tally.use, tally.cached) == ((430, 12, None), 400)
+    tally.feed({"type": "result", "usage": {"input_tokens": 40, "cache_read_input_tokens": 500, "output_tokens": 13}})
+    assert (tally.use, tally.cached) == ((540, 13, None), 500)
+
+
+def test_a_judged_run_is_priced_with_its_cache():
+    told = {"type": "result", "subtype": "success", "is_error": False, "result": "ok",
+            "usage": {"input_tokens": 100_000, "cache_read_input_tokens": 900_000, "output_tokens": 10_000}}
+    run = Finished(0, None, "process_exit", [json.dumps(told).encode()], "", None)
+    outcome = provider("claude").judge(run)
+    assert outcome.usage == Usage(1_000_000, 10_000, None, 900_000)
+    assert prices().priced(outcome.usage, "claude-sonnet-4-5-20250929").cost_usd == pytest.approx(0.3 + 0.27 + 0.15)

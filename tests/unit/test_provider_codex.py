@@ -39,7 +39,7 @@ def kinds(line: dict[str, object]) -> list[str]:
 def test_a_good_turn_is_success_with_its_words_its_session_and_every_token_counted_once() -> None:
     outcome = judged(BEGUN + SAID + DONE, work=COMMITTED)
     assert (outcome.ending, outcome.summary, outcome.session_id) == (Ending.SUCCEEDED, "All done.", "t-1")
-    assert outcome.usage == Usage(250, 10)
+    assert outcome.usage == Usage(250, 10, None, 200)
     assert judged(BEGUN + SAID + DONE).ending is Ending.NO_CHANGE
 
 

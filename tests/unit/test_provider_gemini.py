@@ -117,11 +117,11 @@ def test_a_success_carries_its_session_its_model_its_words_and_every_token_count
     outcome = judged(BEGUN + "\n".join(map(json.dumps, (*said, ended))), work=COMMITTED)
     assert (outcome.ending, outcome.summary, outcome.session_id) == (Ending.SUCCEEDED, "All done.", "s-1")
     assert outcome.model == "gemini-3-flash-preview"
-    assert outcome.usage == Usage(250, 80), "what was thought is in the total alone"
+    assert outcome.usage == Usage(250, 80, None, 200), "what was thought is in the total alone"
 
 
 def test_tokens_of_a_run_that_failed_count_as_well() -> None:
-    assert judged(lines_of("turns"), 53).usage == Usage(200, 20)
+    assert judged(lines_of("turns"), 53).usage == Usage(200, 20, None, 0)
 
 
 @pytest.mark.req("P38")

@@ -133,7 +133,7 @@ class Transcriber:
         for one in said:
             state.tally.feed(one.raw)
             state.signs = self._moved(state.signs, one, now)
-        state.signs = replace(state.signs, usage=Usage(*state.tally.use))
+        state.signs = replace(state.signs, usage=Usage(*state.tally.use, state.tally.cached))
 
     def _moved(self, signs: Signs, one: Said, now: datetime) -> Signs:
         if one.kind == "init":

@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 
 from coordinator.runfiles.verdict.lines import number
 
 TYPE_CHECKING = False   # the typing module costs time at every end of a run
 if TYPE_CHECKING:
-    from typing import Any, Optional, Tuple
+    from typing import Any, Dict, Optional, Tuple
 
     Use = Tuple[Optional[int], Optional[int], Optional[float]]
+    Spent = Tuple[int, int, int]
 
 REMEMBERED = 4096
-_TOO_MANY = 1 << 50
-_IN = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+TOO_MANY = 1 << 50
+_CACHED = "cache_read_input_tokens"
+_IN = ("input_tokens", "cache_creation_input_tokens", _CACHED)
 
 
 class Tally:
     """Fed with every object of a stream in turn. A message comes in several lines, each with its usage so far: it is
     counted once, by its id. Its lines stand together, with those of agents at work beside it at most between them, so
-    the last REMEMBERED messages are known and a stream without end takes no more memory than a long one."""
+    at least the last REMEMBERED messages are known, at most twice as many: a stream without end takes no more memory
+    than a long one."""
 
     def __init__(self) -> None:
-        self._recent: OrderedDict[int, Tuple[int, int]] = OrderedDict()
-        self._in = self._out = 0
+        self._recent: Dict[int, Spent] = {}
+        self._before: Dict[int, Spent] = {}
+        self._in = self._out = self._cached = 0
         self._total: Optional[Use] = None
+        self._total_cached: Optional[int] = None
 
     def feed(self, body: Mapping[str, Any]) -> None:
         kind, usage = body.get("type"), body.get("usage")
         if kind == "result":
-            got, gave = _tokens(usage) if isinstance(usage, dict) else (None, None)
-            self.concluded(got, gave, number(body.get("total_cost_usd")))
+            got, gave, cached = _tokens(usage) if isinstance(usage, dict) else (None, None, None)
+            self.concluded(got, gave, number(body.get("total_cost_usd")), cached)
         elif kind == "assistant":
             message = body.get("message")
             if isinstance(message, dict) and isinstance(message.get("usage"), dict):
                 self.spent(message.get("id"), *_tokens(message["usage"]))
 
-    def spent(self, ident: object, got: int, gave: int) -> None:
-        """What a message took by one of its lines."""
+    def spent(self, ident: object, got: int, gave: int, cached: int = 0) -> None:
+        """What a message took by one of its lines; `cached` of `got` came out of the provider's cache."""
         key = key_of(ident)
-        was_got, was_gave = self._recent.pop(key, (0, 0))
-        got, gave = max(was_got, got), max(was_gave, gave)
-        self._recent[key] = got, gave
-        self._in += got - was_got
-        self._out += gave - was_gave
-        if len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)
+        was = self._recent.get(key) or self._before.get(key)
+        if was is not None:
+            got, gave, cached = max(was[0], got), max(was[1], gave), max(was[2], cached)
+            self._in, self._out, self._cached = self._in - was[0], self._out - was[1], self._cached - was[2]
+        self._in, self._out, self._cached = self._in + got, self._out + gave, self._cached + cached
+        self._recent[key] = got, gave, cached
+        if len(self._recent) >= REMEMBERED:
+            self._before, self._recent = self._recent, {}
 
-    def concluded(self, got: Optional[int], gave: Optional[int], cost: Optional[float]) -> None:
+    def concluded(self, got: Optional[int], gave: Optional[int], cost: Optional[float],
+                  cached: Optional[int] = None) -> None:
         """What the result says; None where it does not."""
-        self._total = got, gave, cost
+        self._total, self._total_cached = (got, gave, cost), cached
 
     @property
     def said(self) -> Use:
@@ -61,9 +67,16 @@ class Tally:
     @property
     def use(self) -> Use:
         """The same, the messages' own tokens added up where the result does not say."""
-        if self.said[0] is not None or not self._recent:
-            return self.said
-        return self._in, self._out, self.said[2]
+        return (self._in, self._out, self.said[2]) if self._summed else self.said
+
+    @property
+    def cached(self) -> Optional[int]:
+        """Those of the tokens in that came out of the provider's cache and cost less."""
+        return self._cached if self._summed else self._total_cached
+
+    @property
+    def _summed(self) -> bool:
+        return self.said[0] is None and bool(self._recent or self._before)
 
 
 def key_of(ident: object) -> int:
@@ -71,13 +84,14 @@ def key_of(ident: object) -> int:
     return hash(ident) if isinstance(ident, (str, int)) else 0
 
 
-def _tokens(usage: Mapping[str, Any]) -> Tuple[int, int]:
-    """(in, out) of a message or of a result."""
-    return sum(count(usage.get(key)) for key in _IN), count(usage.get("output_tokens"))
+def _tokens(usage: Mapping[str, Any]) -> Spent:
+    """(in, out, of those in out of the cache) of a message or of a result."""
+    got = sum(count(usage.get(key)) for key in _IN)
+    return got, count(usage.get("output_tokens")), count(usage.get(_CACHED))
 
 
 def count(value: object) -> int:
     """A number of tokens; 0 for what can be none."""
     if type(value) is not int:
         value = int(number(value) or 0)
-    return value if 0 <= value < _TOO_MANY else 0
+    return value if 0 <= value < TOO_MANY else 0

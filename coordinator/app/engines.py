@@ -1,0 +1,73 @@
+"""What the engine needs of a configuration: the settings that decisions are made by, and those of effects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coordinator.config import Config
+    from coordinator.engine.world import Options
+    from coordinator.planning.policy import Policy
+
+
+def policy_of(config: Config, provider: str = "") -> Policy:
+    """What decisions need of the configuration; `provider` is the template's word, which goes first."""
+    from coordinator.adapters.providers import PROVIDERS
+    from coordinator.planning.policy import LabelNames, Policy
+
+    labels = config.labels
+    return Policy(
+        provider=provider or config.workers.provider,
+        template=config.workers.template,
+        max_workers=config.workers.max,
+        provider_caps={name: section.max for name, section in config.providers.items() if section.max},
+        label_caps=dict(config.caps.labels),
+        providers=frozenset(PROVIDERS),
+        fallback=dict(config.fallback),
+        sessions_per_task=config.caps.sessions_per_task,
+        tokens_per_task=config.caps.tokens_per_task,
+        money_per_task=config.caps.money_per_task,
+        sessions_per_day=config.caps.sessions_per_day,
+        money_per_day=config.caps.money_per_day,
+        retry_max=config.retry.max,
+        backoff=config.retry.backoff,
+        backoff_max=config.retry.backoff_max,
+        poll=config.poll.interval,
+        tidy_after=config.retention.worktrees_after_merge,
+        start_grace=config.workers.grace,
+        stall=config.workers.stall,
+        no_mutation=config.workers.no_mutation,
+        idle_cpu=config.workers.idle_cpu,
+        push_wip=config.worktree.push_wip,
+        respect_assignee=config.trust.respect_assignee,
+        trust_users=frozenset(config.trust.users),
+        trust_bots=frozenset(config.trust.bots),
+        permission=config.trust.permission,
+        labels=LabelNames(**{name: getattr(labels, name) for name in LabelNames.__dataclass_fields__}),
+    )
+
+
+def options_of(config: Config) -> Options:
+    """What effects need of the configuration."""
+    from coordinator.app import provider_settings
+    from coordinator.engine.world import Options
+    from coordinator.planning.retention import Ages
+
+    tree, held = config.worktree, config.retention
+    return Options(
+        timeout=config.workers.timeout,
+        stop_grace=config.workers.stop_grace,
+        copy=tuple(tree.copy),
+        after_create=tree.after_create,
+        before_run=tree.before_run,
+        after_run=tree.after_run,
+        before_remove=tree.before_remove,
+        hook_timeout=tree.hook_timeout,
+        base=config.repository.base,
+        providers=provider_settings(config),
+        notify=config.notify.command,
+        ages=Ages(held.transcripts, held.run_files, held.rescue),
+        disk_floor=config.floors.disk,
+        inode_floor=config.floors.inodes,
+        reserve=config.poll.reserve,
+    )
