@@ -448,13 +448,29 @@ class Settings:
     op_legacy_names: tuple[str, ...] = ()
 
 
-class AuthUnresolved(LaunchFailed):
-    """No credentials: nothing may be started. `code` is the exit code, 10, or 11 when a token's file is to blame."""
+class NotReady(LaunchFailed):
+    """What a provider needs is not there: nothing may be started. `code` is the exit code."""
 
     def __init__(self, reason: str, words: str, cure: str, code: int = 10) -> None:
         super().__init__(reason, words)
         self.cure = cure
         self.code = code
+
+
+class AuthUnresolved(NotReady):
+    """No credentials. `code` is 10, or 11 when a token's file is to blame."""
+
+
+class NoModel(NotReady):
+    """No model that may be used is there (`code` 25), or another one was asked for than may be used (21)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that a run asks for, "" leaves it to the CLI; `fallback_reason`: why it is not the one wanted first."""
+
+    model: str = ""
+    fallback_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -471,8 +487,8 @@ class Credentials:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run as a provider sees it. `credentials` are its own answer, asked for before; `stream`: events are wanted,
-    also of an agent whose habit is plain text."""
+    """One run as a provider sees it. `credentials` and the model in `settings` are its own answers, asked for before;
+    `stream`: events are wanted, also of an agent whose habit is plain text."""
 
     task_id: str
     attempt: int
@@ -490,7 +506,8 @@ class RunSpec:
 @dataclass(frozen=True)
 class Command:
     """How to start the agent. `env` is complete; `auth_source` names where the key came from, never the key.
-    `speaks` as in LaunchSpec; `facts` go into the contract: auth_mode, base_url, timeout_ms where there are such."""
+    `speaks` as in LaunchSpec; `facts` go into the contract: auth_mode, base_url, timeout_ms where there are such;
+    `fallback_reason` as in Choice."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -500,6 +517,7 @@ class Command:
     model: str = ""
     speaks: str = "claude"
     facts: Mapping[str, str] = field(default_factory=dict)
+    fallback_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -549,6 +567,10 @@ class Probe(Protocol):
     def scratch(self) -> Path:
         """A fresh empty folder."""
 
+    def recent(self, argv: Sequence[str], *, timeout: float, env: Mapping[str, str]) -> str | None:
+        """The output of a command that ended well, as it was at most a minute ago; what it was longer ago where it ends
+        badly now; None where it never ended well."""
+
     def say(self, words: str) -> None:
         """One line for whoever started this, once for the same words; nothing where nobody listens."""
 
@@ -573,6 +595,9 @@ class Provider(Protocol):
 
     def credentials(self, probe: Probe, settings: Settings) -> Credentials:
         """What a run started now would authenticate with. Raises AuthUnresolved."""
+
+    def choose(self, probe: Probe, settings: Settings) -> Choice:
+        """The model that a run started now would ask for. Raises NoModel."""
 
     def command(self, spec: RunSpec) -> Command: ...
 

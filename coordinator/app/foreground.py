@@ -39,16 +39,25 @@ class Agent:
 
     def ready(self) -> Readiness:
         """Whether it can be started: asked before anything is."""
-        return self._agent.ready(self._probe, self._settings)
+        from coordinator.ports import NoModel, Readiness
+
+        line = self._agent.ready(self._probe, self._settings)
+        if line.ok:
+            try:
+                self._agent.choose(self._probe, self._settings)
+            except NoModel as none:
+                return Readiness(ok=False, words=none.words, reason=none.reason, cure=none.cure, code=none.code)
+        return line
 
     def prepare(self, prompt: str, prompt_file: str) -> Foreground:
-        """How it is started here. Raises AuthUnresolved; ValueError for bad settings."""
+        """How it is started here. Raises NotReady; ValueError for bad settings."""
         from coordinator.ports import RunSpec
 
-        credentials = self._agent.credentials(self._probe, self._settings)
+        settings = replace(self._settings, model=self._agent.choose(self._probe, self._settings).model)
+        credentials = self._agent.credentials(self._probe, settings)
         command = self._agent.command(RunSpec(
             task_id="headless", attempt=1, prompt=prompt, prompt_file=Path(prompt_file or "/dev/stdin").absolute(),
-            worktree=Path.cwd(), session_id="", settings=self._settings, environ=self._environ,
+            worktree=Path.cwd(), session_id="", settings=settings, environ=self._environ,
             as_root=os.geteuid() == 0, credentials=credentials,
         ))  # fmt: skip
         return Foreground(command, credentials, prompt)

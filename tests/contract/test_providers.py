@@ -23,7 +23,8 @@ RECORDED = [
     for path in sorted((Path(__file__).parents[1] / "recordings").rglob("*.jsonl"))
     for line in path.read_bytes().splitlines(keepends=True)
 ]
-SETTINGS = Settings(argv=("agent",), model="m")
+MODEL = "maker/m"
+SETTINGS = Settings(argv=("agent",), model=MODEL)
 OK = json.dumps({"type": "result", "subtype": "success", "is_error": False, "result": "ok", "duration_ms": 1900})
 
 
@@ -42,6 +43,7 @@ CLIS = {
     "codex": Cli("codex", "codex-cli 0.169.0", '{"type":"thread.started"}\n{"type":"turn.completed","usage":{}}'),
     "command": Cli("agent"),
     "gemini": Cli("gemini", "0.61.0", '{"type":"init"}\n{"type":"result","status":"success","stats":{}}'),
+    "opencode": Cli("opencode", "1.18.33", '{"type":"step_finish","part":{"reason":"stop"}}'),
 }
 
 
@@ -61,8 +63,9 @@ class Host:
         answer: tuple[int, str, str] | None = None,
         environ: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
+        listed: str | None = MODEL,
     ) -> None:
-        self.programs, self.version, self.answer = programs, version, answer
+        self.programs, self.version, self.answer, self.listed = programs, version, answer, listed
         self._environ = {"HOME": "/home/w"} if environ is None else environ
         self.files = files or {}
         self.asked: list[tuple[tuple[str, ...], str]] = []
@@ -86,6 +89,12 @@ class Host:
         assert env is not None
         return self.answer or (0, _cli(argv[0]).answer, "")
 
+    def recent(self, argv: Sequence[str], *, timeout: float, env: Mapping[str, str]) -> str | None:
+        self.asked.append((tuple(argv), ""))
+        self.given.append(env)
+        assert timeout > 0
+        return self.listed
+
     def which(self, name: str) -> str | None:
         return f"/usr/bin/{name}" if name in self.programs else None
 
@@ -107,7 +116,8 @@ def _cli(program: str) -> Cli:
 
 
 KEY = {"ANTHROPIC_API_KEY": "k", "CC_GLM_AUTH_TOKEN": "k", "OPENAI_API_KEY": "k",
-       "GEMINI_API_KEY": "k", "HOME": "/home/w", "PATH": "/usr/bin"}
+       "GEMINI_API_KEY": "k", "ZHIPU_API_KEY": "k", "OPENCODE_ALLOWED_MODELS": MODEL, "HOME": "/home/w",
+       "PATH": "/usr/bin"}
 
 
 def test_a_name_is_the_one_it_is_found_by(agent: Provider) -> None:

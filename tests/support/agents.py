@@ -19,7 +19,7 @@ from coordinator.adapters.system.probe import SystemProbe
 from coordinator.domain.outcome import Outcome, Work
 from coordinator.ports import Finished, RunSpec, Settings
 from tests.support.model_server import ModelServer
-from tests.support.real_parts import CLAUDE, CODEX, GEMINI
+from tests.support.real_parts import CLAUDE, CODEX, GEMINI, OPENCODE
 
 IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@localhost",
             "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@localhost"}  # fmt: skip
@@ -58,6 +58,14 @@ def _gemini(_: str) -> dict[str, str]:
     return {".gemini/settings.json": json.dumps(chosen)}
 
 
+def _opencode(url: str) -> dict[str, str]:
+    own = {"npm": "@ai-sdk/openai-compatible", "options": {"baseURL": f"{url}/v1"}, "models": {"glm-5": {}}}
+    return {
+        ".config/opencode/opencode.json": json.dumps({"provider": {"zhipuai-coding-plan": own}}),
+        ".npmrc": "registry=http://127.0.0.1:9/\nfetch-retries=0\n",   # whence it fetches a library at a first start
+    }
+
+
 STANDS: dict[str, Stand] = {
     "claude": Stand(
         CLAUDE,
@@ -69,6 +77,10 @@ STANDS: dict[str, Stand] = {
     "gemini": Stand(
         GEMINI, lambda url: {"GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": "dummy"}, b'"tool_use"', _gemini,
         model="gemini-2.5-flash",   # of the models of generation 3 it asks ten times whatever its settings say
+    ),
+    "opencode": Stand(
+        OPENCODE, lambda _: {"ZHIPU_API_KEY": "dummy", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
+        b'"step_start"', _opencode,
     ),
 }  # fmt: skip
 
@@ -140,9 +152,16 @@ class Bench:
     def run(self, scenario: str, **more: object) -> Outcome:
         return self.judge(self.start(scenario, **more))
 
-    def wait_for(self, text: bytes) -> None:
+    def cut_short(self, scenario: str, said: bytes, reason: str) -> Outcome:
+        """A run that its wrapper ends for this reason, once the agent has said so twice."""
+        child = self.start(scenario)
+        self.wait_for(said, times=2)
+        child.kill()
+        return self.judge(child, reason)
+
+    def wait_for(self, text: bytes, times: int = 1) -> None:
         deadline = time.monotonic() + 20
-        while text not in self.out:
+        while self.out.count(text) < times:
             assert time.monotonic() < deadline, f"{text!r} was never printed; {self.out[-2000:]!r}"
             time.sleep(0.05)
 

@@ -20,6 +20,7 @@ from coordinator.domain.worker import Beat, Exited, Missing, Running, Witness, W
 from coordinator.engine.world import Options, World
 from coordinator.planning.policy import Policy
 from coordinator.ports import (
+    Choice,
     Command,
     Credentials,
     Finished,
@@ -340,6 +341,9 @@ class FakeProvider:
 
     def credentials(self, probe: Any, settings: Any) -> Credentials:
         return Credentials()
+
+    def choose(self, probe: Any, settings: Any) -> Choice:
+        return Choice(settings.model)
 
     def command(self, spec: Any) -> Command:
         return Command(("agent",), {}, "prompt", "TERM")

@@ -21,6 +21,7 @@ from coordinator.engine.jobs.desk import Desk, Rules
 from coordinator.engine.jobs.watching import Watch, Watchdog
 from coordinator.planning.watchdog import Orders
 from coordinator.ports import (
+    Choice,
     Command,
     Credentials,
     Handle,
@@ -90,6 +91,9 @@ class FakeAgents:
 
     def credentials(self, probe: Any, settings: Any) -> Credentials:
         return Credentials()
+
+    def choose(self, probe: Any, settings: Any) -> Choice:
+        return Choice(self.model)
 
     def command(self, spec: Any) -> Command:
         return Command(("agent",), {}, "prompt", "TERM", model=self.model)

@@ -50,6 +50,9 @@ def _always(answer: Answer) -> Scenario:
     return lambda *_: answer
 
 
+SOON = {"retry-after-ms": "200"}
+"""opencode would wait over a minute in all, the others know their own limits."""
+
 SCENARIOS: dict[str, Scenario] = {
     "text": _always(Turn("ok")),
     "commit": _then_done(Turn("I will add a greeting.", COMMIT)),
@@ -65,8 +68,8 @@ SCENARIOS: dict[str, Scenario] = {
         Refusal(429, "rate_limit_error", "slow down", {"retry-after": "1"}) if asked == 1 else Turn("after the wait")
     ),
     "429-long": _always(Refusal(429, "rate_limit_error", "come back later", {"retry-after": "3600"})),
-    "500": _always(Refusal(500, "api_error", "Internal server error")),
-    "529": _always(Refusal(529, "overloaded_error", "Overloaded")),
+    "500": _always(Refusal(500, "api_error", "Internal server error", SOON)),
+    "529": _always(Refusal(529, "overloaded_error", "Overloaded", SOON)),
     "cut": _always(Cut()),
     "hang": _always(Wait()),
 }

@@ -74,7 +74,7 @@ def spec_of(spec: LaunchSpec, tuning: Tuning) -> dict[str, str]:
     carried = {
         "host": socket.gethostname(), "worktree": spec.meta.get("worktree", str(spec.cwd)),
         "retries": spec.meta.get("retries", str(max(0, spec.attempt - 1))),
-        "selected_model": spec.meta.get("model", ""), "fallback_reason": spec.meta.get("fallback_reason", ""),
+        "selected_model": spec.meta.get("model", ""), "fallback_reason": spec.meta.get("fallback_reason") or "none",
     }
     return {
         "token": spec.handle.token, "fence": str(spec.fence), "run_id": spec.run_id,

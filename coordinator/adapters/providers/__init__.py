@@ -10,6 +10,7 @@ from coordinator.adapters.providers.claude import Claude
 from coordinator.adapters.providers.codex import Codex
 from coordinator.adapters.providers.command import CommandProvider
 from coordinator.adapters.providers.gemini import Gemini
+from coordinator.adapters.providers.opencode import OpenCode
 from coordinator.ports import Provider
 
 PROVIDERS: dict[str, type[Provider]] = {
@@ -18,6 +19,7 @@ PROVIDERS: dict[str, type[Provider]] = {
     "codex": Codex,
     "command": CommandProvider,
     "gemini": Gemini,
+    "opencode": OpenCode,
 }
 
 

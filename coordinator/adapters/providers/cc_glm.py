@@ -16,6 +16,7 @@ from coordinator.adapters.providers.environment import KEYS, others_keys, worker
 from coordinator.adapters.providers.judging import judge
 from coordinator.domain.outcome import Outcome
 from coordinator.ports import (
+    Choice,
     Command,
     Credentials,
     Finished,
@@ -50,6 +51,10 @@ class CcGlm:
 
     def credentials(self, probe: Probe, settings: Settings) -> Credentials:
         return glm_key.resolve(probe, settings)
+
+    def choose(self, probe: Probe, settings: Settings) -> Choice:
+        del probe
+        return Choice(settings.model)
 
     def command(self, spec: RunSpec) -> Command:
         """Raises ValueError for a setting that cannot work."""

@@ -16,6 +16,7 @@ from coordinator.adapters.providers.judging import judge
 from coordinator.domain.outcome import Outcome
 from coordinator.ports import (
     AuthUnresolved,
+    Choice,
     Command,
     Credentials,
     Finished,
@@ -80,6 +81,10 @@ class Claude:
             " CLAUDE_CODE_OAUTH_TOKEN are unset and nobody is logged in",
             "claude setup-token",
         )
+
+    def choose(self, probe: Probe, settings: Settings) -> Choice:
+        del probe
+        return Choice(settings.model)
 
     def command(self, spec: RunSpec) -> Command:
         """Raises ValueError for a setting that cannot work here."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from coordinator.adapters.providers import preflight, stream
 from coordinator.adapters.providers.environment import others_keys, worker_env
 from coordinator.adapters.providers.judging import judge
 from coordinator.adapters.providers.preflight import Version
 from coordinator.domain.outcome import Outcome
-from coordinator.ports import Command, Credentials, Finished, Probe, Readiness, RunSpec, Said, Settings
+from coordinator.ports import Choice, Command, Credentials, Finished, Probe, Readiness, RunSpec, Said, Settings
 
 
 class CliProvider(ABC):
@@ -35,9 +37,18 @@ class CliProvider(ABC):
         """The command line, the prompt left out. Raises ValueError for a setting that cannot work."""
 
     def model(self, settings: Settings, environ: Mapping[str, str]) -> str:
-        """The model that will be asked for; "" leaves it to the CLI."""
+        """The model that is wanted; "" leaves it to the CLI."""
         del environ
         return settings.model
+
+    def choose(self, probe: Probe, settings: Settings) -> Choice:
+        """Raises NoModel."""
+        return Choice(self.model(settings, probe.environ()))
+
+    def own_lines(self, probe: Probe, settings: Settings) -> tuple[Readiness, ...]:
+        """What its preflight asks beside the questions of all."""
+        del probe, settings
+        return ()
 
     def facts(self, environ: Mapping[str, str]) -> dict[str, str]:
         """base_url and the like, for the contract; no secret."""
@@ -59,7 +70,8 @@ class CliProvider(ABC):
 
     def env(self, environ: Mapping[str, str], settings: Settings, credentials: Credentials) -> dict[str, str]:
         """The agent's whole environment: its own keys and no other provider's, but for those that the settings name."""
-        never = [pattern for pattern in others_keys(self.name) if pattern not in settings.environment]
+        named = settings.environment
+        never = [pattern for pattern in others_keys(self.name) if not any(fnmatchcase(name, pattern) for name in named)]
         return worker_env(environ, (*self.own, *settings.environment), {**self.fixed, **credentials.env}, never)
 
     def events(self, line: bytes) -> tuple[Said, ...]:
@@ -80,9 +92,12 @@ class CliProvider(ABC):
             preflight.version(probe, self.name, program, self.supported, self.install),
             preflight.credentials(self, probe, settings),
         ]
+        if all(line.ok for line in lines):
+            lines += self.own_lines(probe, settings)
         if live and all(line.ok for line in lines):
             env = self.env(probe.environ(), settings, self.credentials(probe, settings))
-            lines.append(preflight.live_answer(probe, self, self.argv(settings, probe.environ()), env))
+            chosen = replace(settings, model=self.choose(probe, settings).model)
+            lines.append(preflight.live_answer(probe, self, self.argv(chosen, probe.environ()), env))
         return tuple(lines)
 
     def _binary(self, probe: Probe, settings: Settings) -> Readiness:

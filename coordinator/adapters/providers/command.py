@@ -13,7 +13,7 @@ from coordinator.adapters.providers import preflight, stream
 from coordinator.adapters.providers.environment import worker_env
 from coordinator.adapters.providers.judging import judge
 from coordinator.domain.outcome import Outcome
-from coordinator.ports import Command, Credentials, Finished, Probe, Readiness, RunSpec, Said, Settings
+from coordinator.ports import Choice, Command, Credentials, Finished, Probe, Readiness, RunSpec, Said, Settings
 from coordinator.runfiles.verdict.lines import parse
 
 PLACEHOLDERS = ("prompt_file", "worktree", "model", "task", "attempt", "python")
@@ -30,6 +30,10 @@ class CommandProvider:
         """Its own affair: what it may see of the environment is configured."""
         del probe, settings
         return Credentials()
+
+    def choose(self, probe: Probe, settings: Settings) -> Choice:
+        del probe
+        return Choice(settings.model)
 
     def command(self, spec: RunSpec) -> Command:
         """Raises ValueError for a template without words or with an unknown placeholder."""

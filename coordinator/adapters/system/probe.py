@@ -1,5 +1,5 @@
 """What a provider's preflight may ask of this host: run, find, read. It changes nothing but its own scratch
-folder."""
+folder and its notes of what was asked lately."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from coordinator.adapters.system.recent import recent
 from coordinator.adapters.system.run import run
 from coordinator.adapters.system.seam import crossing
 
@@ -81,6 +82,12 @@ class SystemProbe:
             path = tempfile.mkdtemp(prefix="coordinator-probe-")
         weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
         return Path(path)
+
+    def recent(self, argv: Sequence[str], *, timeout: float, env: Mapping[str, str]) -> str | None:
+        """The notes lie in the state home (XDG)."""
+        base = self._environ.get("XDG_STATE_HOME", "")
+        home = Path(base) if base.startswith("/") else Path(self._environ.get("HOME") or "/") / ".local" / "state"
+        return recent(self.run, argv, timeout=timeout, env=env, notes=home / "coordinator" / "recent")
 
     def say(self, words: str) -> None:
         if words not in self._said:

@@ -22,6 +22,7 @@ from coordinator.ports import (
     Handle,
     LaunchFailed,
     LaunchSpec,
+    NotReady,
     RunSpec,
     Settings,
     StopOrder,
@@ -99,7 +100,7 @@ def launch(action: Launch, world: World) -> Launched | NotStarted:
         pid = world.executor.submit(spec)
     except TemplateError as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, "template_error", str(error), False, now)
-    except AuthUnresolved as error:
+    except NotReady as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, error.reason, error.words, False, now)
     except LaunchFailed as error:
         return NotStarted(task, attempt, error.reason, error.words, False, now)
@@ -128,7 +129,9 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
     provider = world.providers.get(attempt.provider)
     if provider is None:
         raise ValueError(world.no_provider(attempt.provider))
-    settings = merged(world.options.providers.get(attempt.provider, Settings()), template, task, attempt)
+    given = merged(world.options.providers.get(attempt.provider, Settings()), template, task, attempt)
+    choice = provider.choose(world.probe, given)
+    settings = replace(given, model=choice.model)
     known = provider.credentials(world.probe, settings)
     if known.alone:
         reason = provider_reason(attempt.provider, "auth_missing")
@@ -166,7 +169,8 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
         grace=world.options.stop_grace,
         stop_signal=command.stop_signal,
         meta={"repo": str(world.root), "model": command.model, "owner": "coordinator", "branch": task.branch,
-              "fallback_reason": attempt.fallback_reason, "provider_switch_from": attempt.switch_from},
+              "fallback_reason": attempt.fallback_reason or choice.fallback_reason,
+              "provider_switch_from": attempt.switch_from},
         contract=contract,
         speaks=command.speaks,
     )

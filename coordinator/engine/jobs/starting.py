@@ -22,6 +22,7 @@ from coordinator.ports import (
     JobBusy,
     LaunchFailed,
     LaunchSpec,
+    NoModel,
     RunSpec,
     Settings,
 )
@@ -127,13 +128,16 @@ def launch(desk: Desk, run: Launch) -> Started:
 
 
 def command_for(desk: Desk, order: Order, handle: Handle, attempt: int) -> Command:
-    """How the agent would be started now. Raises AuthUnresolved, and ValueError for settings that cannot work."""
-    provider, settings = desk.providers[order.provider], settings_of(desk, order)
-    return provider.command(RunSpec(
+    """How the agent would be started now. Raises NotReady, and ValueError for settings that cannot work."""
+    provider, given = desk.providers[order.provider], settings_of(desk, order)
+    choice = provider.choose(desk.probe, given)
+    settings = replace(given, model=choice.model)
+    command = provider.command(RunSpec(
         task_id=order.job_id, attempt=attempt, prompt=order.prompt, prompt_file=desk.executor.prompt_path(handle),
         worktree=place_of(order), session_id="", settings=settings, environ=desk.environ,
         as_root=desk.rules.as_root, credentials=provider.credentials(desk.probe, settings),
     ))  # fmt: skip
+    return replace(command, fallback_reason=choice.fallback_reason)
 
 
 def settings_of(desk: Desk, order: Order) -> Settings:
@@ -197,10 +201,16 @@ def _refuse_beside(order: Order, other: Job) -> None:
 
 
 def refuse_unready(desk: Desk, order: Order) -> None:
-    """Raises Refused when the provider's program or credentials are not there, or good for a job that is alone."""
-    ready = desk.providers[order.provider].ready(desk.probe, settings_of(desk, order))
+    """Raises Refused when the provider's program, credentials or model are not there, or its credentials are good for a
+    job that is alone."""
+    provider, settings = desk.providers[order.provider], settings_of(desk, order)
+    ready = provider.ready(desk.probe, settings)
     if not ready.ok:
         raise Refused(f"{ready.words}; nothing was started", ready.cure, code=ready.code, reason=ready.reason)
+    try:
+        provider.choose(desk.probe, settings)
+    except NoModel as none:
+        raise Refused(f"{none.words}; nothing was started", none.cure, code=none.code, reason=none.reason) from none
     if ready.alone:
         _refuse_company(desk, order, ready.words)
 
@@ -303,7 +313,8 @@ def _meta(desk: Desk, run: Launch, command: Command, now: datetime) -> dict[str,
         "version": desk.rules.version, "auth_source": command.auth_source,
         "auth_mode": command.facts.get("auth_mode", ""), "owner": "manual", "retries": str(run.retries),
         "launch_state": "starting", "launch_marker_at": stamp(now), "last_cpu_time": "", "last_progress_at": "",
-        "provider_switch_from": run.switched_from, "argv": json.dumps(order.argv) if order.argv else "", **UNBLOCKED,
+        "provider_switch_from": run.switched_from, "fallback_reason": command.fallback_reason,
+        "argv": json.dumps(order.argv) if order.argv else "", **UNBLOCKED,
     }  # fmt: skip
     if run.restarted:
         return {**meta, "restarted_at": stamp(now)}
