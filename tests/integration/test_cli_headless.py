@@ -213,7 +213,7 @@ def test_in_the_background_by_hand_the_pid_is_the_agents_own_and_it_outlives_a_h
                    env=place.environ(CC_GLM_AUTH_TOKEN="tok3n"))  # fmt: skip
     pid, log = int((place.root / "bd-1.pid").read_text()), place.root / "bd-1.log"
     until = time.monotonic() + 30
-    while "working" not in log.read_text() and time.monotonic() < until:
+    while not (log.exists() and "working" in log.read_text()) and time.monotonic() < until:
         time.sleep(0.02)
     os.kill(pid, signal.SIGHUP)
     while "done" not in log.read_text() and time.monotonic() < until:

@@ -372,6 +372,13 @@ def test_a_failure_in_plain_words_has_its_class_by_claudes_own_line(line: str, r
     assert outcome.detail.startswith(line[:40])
 
 
+@pytest.mark.req("P48")
+def test_what_claude_sends_to_let_go_of_a_terminal_is_no_last_line() -> None:
+    """As a job with a terminal, which each of a batch has, ends on claude 2.1.197."""
+    released = "\x1b[?1006l\x1b[?1003l\x1b(B\x0f\x1b[>4m\x1b[<u\x1b[?25h\x1b7\x1b[r\x1b8\x1b]0;\x07\x1b[?25h"
+    assert ended(1, "API Error: Request rejected (429) · slow down\r\n", released).reason == "cc_glm_rate_limited"
+
+
 @pytest.mark.parametrize(
     "words",
     ["AssertionError: 1429 != 1430", "The server answered API Error: 401, as the test wants.", "rate limit", "429",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Mapping
 
@@ -18,13 +19,14 @@ _LONGEST_SAID = 20_000
 _LONGEST_NAME = 100
 _TOOLS_AT_ONCE = 64
 _LONGEST_LINE = 1000
+_ESCAPES = rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])|[\x0e\x0f]"
 _KILLED_TOOL = ("Exit code 137", "Exit code 143", "Exit code 130")
 
 
 class Reading:
     """`speaks` is whose stream it was. `result` is the last result event; `concluded` says that the session did not go
     on after it. `answered`: the model did, once at least. `said`: the agent's words since its last tool. `error` is the
-    last error class that the CLI named, `error_text` its words. `last_line` is the last that was no event, in part.
+    last error class that the CLI named, `error_text` its words. `last_line` is the last that was no event.
     `tool_killed`: the last tool was taken away from outside, which claude does when it is sent SIGTERM."""
 
     def __init__(self, speaks: str = CLAUDE) -> None:
@@ -148,8 +150,13 @@ def read(lines: Iterable[bytes], speaks: str = CLAUDE) -> Reading:
                 reading.feed(one)
         elif line.strip():
             reading.unknown += 1
-            reading.last_line = line[:_LONGEST_LINE]
+            reading.last_line = _visible(line[:_LONGEST_LINE]) or reading.last_line
     return reading
+
+
+def _visible(line: bytes) -> bytes:
+    """A line as it is read: a program in a terminal ends with sequences that let go of it."""
+    return (re.sub(_ESCAPES, b"", line) if b"\x1b" in line else line).strip()
 
 
 def _words(body: Mapping[str, Any]) -> str:
