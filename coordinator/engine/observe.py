@@ -176,22 +176,30 @@ def _proofs(world: World, attempts: Mapping[str, tuple[Attempt, ...]]) -> dict[s
 
 
 def _unready(world: World, memory: Memory, tasks: Mapping[str, Task], now: datetime) -> dict[str, Gate]:
-    """Providers that queued tasks want and that cannot be started here, asked at most every 30 s."""
-    queued = {task.provider for task in tasks.values() if task.state is TaskState.QUEUED}
-    wanted = queued.union(*(world.policy.fallback.get(name, ()) for name in queued))
-    for name in wanted & set(world.providers):
-        checked = memory.checked.get(name)
-        if checked is not None and now - checked < READY_FOR:
-            continue
-        ready = world.providers[name].ready(world.probe, world.options.providers.get(name, Settings()))
-        memory.checked[name] = now
-        memory.unready.pop(name, None)
-        if not ready.ok:
-            memory.unready[name] = Gate(ready.reason, ready.words, ready.cure or "coordinator doctor")
-        elif ready.alone:
-            words = f"{ready.words}: good for one job started by hand, and workers run side by side"
-            memory.unready[name] = Gate(provider_reason(name, "auth_missing"), words, "coordinator doctor")
+    """Providers that queued tasks want and that cannot be started here, asked at most every 30 s. Of a ladder only
+    where one is needed: a question may take its time."""
+    queued = [task for task in tasks.values() if task.state is TaskState.QUEUED]
+    for name in sorted({task.provider for task in queued}):
+        _ask_whether_ready(world, memory, name, now)
+    out = {*memory.unready, *_parked(world)}
+    needing = {task.provider for task in queued if task.provider in out or task.provider in task.spent}
+    for name in sorted({rung for wish in needing for rung in world.policy.fallback.get(wish, ())}):
+        _ask_whether_ready(world, memory, name, now)
     return dict(memory.unready)
+
+
+def _ask_whether_ready(world: World, memory: Memory, name: str, now: datetime) -> None:
+    checked, provider = memory.checked.get(name), world.providers.get(name)
+    if provider is None or (checked is not None and now - checked < READY_FOR):
+        return
+    ready = provider.ready(world.probe, world.options.providers.get(name, Settings()))
+    memory.checked[name] = now
+    memory.unready.pop(name, None)
+    if not ready.ok:
+        memory.unready[name] = Gate(ready.reason, ready.words, ready.cure or "coordinator doctor")
+    elif ready.alone:
+        words = f"{ready.words}: good for one job started by hand, and workers run side by side"
+        memory.unready[name] = Gate(provider_reason(name, "auth_missing"), words, "coordinator doctor")
 
 
 def _sessions_today(world: World, attempts: Mapping[str, tuple[Attempt, ...]], now: datetime) -> int:

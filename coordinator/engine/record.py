@@ -195,7 +195,7 @@ class Recorder:
             task.move(settlement.to, now, reason=settlement.reason, detail=settlement.detail),
             retry_at=settlement.retry_at,
             retries_used=task.retries_used + (1 if settlement.charged else 0),
-            spent=(*task.spent, attempt.provider) if settlement.spends else task.spent,
+            spent=tuple(dict.fromkeys((*task.spent, attempt.provider))) if settlement.spends else task.spent,
             pr_draft=settlement.draft or (task.pr_draft and settlement.to is not _S.PUBLISHING),
             completed_at=now if settlement.to in (_S.FAILED, _S.CANCELLED, _S.BLOCKED) else task.completed_at,
             **known,

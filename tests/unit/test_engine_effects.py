@@ -15,10 +15,12 @@ from coordinator.engine.memory import Memory
 from coordinator.engine.record import Recorder
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import Launch, Poll, Tell
-from coordinator.ports import BadCredentials, GitUnreachable, Limited, NotThere, Refused, TryLater
+from coordinator.planning.policy import Policy
+from coordinator.ports import BadCredentials, GitUnreachable, Limited, NotThere, Readiness, Refused, TryLater
 from coordinator.wording.prompt import TemplateError
 from tests.factories import NOW, a_task
-from tests.support.fakes import ROOT, Outside, an_outside
+from tests.support.fake_github import BOT
+from tests.support.fakes import ROOT, FakeProvider, Outside, an_outside
 
 METRICS, TASKS = ROOT / "adws" / "metrics.json", ROOT / "tasks.md"
 
@@ -165,3 +167,35 @@ def test_an_issue_that_is_gone_is_told_nothing_more(monkeypatch):
     assert isinstance(told, Told)
     engine.world.store.keep_outward(told.outward)
     assert [one for one in engine.preview()[1].actions if isinstance(one, Tell) and one.task.id == "gh-1"] == []
+
+
+class Asked(FakeProvider):
+    """Remembers how often it was asked whether it is ready."""
+
+    count = 0
+
+    def ready(self, probe, settings):
+        self.count += 1
+        return super().ready(probe, settings)
+
+
+def test_a_stand_in_is_asked_nothing_while_none_is_needed_and_proves_an_answer_before_it_works():
+    outside = an_outside()
+    outside.other = Asked(outside.executor, "codex")
+    outside.github.person_opens(1, "rpi-auto")
+    policy = Policy(provider="command", login=BOT, providers=frozenset({"command", "codex"}), max_workers=0,
+                    fallback={"command": ("codex",)})
+    engine = Engine(outside.world(policy), AtOnce(), lambda why: None)
+    engine.tick()
+    assert (outside.other.count, outside.other.answered) == (0, set())
+
+    outside.provider.readiness = Readiness(False, "not found", "command_binary_missing")
+    outside.clock.pass_by(60)
+    engine.world.policy = replace(policy, max_workers=1)
+    engine.tick()
+
+    assert (outside.other.count, outside.other.answered) == (1, {"codex"})
+    [attempt] = outside.store.attempts()["gh-1"]
+    assert (attempt.provider, attempt.switch_from, attempt.fallback_reason) == (
+        "codex", "command", "command_binary_missing")
+    assert json.loads(outside.store.document("proofs") or "")["codex"]["no"] is None

@@ -93,3 +93,9 @@ def test_an_issue_that_github_no_longer_lists_takes_its_task_back():
     assert [one.reason for one in of(StopWorker, running)] == ["issue_closed"]
     assert [one.to for one in of(Move, a_snapshot(a_task(), issues={}))] == [TaskState.CANCELLED]
     assert of(Move, a_snapshot(a_task(), issues={}, listed_at=None)) == []
+
+
+def test_a_person_who_names_a_provider_that_failed_it_gets_it():
+    task = a_task(provider="command", spent=("command", "claude"))
+    [move] = plan(a_snapshot(task, requests=(a_request(RequestKind.RETRY, provider="claude"),))).actions
+    assert (move.changes["provider"], move.changes["spent"]) == ("claude", ())

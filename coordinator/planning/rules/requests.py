@@ -70,10 +70,10 @@ def _retry(s: Snapshot, request: Request, task: Task) -> Out:
                    changes=again(task, fresh=fresh, provider=provider),
                    request=request, words=f"{task.id} is queued again")
     elif task.state is _S.QUEUED and provider not in ("", task.provider):
-        yield Move(task, None, changes={"provider": provider}, request=request,
+        yield Move(task, None, changes={"provider": provider, "spent": ()}, request=request,
                    words=f"{task.id} will be worked on by {provider}")
     elif task.state is _S.QUEUED and provider:
-        yield Move(task, None, changes={"provider": provider}, request=request,
+        yield Move(task, None, changes={"provider": provider, "spent": ()}, request=request,
                    words=f"{task.id} waits for {provider} now")
     else:
         yield Answer(request, f"{task.id} is {task.state}: nothing to try again")
