@@ -536,7 +536,8 @@ class Said:
 @dataclass(frozen=True)
 class Finished:
     """A run that is over, for judging. `lines` iterates the raw stdout lines (bytes, torn last line allowed);
-    `ended_at`, Unix seconds, is what times of day in them are counted from."""
+    `ended_at`, Unix seconds, is what times of day in them are counted from; `streamed`: events were asked for, also of
+    an agent whose habit is plain text, so that none at its end is no good end."""
 
     code: int | None
     signal: int | None
@@ -545,6 +546,7 @@ class Finished:
     stderr_tail: str
     work: Work | None
     ended_at: float | None = None
+    streamed: bool = False
 
 
 class Probe(Protocol):

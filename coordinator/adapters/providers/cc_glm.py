@@ -27,6 +27,7 @@ from coordinator.ports import (
     Settings,
 )
 from coordinator.runfiles.masking import mask
+from coordinator.runfiles.tongues import CLAUDE
 
 BASE_URL = "https://api.z.ai/api/anthropic"
 MODEL = "glm-5"
@@ -80,7 +81,7 @@ class CcGlm:
         return events_or_words(line)
 
     def judge(self, run: Finished) -> Outcome:
-        return judge(self.name, run, plain=True)
+        return judge(self.name, run, CLAUDE) if run.streamed else judge(self.name, run, plain=True)
 
     def ready(self, probe: Probe, settings: Settings) -> Readiness:
         questions: tuple[Callable[[], Readiness], ...] = (

@@ -101,6 +101,7 @@ def live_answer(probe: Probe, provider: Provider, argv: Sequence[str], env: Mapp
             lines=lines,
             stderr_tail=err[-4000:],
             work=None,
+            streamed=True,
         )
     )
     if outcome.ending is Ending.NO_CHANGE:

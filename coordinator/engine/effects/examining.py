@@ -75,6 +75,7 @@ def _judge(world: World, provider: Provider, attempt: Attempt, exited: Exited, w
         stderr_tail=_tail(err),
         work=work,
         ended_at=exited.ended_at or world.clock.now().timestamp(),
+        streamed=True,
     )
     outcome = provider.judge(run)
     stopped = exited.reason != "process_exit" and exited.words
