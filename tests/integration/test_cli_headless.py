@@ -27,7 +27,7 @@ _CLAUDE = """#!/bin/sh
 echo "argv: $*"
 echo "pid: $$"
 echo "prompt: $(cat)"
-env | grep -E '^(ANTHROPIC|GITHUB|ZAI|CC_GLM)' | sort
+env | grep -E '^(ANTHROPIC|GITHUB|ZAI|CC_GLM|OP_)' | sort
 echo "a word to the side" >&2
 """
 
