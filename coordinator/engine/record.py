@@ -224,13 +224,16 @@ class Recorder:
         self._world.store.log(Event(action.task.id, now, kind, words))
         self._world.say(words)
 
-    def try_parked(self, now: datetime) -> None:
-        """A person wants parked providers tried at once."""
+    def try_providers(self, now: datetime) -> None:
+        """A person wants providers tried at once that are parked, or gave no answer."""
         parked = json.loads(self._world.store.document("parked") or "{}")
         for item in parked.values():
             item["until"] = min(datetime.fromisoformat(item["until"]), now).isoformat()
-        if parked:
-            self._world.store.keep_document("parked", json.dumps(parked, sort_keys=True))
+        proofs = json.loads(self._world.store.document("proofs") or "{}")
+        good = {name: item for name, item in proofs.items() if item["no"] is None}
+        for name, kept in (("parked", parked), ("proofs", good)):
+            if self._world.store.document(name):
+                self._world.store.keep_document(name, json.dumps(kept, sort_keys=True))
 
     # --- publishing ---
 

@@ -216,7 +216,7 @@ class Engine:
         else:
             self.world.store.keep_document(action.name, action.value or None)
             if not action.value:
-                self._recorder.try_parked(now)
+                self._recorder.try_providers(now)
         self.world.store.log(Event("", now, action.name, action.value))
         self.world.store.answer(action.request.id, action.words)
         self.world.say(action.words)

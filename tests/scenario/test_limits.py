@@ -166,3 +166,7 @@ def test_a_provider_that_asks_a_question_instead_of_answering_never_stands_in(tm
         assert yard.task(number).attempts == 1
         assert waits(yard) == {f"gh-{number}": "codex_protocol_error"}
         assert not (tmp_path / "codex.prompt").exists()
+
+        (tmp_path / "codex.dumb").unlink()
+        yard.engine.world.store.ask("resume", "", {}, "cli", yard.engine.world.clock.now())
+        assert yard.until_state(number, "IN_REVIEW").attempts == 2
