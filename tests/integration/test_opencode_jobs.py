@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from coordinator.runfiles import atomic
-from tests.support.program import a_repository, program
+from tests.support.program import a_repository, environ, program
 from tests.support.workers import until
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "opencode" / "1.18.33"
@@ -18,7 +21,10 @@ SCRIPT = """#!/bin/sh
 case "$1" in
 --version) echo 1.18.33 ;;
 models) echo asked >> "{folder}/asked"; cat "{folder}/models"; exit {listing} ;;
-run) cat > /dev/null; echo "$@" > "{folder}/argv"; cat "{stream}"; exit {code} ;;
+run)
+    cat > /dev/null; echo "$@" > "{folder}/argv"
+    until test -e "{gate}"; do sleep 0.1; done
+    cat "{stream}"; exit {code} ;;
 esac
 """
 
@@ -32,16 +38,22 @@ class Place:
         (root / "prompt").write_text("do it")
         self.opencode()
 
-    def opencode(self, *models: str, listing: int = 0, stream: str = "text", code: int = 0) -> None:
+    @property
+    def path(self) -> str:
+        return f"{self.root / 'bin'}:{os.environ['PATH']}"
+
+    def opencode(
+        self, *models: str, listing: int = 0, stream: str = "text", code: int = 0, gate: Path = Path("/")
+    ) -> None:
+        """It answers once the gate is there."""
         (self.root / "models").write_text("".join(f"{model}\n" for model in models))
         path = self.root / "bin" / "opencode"
         recorded = RECORDINGS / f"{stream}.jsonl"
-        path.write_text(SCRIPT.format(folder=self.root, listing=listing, code=code, stream=recorded))
+        path.write_text(SCRIPT.format(folder=self.root, listing=listing, code=code, stream=recorded, gate=gate))
         path.chmod(0o755)
 
     def run(self, *argv: str, **environ: str) -> tuple[int, str, str]:
-        path = f"{self.root / 'bin'}:{os.environ['PATH']}"
-        ran = program(self.tree, "job", *argv, PATH=path, **{"ZHIPU_API_KEY": "k", **environ})
+        ran = program(self.tree, "job", *argv, PATH=self.path, **{"ZHIPU_API_KEY": "k", **environ})
         return ran.returncode, ran.stdout, ran.stderr
 
     def preflight(self, **environ: str) -> tuple[int, str]:
@@ -53,8 +65,11 @@ class Place:
                                 str(self.root / "prompt"), "--log-dir", str(self.jobs), *more, **environ)  # fmt: skip
         return code, err
 
-    def outcome(self) -> dict[str, str]:
-        return dict(until(lambda: atomic.read_pairs(str(self.jobs / "bd-1.outcome")), "an outcome", 30))
+    def outcome(self, job: str = "bd-1") -> dict[str, str]:
+        return dict(until(lambda: self.ended(job), "an outcome", 30))
+
+    def ended(self, job: str) -> Mapping[str, str] | None:
+        return atomic.read_pairs(str(self.jobs / f"{job}.outcome"))
 
     def report(self) -> dict[str, object]:
         _, out, _ = self.run("report", "--beads", "bd-1", "--format", "json", "--log-dir", str(self.jobs))
@@ -134,6 +149,40 @@ def test_a_job_that_its_api_refuses_ends_with_the_class_of_the_refusal(place: Pl
     assert (place.outcome()["state"], place.outcome()["reason_code"]) == ("failed", reason)
     if reason == "opencode_rate_limited":
         assert place.report()["next_action"] == "retry_backoff_or_switch_to_gemini_or_cc_glm"
+
+
+GEMINI = """#!/bin/sh
+cat > /dev/null; until test -e "{gate}"; do sleep 0.1; done
+echo '{{"type":"init","session_id":"s","model":"m"}}'; echo '{{"type":"result","status":"success","stats":{{}}}}'
+"""
+FOUR = """
+for job in opencode:bd-1 opencode:bd-2 gemini:bd-3 gemini:bd-4; do
+    "{python}" -m coordinator job start --provider ${{job%:*}} --beads ${{job#*:}} --prompt-file "{root}/prompt" \
+        --log-dir "{jobs}" > "{root}/${{job#*:}}.said" 2>&1 &
+done
+wait
+"""
+
+
+@pytest.mark.req("C30")
+def test_four_starts_at_once_return_while_their_agents_work_and_each_comes_to_its_own_end(place: Place) -> None:
+    gate = place.root / "gate"
+    place.opencode(ZHIPU, gate=gate)
+    (place.root / "bin" / "gemini").write_text(GEMINI.format(gate=gate))
+    (place.root / "bin" / "gemini").chmod(0o755)
+    script = FOUR.format(python=sys.executable, root=place.root, jobs=place.jobs)
+    subprocess.run(["bash", "-c", script], cwd=place.tree, check=True, timeout=60, stdin=subprocess.DEVNULL,
+                   env=environ(place.root, PATH=place.path, ZHIPU_API_KEY="k", GEMINI_API_KEY="k"))  # fmt: skip
+
+    ids = ("bd-1", "bd-2", "bd-3", "bd-4")
+    assert [(place.root / f"{one}.said").read_text().startswith("error") for one in ids] == [False] * 4
+    assert [(place.jobs / f"{one}.pid").exists() for one in ids] == [True] * 4
+    assert [place.ended(one) for one in ids] == [None] * 4
+    gate.touch()
+    ended = [place.outcome(one) for one in ids]
+    assert [one["state"] for one in ended] == ["success"] * 4
+    assert [one["provider"] for one in ended] == ["opencode", "opencode", "gemini", "gemini"]
+    assert len({one["run_instance"] for one in ended}) == 4
 
 
 def test_the_list_is_asked_for_once_a_minute_and_an_old_one_stands_in_where_it_cannot_be_had(place: Place) -> None:
