@@ -157,8 +157,8 @@ echo '{{"type":"init","session_id":"s","model":"m"}}'; echo '{{"type":"result","
 """
 FOUR = """
 for job in opencode:bd-1 opencode:bd-2 gemini:bd-3 gemini:bd-4; do
-    "{python}" -m coordinator job start --provider ${{job%:*}} --beads ${{job#*:}} --prompt-file "{root}/prompt" \
-        --log-dir "{jobs}" > "{root}/${{job#*:}}.said" 2>&1 &
+    ("{python}" -m coordinator job start --provider ${{job%:*}} --beads ${{job#*:}} --prompt-file "{root}/prompt" \\
+        --log-dir "{jobs}"; echo $? >> "{root}/codes") &
 done
 wait
 """
@@ -175,7 +175,7 @@ def test_four_starts_at_once_return_while_their_agents_work_and_each_comes_to_it
                    env=environ(place.root, PATH=place.path, ZHIPU_API_KEY="k", GEMINI_API_KEY="k"))  # fmt: skip
 
     ids = ("bd-1", "bd-2", "bd-3", "bd-4")
-    assert [(place.root / f"{one}.said").read_text().startswith("error") for one in ids] == [False] * 4
+    assert (place.root / "codes").read_text() == "0\n" * 4
     assert [(place.jobs / f"{one}.pid").exists() for one in ids] == [True] * 4
     assert [place.ended(one) for one in ids] == [None] * 4
     gate.touch()
