@@ -14,6 +14,10 @@ _EXTRAS = re.compile(r"(\[[^\]]*\]|[-@]\d{8}|-latest)$")
 """What stands behind a model's name without changing its price: a context size, a date of release."""
 
 
+FOREIGN = frozenset({"cc-glm"})
+"""Providers whose CLI does not know its model: claude counts dollars for GLM as if the model were one of its own."""
+
+
 @dataclass(frozen=True)
 class Price:
     """US dollars a million tokens: sent, written, and sent again out of the provider's cache."""
@@ -40,8 +44,10 @@ class Prices:
             name = shorter
         return self.models[name]
 
-    def priced(self, usage: Usage, model: str) -> Usage:
-        """The usage with its money; what the agent told itself stays."""
+    def priced(self, usage: Usage, model: str, provider: str) -> Usage:
+        """The usage with its money; what the agent told itself stays, where it can know."""
+        if provider in FOREIGN:
+            usage = replace(usage, cost_usd=None)
         price = self.of(model)
         if usage.cost_usd is not None or price is None or usage.tokens_in is None:
             return usage

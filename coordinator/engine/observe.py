@@ -125,8 +125,8 @@ def _usage(
     """What running attempts used so far, with its money where a price is known."""
     running = {task.id: attempts[task.id][-1] for task in tasks.values()
                if task.state is TaskState.RUNNING and attempts.get(task.id)}
-    return {task_id: world.prices.priced(signs.usage, signs.model or running[task_id].model)
-            for task_id, signs in memory.signs.items() if task_id in running}
+    return {task_id: world.prices.priced(signs.usage, signs.model or of.model, of.provider)
+            for task_id, signs in memory.signs.items() if (of := running.get(task_id)) is not None}
 
 
 def _stop_file(world: World) -> str:

@@ -25,7 +25,7 @@ TABLE = Prices("2026-01-01", {"big-1": Price(sent=2.0, written=10.0, cached=0.5)
     (Usage(1_000, 0, None, 5_000), 0.0005),
 ])
 def test_tokens_out_of_the_cache_cost_less_than_new_ones(usage, dollars):
-    assert TABLE.priced(usage, "big-1").cost_usd == pytest.approx(dollars)
+    assert TABLE.priced(usage, "big-1", "codex").cost_usd == pytest.approx(dollars)
 
 
 @pytest.mark.parametrize("name", ["big-1", "BIG-1", "maker/big-1", "a/b/big-1", "big-1-20260101", "big-1@20260101",
@@ -36,16 +36,22 @@ def test_a_model_is_known_by_all_its_names(name):
 
 @pytest.mark.parametrize("name", ["", "big-2", "big-1-mini", "bigger", "big-1-2026", "/"])
 def test_a_model_outside_the_table_has_no_price_and_keeps_its_tokens(name):
-    assert TABLE.priced(Usage(5, 7), name) == Usage(5, 7)
+    assert TABLE.priced(Usage(5, 7), name, "codex") == Usage(5, 7)
 
 
 def test_the_agents_own_word_on_money_stays():
     told = Usage(1_000_000, 0, 0.01)
-    assert TABLE.priced(told, "big-1") == told
+    assert TABLE.priced(told, "big-1", "claude") == told
+
+
+def test_claudes_word_on_the_money_of_glm_does_not_count():
+    told = Usage(1_000_000, 0, 3.0)
+    assert TABLE.priced(told, "big-1", "cc-glm").cost_usd == 2.0
+    assert TABLE.priced(told, "unknown", "cc-glm") == Usage(1_000_000, 0)
 
 
 def test_no_tokens_no_money():
-    assert TABLE.priced(Usage(), "big-1") == Usage()
+    assert TABLE.priced(Usage(), "big-1", "codex") == Usage()
 
 
 def test_the_table_that_is_shipped_has_a_date_and_prices_that_can_be():
@@ -77,4 +83,5 @@ def test_a_judged_run_is_priced_with_its_cache():
     run = Finished(0, None, "process_exit", [json.dumps(told).encode()], "", None)
     outcome = provider("claude").judge(run)
     assert outcome.usage == Usage(1_000_000, 10_000, None, 900_000)
-    assert prices().priced(outcome.usage, "claude-sonnet-4-5-20250929").cost_usd == pytest.approx(0.3 + 0.27 + 0.15)
+    priced = prices().priced(outcome.usage, "claude-sonnet-4-5-20250929", "claude")
+    assert priced.cost_usd == pytest.approx(0.3 + 0.27 + 0.15)
