@@ -221,7 +221,10 @@ def _all(attempts: Mapping[str, tuple[Attempt, ...]]) -> Iterator[Attempt]:
 
 
 def _today(world: World, moment: datetime | None, now: datetime) -> bool:
-    return moment is not None and world.clock.local(moment).date() == world.clock.local(now).date()
+    """Of most attempts of a long life the first comparison tells."""
+    if moment is None or abs(now - moment) > timedelta(days=2):
+        return False
+    return world.clock.local(moment).date() == world.clock.local(now).date()
 
 
 def _moment(text: str | None) -> datetime | None:
