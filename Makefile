@@ -25,7 +25,7 @@ help:
 	@echo "make check       lint, types, floors and tests"
 	@echo "make rows        the promises of docs/requirements.tsv that no test carries   (ARGS='--part 2')"
 	@echo "make soak        5,000 random histories, a death at every single write, 200 jobs at once"
-	@echo "make bench       what the job runner costs, beside a baseline in the same run"
+	@echo "make bench       what the job runner and reading a transcript cost, beside baselines in the same run"
 	@echo "make lock        resolve the dependencies anew      make clean   remove what make made"
 
 demo: .venv/package.stamp
@@ -72,6 +72,8 @@ soak: .venv/dev.stamp
 bench: .venv/dev.stamp
 	@echo "==> bench: reading, ending and idling up to 200 jobs; some minutes"
 	@$(PY) bench/jobs.py $(ARGS)
+	@echo "==> bench: a transcript of 200 MB; for 1 GB run: $(PY) bench/transcripts.py --large"
+	@$(PY) bench/transcripts.py
 
 lock: .venv/dev.stamp
 	@echo "==> lock: resolving for Python 3.11 and newer"

@@ -124,7 +124,9 @@ def _print(
 def _print_summary(source: IO[bytes], path: Path, options: ViewOptions, out: TextIO, zone: tzinfo | None) -> None:
     from coordinator.cli.summing import summary
 
-    summary(source, _facts(source, path), out, zone, as_json=options.as_json)
+    facts = _facts(source, path)
+    with path.open("rb", buffering=0) as plain:
+        summary(plain, facts, out, zone, as_json=options.as_json)
 
 
 def _print_json(

@@ -11,16 +11,14 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from coordinator.cli.events import Event, Failure, Usage
-from coordinator.cli.views.conversation import moment
 from coordinator.cli.views.frame import Facts, header
 from coordinator.cli.views.harmless import harmless
 from coordinator.cli.views.names import NAMELESS, Names
 from coordinator.runfiles import transcript as shape
 from coordinator.runfiles.verdict.lines import number
-from coordinator.runfiles.verdict.tally import Tally, count, key_of
+from coordinator.runfiles.verdict.tally import Tally, key_of
 
 CALLS_REMEMBERED = 4096
-_LONGEST_TIME = 40
 
 
 class Account:
@@ -40,7 +38,10 @@ class Account:
             self.unreadable += 1
             return
         self.events += 1
-        self._moved(event.timestamp)
+        if event.timestamp is not None:
+            self.last = event.timestamp
+            if self.first is None:
+                self.first = event.timestamp
         match event.type:
             case "assistant":
                 self._assistant(event)
@@ -58,30 +59,20 @@ class Account:
             case _:
                 self.unknown.add(event.type)
 
-    def _moved(self, stamp: object) -> None:
-        at = moment(stamp) if isinstance(stamp, str) and len(stamp) <= _LONGEST_TIME else None
-        if at is not None:
-            self.first, self.last = self.first or at, at
-
     def _assistant(self, event: Event) -> None:
         message = event.message
-        if message is None:
-            return
-        if message.usage is not None:
+        if message is not None and message.usage is not None:
             self.tally.spent(message.id, *_tokens(message.usage))
-        for block in message.blocks:
+        for block in event.blocks:
             if block.type == "tool_use":
-                self._called(block.id, self.tools.add(block.name))
+                self._calls[key_of(block.id)] = self.tools.add(block.name)
+                if len(self._calls) > CALLS_REMEMBERED:
+                    self._calls.popitem(last=False)
             elif block.type == "text" and not event.error:
                 self.messages += 1
 
-    def _called(self, ident: object, name: str) -> None:
-        self._calls[key_of(ident)] = name
-        if len(self._calls) > CALLS_REMEMBERED:
-            self._calls.popitem(last=False)
-
     def _user(self, event: Event) -> None:
-        for block in event.message.blocks if event.message else ():
+        for block in event.blocks:
             if block.is_error and block.type == "tool_result":
                 self.failed.add(self._calls.get(key_of(block.tool_use_id), NAMELESS))
 
@@ -98,8 +89,8 @@ class Account:
 
 
 def _tokens(usage: Usage) -> tuple[int, int]:
-    cached = count(usage.cache_creation_input_tokens) + count(usage.cache_read_input_tokens)
-    return count(usage.input_tokens) + cached, count(usage.output_tokens)
+    cached = usage.cache_creation_input_tokens + usage.cache_read_input_tokens
+    return usage.input_tokens + cached, usage.output_tokens
 
 
 def as_data(facts: Facts, account: Account) -> dict[str, Any]:
