@@ -332,7 +332,7 @@ def test_sizes_and_times_are_for_people() -> None:
 def test_reading_loads_nothing_but_the_standard_library() -> None:
     code = (
         "import sys, coordinator.cli.view; print([n for n in sys.modules if n.split('.')[0] in "
-        "('rich', 'typer', 'sqlalchemy', 'github', 'git', 'apscheduler', 'psutil')])"
+        "('rich', 'typer', 'msgspec', 'sqlalchemy', 'github', 'git', 'apscheduler', 'psutil')])"
     )
     root = Path(__file__).parents[2]
     out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
