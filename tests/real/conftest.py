@@ -1,4 +1,4 @@
-"""Fixtures of the tests on real parts: a scripted model for the real agents."""
+"""Fixtures of the tests on real parts: a scripted model for the real agents; the table of what became of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.conformance import table
 from tests.support.model_server import ModelServer, serving
+
+FOUND: dict[tuple[str, str], str] = {}
+"""What each end of a run was called, by row and provider (tests/real/test_conformance.py)."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if FOUND:
+        terminalreporter.write_line("\nwhat each end of a run was called:")
+        terminalreporter.write_line(table(FOUND))
 
 
 @pytest.fixture

@@ -1,15 +1,21 @@
-"""Every provider on its real CLI, a scripted model behind it: each end of a run is judged as what it was."""
+"""Every provider on its real CLI, a scripted model behind it: each end of a run is judged as what it was. The table of
+what was found is printed at the end."""
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from coordinator.domain.outcome import Ending
+from coordinator.domain.outcome import Outcome
+from tests.real.conftest import FOUND
 from tests.support.agents import CANARY, STANDS, Bench
+from tests.support.conformance import PROVIDERS, ROWS, Row, scenarios
 from tests.support.model_server import ModelServer, serving
 from tests.support.real_parts import missing
 
@@ -20,11 +26,12 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture(scope="module")
 def model() -> Iterator[ModelServer]:
     with serving() as server:
+        server.scenarios |= scenarios()
         yield server
     assert server.strays == []
 
 
-@pytest.fixture(params=sorted(STANDS))
+@pytest.fixture(params=PROVIDERS)
 def bench(request: pytest.FixtureRequest, tmp_path: Path, model: ModelServer) -> Iterator[Bench]:
     if missing(STANDS[request.param].binary):
         pytest.skip(missing(STANDS[request.param].binary))
@@ -34,57 +41,52 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, model: ModelServer) ->
     made.bury()
 
 
-FAILURES: dict[str, dict[str, str]] = {
-    "401": {"": "auth_blocked"},
-    "403": {"": "auth_blocked"},
-    "404": {"": "model_unavailable"},
-    "credit": {"": "no_credit"},
-    "429": {"": "rate_limited", "gemini": "capacity_exhausted"},
-    "500": {"": "network", "codex": "overloaded"},
-    "529": {"": "overloaded", "gemini": "capacity_exhausted"},
-    "cut": {"": "protocol_error", "codex": "network", "opencode": "max_runtime"},
-}
-"""The class of each failure; "" for all providers that are not named. Where it is the time limit, only that ends it."""
+@pytest.mark.req("N6", "W25")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_each_end_has_its_class(bench: Bench, row: Row) -> None:
+    outcome = ended(bench, row)
+    found = "success" if outcome.reason == "process_exit" else outcome.reason
+    FOUND[row.name, bench.name] = found.removeprefix(f"{bench.name}_")
+    assert FOUND[row.name, bench.name] == row.cell(bench.name), outcome.detail
+    assert (outcome.ending == "Succeeded") == (row.cell(bench.name) == "success")
+    if "with a reset" in row.name and bench.name == "codex":
+        assert outcome.reset_at is not None
+    if row.name == "commit":
+        assert outcome.summary == "All done."
+        assert (outcome.usage.tokens_in, outcome.usage.tokens_out) == (200, 20), "the CLI's own totals"
+        assert bench.git("log", "-1", "--format=%s") == "Add a greeting"
 
 
-@pytest.mark.parametrize("scenario", FAILURES)
-def test_each_failure_of_the_api_has_its_class(bench: Bench, scenario: str) -> None:
-    wanted = FAILURES[scenario].get(bench.name, FAILURES[scenario][""])
-    endless = wanted == "max_runtime"
-    outcome = bench.cut_short(scenario, b'"unknown"', wanted) if endless else bench.run(scenario)
-    assert outcome.ending is (Ending.TIMED_OUT if endless else Ending.FAILED), outcome
-    assert outcome.reason in (wanted, f"{bench.name.replace('-', '_')}_{wanted}"), outcome.detail
+def ended(bench: Bench, row: Row) -> Outcome:
+    child = bench.start(row.asked(bench.name))
+    if row.send is not None:
+        bench.wait_for(bench.stand.works)
+        child.send_signal(row.send)
+        return bench.judge(child)
+    lasts = row.lasts(bench.name)
+    if lasts is not None:
+        if isinstance(lasts, bytes):
+            bench.wait_for(lasts)
+        else:
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(lasts)
+        os.killpg(child.pid, signal.SIGKILL)
+        return bench.judge(child, "max_runtime")
+    return bench.judge(child)
 
 
-def test_a_commit_and_a_good_end_are_success_with_the_cli_s_own_sum_of_tokens(bench: Bench) -> None:
-    outcome = bench.run("commit")
-    assert (outcome.ending, outcome.summary) == (Ending.SUCCEEDED, "All done."), outcome
-    assert (outcome.usage.tokens_in, outcome.usage.tokens_out) == (200, 20)
-    assert bench.git("log", "-1", "--format=%s") == "Add a greeting"
-
-
-def test_an_answer_without_a_commit_is_no_change(bench: Bench) -> None:
-    assert bench.run("text").ending is Ending.NO_CHANGE
-
-
-@pytest.mark.parametrize(("number", "ending", "reason"), [
-    (signal.SIGTERM, Ending.CANCELLED, "manual_stop"), (signal.SIGKILL, Ending.FAILED, "killed"),
-])
-def test_a_signal_in_the_middle_of_a_tool_is_never_success(
-    bench: Bench, number: signal.Signals, ending: Ending, reason: str
-) -> None:
-    child = bench.start("slow-tool")
-    bench.wait_for(bench.stand.works)
-    child.send_signal(number)
-    outcome = bench.judge(child)
-    assert (outcome.ending, outcome.reason) == (ending, reason), outcome.detail
-
-
-def test_no_token_of_the_coordinator_reaches_the_agent(bench: Bench) -> None:
-    child = bench.start("hang")
+def test_no_token_of_the_coordinator_and_no_key_of_another_provider_reaches_the_agent(bench: Bench) -> None:
+    makers = {"ANTHROPIC": "claude", "GEMINI": "gemini", "OPENAI": "codex", "ZAI": "cc-glm"}
+    foreign = {f"{key}_API_KEY": f"the-key-of-{owner}" for key, owner in makers.items() if owner != bench.name}
+    child = bench.start("hang", environ=foreign)
     try:
-        assert CANARY.encode() not in Path(f"/proc/{child.pid}/environ").read_bytes()
-        assert b"OPENAI_API_KEY" not in Path(f"/proc/{child.pid}/environ").read_bytes() or bench.name == "codex"
+        handed = [Path(f"/proc/{pid}/environ").read_bytes() for pid in (child.pid, *_below(child.pid))]
+        for secret in (CANARY, *foreign.values()):
+            assert not [one for one in handed if secret.encode() in one], secret
     finally:
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+
+
+def _below(pid: int) -> list[int]:
+    return [one.pid for one in psutil.Process(pid).children(recursive=True)]

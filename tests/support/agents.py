@@ -23,6 +23,7 @@ from tests.support.real_parts import CLAUDE, CODEX, GEMINI, OPENCODE
 
 IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@localhost",
             "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@localhost"}  # fmt: skip
+DEAD = "http://127.0.0.1:9/refused"
 CANARY = "ghp_must_never_arrive_000000000000000000"
 
 
@@ -114,7 +115,7 @@ class Bench:
         self.base = self.git("rev-parse", "HEAD")
 
     def environ(self, scenario: str) -> dict[str, str]:
-        home, url = self.root / "home", self.server.url(scenario)
+        home, url = self.root / "home", DEAD if scenario == "refused" else self.server.url(scenario)
         for name, text in self.stand.files(url).items():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             (home / name).write_text(text)
@@ -124,8 +125,9 @@ class Bench:
         return Settings(**{"binary": str(self.stand.binary), "model": self.stand.model, **self.stand.settings,
                            **more})  # type: ignore[arg-type]  # fmt: skip
 
-    def start(self, scenario: str, **more: object) -> subprocess.Popen[bytes]:
-        agent, environ = provider(self.name), self.environ(scenario)
+    def start(self, scenario: str, environ: Mapping[str, str] | None = None, **more: object) -> subprocess.Popen[bytes]:
+        """The agent, begun; `environ` is what the coordinator's own environment holds besides."""
+        agent, environ = provider(self.name), {**(environ or {}), **self.environ(scenario)}
         prompt = self.root / "prompt"
         prompt.write_text("do it")
         command = agent.command(
@@ -146,22 +148,16 @@ class Bench:
         exited, signal = (code, None) if code >= 0 else (None, -code)
         stderr = (self.root / "err").read_text("utf-8", "replace")
         return provider(self.name).judge(
-            Finished(exited, signal, wrapper_reason, self.out.splitlines(keepends=True), stderr[-16_000:], work)
+            Finished(exited, signal, wrapper_reason, self.out.splitlines(keepends=True), stderr[-16_000:], work,
+                     ended_at=time.time())
         )
 
     def run(self, scenario: str, **more: object) -> Outcome:
         return self.judge(self.start(scenario, **more))
 
-    def cut_short(self, scenario: str, said: bytes, reason: str) -> Outcome:
-        """A run that its wrapper ends for this reason, once the agent has said so twice."""
-        child = self.start(scenario)
-        self.wait_for(said, times=2)
-        child.kill()
-        return self.judge(child, reason)
-
-    def wait_for(self, text: bytes, times: int = 1) -> None:
-        deadline = time.monotonic() + 20
-        while self.out.count(text) < times:
+    def wait_for(self, text: bytes) -> None:
+        deadline = time.monotonic() + 40
+        while text not in self.out and text not in (self.root / "err").read_bytes():
             assert time.monotonic() < deadline, f"{text!r} was never printed; {self.out[-2000:]!r}"
             time.sleep(0.05)
 
