@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from coordinator.domain.outcome import Outcome
+from coordinator.adapters.providers import provider
 from tests.real.conftest import FOUND
+from tests.recordings.record import recorded, version
 from tests.support.agents import CANARY, STANDS, Bench
-from tests.support.conformance import PROVIDERS, ROWS, Row, scenarios
+from tests.support.conformance import PROVIDERS, ROWS, Row, called, scenarios
 from tests.support.model_server import ModelServer, serving
 from tests.support.real_parts import missing
 
@@ -44,9 +44,8 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, model: ModelServer) ->
 @pytest.mark.req("N6", "W25")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_each_end_has_its_class(bench: Bench, row: Row) -> None:
-    outcome = ended(bench, row)
-    found = "success" if outcome.reason == "process_exit" else outcome.reason
-    FOUND[row.name, bench.name] = found.removeprefix(f"{bench.name}_")
+    outcome = provider(bench.name).judge(bench.play(row))
+    FOUND[row.name, bench.name] = called(outcome, bench.name)
     assert FOUND[row.name, bench.name] == row.cell(bench.name), outcome.detail
     assert (outcome.ending == "Succeeded") == (row.cell(bench.name) == "success")
     if "with a reset" in row.name and bench.name == "codex":
@@ -57,22 +56,9 @@ def test_each_end_has_its_class(bench: Bench, row: Row) -> None:
         assert bench.git("log", "-1", "--format=%s") == "Add a greeting"
 
 
-def ended(bench: Bench, row: Row) -> Outcome:
-    child = bench.start(row.asked(bench.name))
-    if row.send is not None:
-        bench.wait_for(bench.stand.works)
-        child.send_signal(row.send)
-        return bench.judge(child)
-    lasts = row.lasts(bench.name)
-    if lasts is not None:
-        if isinstance(lasts, bytes):
-            bench.wait_for(lasts)
-        else:
-            with pytest.raises(subprocess.TimeoutExpired):
-                child.wait(lasts)
-        os.killpg(child.pid, signal.SIGKILL)
-        return bench.judge(child, "max_runtime")
-    return bench.judge(child)
+def test_the_installed_version_is_the_recorded_one(bench: Bench) -> None:
+    """A new version is recorded anew (`python -m tests.recordings.record`), which shows what it calls otherwise."""
+    assert recorded(bench.name) == version(bench.stand.binary)
 
 
 def test_no_token_of_the_coordinator_and_no_key_of_another_provider_reaches_the_agent(bench: Bench) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +18,9 @@ import psutil
 
 from coordinator.adapters.providers import provider
 from coordinator.adapters.system.probe import SystemProbe
-from coordinator.domain.outcome import Outcome, Work
+from coordinator.domain.outcome import Work
 from coordinator.ports import Finished, RunSpec, Settings
+from tests.support.conformance import Row
 from tests.support.model_server import ModelServer
 from tests.support.real_parts import CLAUDE, CODEX, GEMINI, OPENCODE
 
@@ -141,19 +144,34 @@ class Bench:
             return subprocess.Popen(command.argv, env=dict(command.env), cwd=self.tree, stdin=stdin, stdout=out,
                                     stderr=err, start_new_session=True)  # fmt: skip
 
-    def judge(self, child: subprocess.Popen[bytes], wrapper_reason: str = "process_exit") -> Outcome:
+    def finished(self, child: subprocess.Popen[bytes], wrapper_reason: str = "process_exit") -> Finished:
         code = child.wait(timeout=50)
         commits = int(self.git("rev-list", "--count", f"{self.base}..HEAD"))
         work = Work(self.base, self.git("rev-parse", "HEAD"), commits)
-        exited, signal = (code, None) if code >= 0 else (None, -code)
+        exited, ended_by = (code, None) if code >= 0 else (None, -code)
         stderr = (self.root / "err").read_text("utf-8", "replace")
-        return provider(self.name).judge(
-            Finished(exited, signal, wrapper_reason, self.out.splitlines(keepends=True), stderr[-16_000:], work,
-                     ended_at=time.time())
-        )
+        return Finished(exited, ended_by, wrapper_reason, self.out.splitlines(keepends=True), stderr[-16_000:], work,
+                        ended_at=time.time())  # fmt: skip
 
-    def run(self, scenario: str, **more: object) -> Outcome:
-        return self.judge(self.start(scenario, **more))
+    def play(self, row: Row) -> Finished:
+        """One row of the table of ends, to its end."""
+        child, lasts = self.start(row.asked(self.name)), row.lasts(self.name)
+        if row.send is not None:
+            self.wait_for(self.stand.works)
+            child.send_signal(row.send)
+        elif lasts is not None:
+            self._await(child, lasts)
+            os.killpg(child.pid, signal.SIGKILL)
+            return self.finished(child, "max_runtime")
+        return self.finished(child)
+
+    def _await(self, child: subprocess.Popen[bytes], lasts: bytes | float) -> None:
+        if isinstance(lasts, bytes):
+            self.wait_for(lasts)
+        else:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(lasts)
+                raise AssertionError(f"it ended by itself: {self.out[-2000:]!r}")
 
     def wait_for(self, text: bytes) -> None:
         deadline = time.monotonic() + 40

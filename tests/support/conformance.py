@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from coordinator.domain.outcome import Outcome
 from tests.support.model_server import Answer, Raw, Refusal, Scenario
 
 PROVIDERS = ("claude", "codex", "gemini", "opencode")
@@ -62,6 +63,11 @@ ROWS = (
     Row("SIGTERM in a tool", {"": "manual_stop"}, {"": "slow-tool"}, send=signal.SIGTERM),
     Row("SIGKILL in a tool", {"": "killed"}, {"": "slow-tool"}, send=signal.SIGKILL),
 )  # fmt: skip
+
+
+def called(outcome: Outcome, provider: str) -> str:
+    """What a cell holds of this end."""
+    return "success" if outcome.reason == "process_exit" else outcome.reason.removeprefix(f"{provider}_")
 
 
 def _always(answer: Answer) -> Scenario:
