@@ -70,10 +70,8 @@ soak: .venv/dev.stamp
 	    tests/unit/test_simulation.py tests/scenario/test_crash_points.py tests/integration/test_jobs_many.py $(ARGS)
 
 bench: .venv/dev.stamp
-	@echo "==> bench: reading, ending and idling up to 200 jobs; some minutes"
-	@$(PY) bench/jobs.py $(ARGS)
-	@echo "==> bench: a transcript of 200 MB; for 1 GB run: $(PY) bench/transcripts.py --large"
-	@$(PY) bench/transcripts.py
+	@echo "==> bench: up to 200 jobs, then a transcript of 200 MB; some minutes; written to docs/benchmarks.md"
+	@$(PY) bench/report.py
 
 lock: .venv/dev.stamp
 	@echo "==> lock: resolving for Python 3.11 and newer"

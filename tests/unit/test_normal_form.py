@@ -1,4 +1,4 @@
-"""One normal form for all agents: what was recorded of each becomes a transcript of one shape, beside its golden file."""
+"""One normal form for all agents: a recorded session of each becomes a transcript as its golden file has it."""
 
 from __future__ import annotations
 
