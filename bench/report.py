@@ -10,8 +10,8 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-What `make bench` printed when it last ran. Figures differ from machine to machine; the ratio to the baseline measured in
-the same run is what counts.
+What `make bench` printed when it last ran. Figures differ from machine to machine; the ratio to the baseline measured
+in the same run is what counts.
 """
 PARTS = (("Jobs", "jobs.py"), ("Transcripts", "transcripts.py"))
 
