@@ -17,6 +17,7 @@ from coordinator.domain.outcome import Ending, Evidence
 from coordinator.domain.reasons import PARKING, REASONS
 from coordinator.domain.task import Task, TaskState
 from coordinator.planning.actions import Settlement
+from coordinator.planning.circuit import FARTHEST
 from coordinator.planning.ladder import rungs
 from coordinator.planning.policy import Policy
 from coordinator.planning.restart import blocked_by
@@ -102,7 +103,8 @@ def failure(
     if reason in PARKING:
         until = now + policy.park
         if reset_at is not None:
-            until = max(until, now + timedelta(seconds=max(0.0, reset_at - now.timestamp())))
+            away = min(max(0.0, reset_at - now.timestamp()), FARTHEST.total_seconds())
+            until = max(until, now + timedelta(seconds=away))
         return Settlement(TaskState.QUEUED, reason, detail, park_until=until)
     kind = REASONS[reason]
     spends = kind.elsewhere and bool(rungs(policy, task))

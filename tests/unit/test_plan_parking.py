@@ -75,6 +75,11 @@ def test_a_reset_beyond_a_week_is_a_misread_one():
     assert made.park_until == NOW + circuit.FARTHEST
 
 
+@pytest.mark.parametrize("moment", [1.8e12, 1.8e15, 1e300])
+def test_a_reset_in_no_unit_that_a_calendar_has_is_a_misread_one_too(moment):
+    assert settled(replace(LIMIT, reset_at=moment)).park_until == NOW + circuit.FARTHEST
+
+
 def test_a_session_that_knew_less_does_not_shorten_a_park():
     known = Parked(NOW + 5 * HOUR, "weekly limit", "command_usage_limited", 2)
     made = settled(LIMIT, parked={"command": known})
