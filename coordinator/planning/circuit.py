@@ -50,7 +50,7 @@ def after(s: Snapshot, attempt: Attempt, outcome: Outcome, settlement: Settlemen
     if until is None:
         return replace(settlement, unparks=trial and _answers(outcome))
     times = parked.times + 1 if parked is not None and trial else 1
-    if outcome.reset_at is None:
+    if outcome.reset_at is None or outcome.reset_at <= s.now.timestamp():   # one that is over says nothing
         until = s.now + min(s.policy.park * (1 << min(times - 1, 20)), LONGEST)
     until = min(until, s.now + FARTHEST)
     if parked is not None and not trial and parked.until >= until:   # another session knew of a longer one

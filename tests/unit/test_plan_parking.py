@@ -80,6 +80,12 @@ def test_a_reset_in_no_unit_that_a_calendar_has_is_a_misread_one_too(moment):
     assert settled(replace(LIMIT, reset_at=moment)).park_until == NOW + circuit.FARTHEST
 
 
+def test_a_reset_that_is_over_is_no_time_to_try_again():
+    past = replace(LIMIT, reset_at=(NOW - HOUR).timestamp())
+    later = [settled(past, attempt=trying(), parked={"command": replace(OVER, times=times)}) for times in (1, 9)]
+    assert [one.park_until - NOW for one in later] == [10 * MINUTE, HOUR]
+
+
 def test_a_session_that_knew_less_does_not_shorten_a_park():
     known = Parked(NOW + 5 * HOUR, "weekly limit", "command_usage_limited", 2)
     made = settled(LIMIT, parked={"command": known})
