@@ -4,7 +4,7 @@ come in a row. Closed, it is tried by one task when its time has come, and open 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -64,18 +64,21 @@ def tries(attempt: Attempt, parked: Parked) -> bool:
 
 
 def on_trial(s: Snapshot, provider: str) -> Trial | None:
-    """How the trial of a parked provider stands; None when no task tries it."""
-    parked = s.parked[provider]
+    """How the trial of a parked provider stands; None when no task tries it. One that is answered speaks for all."""
+    trials = list(_trials(s, provider))
+    return next((one for one in trials if one.answered), trials[0] if trials else None)
+
+
+def _trials(s: Snapshot, provider: str) -> Iterator[Trial]:
     for task in s.tasks.values():
         attempt = s.attempt(task.id)
         if task.state not in HOLDS_SLOT or attempt is None or attempt.provider != provider:
             continue
-        if not tries(attempt, parked):
+        if not tries(attempt, s.parked[provider]):
             continue
         until = (attempt.launched_at or s.now) + s.policy.park
         usage = s.usage.get(task.id)
-        return Trial(task.id, until, until <= s.now or (usage is not None and bool(usage.tokens_out)))
-    return None
+        yield Trial(task.id, until, until <= s.now or (usage is not None and bool(usage.tokens_out)))
 
 
 def _answers(outcome: Outcome) -> bool:

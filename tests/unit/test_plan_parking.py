@@ -144,6 +144,13 @@ def test_the_others_follow_once_it_is_answered_or_has_run_for_a_while(change, re
     assert begun(replace(half, **change)) == rest
 
 
+def test_a_second_session_that_has_not_answered_yet_holds_up_nobody_once_the_first_has():
+    (one, _), (two, _) = a_running(), a_running(2)
+    half = a_snapshot(one, two, a_task(3), parked={"command": OVER}, policy=WIDE, usage={"gh-2": Usage(9, 1)},
+                      attempts={"gh-1": (trying(),), "gh-2": (replace(trying(), task_id="gh-2"),)})
+    assert begun(half) == ["gh-3"]
+
+
 def test_a_session_from_before_the_park_is_no_trial():
     task, attempt = a_running()
     half = a_snapshot(task, a_task(2), a_task(3), attempts={"gh-1": (attempt,)}, parked={"command": OVER}, policy=WIDE)
