@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,14 @@ def test_words_of_stderr_are_matched_whole_and_only_for_what_they_mean(stderr: s
 def test_a_result_that_only_calls_itself_a_success_is_none() -> None:
     outcome = judge([result(result="[API Error: 401 Incorrect API key provided]")], work=COMMITTED)
     assert (outcome.ending, outcome.reason) == (Ending.FAILED, "claude_auth_blocked")
+
+
+@pytest.mark.parametrize("words", ["hit your ", "session id ", "model ", "token count "])
+def test_a_result_of_a_megabyte_that_repeats_half_of_a_pattern_is_judged_at_once(words: str) -> None:
+    bad = result(is_error=True, result=words * (1_000_000 // len(words)))
+    begun = time.process_time()
+    assert judge([bad], code=1).reason == "process_exit"
+    assert time.process_time() - begun < 5
 
 
 def test_output_that_holds_no_events_is_counted_in_the_words() -> None:

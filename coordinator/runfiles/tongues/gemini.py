@@ -37,7 +37,7 @@ _KINDS = {"FatalAuthenticationError": "auth_missing", "FatalInputError": "launch
 _API_ERROR = re.compile(r"\[API Error: (.*)\](\n.*)?\s*\Z", re.DOTALL)
 _WORDS = (
     (r"api key not valid|api key (?:has )?expired|API_KEY_INVALID|api key not found", "auth_blocked"),
-    (r"token count .*exceeds|maximum number of tokens", "context_exhausted"),
+    (r"token count .{0,200}exceeds|maximum number of tokens", "context_exhausted"),
     (r"is not found for API version|not supported for generateContent", "model_unavailable"),
     (r"overloaded|high demand|no capacity available", "capacity_exhausted"),
     (r"incomplete json segment", "protocol_error"),

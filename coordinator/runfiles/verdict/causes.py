@@ -50,9 +50,13 @@ _UNREACHABLE = (
     r"|stream (?:disconnected|closed)"
     r"|eai_again|socket hang up|fetch failed|getaddrinfo|request timed out|self[- ]signed|unable to verify"
 )
-_BAD_START = r"unknown option|unknown argument|session id .* (?:is already|not a valid)|no conversation found"
+_BAD_START = r"unknown option|unknown argument|session id .{0,200} (?:is already|not a valid)|no conversation found"
 
-# Words of results and of stderr, most telling first; compiled only when a run failed.
+_LONGEST_WORDS = 20_000
+"""A maker says what is wrong at once. More than that is looked at by no pattern: a failed result may hold megabytes."""
+
+# Words of results and of stderr, most telling first; compiled only when a run failed. What may stand between two words
+# is bounded: a hostile text must not make the search quadratic.
 _WORDS: Tuple[Tuple[str, str], ...] = (
     (r"cannot be used with root", "permission_denied"),
     (_BAD_START, "launch_failed"),
@@ -60,14 +64,14 @@ _WORDS: Tuple[Tuple[str, str], ...] = (
     (_NO_LOGIN, "auth_blocked"),
     (r"prompt is too long|context (?:window|length|limit)|input is too long|exceeded the token limit",
      "context_exhausted"),
-    (r"usage limit|(?:session|weekly|daily|hourly) limit|hit your .*limit|limit reached", "usage_limited"),
+    (r"usage limit|(?:session|weekly|daily|hourly) limit|hit your .{0,200}limit|limit reached", "usage_limited"),
     (r"overloaded|high demand", "overloaded"),
     (r"rate.?limit|too many requests", "rate_limited"),
     (r"empty (?:or malformed|response)|unexpected end of (?:json|stream)", "protocol_error"),
     (_UNREACHABLE, "network"),
     (r"no space left|enospc", "disk_full"),
     (r"heap out of memory|cannot allocate memory", "oom_killed"),
-    (r"issue with the selected model|unknown model|model .*not (?:found|exist|available)", "model_unavailable"),
+    (r"issue with the selected model|unknown model|model .{0,200}not (?:found|exist|available)", "model_unavailable"),
 )
 _API_ERROR = r"(?i)\s*\[?API Error\b"
 # How claude begins the one line that it prints of a failure in text mode.
@@ -137,6 +141,7 @@ def _status(reading: Reading, text: str) -> int:
 
 
 def by_words(text: str) -> str:
+    text = text[:_LONGEST_WORDS]
     return next((suffix for pattern, suffix in _WORDS if re.search(pattern, text, re.IGNORECASE)), "")
 
 
