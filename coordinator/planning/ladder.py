@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from coordinator.domain.reasons import REASONS
-from coordinator.domain.task import Task
-from coordinator.planning.actions import Wait
+from coordinator.domain.task import Task, TaskState
+from coordinator.planning.actions import Move, Wait
 from coordinator.planning.circuit import Trial, on_trial
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Snapshot
@@ -53,23 +53,26 @@ class Ladder:
         if provider in self._trials and self._trials[provider] is None:
             self._trials[provider] = Trial(task.id, self._s.now + self._s.policy.park)
 
-    def choose(self, task: Task) -> Choice | Wait:
-        """A provider for it, or what keeps it from having one."""
+    def choose(self, task: Task) -> Choice | Wait | Move:
+        """A provider for it, or what keeps it from having one; to a person where only a person can bring it one."""
         s, wish = self._s, task.provider
         held = self.hindrance(task, wish)
         spent = self._why_spent(task) if wish in task.spent else ""
         reason = spent or self._code(wish)
         if (held is None and not spent) or reason not in REASONS or not REASONS[reason].elsewhere:
             return held or Choice(wish)
-        first = None
+        noes = []
         for rung in rungs(s.policy, task):
             no = self._no_help(task, rung)
             if no is None:
                 return Choice(rung, wish, reason, unproven=not self._proven(rung))
-            first = first or no
-        if spent and not REASONS[spent].again and first is not None:
-            return first
-        return held or Choice(wish)
+            noes.append(no)
+        if not spent or REASONS[spent].again or not noes:
+            return held or Choice(wish)
+        if any(no.code not in REASONS or REASONS[no.code].again for no in noes):
+            return noes[0]
+        words = "; ".join(no.words for no in noes)
+        return Move(task, TaskState.BLOCKED, spent, f"{wish} failed it, and none can stand in: {words}")
 
     def hindrance(self, task: Task, provider: str) -> Wait | None:
         """What keeps a task from being started on this provider."""

@@ -10,7 +10,7 @@ import pytest
 from coordinator.domain.outcome import Ending
 from coordinator.domain.reasons import PARKING, REASONS
 from coordinator.domain.task import TaskState
-from coordinator.planning.actions import Begin, Prove, prove_lane
+from coordinator.planning.actions import Begin, Move, Prove, prove_lane
 from coordinator.planning.completion import failure
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
@@ -184,6 +184,22 @@ def test_when_all_failed_it_as_weather_does_its_own_provider_tries_again():
 def test_refused_credentials_are_not_tried_again_while_a_stand_in_is_parked():
     parked = {"gemini": replace(PARKED, reason="gemini_usage_limited"), "cc-glm": PARKED}
     assert first(situation(("opencode", "opencode_auth_blocked"), parked=parked)) == "provider_parked"
+
+
+NO_KEY = Gate("gemini_auth_missing", "no key", "set a key")
+REFUSED = Proof(NOW - timedelta(minutes=1), Gate("cc_glm_auth_blocked", "401"))
+
+
+@pytest.mark.parametrize(("parked", "proofs", "state"), [
+    ({}, {"cc-glm": REFUSED}, TaskState.BLOCKED),
+    ({}, {"cc-glm": Proof(REFUSED.at, Gate("overloaded", "529"))}, None),
+    ({"cc-glm": PARKED}, {}, None),
+])
+def test_a_task_goes_to_a_person_where_only_a_person_can_bring_it_a_provider(parked, proofs, state):
+    stuck = situation(("opencode", "opencode_auth_blocked"), unready={"gemini": NO_KEY}, parked=parked,
+                      proofs={**PROVEN, **proofs})
+    moves = [(one.to, one.reason) for one in plan(stuck).actions if isinstance(one, Move)]
+    assert moves == ([(state, "opencode_auth_blocked")] if state else [])
 
 
 def test_a_persons_retry_begins_at_the_top_of_the_ladder():

@@ -45,10 +45,10 @@ def _used_up(s: Snapshot, task: Task) -> str:
     return caps.over(s, task)
 
 
-def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begin | Prove | Wait]:
+def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begin | Move | Prove | Wait]:
     """What brings a task that may start nearer to it, or what holds it."""
     choice = _hindrance(s, task) or ladder.choose(task)
-    if isinstance(choice, Wait):
+    if isinstance(choice, (Wait, Move)):
         yield choice
     elif wait := room.hindrance(task, choice.provider):
         yield wait
