@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from coordinator.adapters.providers import provider
 from coordinator.adapters.providers.transcript import Transcriber
 from coordinator.adapters.system import seam
-from coordinator.ports import Recording
+from coordinator.ports import Finished, Recording
 from coordinator.runfiles.masking import Masker
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "claude"
@@ -276,3 +276,22 @@ def test_the_last_sign_is_what_the_agent_does_now(run: Recording) -> None:
     signs = transcriber().follow(run, NOW)
     assert signs.last.startswith("Bash echo hi > f && git add f")
     assert signs.last_at == NOW
+
+
+@pytest.mark.parametrize("name", ["claude", "codex", "command", "gemini", "opencode"])
+@pytest.mark.parametrize("body", [
+    '{"type":"user","message":{"content":[{"type":"tool_result","content":%s}]}}',
+    '{"type":"assistant","message":{"content":[{"type":"tool_use","name":"x","input":%s}]}}',
+    '{"type":"tool_use","tool_name":"x","parameters":%s,"part":{"state":{"status":"completed","output":%s}}}',
+    '{"type":"item.completed","item":{"type":"mcp_tool_call","arguments":%s,"result":%s}}',
+])  # fmt: skip
+def test_an_object_nested_without_end_ends_neither_the_transcript_nor_the_judgement(
+    run: Recording, name: str, body: str
+) -> None:
+    for opening, inner, closing in ("[", "1", "]"), ('{"a":', "1", "}"):
+        for depth in 90, 400, 960, 5000:
+            line = body.replace("%s", opening * depth + inner + closing * depth).encode() + b"\n"
+            run.log.write_bytes(line)
+            transcriber().finish(replace(run, provider=name, run_id=f"{opening}{depth}"), NOW, "exit 1")
+            assert objects(run.target)[-1]["how"] == "exit 1"
+            provider(name).judge(Finished(1, None, "process_exit", [line], "", None))

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 _ENDED_ANEW = ("assistant", "user")
+DEEPEST = 100
+"""Levels of nesting; whoever walks through a value of more would run out of stack."""
 HEAD = 64 << 10
 TAIL = 4 << 20
 
 
 def parse(line: bytes) -> Optional[Dict[str, Any]]:
-    """The JSON object of a line; None for anything else. Undecodable bytes become U+FFFD."""
+    """The JSON object of a line; None for anything else, one that is nested without end included. Undecodable bytes
+    become U+FFFD."""
     text = line.decode("utf-8", "replace").strip()
     if not text.startswith("{"):
         return None
@@ -27,7 +30,17 @@ def parse(line: bytes) -> Optional[Dict[str, Any]]:
         value = json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         return None
+    if text.count("{") + text.count("[") > DEEPEST and _too_deep(value):
+        return None
     return value if isinstance(value, dict) else None
+
+
+def _too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))]
+        level = [one for many in inner for one in many]
+    return bool(level)
 
 
 def number(value: object) -> Optional[float]:
