@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coordinator.adapters.providers import provider
 from coordinator.domain.outcome import Ending, Outcome, Usage, Work
@@ -129,3 +131,28 @@ def test_without_credentials_nothing_is_started() -> None:
     with pytest.raises(AuthUnresolved) as raised:
         CODEX.credentials(Host(environ={"HOME": "/h"}), Settings())
     assert (raised.value.reason, raised.value.code, raised.value.cure) == ("codex_auth_missing", 10, "codex login")
+
+
+HOSTILE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["3", "failed", "command_execution"]),
+    lambda more: st.lists(more, max_size=3) | st.dictionaries(st.sampled_from(["type", "message", "kind"]), more),
+    max_leaves=6,
+)
+USAGE = ("input_tokens", "cached_input_tokens", "output_tokens")
+ITEM = ("id", "text", "items", "changes", "status", "error", "result", "aggregated_output", "command", "message")
+KINDS = ("command_execution", "file_change", "agent_message", "reasoning", "todo_list", "error")
+
+
+@given(st.dictionaries(st.sampled_from(USAGE), HOSTILE) | HOSTILE, HOSTILE)
+def test_no_field_of_an_end_raises_whatever_it_holds(usage: object, error: object) -> None:
+    for line in ({"type": "turn.completed", "usage": usage}, {"type": "turn.failed", "error": error}):
+        outcome = judged(BEGUN + json.dumps(line), 1)
+        assert outcome.ending is (Ending.NO_CHANGE if line["type"] == "turn.completed" else Ending.FAILED)
+
+
+@given(st.sampled_from(["item.started", "item.updated", "item.completed"]), st.sampled_from(KINDS) | HOSTILE,
+       st.dictionaries(st.sampled_from(ITEM), HOSTILE))  # fmt: skip
+def test_no_field_of_an_item_raises_whatever_it_holds(kind: str, what: object, fields: dict[str, object]) -> None:
+    line = json.dumps({"type": kind, "item": {**fields, "type": what}})
+    CODEX.events(line.encode())
+    assert judged(BEGUN + line + "\n" + DONE, work=COMMITTED).ending is Ending.SUCCEEDED

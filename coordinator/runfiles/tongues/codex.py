@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from coordinator.runfiles.tongues import shapes
+from coordinator.runfiles.verdict.tally import count
 
 TYPE_CHECKING = False   # the typing module costs time at every end of a run
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ def normal(body: Body) -> Tuple[Body, ...]:
 
 
 def _item(kind: str, item: Body, body: Body) -> Tuple[Body, ...]:
-    what, ident = item.get("type"), item.get("id")
+    what, ident = str(item.get("type")), item.get("id")
     if what in _TOOLS:
-        name, telling = _TOOLS[str(what)]
+        name, telling = _TOOLS[what]
         given = {key: item[key] for key in telling if item.get(key)}
         call = shapes.called(name, ident, given)
         if kind != "item.completed":
@@ -41,7 +42,7 @@ def _item(kind: str, item: Body, body: Body) -> Tuple[Body, ...]:
         return (call, back) if what in _AT_ONCE else (back,)
     if kind != "item.completed":
         return () if what in _WORDS else (body,)
-    reader = _WORDS.get(str(what))
+    reader = _WORDS.get(what)
     return (reader(item),) if reader else (body,)
 
 
@@ -55,6 +56,10 @@ def _output(item: Body) -> str:
 
 def _change(one: object) -> str:
     return "%s %s" % (one.get("kind"), one.get("path")) if isinstance(one, dict) else str(one)
+
+
+def _many(items: object) -> object:
+    return len(items) if isinstance(items, list) else "?"
 
 
 def _error(body: Body) -> Tuple[Body, ...]:
@@ -72,9 +77,8 @@ def _completed(body: Body) -> Tuple[Body, ...]:
     usage = body.get("usage")
     if not isinstance(usage, dict):
         return (shapes.ended_well(),)
-    cached = usage.get("cached_input_tokens") or 0
-    fresh = (usage.get("input_tokens") or 0) - cached
-    return (shapes.ended_well("", shapes.used(fresh, cached, usage.get("output_tokens"))),)
+    taken, cached = count(usage.get("input_tokens")), count(usage.get("cached_input_tokens"))
+    return (shapes.ended_well("", shapes.used(taken - cached, cached, usage.get("output_tokens"))),)
 
 
 def _failed(body: Body) -> Tuple[Body, ...]:
@@ -103,6 +107,6 @@ _AT_ONCE = ("file_change",)
 _WORDS: Dict[str, Callable[[Body], Body]] = {
     "agent_message": lambda item: shapes.said(item.get("text"), item.get("id")),
     "reasoning": lambda item: shapes.thought(item.get("text"), item.get("id")),
-    "todo_list": lambda item: shapes.noticed("a list of %d things to do" % len(item.get("items") or ())),
+    "todo_list": lambda item: shapes.noticed("a list of %s things to do" % _many(item.get("items"))),
     "error": lambda item: shapes.noticed(item.get("message")),
 }
