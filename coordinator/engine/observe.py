@@ -17,6 +17,7 @@ from coordinator.engine.memory import Memory
 from coordinator.engine.speech import speeches
 from coordinator.engine.world import World
 from coordinator.planning.actions import work_lane
+from coordinator.planning.rules.dispatch import SET_BACK
 from coordinator.planning.snapshot import RESERVE, Gate, Parked, Proof, Snapshot
 from coordinator.ports import Settings
 
@@ -63,7 +64,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         floors=(*_floors(world), *_reserve(world, now)),
         parked=_parked(world),
         unready=_unready(world, memory, tasks, now),
-        proofs=_proofs(world, attempts),
+        proofs=_proofs(world, attempts, now),
         sessions_today=_sessions_today(world, attempts, now),
         money_today=_money_today(world, attempts, usage, now),
         worktree_errors=worktree_errors(world),
@@ -163,15 +164,17 @@ def _parked(world: World) -> dict[str, Parked]:
     }
 
 
-def _proofs(world: World, attempts: Mapping[str, tuple[Attempt, ...]]) -> dict[str, Proof]:
-    """When each provider was last known to answer, or not: by its preflight, or by a session that ended well."""
+def _proofs(world: World, attempts: Mapping[str, tuple[Attempt, ...]], now: datetime) -> dict[str, Proof]:
+    """When each provider was last known to answer, or not: by its preflight, or by a session that ended well. What a
+    clock told that has been set back since would hold for as long as it was ahead, and hide what was found since."""
     stored = json.loads(world.store.document("proofs") or "{}")
     proofs = {name: Proof(datetime.fromisoformat(item["at"]), Gate(**item["no"]) if item["no"] else None)
               for name, item in stored.items()}
+    proofs = {name: proof for name, proof in proofs.items() if proof.at <= now + SET_BACK}
     for attempt in (one for one in _all(attempts) if one.ending in WELL):
-        known = proofs.get(attempt.provider)
-        if attempt.ended_at is not None and (known is None or known.at < attempt.ended_at):
-            proofs[attempt.provider] = Proof(attempt.ended_at)
+        known, at = proofs.get(attempt.provider), attempt.ended_at
+        if at is not None and at <= now + SET_BACK and (known is None or known.at < at):
+            proofs[attempt.provider] = Proof(at)
     return proofs
 
 

@@ -62,7 +62,7 @@ def test_a_limit_in_minutes_from_the_environment_ends_a_run_with_124(hand: Hand)
     hand.start(SLEEPER, name=DX_RUNNER, DX_RUNNER_MAX_RUNTIME_MINUTES="0.02", **allowed)
     outcome = hand.outcome()
     assert (outcome["exit_code"], outcome["state"], outcome["reason_code"]) == ("124", "failed", "max_runtime_exceeded")
-    assert hand.pids() == []
+    until(lambda: not hand.pids(), "the end of its wrapper")
     wrong = hand.run("start", "--beads", "bd-2", "--provider", "command", "--prompt-file", str(hand.prompt()),
                      DX_RUNNER_MAX_RUNTIME_MINUTES="soon")  # fmt: skip
     assert (wrong.returncode, "DX_RUNNER_MAX_RUNTIME_MINUTES='soon'" in wrong.stderr) == (64, True)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from coordinator.domain.outcome import Ending
 from coordinator.domain.request import Event
 from coordinator.domain.task import TaskState
 from coordinator.engine.effects import perform
 from coordinator.engine.facts import EffectFailed, Launched, Pushed, Told
 from coordinator.engine.memory import Memory
+from coordinator.engine.observe import observe
 from coordinator.engine.record import Recorder
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import Launch, Poll, Tell
 from coordinator.planning.policy import Policy
 from coordinator.ports import BadCredentials, GitUnreachable, Limited, NotThere, Readiness, Refused, TryLater
 from coordinator.wording.prompt import TemplateError
-from tests.factories import NOW, a_task
+from tests.factories import NOW, a_task, an_attempt
 from tests.support.fake_github import BOT
 from tests.support.fakes import ROOT, FakeProvider, Outside, an_outside
 
@@ -199,3 +202,28 @@ def test_a_stand_in_is_asked_nothing_while_none_is_needed_and_proves_an_answer_b
     assert (attempt.provider, attempt.switch_from, attempt.fallback_reason) == (
         "codex", "command", "command_binary_missing")
     assert json.loads(outside.store.document("proofs") or "")["codex"]["no"] is None
+
+
+@pytest.mark.parametrize("no", [None, {"code": "codex_auth_blocked", "words": "401", "cure": ""}])
+def test_an_answer_of_a_clock_that_was_set_back_since_is_neither_proof_nor_refusal(no):
+    outside = an_outside()
+    outside.github.person_opens(1, "rpi-auto")
+    outside.provider.readiness = Readiness(False, "not found", "command_binary_missing")
+    ahead = outside.clock.now() + timedelta(days=400)
+    outside.store.keep_document("proofs", json.dumps({"codex": {"at": ahead.isoformat(), "no": no}}))
+    policy = Policy(provider="command", login=BOT, providers=frozenset({"command", "codex"}),
+                    fallback={"command": ("codex",)})
+    Engine(outside.world(policy), AtOnce(), lambda why: None).tick()
+    assert outside.other.answered == {"codex"}
+    assert [one.provider for one in outside.store.attempts()["gh-1"]] == ["codex"]
+
+
+def test_a_good_end_told_by_such_a_clock_hides_no_answer_given_since():
+    outside = an_outside()
+    ahead = outside.clock.now() + timedelta(days=400)
+    outside.store.add(a_task(7, state=TaskState.DONE), Event("gh-7", ahead, "added"))
+    outside.store.record(an_attempt(1, 7, provider="codex", ending=Ending.SUCCEEDED, ended_at=ahead),
+                         Event("gh-7", ahead, "ended"))
+    given = outside.clock.now().isoformat()
+    outside.store.keep_document("proofs", json.dumps({"codex": {"at": given, "no": None}}))
+    assert observe(outside.world(), Memory()).proofs["codex"].at.isoformat() == given
