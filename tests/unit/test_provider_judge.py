@@ -174,6 +174,27 @@ def test_a_result_that_only_calls_itself_a_success_is_none() -> None:
     assert (outcome.ending, outcome.reason) == (Ending.FAILED, "claude_auth_blocked")
 
 
+@pytest.mark.parametrize("words", ["API Error handling is in: a (401) is told apart.", "API errors: 429 is retried."])
+def test_an_agent_may_begin_its_report_with_the_words_that_begin_an_error(words: str) -> None:
+    assert judge([result(result=words)], work=COMMITTED).ending is Ending.SUCCEEDED
+
+
+@pytest.mark.parametrize(("name", "stream"), [
+    ("codex", [{"type": "thread.started"}, {"type": "item.completed", "item": {"type": "agent_message", "text": "?"}},
+               {"type": "turn.completed"}]),
+    ("gemini", [{"type": "init"}, {"type": "message", "role": "assistant", "content": "?"},
+                {"type": "result", "status": "success"}]),
+    ("opencode", [{"type": "step_start", "part": {}}, {"type": "text", "part": {"text": "?"}},
+                  {"type": "step_finish", "part": {"reason": "stop"}}]),
+])  # fmt: skip
+@pytest.mark.parametrize("words", ["[API Error: 401 is now parsed", "API Error: 429 usage limit reached is now tested"])
+def test_what_the_model_of_a_stream_that_tells_its_failures_says_itself_is_no_failure(
+    name: str, stream: list[object], words: str
+) -> None:
+    lines = [json.dumps(body).replace("?", words).encode() for body in stream]
+    assert judge(lines, work=COMMITTED, name=name).ending is Ending.SUCCEEDED
+
+
 @pytest.mark.parametrize("words", ["hit your ", "session id ", "model ", "token count "])
 def test_a_result_of_a_megabyte_that_repeats_half_of_a_pattern_is_judged_at_once(words: str) -> None:
     bad = result(is_error=True, result=words * (1_000_000 // len(words)))

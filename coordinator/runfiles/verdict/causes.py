@@ -73,7 +73,7 @@ _WORDS: Tuple[Tuple[str, str], ...] = (
     (r"heap out of memory|cannot allocate memory", "oom_killed"),
     (r"issue with the selected model|unknown model|model .{0,200}not (?:found|exist|available)", "model_unavailable"),
 )
-_API_ERROR = r"(?i)\s*\[?API Error\b"
+_API_ERROR = r"(?i)\s*\[?API Error(?::| \()"
 # How claude begins the one line that it prints of a failure in text mode.
 _PLAIN_ERROR = (
     r"(?i)\s*(?:API Error\b|Failed to authenticate\b|Invalid API key\b|Not logged in\b|Please run /login"

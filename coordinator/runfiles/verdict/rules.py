@@ -91,7 +91,7 @@ def _stopped_by_hand(case: Case) -> Optional[Verdict]:
 
 def _good_result(case: Case) -> Optional[Verdict]:
     reading = case.reading
-    if not reading.good or is_api_error(reading.conclusion):
+    if not reading.good or _disguised(reading):
         return None
     if case.worked:
         return case.ends(SUCCEEDED, "process_exit", reading.conclusion or "done")
@@ -99,6 +99,11 @@ def _good_result(case: Case) -> Optional[Verdict]:
         tools = ", ".join(sorted(set(reading.denied)))
         return case.ends(FAILED, "permission_denied", "refused tools: %s; nothing was changed" % tools)
     return case.ends(NO_CHANGE, "no_change", reading.conclusion)
+
+
+def _disguised(reading: Reading) -> bool:
+    """The others have an event for a failure: what stands in the words of theirs is the model's own."""
+    return reading.speaks not in tongues.FOREIGN and is_api_error(reading.conclusion)
 
 
 def _bad_result(case: Case) -> Optional[Verdict]:
