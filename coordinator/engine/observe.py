@@ -62,7 +62,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         draining=memory.draining or _stop_file(world),
         stop_workers=memory.stop_workers,
         floors=(*_floors(world), *_reserve(world, now)),
-        parked=_parked(world),
+        parked=_parked(world, now),
         unready=_unready(world, memory, tasks, now),
         proofs=_proofs(world, attempts, now),
         sessions_today=_sessions_today(world, attempts, now),
@@ -156,11 +156,12 @@ def _reserve(world: World, now: datetime) -> tuple[Gate, ...]:
     return (Gate(RESERVE, words, "wait, or lower poll.reserve"),)
 
 
-def _parked(world: World) -> dict[str, Parked]:
+def _parked(world: World, now: datetime) -> dict[str, Parked]:
+    """A park that a clock measured which has been set back since is over: it would last as long as that was ahead."""
     stored = json.loads(world.store.document("parked") or "{}")
     return {
         name: Parked(datetime.fromisoformat(item["until"]), item["words"], item.get("reason", ""), item.get("times", 1))
-        for name, item in stored.items()
+        for name, item in stored.items() if (at := _moment(item.get("at"))) is None or at <= now + SET_BACK
     }
 
 
@@ -184,7 +185,7 @@ def _unready(world: World, memory: Memory, tasks: Mapping[str, Task], now: datet
     queued = [task for task in tasks.values() if task.state is TaskState.QUEUED]
     for name in sorted({task.provider for task in queued}):
         _ask_whether_ready(world, memory, name, now)
-    out = {*memory.unready, *_parked(world)}
+    out = {*memory.unready, *_parked(world, now)}
     needing = {task.provider for task in queued if task.provider in out or task.provider in task.spent}
     for name in sorted({rung for wish in needing for rung in world.policy.fallback.get(wish, ())}):
         _ask_whether_ready(world, memory, name, now)

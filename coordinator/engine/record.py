@@ -214,7 +214,7 @@ class Recorder:
             reason = action.evidence.outcome.reason
             parked[provider] = {
                 "until": settlement.park_until.isoformat(), "words": action.evidence.outcome.detail or reason,
-                "reason": reason, "times": settlement.park_times,
+                "reason": reason, "times": settlement.park_times, "at": now.isoformat(),
             }
             kind, words = "parked", f"{provider} until {settlement.park_until.isoformat()}"
         elif settlement.unparks and parked.pop(provider, None):

@@ -23,7 +23,7 @@ from coordinator.ports import BadCredentials, GitUnreachable, Limited, NotThere,
 from coordinator.wording.prompt import TemplateError
 from tests.factories import NOW, a_task, an_attempt
 from tests.support.fake_github import BOT
-from tests.support.fakes import ROOT, FakeProvider, Outside, an_outside
+from tests.support.fakes import ROOT, FakeProvider, Outside, Script, an_outside
 
 METRICS, TASKS = ROOT / "adws" / "metrics.json", ROOT / "tasks.md"
 
@@ -227,3 +227,18 @@ def test_a_good_end_told_by_such_a_clock_hides_no_answer_given_since():
     given = outside.clock.now().isoformat()
     outside.store.keep_document("proofs", json.dumps({"codex": {"at": given, "no": None}}))
     assert observe(outside.world(), Memory()).proofs["codex"].at.isoformat() == given
+
+
+def test_a_park_that_was_measured_by_such_a_clock_is_over():
+    outside = at_work()
+    right = outside.clock.moment
+    outside.clock.moment = right + timedelta(days=400)
+    outside.executor.scripts = lambda spec: Script(ending=Ending.FAILED, reason="command_usage_limited")
+    engine = ticking(outside)
+    assert set(observe(engine.world, Memory()).parked) == {"command"}
+
+    outside.clock.moment = right
+    outside.executor.scripts = lambda spec: Script()
+    ticking(outside)
+    assert observe(outside.world(), Memory()).parked == {}
+    assert {task.state for task in outside.store.tasks()} == {TaskState.IN_REVIEW}
