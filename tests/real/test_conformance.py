@@ -6,54 +6,85 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from coordinator.adapters.providers import provider
+from coordinator.ports import Finished
 from tests.real.conftest import FOUND
 from tests.recordings.record import recorded, version
 from tests.support.agents import CANARY, STANDS, Bench
 from tests.support.conformance import PROVIDERS, ROWS, Row, called, scenarios
-from tests.support.model_server import ModelServer, serving
+from tests.support.model_server import serving
 from tests.support.real_parts import missing
 
 pytestmark = pytest.mark.timeout(120)
 """One cell may take long: some CLIs ask again and again before they give up."""
 
 
-@pytest.fixture(scope="module")
-def model() -> Iterator[ModelServer]:
+Played = Future[tuple[Bench, Finished]]
+
+
+def play(name: str, row: Row, folder: Path) -> tuple[Bench, Finished]:
+    """One cell, on a model of its own: its scenarios count requests."""
     with serving() as server:
         server.scenarios |= scenarios()
-        yield server
-    assert server.strays == []
+        bench = Bench(name, folder, server)
+        bench.lay_out()
+        try:
+            return bench, bench.play(row)
+        finally:
+            bench.bury()
+            assert server.strays == []
 
 
-@pytest.fixture(params=PROVIDERS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path, model: ModelServer) -> Iterator[Bench]:
-    if missing(STANDS[request.param].binary):
-        pytest.skip(missing(STANDS[request.param].binary))
-    made = Bench(request.param, tmp_path, model)
-    made.lay_out()
-    yield made
-    made.bury()
+@pytest.fixture(scope="module")
+def cells(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Any, Played]]:
+    """The cells that are asked for, played two at a time."""
+    asked = [item.callspec.params for item in request.session.items if "cells" in getattr(item, "fixturenames", ())]
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            (one["name"], one["row"].name): pool.submit(play, one["name"], one["row"], tmp_path_factory.mktemp("cell"))
+            for one in asked
+            if not missing(STANDS[one["name"]].binary)
+        }
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.req("N6", "W25")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_each_end_has_its_class(bench: Bench, row: Row) -> None:
-    outcome = provider(bench.name).judge(bench.play(row))
-    FOUND[row.name, bench.name] = called(outcome, bench.name)
-    assert FOUND[row.name, bench.name] == row.cell(bench.name), outcome.detail
-    assert (outcome.ending == "Succeeded") == (row.cell(bench.name) == "success")
-    if "with a reset" in row.name and bench.name == "codex":
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_each_end_has_its_class(cells: dict[Any, Played], name: str, row: Row) -> None:
+    if (name, row.name) not in cells:
+        pytest.skip(missing(STANDS[name].binary))
+    bench, run = cells[name, row.name].result()
+    outcome = provider(name).judge(run)
+    FOUND[row.name, name] = called(outcome, name)
+    assert FOUND[row.name, name] == row.cell(name), outcome.detail
+    assert (outcome.ending == "Succeeded") == (row.cell(name) == "success")
+    if row.name == "limit with a reset" and name == "codex":
         assert outcome.reset_at is not None
+    if row.name == "429, then an answer":
+        assert bench.server.asked[row.asked(name)] > 1, "it was refused once and asked again"
     if row.name == "commit":
         assert outcome.summary == "All done."
         assert (outcome.usage.tokens_in, outcome.usage.tokens_out) == (200, 20), "the CLI's own totals"
         assert bench.git("log", "-1", "--format=%s") == "Add a greeting"
+
+
+@pytest.fixture(params=PROVIDERS)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    if missing(STANDS[request.param].binary):
+        pytest.skip(missing(STANDS[request.param].binary))
+    with serving() as server:
+        made = Bench(request.param, tmp_path, server)
+        made.lay_out()
+        yield made
+        made.bury()
 
 
 def test_the_installed_version_is_the_recorded_one(bench: Bench) -> None:
