@@ -212,6 +212,20 @@ def test_an_answer_is_proven_in_a_fresh_folder_once_a_day_for_each_model_and_whe
     assert asked() == 4
 
 
+@pytest.mark.parametrize(("provider", "name", "value"), [
+    ("claude", "ANTHROPIC_MODEL", "another"), ("claude", "ANTHROPIC_BASE_URL", "http://elsewhere.test/s3cret"),
+    ("cc-glm", "CC_GLM_MODEL", "another"),
+])  # fmt: skip
+def test_an_answer_proves_nothing_of_another_model_or_address_that_the_environment_names(
+    command: Command, tmp_path: Path, provider: str, name: str, value: str
+) -> None:
+    environ = {**claude(tmp_path), "ANTHROPIC_API_KEY": "k", "ZAI_API_KEY": "k"}
+    for more in ({}, {name: value}, {name: value}):
+        assert command({**environ, **more}, "preflight", "--provider", provider)[0] == 0
+    assert (tmp_path / "asked").read_text().count("asked") == 2
+    assert "s3cret" not in (tmp_path / ".local/state/coordinator/preflight.json").read_text()
+
+
 @pytest.mark.req("C99", "W10")
 @pytest.mark.parametrize(("script", "words"), [
     ("echo 'Do you trust the files in this folder?'", "no result event"),
