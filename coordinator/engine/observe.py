@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.outcome import Ending, Evidence, Usage
-from coordinator.domain.reasons import PARKING, provider_reason
+from coordinator.domain.reasons import provider_reason
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Missing, Unknown, WorkerView
 from coordinator.engine.effects.examining import recording
@@ -16,6 +16,7 @@ from coordinator.engine.effects.starting import handle_of
 from coordinator.engine.memory import Memory
 from coordinator.engine.speech import speeches
 from coordinator.engine.world import World
+from coordinator.planning import caps
 from coordinator.planning.actions import work_lane
 from coordinator.planning.rules.dispatch import SET_BACK
 from coordinator.planning.snapshot import RESERVE, Gate, Parked, Proof, Snapshot
@@ -207,8 +208,8 @@ def _ask_whether_ready(world: World, memory: Memory, name: str, now: datetime) -
 
 
 def _sessions_today(world: World, attempts: Mapping[str, tuple[Attempt, ...]], now: datetime) -> int:
-    """Sessions of the host's local day; one that met a provider's limit did nothing."""
-    launched = (one for one in _all(attempts) if one.launched_at is not None and one.reason not in PARKING)
+    """Sessions of the host's local day, without those that count for no task either."""
+    launched = (one for one in _all(attempts) if one.launched_at is not None and caps.spent(one))
     return sum(1 for one in launched if _today(world, one.launched_at, now))
 
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coordinator.domain.attempt import Attempt
 from coordinator.domain.outcome import Usage
 from coordinator.domain.reasons import PARKING
 from coordinator.domain.task import Task
 from coordinator.planning.snapshot import Snapshot
 
+OUTAGE = frozenset({"network", "overloaded"})
+"""Nobody's affair but the provider's, and over by itself."""
+
 
 def sessions(s: Snapshot, task: Task) -> int:
-    """Sessions spent on the task. One that met a limit is none: a limit of hours, tried again and again, would use up
-    the cap by itself."""
-    return sum(attempt.reason not in PARKING for attempt in s.attempts.get(task.id, ()))
+    """Sessions spent on the task."""
+    return sum(spent(attempt) for attempt in s.attempts.get(task.id, ()))
+
+
+def spent(attempt: Attempt) -> bool:
+    """Whether a session counts. One that met a limit does not, nor one that met an outage before anything was said: of
+    hours, tried again and again, either would use up the cap by itself."""
+    return attempt.reason not in PARKING and (attempt.reason not in OUTAGE or bool(attempt.usage.tokens_out))
 
 
 def over(s: Snapshot, task: Task) -> str:
