@@ -77,3 +77,12 @@ def test_what_a_program_leaves_running_cannot_fill_our_memory_afterwards(tmp_pat
     (tmp_path / "left.go").touch()
     subprocess.run(["sh", "-c", f"for n in $(seq 200); do [ -s {left} ] && exit; sleep 0.05; done; exit 1"], check=True)
     assert left.read_text() == "refused\n"
+
+
+@pytest.mark.parametrize("content", ["", "echo no first line that names a shell", "\x7fELF of another machine"])
+def test_a_file_that_no_machine_can_start_is_a_program_that_is_not_there(tmp_path: Path, content: str) -> None:
+    program = tmp_path / "op"
+    program.write_text(content)
+    program.chmod(0o755)
+    ran = run([str(program)], env=ENV)
+    assert (ran.code, "Exec format error" in ran.err) == (127, True)

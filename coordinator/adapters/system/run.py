@@ -3,6 +3,7 @@ whole group ended when they pass a limit."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -17,6 +18,8 @@ from pathlib import Path
 NOT_FOUND = 127
 TIMED_OUT = 124
 TOO_MUCH = 125
+_NO_PROGRAM = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC)
+"""The last is a file of no bytes, or of another machine."""
 WHOLE = 256 << 20
 """Bytes of a stream that is needed whole: many times what git lists of the largest repositories."""
 _LOOK_EVERY = 0.05
@@ -55,7 +58,9 @@ def run(
                 list(argv), env=dict(env), cwd=cwd, stdin=given, stdout=said, stderr=complained,
                 start_new_session=True, pass_fds=tuple(pass_fds),
             )
-        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:
+            if error.errno not in _NO_PROGRAM:
+                raise
             return Ran(NOT_FOUND, "", f"{argv[0]}: {error.strerror}: {error.filename}")
         boxes = (said, complained)
         stopped = _watched(child, timeout, lambda: any(_crowded(box, last) for box in boxes))
