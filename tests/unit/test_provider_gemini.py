@@ -350,6 +350,8 @@ def test_where_its_requests_go_is_never_left_to_an_env_file_of_the_repository() 
     env = command().env
     assert (env["GOOGLE_GEMINI_BASE_URL"], env["GOOGLE_VERTEX_BASE_URL"]) == ("", "")
     assert env["CODE_ASSIST_ENDPOINT"].startswith("https://")
+    assert env["NODE_TLS_REJECT_UNAUTHORIZED"] == "1"
+    assert command({"NODE_TLS_REJECT_UNAUTHORIZED": "0"}).env["NODE_TLS_REJECT_UNAUTHORIZED"] == "1"
     chosen = {"GOOGLE_GEMINI_BASE_URL": "http://a", "CODE_ASSIST_ENDPOINT": "http://b"}
     assert chosen.items() <= command(chosen).env.items()
 

@@ -25,6 +25,9 @@ _ADDRESSES = {"GOOGLE_GEMINI_BASE_URL": "", "GOOGLE_VERTEX_BASE_URL": "",
 """Where its requests go where nobody says otherwise: set, since it would read what is unset from the worktree's .env,
 and a repository could lead the key to a place of its own."""
 
+_CHECKED = {"NODE_TLS_REJECT_UNAUTHORIZED": "1"}
+"""Node's own default, set likewise: with 0 and a proxy in its .env a repository could read the key on its way."""
+
 _CHOSEN = re.compile(r'"selectedType"\s*:\s*"([^"]*)"')
 
 
@@ -72,7 +75,7 @@ class Gemini(CliProvider):
         return settings.model or environ.get("GEMINI_MODEL", "").strip() or MODEL
 
     def env(self, environ: Mapping[str, str], settings: Settings, credentials: Credentials) -> dict[str, str]:
-        return {**_ADDRESSES, **super().env(environ, settings, credentials)}
+        return {**_ADDRESSES, **_CHECKED, **super().env(environ, settings, credentials)}
 
     def facts(self, environ: Mapping[str, str]) -> dict[str, str]:
         return {"base_url": mask(environ.get("GOOGLE_GEMINI_BASE_URL", ""))}
