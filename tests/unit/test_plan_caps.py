@@ -10,7 +10,7 @@ import pytest
 from coordinator.domain.outcome import Ending, Usage
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.task import TaskState
-from coordinator.planning.actions import Begin, Move, Settle, StopWorker
+from coordinator.planning.actions import Begin, Move, Prepare, Settle, StopWorker
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
 from tests.factories import NOW, a_running, a_snapshot, a_task, a_view, an_attempt, an_outcome, evidence
@@ -107,3 +107,12 @@ def test_when_the_days_money_is_spent_new_work_waits_for_tomorrow():
     assert made.waits["gh-1"].moves == "wait for tomorrow, or raise caps.money_per_day"
     tomorrow = plan(replace(snapshot, now=NOW + timedelta(days=1), money_today=0.0))
     assert [one for one in tomorrow.actions if isinstance(one, Begin)]
+
+
+@pytest.mark.parametrize(("spent", "done"), [(20.0, [Move]), (19.0, [Prepare])])
+def test_what_was_not_started_yet_when_the_days_money_was_spent_waits_for_tomorrow_too(spent, done):
+    begun = a_task(state=TaskState.PREPARING, attempts=1)
+    made = plan(a_snapshot(begun, policy=CAPPED, money_today=spent, attempts={"gh-1": (an_attempt(),)}))
+    acts = [one for one in made.actions if isinstance(one, (Move, Prepare))]
+    assert [type(one) for one in acts] == done
+    assert [one.to for one in acts if isinstance(one, Move)] == [TaskState.QUEUED] * (spent == 20.0)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from coordinator.domain.attempt import Phase
 from coordinator.domain.task import TaskState
 from coordinator.domain.worker import Exited, Running, Unknown
+from coordinator.planning import caps
 from coordinator.planning.actions import Launch, Move, Prepare, Wait, work_lane
 from coordinator.planning.rules.dispatch import withdrawn
 from coordinator.planning.snapshot import Snapshot
@@ -40,6 +41,8 @@ def rule(s: Snapshot) -> Iterator[Prepare | Launch | Move | Wait]:
             yield no
         elif issue is not None and s.policy.labels.pause in issue.labels:
             yield Move(task, TaskState.QUEUED, "paused", f"the issue carries {s.policy.labels.pause}")
+        elif words := caps.day(s):   # started, it would be stopped at once and be a person's affair
+            yield Move(task, TaskState.QUEUED, "cap_reached", words)
         elif not s.free(lane):
             yield Wait(task.id, "holdoff", "rests after a failure", until=s.holdoff[lane])
         elif attempt.phase is Phase.INTENDED:
