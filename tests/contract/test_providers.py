@@ -221,6 +221,18 @@ def test_no_question_to_an_agent_carries_the_token_of_github(agent: Provider) ->
     assert "t0ken" not in str(host.given)
 
 
+@pytest.mark.parametrize(("name", "variable"), [
+    ("claude", "ANTHROPIC_API_KEY"), ("cc-glm", "ZAI_API_KEY"), ("codex", "OPENAI_API_KEY"),
+    ("gemini", "GOOGLE_API_KEY"), ("opencode", "ZHIPU_API_KEY"),
+])  # fmt: skip
+def test_an_agent_that_repeats_its_key_does_not_bring_it_into_a_preflight(name: str, variable: str) -> None:
+    refused = (1, "", "no such key: canary.0123456789")
+    host = Host(environ={"HOME": "/h", variable: "canary.0123456789"}, answer=refused, listed=None)
+    line = provider(name).preflight(host, Settings(), live=True)[-1]
+    assert (line.ok, "no such key: ***" in line.words) == (False, True)
+    assert "canary" not in repr(line)
+
+
 @pytest.mark.parametrize("version", ["1.0.128 (Claude Code)", "3.0.0", "no version at all"])
 def test_a_claude_of_another_age_is_refused_and_not_asked(version: str) -> None:
     host = Host(version=version, environ=KEY)

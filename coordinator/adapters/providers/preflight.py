@@ -12,6 +12,7 @@ from coordinator.adapters.providers.environment import worker_env
 from coordinator.domain.outcome import Ending
 from coordinator.domain.reasons import provider_reason, reason
 from coordinator.ports import AuthUnresolved, Finished, Probe, Provider, Readiness, Settings
+from coordinator.runfiles.masking import Masker, mask, secrets_in
 from coordinator.runfiles.verdict.lines import number, parse
 
 LIVE_PROMPT = "Answer with the word ok"
@@ -72,7 +73,7 @@ def version(probe: Probe, name: str, program: str, supported: tuple[Version, Ver
     code, out, err = probe.run([program, "--version"], timeout=VERSION_TIMEOUT, env=env)
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", out)
     if code != 0 or found is None:
-        words = f"{name}: `{program} --version` gave no version (exit {code}) {err.strip()[:200]}".rstrip()
+        words = f"{name}: `{program} --version` gave no version (exit {code}) {mask(err.strip())[:200]}".rstrip()
         return Readiness(ok=False, words=words, reason="launch_failed", cure=cure)
     major, minor, patch = (int(part) for part in found.groups())
     lowest, beyond = supported
@@ -109,7 +110,7 @@ def live_answer(probe: Probe, provider: Provider, argv: Sequence[str], env: Mapp
     cause = reason(outcome.reason)
     return Readiness(
         ok=False,
-        words=f"{provider.name}: no answer: {cause.meaning}: {outcome.detail}",
+        words=f"{provider.name}: no answer: {cause.meaning}: {Masker(secrets_in(env)).text(outcome.detail)}",
         reason=outcome.reason,
         cure=cause.cure,
     )
