@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from coordinator.ports import GitError
@@ -117,8 +117,9 @@ IDS = st.one_of(
 DEEDS = st.lists(st.sampled_from(["commit", "dirty", "push", "detach", "orphan", "link"]), max_size=5)
 
 
-def do(world: World, deed: str, number: int) -> str:
-    """One thing that happens to gh-1; what must not be lost by it is returned ("" for nothing)."""
+def do(world: World, deed: str, number: int, *, forgotten: bool) -> str:
+    """One thing that happens to gh-1; what must not be lost by it is returned ("" for nothing). Once git's record of
+    the worktree is gone (`forgotten`), nobody knows of a commit that no branch held: its files stay."""
     tree, text = world.tree(), f"work {number}\n"
     if not (tree / ".git").exists():
         return ""
@@ -130,7 +131,9 @@ def do(world: World, deed: str, number: int) -> str:
     elif not (world.checkout / ".git/worktrees/gh-1").exists():
         return ""
     elif deed == "commit":
-        return commit(tree, f"file{number}", text)
+        made = commit(tree, f"file{number}", text)
+        held = git(world.checkout, "branch", "--contains", made, "--format=%(refname:short)")
+        return git(tree, "rev-parse", f"HEAD:file{number}") if forgotten and BRANCH not in held.split() else made
     elif deed == "push":
         git(tree, "push", "-q", "-f", "origin", f"HEAD:refs/heads/{BRANCH}")
     elif deed == "detach":
@@ -144,6 +147,7 @@ def do(world: World, deed: str, number: int) -> str:
 @pytest.mark.req("W15", "P59")
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(deeds=DEEDS, others=st.lists(IDS, max_size=3))
+@example(deeds=["detach", "commit", "orphan"], others=[])
 def test_no_clean_up_loses_work_or_leaves_the_root(deeds: list[str], others: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = make_world(Path(folder))
@@ -155,7 +159,7 @@ def test_no_clean_up_loses_work_or_leaves_the_root(deeds: list[str], others: lis
         (world.tree("notes")).mkdir()
         (world.tree("notes") / "hers").write_text("x")
         world.tree("link").symlink_to(outside)
-        worth = [sha for number, deed in enumerate(deeds) if (sha := do(world, deed, number))]
+        made = [do(world, deed, at, forgotten="orphan" in deeds[at:]) for at, deed in enumerate(deeds)]
         for task in ["gh-1", *others]:
             try:
                 repo.remove_worktree(task)
@@ -166,4 +170,4 @@ def test_no_clean_up_loses_work_or_leaves_the_root(deeds: list[str], others: lis
         assert (world.tree("notes") / "hers").exists()
         assert git(world.checkout, "status", "--porcelain", "--untracked-files=no") == ""
         held = git(world.checkout, "rev-list", "--objects", "--all")
-        assert [sha for sha in worth if sha not in held] == []
+        assert [sha for sha in made if sha not in held] == []
