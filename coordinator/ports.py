@@ -487,8 +487,8 @@ class Credentials:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run as a provider sees it. `credentials` and the model in `settings` are its own answers, asked for before;
-    `stream`: events are wanted, also of an agent whose habit is plain text."""
+    """One run as a provider sees it. `output_file` is where its output goes; `credentials` and the model in `settings`
+    are its own answers, asked for before; `stream`: events are wanted, also of an agent whose habit is plain text."""
 
     task_id: str
     attempt: int
@@ -501,6 +501,7 @@ class RunSpec:
     as_root: bool = False
     credentials: Credentials = Credentials()
     stream: bool = False
+    output_file: Path = Path("/dev/stdout")
 
 
 @dataclass(frozen=True)

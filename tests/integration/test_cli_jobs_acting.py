@@ -144,6 +144,15 @@ def test_the_worker_stands_in_its_worktree_and_without_one_where_its_caller_stoo
     assert hand.said("bd-2") == f"{here}\n"
 
 
+def test_a_program_that_writes_its_output_to_a_file_is_given_the_log(hand: Hand) -> None:
+    code = "import sys; open(sys.argv[1], 'a').write('written\\n'); print('said')"
+    ran = hand.run("start", "--beads", "bd-1", "--provider", "command", "--prompt-file", str(hand.prompt()), "--",
+                   sys.executable, "-c", code, "{output_file}")  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    hand.outcome()
+    assert sorted(hand.said().splitlines()) == ["said", "written"]
+
+
 @pytest.mark.req("P16")
 def test_a_prompt_beyond_the_limit_of_arguments_arrives_whole_and_shows_in_no_process_list(hand: Hand) -> None:
     prompt = hand.prompt("sleep secretly\n" + "x" * 200_000)

@@ -77,6 +77,13 @@ def test_a_good_exit_without_the_end_of_a_turn_is_no_success(stream: str) -> Non
     assert judged(stream, work=COMMITTED).reason == "codex_protocol_error"
 
 
+def test_what_a_tool_left_on_stderr_is_no_word_of_the_provider_once_the_model_has_answered() -> None:
+    told = "ERROR codex_core::tools::router: usage limit reached"
+    assert judged(BEGUN + SAID, 1, stderr=told).reason == "codex_protocol_error"
+    assert judged(BEGUN + SAID, 1, stderr="No space left on device").reason == "disk_full"
+    assert judged(BEGUN, 1, stderr="unexpected: usage limit reached").reason == "codex_usage_limited"
+
+
 def test_waiting_for_the_network_explains_an_end_without_an_answer() -> None:
     waits = '{"type":"error","message":"Reconnecting... waiting for network (Connection failed: error)"}\n'
     wait = '{"type":"error","message":"Reconnecting... 1/5 (unexpected status 401 Unauthorized)"}\n'

@@ -163,12 +163,16 @@ def test_the_source_of_the_credentials_is_named_and_the_key_is_not() -> None:
 
 
 def test_placeholders_of_a_command_are_filled_once_and_without_a_shell() -> None:
-    argv = ("{python}", "a.py", "--in={prompt_file}", "{worktree}", "{model}", "{task}-{attempt}", '{"json": 1}')
+    argv = (
+        "{python}", "a.py", "--in={prompt_file}", "{output_file}", "{worktree}", "{model}", "{task}-{attempt}",
+        '{"json": 1}',
+    )  # fmt: skip
     made = command("command", argv=argv, model="{task}; rm -rf /")
     assert made.argv == (
         sys.executable,
         "a.py",
         "--in=/jobs/gh-471.prompt",
+        "/dev/stdout",
         "/trees/gh-471",
         "{task}; rm -rf /",
         "gh-471-2",

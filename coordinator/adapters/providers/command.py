@@ -16,7 +16,7 @@ from coordinator.domain.outcome import Outcome
 from coordinator.ports import Choice, Command, Credentials, Finished, Probe, Readiness, RunSpec, Said, Settings
 from coordinator.runfiles.verdict.lines import parse
 
-PLACEHOLDERS = ("prompt_file", "worktree", "model", "task", "attempt", "python")
+PLACEHOLDERS = ("prompt_file", "output_file", "worktree", "model", "task", "attempt", "python")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EXAMPLE = 'argv = ["my-agent", "--prompt", "{prompt_file}"] under [providers.command] in coordinator.toml'
 
@@ -40,6 +40,7 @@ class CommandProvider:
         settings = spec.settings
         values = {
             "prompt_file": str(spec.prompt_file),
+            "output_file": str(spec.output_file),
             "worktree": str(spec.worktree),
             "model": settings.model,
             "task": spec.task_id,

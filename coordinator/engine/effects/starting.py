@@ -143,6 +143,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
             attempt=attempt.number,
             prompt=prompt,
             prompt_file=world.executor.prompt_path(handle),
+            output_file=world.executor.prompt_path(handle).with_suffix(".log"),
             worktree=cwd,
             session_id=attempt.session_id,
             settings=settings,

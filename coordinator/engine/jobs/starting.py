@@ -131,11 +131,11 @@ def command_for(desk: Desk, order: Order, handle: Handle, attempt: int) -> Comma
     """How the agent would be started now. Raises NotReady, and ValueError for settings that cannot work."""
     provider, given = desk.providers[order.provider], settings_of(desk, order)
     choice = provider.choose(desk.probe, given)
-    settings = replace(given, model=choice.model)
+    settings, prompt = replace(given, model=choice.model), desk.executor.prompt_path(handle)
     command = provider.command(RunSpec(
-        task_id=order.job_id, attempt=attempt, prompt=order.prompt, prompt_file=desk.executor.prompt_path(handle),
-        worktree=place_of(order), session_id="", settings=settings, environ=desk.environ,
-        as_root=desk.rules.as_root, credentials=provider.credentials(desk.probe, settings),
+        task_id=order.job_id, attempt=attempt, prompt=order.prompt, prompt_file=prompt,
+        output_file=prompt.with_suffix(".log"), worktree=place_of(order), session_id="", settings=settings,
+        environ=desk.environ, as_root=desk.rules.as_root, credentials=provider.credentials(desk.probe, settings),
     ))  # fmt: skip
     return replace(command, fallback_reason=choice.fallback_reason)
 

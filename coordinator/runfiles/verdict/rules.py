@@ -25,6 +25,7 @@ SUCCEEDED, NO_CHANGE, FAILED, CANCELLED = "Succeeded", "NoChange", "Failed", "Ca
 _SIGNAL_CODES = {129: 1, 130: 2, 137: 9, 143: 15}
 _BY_HAND = frozenset((1, 2, 15))
 _KILL = 9
+_LOCAL = ("launch_failed", "permission_denied", "disk_full", "oom_killed")
 
 
 class Verdict:
@@ -138,7 +139,7 @@ def _without_result(case: Case) -> Optional[Verdict]:
     """A good exit proves nothing of a program that owes a result event."""
     reading = case.reading
     if case.owes:
-        suffix = failure(reading) if reading.error or reading.retries else by_words(case.stderr)
+        suffix = failure(reading) if reading.error or reading.retries else _of_stderr(case)
         return case.ends(FAILED, suffix or "protocol_error", judged_by="exit")
     if reading.result is not None or (case.code == 0 and reading.started):
         return None
@@ -147,6 +148,12 @@ def _without_result(case: Case) -> Optional[Verdict]:
         return case.ends(ending, suffix, "exit 0, no result event", judged_by="exit")
     suffix = plain_failure(reading) if case.plain and not reading.started else ""
     return case.ends(FAILED, suffix or "process_exit", judged_by="exit")
+
+
+def _of_stderr(case: Case) -> str:
+    """Once the model has answered, stderr may repeat what a tool said: only what is the host's own is believed then."""
+    found = by_words(case.stderr)
+    return found if found in _LOCAL or not case.reading.answered else ""
 
 
 _RULES: Tuple[Rule, ...] = (
