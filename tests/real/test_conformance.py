@@ -18,7 +18,8 @@ from coordinator.ports import Finished
 from tests.real.conftest import FOUND
 from tests.recordings.record import recorded, version
 from tests.support.agents import CANARY, STANDS, Bench
-from tests.support.conformance import PROVIDERS, ROWS, Row, called, scenarios
+from tests.support.conformance import PROVIDERS, Row, called, scenarios
+from tests.support.conformance import cells as all_cells
 from tests.support.model_server import serving
 from tests.support.real_parts import missing
 
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.timeout(120)
 """One cell may take long: some CLIs ask again and again before they give up."""
 
 
+CELLS = list(all_cells())
 Played = Future[tuple[Bench, Finished]]
 
 
@@ -56,8 +58,7 @@ def cells(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.req("N6", "W25")
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize(("row", "name"), [pytest.param(row, name, id=f"{name}: {row.name}") for row, name in CELLS])
 def test_each_end_has_its_class(cells: dict[Any, Played], name: str, row: Row) -> None:
     if (name, row.name) not in cells:
         pytest.skip(missing(STANDS[name].binary))

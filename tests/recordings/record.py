@@ -15,7 +15,7 @@ from typing import Any
 from coordinator.domain.outcome import Work
 from coordinator.ports import Finished
 from tests.support.agents import STANDS, Bench
-from tests.support.conformance import PROVIDERS, ROWS, scenarios
+from tests.support.conformance import PROVIDERS, cells, scenarios
 from tests.support.model_server import serving
 from tests.support.real_parts import MODULES
 
@@ -68,7 +68,7 @@ def record(name: str) -> Path:
     kept = {}
     with serving() as server:
         server.scenarios |= scenarios()
-        for row in ROWS:
+        for row in (row for row, one in cells() if one == name):
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                 bench = Bench(name, Path(folder), server)
                 bench.lay_out()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -30,10 +31,13 @@ DEAD = "http://127.0.0.1:9/refused"
 CANARY = "ghp_must_never_arrive_000000000000000000"
 
 
+NO_GIT = {"bash": {"*": "allow", "git *": "deny"}}
+
+
 @dataclass(frozen=True)
 class Stand:
     """`environ` and `files` are made from the home and the scenario's address; a file's name is relative to the home.
-    `works` is what its stream holds once a tool runs."""
+    `works` is what its stream holds once a tool runs; `barred`: how it is started without a shell."""
 
     binary: Path
     environ: Callable[[str], Mapping[str, str]]
@@ -41,6 +45,7 @@ class Stand:
     files: Callable[[str], Mapping[str, str]] = lambda _: {}
     model: str = ""
     settings: Mapping[str, object] = field(default_factory=dict)
+    barred: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _codex(url: str) -> dict[str, str]:
@@ -75,16 +80,18 @@ STANDS: dict[str, Stand] = {
         CLAUDE,
         lambda url: {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_AUTH_TOKEN": "dummy", "CLAUDE_CODE_MAX_RETRIES": "1",
                      "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"},
-        b'"task_started"', settings={"tools": ("Bash",)},
+        b'"task_started"', settings={"tools": ("Bash",)}, barred={"tools": ("Read",)},
     ),
     "codex": Stand(CODEX, lambda _: {"OPENAI_API_KEY": "dummy"}, b'"command_execution"', _codex),
     "gemini": Stand(
         GEMINI, lambda url: {"GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": "dummy"}, b'"tool_use"', _gemini,
         model="gemini-2.5-flash",   # of the models of generation 3 it asks ten times whatever its settings say
+        barred={"environ": {"GEMINI_NO_YOLO": "true"}},
     ),
     "opencode": Stand(
         OPENCODE, lambda _: {"ZHIPU_API_KEY": "dummy", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
         b'"step_start"', _opencode,
+        barred={"environ": {"OPENCODE_CONFIG_CONTENT": json.dumps({"permission": NO_GIT})}},
     ),
 }  # fmt: skip
 
@@ -155,7 +162,8 @@ class Bench:
 
     def play(self, row: Row) -> Finished:
         """One row of the table of ends, to its end."""
-        child, lasts = self.start(row.asked(self.name)), row.lasts(self.name)
+        barred = self.stand.barred if row.barred else {}
+        child, lasts = self.start(row.asked(self.name), **barred), row.lasts(self.name)
         if row.send is not None:
             self.wait_for(self.stand.works)
             child.send_signal(row.send)

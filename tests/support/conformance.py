@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from coordinator.domain.outcome import Outcome
@@ -14,18 +14,21 @@ from tests.support.model_server import Answer, Raw, Refusal, Scenario
 PROVIDERS = ("claude", "codex", "gemini", "opencode")
 """cc-glm is claude with another key and address: its own cells are in test_cc_glm.py."""
 
+NEVER = "-"
+
 
 @dataclass(frozen=True)
 class Row:
     """One end. `scenario`: of the scripted model, one for all ("") or one of a provider's own; `cells` the same for the
-    classes. `send`: this signal once a tool runs; `after` these words of its, or so many seconds, the wrapper's
-    time limit ends it."""
+    classes, "-" where a provider cannot come to it. `barred`: it may not use the tool that it needs. `send`: this
+    signal once a tool runs; `after` these words of its, or so many seconds, the wrapper's time limit ends it."""
 
     name: str
     cells: Mapping[str, str]
     scenario: Mapping[str, str] = field(default_factory=dict)
     send: signal.Signals | None = None
     after: Mapping[str, bytes | float] = field(default_factory=dict)
+    barred: bool = False
 
     def cell(self, provider: str) -> str:
         return self.cells.get(provider, self.cells.get("", ""))
@@ -40,6 +43,8 @@ class Row:
 ROWS = (
     Row("commit", {"": "success"}),
     Row("text", {"": "no_change"}),
+    Row("a tool is barred", {"": "permission_denied", "codex": NEVER, "gemini": "no_change"}, {"": "commit"},
+        barred=True),
     Row("401", {"": "auth_blocked"}),
     Row("403", {"": "auth_blocked"}),
     Row("no such model", {"": "model_unavailable"}, {"": "404"}),
@@ -102,4 +107,9 @@ def table(found: Mapping[tuple[str, str], str]) -> str:
 
 
 def expected() -> str:
-    return table({(row.name, name): row.cell(name) for row in ROWS for name in PROVIDERS})
+    return table({(row.name, name): row.cell(name) for row, name in cells()})
+
+
+def cells() -> Iterator[tuple[Row, str]]:
+    """Every cell that there is."""
+    return ((row, name) for row in ROWS for name in PROVIDERS if row.cell(name) != NEVER)
