@@ -22,9 +22,13 @@ while not os.path.exists({go!r}):
 commit(); result()
 """
 
+# Two languages at once: the checkout's folder may hold blanks, and a first line cannot quote them.
 CODEX = '''\
-#!{python}
-"""Codex as far as the coordinator sees it: a version, an answer, and work in a worktree."""
+#!/bin/sh
+""":"
+exec '{python}' "$0" "$@"
+Codex as far as the coordinator sees it: a version, an answer, and work in a worktree.
+"""
 import json, os, subprocess, sys
 if "--version" in sys.argv:
     sys.exit(print("codex-cli 0.169.0"))
