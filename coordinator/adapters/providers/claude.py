@@ -10,22 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from coordinator.adapters.providers import preflight, stream
+from coordinator.adapters.providers import preflight
+from coordinator.adapters.providers.cli import CliProvider
 from coordinator.adapters.providers.environment import others_keys, worker_env
-from coordinator.adapters.providers.judging import judge
-from coordinator.domain.outcome import Outcome
-from coordinator.ports import (
-    AuthUnresolved,
-    Choice,
-    Command,
-    Credentials,
-    Finished,
-    Probe,
-    Readiness,
-    RunSpec,
-    Said,
-    Settings,
-)
+from coordinator.ports import AuthUnresolved, Command, Credentials, Probe, RunSpec, Settings
 from coordinator.runfiles.masking import mask
 from coordinator.runfiles.tongues import CLAUDE
 
@@ -61,10 +49,14 @@ _STOP_HOOK = 'if [ -e "$CLAUDE_PROJECT_DIR/STOP" ]; then kill -INT $PPID; exit 2
 HOOKS = {"hooks": {"PreToolUse": [{"matcher": "*", "hooks": [{"type": "command", "command": _STOP_HOOK}]}]}}
 
 
-class Claude:
+class Claude(CliProvider):
     """The `claude` provider."""
 
-    name = "claude"
+    name = CLAUDE
+    program = "claude"
+    install = INSTALL
+    supported = SUPPORTED
+    own = _OWN
 
     def credentials(self, probe: Probe, settings: Settings) -> Credentials:
         """The CLI finds them by itself: nothing is added to its environment."""
@@ -82,9 +74,13 @@ class Claude:
             "claude setup-token",
         )
 
-    def choose(self, probe: Probe, settings: Settings) -> Choice:
-        del probe
-        return Choice(settings.model)
+    def argv(self, settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
+        del environ
+        return argv(settings, session_id="")
+
+    def env(self, environ: Mapping[str, str], settings: Settings, credentials: Credentials) -> dict[str, str]:
+        del credentials
+        return claude_env(environ, settings)
 
     def command(self, spec: RunSpec) -> Command:
         """Raises ValueError for a setting that cannot work here."""
@@ -104,31 +100,6 @@ class Claude:
             model=spec.settings.model,
             facts=facts,
         )
-
-    def events(self, line: bytes) -> tuple[Said, ...]:
-        return stream.events(line)
-
-    def judge(self, run: Finished) -> Outcome:
-        return judge(self.name, run, CLAUDE)
-
-    def ready(self, probe: Probe, settings: Settings) -> Readiness:
-        return preflight.first_failure((self._binary(probe, settings), preflight.credentials(self, probe, settings)))
-
-    def preflight(self, probe: Probe, settings: Settings, *, live: bool) -> tuple[Readiness, ...]:
-        found = self._binary(probe, settings)
-        if not found.ok:
-            return (found,)
-        lines = [
-            preflight.version(probe, self.name, program(settings), SUPPORTED, INSTALL),
-            preflight.credentials(self, probe, settings),
-        ]
-        if live and all(line.ok for line in lines):
-            env = claude_env(probe.environ(), settings)
-            lines.append(preflight.live_answer(probe, self, argv(settings, session_id=""), env))
-        return tuple(lines)
-
-    def _binary(self, probe: Probe, settings: Settings) -> Readiness:
-        return preflight.binary(probe, self.name, program(settings), INSTALL)
 
 
 LOGIN = "login in ~/.claude"
