@@ -19,6 +19,7 @@ _LABEL = (r"[^,\n\t]{1,50}", "label; GitHub allows 1 to 50 characters, and a com
 _NAME = (r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "name; letters, digits, dot, dash and underscore are possible")
 _VARIABLE = (r"[A-Za-z_][A-Za-z0-9_]*\*?", "environment variable; a * at its end stands for any rest")
 _HOST_PATH = (r"(/|~/).*[^/]", "path of a file; begin with / or ~/")
+_FOLDER = (r"(/|~/).+", "folder; begin with / or ~/")
 _FILE_NAME = (r"(?!\.{1,2}$)[^/]+", "file name; it lies in ~/.config/systemd/user")
 _LOGIN = (r"[A-Za-z0-9][A-Za-z0-9-]*(\[bot\])?", "GitHub login")
 
@@ -166,6 +167,30 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """When tasks that are judged together stand badly: shares of those that ended, and how many there must be. Issues
+    whose label begins with `label` are one batch each."""
+
+    watch: float = _key(kinds.share(), 0.10)
+    systemic: float = _key(kinds.share(), 0.15)
+    min_ended: int = _key(kinds.number(1, 100_000), 5)
+    min_same: int = _key(kinds.number(1, 100_000), 3)
+    label: str = _key(kinds.text(*_LABEL), "batch:")
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """Plan files: where their worktrees stand, how long a validation may take, and what becomes of commits that touch
+    other files than the task names, lack their trailers, or were pushed by the agent."""
+
+    worktrees: str = _key(kinds.text(*_FOLDER), "/tmp/agents")  # noqa: S108 - the place known to its users; another user's is refused
+    validation_timeout: timedelta = _key(kinds.duration("1s"), "15m")
+    outside: str = _key(kinds.choice("warn", "refuse"), "warn")
+    trailers: str = _key(kinds.choice("warn", "refuse"), "warn")
+    pushed: str = _key(kinds.choice("warn", "refuse"), "warn")
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
     """A command that is given one line for each cause that wants a person; "" = none."""
 
@@ -195,6 +220,8 @@ class Config:
     caps: Caps = field(default_factory=Caps)
     floors: Floors = field(default_factory=Floors)
     retention: Retention = field(default_factory=Retention)
+    batch: Batch = field(default_factory=Batch)
+    plans: Plans = field(default_factory=Plans)
     notify: Notify = field(default_factory=Notify)
     fallback: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     providers: Mapping[str, ProviderSection] = field(default_factory=_none)

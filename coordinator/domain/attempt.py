@@ -23,6 +23,7 @@ class Attempt:
     `run_id` is UTC YYYYMMDDhhmmss. `stop_reason` is the intent to stop it (a reason code, "" = none) with
     `stop_words` for people and `stop_by` who asked: label, closed, pause, request, ledger, stall, shutdown, cap.
     `switch_from` is the task's own provider where another one stood in for it, for the reason code `fallback_reason`.
+    `stage` is the name of the workflow's stage that it worked on.
     """
 
     task_id: str
@@ -58,6 +59,7 @@ class Attempt:
     summary: str = ""
     log_tail: str = ""
     rescue_ref: str = ""
+    stage: str = ""
 
     @property
     def phase(self) -> Phase:

@@ -73,7 +73,9 @@ class Task:
     `priority` is 0 (first) to 3; `attempts` counts sessions ever begun, `retries_used` those charged to the
     retry budget since a person last set the task going. `retry_at` is when BACKOFF ends. `pushed_sha` is the
     last commit of the branch that we pushed; `pr_*` record the pull request that was found or opened; `spent` are
-    the providers that failed it since a person last set it going, as another one need not.
+    the providers that failed it since a person last set it going, as another one need not. `plan` is the plan it
+    belongs to ("" = none) and `repo` the checkout it is worked on in ("" = the managed one). `stage` is the place in
+    its workflow, from 0, and `sent_back` how often a later stage sent it back.
     """
 
     id: str
@@ -105,6 +107,11 @@ class Task:
     worktree: str = ""
     last_retry_event_id: int = 0
     spent: tuple[str, ...] = ()
+    plan: str = ""
+    repo: str = ""
+    workflow: str = ""
+    stage: int = 0
+    sent_back: int = 0
     completed_at: datetime | None = None
     tidied: bool = False
 

@@ -16,8 +16,8 @@ from coordinator.engine.effects.starting import handle_of
 from coordinator.engine.memory import Memory
 from coordinator.engine.speech import speeches
 from coordinator.engine.world import World
-from coordinator.planning import caps
 from coordinator.planning.actions import work_lane
+from coordinator.planning.limits import caps
 from coordinator.planning.rules.dispatch import SET_BACK
 from coordinator.planning.snapshot import RESERVE, Gate, Parked, Proof, Snapshot
 from coordinator.ports import Settings

@@ -17,8 +17,8 @@ from coordinator.domain.outcome import Ending, Evidence
 from coordinator.domain.reasons import PARKING, REASONS
 from coordinator.domain.task import Task, TaskState
 from coordinator.planning.actions import Settlement
-from coordinator.planning.circuit import FARTHEST
-from coordinator.planning.ladder import rungs
+from coordinator.planning.limits.circuit import FARTHEST
+from coordinator.planning.limits.ladder import rungs
 from coordinator.planning.policy import Policy
 from coordinator.planning.restart import blocked_by
 

@@ -17,8 +17,8 @@ from coordinator.adapters.system.probe import SystemProbe
 from coordinator.domain.outcome import Outcome, Work
 from coordinator.domain.reasons import PARKING
 from coordinator.domain.task import TaskState
-from coordinator.planning import caps
 from coordinator.planning.actions import Begin, Prove, Settle
+from coordinator.planning.limits import caps
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Gate, Parked, Proof

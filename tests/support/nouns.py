@@ -60,7 +60,8 @@ TASKS = every_field(
     state=st.sampled_from(TaskState),
     version=st.integers(0, 50),
     **words("branch reason detail provider template model base_sha pushed_sha pr_url pr_head_sha worktree"),
-    **numbers("priority attempts retries_used last_retry_event_id"),
+    **words("plan repo workflow"),
+    **numbers("stage sent_back priority attempts retries_used last_retry_event_id"),
     **moments("created_at updated_at state_since"),
     issue=_or_none(NUMBERS),
     pr_number=_or_none(NUMBERS),
@@ -85,7 +86,7 @@ ATTEMPTS = every_field(
     **words(
         "token worker_id provider run_id model session_id base_sha stop_reason stop_words stop_by reason "
         "switch_from fallback_reason "
-        "detail head_sha summary log_tail rescue_ref"
+        "detail head_sha summary log_tail rescue_ref stage"
     ),
     **numbers("fence commits"),
     duration_sec=FLOATS,

@@ -10,8 +10,8 @@ import pytest
 from coordinator.domain.outcome import Ending, Usage
 from coordinator.domain.reasons import PARKING
 from coordinator.domain.task import TaskState
-from coordinator.planning import circuit
 from coordinator.planning.actions import Begin, Settle, Settlement
+from coordinator.planning.limits import circuit
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Parked

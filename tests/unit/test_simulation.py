@@ -16,7 +16,7 @@ from coordinator.domain.task import Task
 from coordinator.engine import effects
 from coordinator.engine.effects import starting
 from coordinator.planning.actions import Launch
-from coordinator.planning.ladder import Ladder
+from coordinator.planning.limits.ladder import Ladder
 from tests.support.fakes import FakeExecutor, Worker
 from tests.support.histories import Broken, History
 from tests.support.memory_store import MemoryStore

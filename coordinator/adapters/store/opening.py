@@ -21,7 +21,7 @@ from coordinator.ports import NewerSchema
 BUSY_MS = 10_000
 """How long a writer waits for another before it gives up; a transaction of ours takes about a millisecond."""
 
-_KNOWN = frozenset({"0001", HEAD})
+_KNOWN = frozenset({"0001", "0002", HEAD})
 _PRAGMAS = (
     f"busy_timeout = {BUSY_MS}",
     "journal_mode = WAL",

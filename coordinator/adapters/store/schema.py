@@ -14,7 +14,7 @@ from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import TaskState
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision this version reads and writes."""
 
 metadata = MetaData()
@@ -67,6 +67,11 @@ tasks = Table(
     Column("spent", Sequence, nullable=False),
     Column("completed_at", Moment),
     Column("tidied", Boolean, nullable=False),
+    _text("plan"),
+    _text("repo"),
+    _text("workflow"),
+    _number("stage"),
+    _number("sent_back"),
 )
 
 attempts = Table(
@@ -108,6 +113,7 @@ attempts = Table(
     _text("summary"),
     _text("log_tail"),
     _text("rescue_ref"),
+    _text("stage"),
 )
 
 events = Table(

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
-from coordinator.planning import caps, dependencies
+from coordinator.planning import dependencies
 from coordinator.planning.actions import Begin, Move, Prove, Wait, prove_lane, work_lane
-from coordinator.planning.ladder import Ladder
+from coordinator.planning.limits import caps
+from coordinator.planning.limits.ladder import Ladder
 from coordinator.planning.snapshot import Gate, Snapshot
 
 _S = TaskState

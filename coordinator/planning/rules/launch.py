@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from coordinator.domain.attempt import Phase
 from coordinator.domain.task import TaskState
 from coordinator.domain.worker import Exited, Running, Unknown
-from coordinator.planning import caps
 from coordinator.planning.actions import Launch, Move, Prepare, Wait, work_lane
+from coordinator.planning.limits import caps
 from coordinator.planning.rules.dispatch import withdrawn
 from coordinator.planning.snapshot import Snapshot
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coordinator.domain.task import TaskState
-from coordinator.planning import circuit, completion
+from coordinator.planning import completion
 from coordinator.planning.actions import Settle
+from coordinator.planning.limits import circuit
 from coordinator.planning.snapshot import Snapshot
 
 

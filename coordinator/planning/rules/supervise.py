@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Exited, Health, Missing, Running, Unknown
-from coordinator.planning import caps
 from coordinator.planning.actions import Examine, StopWorker, Wait, work_lane
 from coordinator.planning.health import Settings, judge_health, leapt
+from coordinator.planning.limits import caps
 from coordinator.planning.rules.dispatch import gone
 from coordinator.planning.snapshot import Snapshot
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.task import Task, TaskState
 from coordinator.planning.actions import Move, Wait
-from coordinator.planning.circuit import Trial, on_trial
+from coordinator.planning.limits.circuit import Trial, on_trial
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Snapshot
 
