@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
+
+K = TypeVar("K", int, str)
 
 _FLAGS = re.IGNORECASE | re.MULTILINE
 _LINE = re.compile(r"^[ \t>*+-]*(?:depends\s+on|blocked\s+by)\b[ \t:]*(?P<rest>[^\n]{1,500})", _FLAGS)
@@ -19,18 +22,21 @@ def written(body: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def circles(waits_for: Mapping[int, frozenset[int]]) -> dict[int, tuple[int, ...]]:
-    """For every issue that waits for itself through others: the members of its circle, sorted (Tarjan)."""
-    order: dict[int, int] = {}
-    low: dict[int, int] = {}
-    stack: list[int] = []
-    found: dict[int, tuple[int, ...]] = {}
+def circles(waits_for: Mapping[K, frozenset[K]]) -> dict[K, tuple[K, ...]]:
+    """For every issue, or task of a plan, that waits for itself through others: the members of its circle, sorted
+    (Tarjan)."""
+    order: dict[K, int] = {}
+    low: dict[K, int] = {}
+    stack: list[K] = []
+    open_yet: set[K] = set()
+    found: dict[K, tuple[K, ...]] = {}
 
-    def close(root: int) -> None:
-        members: list[int] = []
+    def close(root: K) -> None:
+        members: list[K] = []
         while not members or members[-1] != root:
             members.append(stack.pop())
-        if len(members) > 1 or root in waits_for.get(root, frozenset()):
+            open_yet.discard(members[-1])
+        if len(members) > 1 or root in waits_for.get(root, ()):
             found.update(dict.fromkeys(members, tuple(sorted(members))))
 
     for start in waits_for:
@@ -39,6 +45,7 @@ def circles(waits_for: Mapping[int, frozenset[int]]) -> dict[int, tuple[int, ...
         path = [(start, iter(waits_for[start]))]
         order[start] = low[start] = len(order)
         stack.append(start)
+        open_yet.add(start)
         while path:
             node, children = path[-1]
             child = next(children, None)
@@ -51,7 +58,8 @@ def circles(waits_for: Mapping[int, frozenset[int]]) -> dict[int, tuple[int, ...
             elif child not in order:
                 order[child] = low[child] = len(order)
                 stack.append(child)
-                path.append((child, iter(waits_for.get(child, frozenset()))))
-            elif child in stack:
+                open_yet.add(child)
+                path.append((child, iter(waits_for.get(child, ()))))
+            elif child in open_yet:
                 low[node] = min(low[node], order[child])
     return found
