@@ -43,8 +43,8 @@ def goes(one: Remain, *states: TaskState, busy: tuple[str, ...] = ()) -> bool:
     *[(kind, state, newest, False) for kind in KINDS for state in TaskState if state not in ENDED
       for newest in (True, False)],
     *[(kind, _S.DONE, True, True) for kind in KINDS],
-    *[(kind, state, True, False) for kind in KINDS for state in NEEDS_PERSON],
-    *[(kind, state, False, kind != RESCUE) for kind in KINDS for state in NEEDS_PERSON],
+    *[(kind, state, True, False) for kind in KINDS for state in sorted(NEEDS_PERSON)],
+    *[(kind, state, False, kind != RESCUE) for kind in KINDS for state in sorted(NEEDS_PERSON)],
 ])  # fmt: skip
 def test_what_goes_when_it_is_old_depends_on_who_may_need_it(
     kind: str, state: TaskState, newest: bool, gone: bool
