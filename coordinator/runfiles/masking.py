@@ -55,6 +55,16 @@ _RULES: Tuple[_Rule, ...] = (
         ("token", "secret", "passw", "api_key", "private_key"),
         r"((?:TOKEN|SECRET|PASSWORD|PASSWD|API_KEY|PRIVATE_KEY)[\"']?\s{0,9}[=:]\s{0,9}[\"']?)[^\s\"'\\,;$&|]{6,}",
     ),
+    (   # in small letters these are words of every program: only what has both letters and digits is taken for a secret
+        ("token", "secret", "passw", "api_key", "api-key", "apikey", "private_key"),
+        r"(?i)((?:token|secret|password|passwd|api[_-]?key|private_key)[\"']?\s{0,9}[=:]\s{0,9}[\"']?)"
+        r"(?=[A-Za-z._~+/=-]{0,200}[0-9])(?=[0-9._~+/=-]{0,200}[A-Za-z])[A-Za-z0-9._~+/=-]{8,}",
+    ),
+    (   # in the query of an address
+        ("token=", "key=", "secret=", "passw", "auth=", "signature=", "sig="),
+        r"(?i)([?&](?:[a-z0-9_.-]{0,40}[_.-])?(?:access|refresh)?"
+        r"(?:token|apikey|key|secret|password|passwd|auth|signature|sig)=)[^\s\"'\\<>&#]{4,}",
+    ),
 )
 
 _SECRET_NAMES = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "CREDENTIALS")

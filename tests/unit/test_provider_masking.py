@@ -44,6 +44,10 @@ def test_a_secret_of_known_shape_is_hidden_and_its_surroundings_are_kept(secret:
         ('{"x-api-key": "abcdefgh"}', '{"x-api-key": "***"}'),
         ("export MY_API_KEY=abcdefghij && run", "export MY_API_KEY=*** && run"),
         ("GITHUB_TOKEN=abcdefghij", "GITHUB_TOKEN=***"),
+        ("--header token=ab12cd34ef end", "--header token=*** end"),
+        ("{'api_key': 'ab12cd34ef'}", "{'api_key': '***'}"),
+        ("GET /v1?api_key=abcdefgh&page=2", "GET /v1?api_key=***&page=2"),
+        ("https://h/hook?x=1&access_token=abcd-efgh#top", "https://h/hook?x=1&access_token=***#top"),
     ],
 )
 def test_what_leads_to_a_secret_is_kept(text: str, masked: str) -> None:
@@ -60,6 +64,9 @@ def test_what_leads_to_a_secret_is_kept(text: str, masked: str) -> None:
         "max_tokens=4096",
         "task-0123456789abcdef0123456789",
         "secret ballot: yes",
+        "connect(token=settings.value, password=ask())",
+        "max_token=100000",
+        "?page=2&monkey=banana",
     ],
 )
 def test_plain_words_stay(text: str) -> None:
