@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 MASK = "***"
 
 
+_MIXED = r"(?=[A-Za-z._~+/=-]{0,200}[0-9])(?=[0-9._~+/=-]{0,200}[A-Za-z])[A-Za-z0-9._~+/=-]{8,}"
+_LED = r"(?:[a-z0-9_.-]{0,40}[_.-])?(?:access|refresh)?"
+
+
 def _shape(hints: Tuple[str, ...], pattern: str) -> _Rule:
     return hints, "(?<![A-Za-z0-9_])()(?:" + pattern + ")"
 
@@ -57,13 +61,11 @@ _RULES: Tuple[_Rule, ...] = (
     ),
     (   # in small letters these are words of every program: only what has both letters and digits is taken for a secret
         ("token", "secret", "passw", "api_key", "api-key", "apikey", "private_key"),
-        r"(?i)((?:token|secret|password|passwd|api[_-]?key|private_key)[\"']?\s{0,9}[=:]\s{0,9}[\"']?)"
-        r"(?=[A-Za-z._~+/=-]{0,200}[0-9])(?=[0-9._~+/=-]{0,200}[A-Za-z])[A-Za-z0-9._~+/=-]{8,}",
+        r"(?i)((?:token|secret|password|passwd|api[_-]?key|private_key)[\"']?\s{0,9}[=:]\s{0,9}[\"']?)" + _MIXED,
     ),
     (   # in the query of an address
         ("token=", "key=", "secret=", "passw", "auth=", "signature=", "sig="),
-        r"(?i)([?&](?:[a-z0-9_.-]{0,40}[_.-])?(?:access|refresh)?"
-        r"(?:token|apikey|key|secret|password|passwd|auth|signature|sig)=)[^\s\"'\\<>&#]{4,}",
+        "(?i)([?&]" + _LED + r"(?:token|apikey|key|secret|password|passwd|auth|signature|sig)=)[^\s\"'\\<>&#]{4,}",
     ),
 )
 
