@@ -77,6 +77,8 @@ def _row(s: Snapshot, memory: Memory, made: Plan, task: Task) -> dict[str, Any]:
         "reason": task.reason,
         "detail": task.detail,
         "provider": task.provider,
+        "plan": task.plan,
+        "labels": sorted(issue.labels) if issue is not None else [],
         "branch": task.branch,
         "worktree": task.worktree,
         "pr_number": task.pr_number,
