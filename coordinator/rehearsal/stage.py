@@ -118,11 +118,12 @@ def _config(url: str, agent: str) -> str:
 
 @contextmanager
 def coordinator(stage: Stage) -> Iterator[subprocess.Popen[bytes]]:
-    """The coordinator running in the clone, its output in the stage's log; stopped politely at the end."""
+    """The coordinator running in the clone, its output in the stage's log; stopped politely at the end, its workers
+    with it. Were this process killed, the same would come to pass."""
     surroundings = {**os.environ, "GITHUB_TOKEN": BOT_TOKEN, "GIT_TERMINAL_PROMPT": "0"}
     with stage.log.open("ab") as log:
         daemon = subprocess.Popen(
-            [sys.executable, "-m", "coordinator", "run"],
+            [sys.executable, "-m", f"{__package__}.bound", str(os.getpid()), "run", "--stop-workers"],
             cwd=stage.clone,
             env=surroundings,
             stdin=subprocess.DEVNULL,
