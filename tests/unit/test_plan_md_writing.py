@@ -141,8 +141,9 @@ CHANGES = st.builds(
     st.none() | st.lists(NAMES, max_size=4).map(tuple),
 )
 FIELD_LINES = st.sampled_from([
-    "- **status**: Not Started\n", "- **status**:\n  - Failed\n", "\t* log: x\n", "- **log**:\n    1. one\n    2. two\n",
-    "**files edited:** `a`, b\n", "- files edited:\n- a\n- b\n", "  - **files_edited**: []\n", "- **repo**: web\n",
+    "- **status**: Not Started\n", "- **status**:\n  - Failed\n", "\t* log: x\n",
+    "- **log**:\n    1. one\n    2. two\n", "**files edited:** `a`, b\n", "- files edited:\n- a\n- b\n",
+    "  - **files_edited**: []\n", "- **repo**: web\n",
     "- **description**: >\n  many\n\nlines\n", "  ```\n  ### T1: fenced\n  ```\n", "<!-- - **status**: x -->\n",
     "---\n", "\n", "- **acceptance**:\n- [ ] works\n", "- **log**:\n  ```\n", "### T1: again\n", "<!--\n", "text\r\n",
     "- **log**: a\r",
