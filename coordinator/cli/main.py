@@ -24,6 +24,7 @@ COMMANDS = {
     "config": "coordinator.cli.configuring",
     "rehearse": "coordinator.cli.rehearsing",
     "job": "coordinator.cli.jobs.group",
+    "batch": "coordinator.cli.batches.group",
     "wait": "coordinator.cli.jobs.waiting",
     "version": "coordinator.cli.main",
 }  # fmt: skip

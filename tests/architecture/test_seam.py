@@ -50,6 +50,7 @@ WRITERS = {
     "adapters/store/opening.py": "the database file",
     "adapters/system/files.py": "what people and other programs read in place",
     "adapters/system/instance.py": "the lock file names its holder",
+    "adapters/system/notebook.py": "the folder of a batch's journal",
     "adapters/system/pidfile.py": "the watchdog's pid, where a person wants it",
     "adapters/system/probe.py": "a scratch folder for a provider's preflight",
     "adapters/system/run.py": "processes",

@@ -111,6 +111,7 @@ def options(command: Any) -> set[str]:
 def test_every_command_stands_with_exactly_its_options() -> None:
     told = firsts(section(OPERATIONS, "## Commands").partition("### ")[0])
     told += firsts(section(DOCS / "job-runner.md", "## Commands"))
+    told += firsts(section(DOCS / "batches.md", "## Commands"))
     real = {words: options(command) for words, command in commands()}
     said = {re.split(r" (?:\[|ISSUE|ID|FILE|--)", line)[0]: set(re.findall(r"--[a-z-]+", line)) for line in told}
     assert said == real
@@ -122,9 +123,9 @@ def test_every_exit_code_of_ours_stands_in_the_table() -> None:
 
 
 def test_no_page_names_a_command_that_does_not_exist() -> None:
-    real = {words for words, _ in commands()} | {"coordinator job"}
+    real = {words for words, _ in commands()} | {"coordinator job", "coordinator batch"}
     for page in PAGES:
-        for code in re.findall(r"(?:`|^|\s)coordinator ((?:config |job )?[a-z][a-z-]*)(?=[`\s])", _code_of(page)):
+        for code in re.findall(r"(?:`|^|\s)coordinator ((?:config |job |batch )?[a-z][a-z-]*)(?=[`\s])", _code_of(page)):
             assert f"coordinator {code}" in real, f"{page.name}: coordinator {code}"
 
 

@@ -1,0 +1,1 @@
+"""batch …: jobs or tasks that are judged together, one command a verb."""

@@ -1,0 +1,163 @@
+"""batch status, batch watch: how a batch stands, and what is new of it. They change nothing but the watch's journal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.batches.scope import Label, LogDir, Plan, Prefix, batch_of
+from coordinator.cli.jobs.reading import print_json, shown
+from coordinator.cli.trouble import USAGE, Trouble
+
+if TYPE_CHECKING:
+    from coordinator.app.batches import Batch, Look
+
+Json = Annotated[bool, typer.Option("--json", help="As JSON, and nothing else on stdout.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(status)
+    app.command()(watch)
+
+
+def status(
+    prefix: Prefix = "", label: Label = "", plan: Plan = "", log_dir: LogDir = "", as_json: Json = False
+) -> None:
+    """Print how a batch stands: counts, causes of failure, its health, what to decide."""
+    from coordinator.wording.batch_lines import status_lines
+
+    batch = batch_of(prefix, label, plan, log_dir)
+    data = data_of(batch, batch.peek())
+    if as_json:
+        print_json(data)
+    else:
+        say(status_lines(data))
+
+
+def watch(
+    prefix: Prefix = "",
+    label: Label = "",
+    plan: Plan = "",
+    log_dir: LogDir = "",
+    until: Annotated[str, typer.Option(metavar="done|attention", help="Also end when the batch turns systemic, or "
+                                       "only when it is done.")] = "attention",
+    timeout: Annotated[str, typer.Option(metavar="DURATION", help="One cycle of waiting; 8h at most.")] = "8h",
+    every: Annotated[str, typer.Option("--interval", metavar="DURATION", help="Look so often, whatever the cadence "
+                                       "says.")] = "",
+    once: Annotated[bool, typer.Option("--once", help="One look, then return.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only failures, turns of the batch and the end.")] = False,
+) -> int:
+    """Tell what is new of a batch until it is done or wants somebody.
+
+    0 done, none failed (or with --once: not systemic); 1 the time is up; 3 done with failures, or systemic; 130
+    interrupted. Started again it tells only what happened meanwhile."""
+    from coordinator.app import batches
+
+    if until not in ("done", "attention"):
+        raise Trouble(f"--until is {until!r}", "Give done or attention.", code=USAGE)
+    longest = duration("--timeout", timeout)
+    if longest > batches.LONGEST_WATCH:
+        raise Trouble(f"--timeout is {timeout}", "One cycle is 8h at most; start another one after it.", code=USAGE)
+    batch = batch_of(prefix, label, plan, log_dir)
+    teller = Teller(batch, quiet=quiet)
+    order = batches.Watch(teller.news, teller.first, longest, to_the_end=until == "done",
+                          every=duration("--interval", every) if every else None)
+    began = time.monotonic()
+    try:
+        end = batches.watch(batch, order, lambda pause: time.sleep(pause.total_seconds()), once=once)
+    except KeyboardInterrupt:
+        print(f"interrupted; take it up again: {batch.scope.command('watch')}", file=sys.stderr)
+        return 130
+    teller.end(timedelta(seconds=time.monotonic() - began), once=once)
+    return int(end)
+
+
+class Teller:
+    """Prints the looks of one watch."""
+
+    def __init__(self, batch: Batch, *, quiet: bool) -> None:
+        self._batch, self._quiet = batch, quiet
+        self._last: Look | None = None
+
+    def first(self, look: Look) -> None:
+        """A batch that nobody looked at before is shown whole; of any other only what is new since then."""
+        from coordinator.wording.batch_lines import NO_NEWS, pace_line, status_lines
+
+        data = data_of(self._batch, look)
+        if look.news.first and not self._quiet:
+            say(status_lines(data))
+        elif not look.news.any and not self._quiet:
+            say([f"{NO_NEWS} since {look.news.since:%Y-%m-%dT%H:%M:%SZ}; {pace_line(data)}"])
+        self.news(look)
+
+    def news(self, look: Look) -> None:
+        from coordinator.app.batches import news_of
+        from coordinator.wording.batch_lines import counts_line, news_lines, pace_line
+
+        self._last = look
+        say(list(news_lines(news_of(look), quiet=self._quiet)))
+        if look.news.any and not look.news.first and not self._quiet:
+            data = data_of(self._batch, look)
+            say([f"{counts_line(data)}; {data['word']}; {pace_line(data)}"])
+
+    def end(self, span: timedelta, *, once: bool) -> None:
+        """One line, and where somebody is wanted the evidence with what to do next."""
+        from coordinator.cli.views.fitting import age
+        from coordinator.wording.batch_lines import end_line, systemic_lines
+
+        look, scope = self._last, self._batch.scope
+        if look is None:
+            return
+        data = data_of(self._batch, look)
+        if data["word"] == "systemic" and not look.over and (look.news.turned or look.news.first):
+            say(list(systemic_lines(data, _what_next(self._batch, look))))
+        elif not once or look.over:
+            say([end_line(data, age(span.total_seconds()), over=look.over),
+                 f"next: {scope.command('report' if look.over else 'watch')}"])
+
+
+def _what_next(batch: Batch, look: Look) -> dict[str, str]:
+    """In this order: what is wrong, the fix, and only then an end."""
+    scope, worst = batch.scope, look.health.cause
+    example = worst.ids[0] if worst is not None else ""
+    looked = (f"coordinator job diagnose --beads {example}" if scope.by_hand else f"coordinator why {example}")
+    steps = {"find the root cause": looked} if example else {}
+    steps["write down the fix and end what runs"] = scope.command("cancel --yes --fix TEXT")
+    steps["remove what the failed ones left"] = scope.command("clean --yes")
+    if not scope.by_hand:
+        steps["after the fix: one is let through"] = scope.command("resume --canary")
+    steps["start the failed ones again, one first"] = scope.command("resubmit --only-failed")
+    steps["watch on"] = scope.command("watch")
+    return steps
+
+
+def data_of(batch: Batch, look: Look) -> dict[str, Any]:
+    """A look as plain data."""
+    from coordinator.app import now
+    from coordinator.app.batches import status_of
+
+    return status_of(batch, look, now())
+
+
+def duration(option: str, text: str) -> timedelta:
+    """Above 0. Raises Trouble."""
+    from coordinator.config.quantities import parse_duration
+
+    try:
+        found = parse_duration(text)
+    except ValueError as wrong:
+        raise Trouble(f"{option} {text!r} {wrong}", "Such as 90s, 15m or 8h.", code=USAGE) from wrong
+    if found <= timedelta(0):
+        raise Trouble(f"{option} is {text}", "Give more than 0.", code=USAGE)
+    return found
+
+
+def say(lines: list[str]) -> None:
+    """Each on one line, secrets taken out, harmless to a terminal; at once, as somebody may follow a file."""
+    for line in lines:
+        indent = line[: len(line) - len(line.lstrip())]
+        print(indent + shown(line), flush=True)

@@ -1,0 +1,80 @@
+"""What `batch status` and `batch watch` say, line by line, from plain data. Masked by whoever made the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+MOST_NAMES = 8
+NO_NEWS = "no material change"
+
+
+def status_lines(data: Mapping[str, Any]) -> list[str]:
+    """The whole state of a batch, a few lines whatever its size."""
+    return [
+        f"batch {data['scope']}: {data['word']}, decision: {data['decision']}",
+        f"  {counts_line(data)}",
+        f"  by state: {', '.join(f'{number} {state}' for state, number in data['states'].items())}",
+        f"  failed: {data['failed_share']:.0%} of the {data['counts']['ended']} that ended; {data['why']}",
+        *(f"  {line}" for line in cause_lines(data["causes"])),
+        f"  {pace_line(data)}",
+    ]
+
+
+def counts_line(data: Mapping[str, Any]) -> str:
+    counts = data["counts"]
+    words = [f"{counts[key]} {word}" for key, word in (
+        ("good", "good"), ("bad", "failed"), ("running", "running"), ("waiting", "waiting"), ("stopped", "stopped"),
+        ("excluded", "ended for an outage or a limit")) if counts[key]]
+    return f"{counts['total']} in all: {', '.join(words) or 'none'}"
+
+
+def cause_lines(causes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each cause with who failed of it, and below it what may mend it."""
+    for cause in causes:
+        sample = f": {cause['sample']}" if cause["sample"] else ""
+        yield f"{cause['share']:.0%} {cause['code']}{sample} ({names(cause['members'])})"
+        if cause["cure"]:
+            yield f"    -> {cause['cure']}"
+
+
+def names(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - MOST_NAMES} more" if len(ids) > MOST_NAMES else ""
+    return ", ".join(ids[:MOST_NAMES]) + more
+
+
+def pace_line(data: Mapping[str, Any]) -> str:
+    if data["mode"] == "over":
+        return "over: nothing of it runs or waits"
+    return f"look again in {data['next_look_seconds']:.0f} s ({data['mode']})"
+
+
+def news_lines(news: Mapping[str, Any], *, quiet: bool = False) -> Iterator[str]:
+    """One line for each member that moved and for the batch when it turned; `quiet`: failures and turns alone."""
+    for change in news["changes"]:
+        if change["failed"] or not (quiet or (news["first"] and change["before"] == "")):
+            yield change_line(change)
+    if news["turned"]:
+        yield f"the batch turned from {news['turned']} to {news['word']}: {news['why']}"
+
+
+def change_line(change: Mapping[str, Any]) -> str:
+    moved = f"{change['before']} -> {change['after']}" if change["before"] else change["after"]
+    reason = f" ({change['reason']})" if change["reason"] else ""
+    words = f": {change['words']}" if change["words"] else ""
+    return f"{change['at'][11:19]}Z {change['id']} {moved}{reason}{words}"
+
+
+def systemic_lines(data: Mapping[str, Any], commands: Mapping[str, str]) -> Iterator[str]:
+    """The evidence first, then what to do, in that order: the root cause and the fix come before anything is ended."""
+    yield f"this batch wants somebody: {data['why']}"
+    yield from (f"  {line}" for line in data["evidence"])
+    yield from (f"  {line}" for line in cause_lines(data["causes"][:3]))
+    yield "next:"
+    yield from (f"  {command:<70} {words}".rstrip() for words, command in commands.items())
+
+
+def end_line(data: Mapping[str, Any], span: str, *, over: bool) -> str:
+    if over:
+        return f"over after {span}: {counts_line(data)}; {data['word']}"
+    return f"not over after {span}: {counts_line(data)}; {data['word']}"
