@@ -28,7 +28,7 @@ def test_after_create_that_passes_at_the_second_try_runs_no_third_time(tmp_path)
     count = tmp_path / "count"
     hook = f"echo x >> '{count}'; test $(wc -l < '{count}') -ge 2"
     with a_yard(tmp_path, more=f'[worktree]\nafter_create = "{hook}"\n') as yard:
-        number = yard.issue()
+        number = yard.issue(script="commit(f'work-{attempt}.txt')\nresult()")
 
         yard.until_state(number, "IN_REVIEW")
         store = yard.engine.world.store
@@ -36,5 +36,5 @@ def test_after_create_that_passes_at_the_second_try_runs_no_third_time(tmp_path)
         yard.until(lambda: len(attempts(yard, number)) == 3)
         yard.until_state(number, "IN_REVIEW")
 
-        assert attempts(yard, number)[0].reason == "hook_failed"
+        assert [one.reason for one in attempts(yard, number)] == ["hook_failed", "process_exit", "process_exit"]
         assert count.read_text().count("x") == 2
