@@ -22,7 +22,8 @@ class RequestKind(StrEnum):
 class Request:
     """`task_id` is "" for requests about the whole coordinator. `source` is cli or ledger.
 
-    `args` are plain strings: reason (stop), fresh "1", provider (retry), title, priority (add), dry_run "1".
+    `args` are plain strings: reason (stop), fresh "1", provider (retry), title, priority (add), dry_run "1",
+    tasks (clean: the ended tasks whose worktrees go, with blanks between; "" = all that is no longer needed).
     """
 
     id: int

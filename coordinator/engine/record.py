@@ -132,7 +132,8 @@ class Recorder:
     def _prepared(self, fact: Prepared) -> None:
         for note in fact.notes:
             self._world.say(f"{fact.task.id}: {note}")
-        task = changed(fact.task, fact.at, worktree=fact.worktree, base_sha=fact.base_sha, fresh=False)
+        task = changed(fact.task, fact.at, worktree=fact.worktree, base_sha=fact.base_sha, fresh=False,
+                       tidied=False)
         attempt = replace(fact.attempt, prepared_at=fact.at, base_sha=fact.base_sha)
         self._world.store.save(task, self._event(task, "prepared", fact.worktree, attempt), was=fact.task.version,
                                attempt=attempt)

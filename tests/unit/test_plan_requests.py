@@ -99,3 +99,31 @@ def test_a_person_who_names_a_provider_that_failed_it_gets_it():
     task = a_task(provider="command", spent=("command", "claude"))
     [move] = plan(a_snapshot(task, requests=(a_request(RequestKind.RETRY, provider="claude"),))).actions
     assert (move.changes["provider"], move.changes["spent"]) == ("claude", ())
+
+
+def ended(number: int, state: TaskState = TaskState.FAILED):
+    return a_task(number, state, worktree=f"/w/gh-{number}")
+
+
+def clean(*names: str):
+    return a_request(RequestKind.CLEAN, "", tasks=" ".join(names))
+
+
+@pytest.mark.req("D76")
+def test_the_worktrees_of_the_named_failed_and_cancelled_tasks_go_and_no_others():
+    tasks = (ended(1), ended(2, TaskState.CANCELLED), ended(3), ended(4, TaskState.IN_REVIEW))
+    snapshot = a_snapshot(*tasks, requests=(clean("gh-1", "gh-2", "gh-4", "gh-9"),))
+    assert [one.task.id for one in of(Tidy, snapshot)] == ["gh-1", "gh-2"]
+    assert of(Answer, snapshot) == []
+    assert of(CleanUp, snapshot) == []
+
+
+def test_a_named_clean_is_answered_once_nothing_is_left_and_says_what_was_left_alone():
+    tasks = (a_task(1, TaskState.FAILED), ended(4, TaskState.IN_REVIEW))
+    [answer] = of(Answer, a_snapshot(*tasks, requests=(clean("gh-1", "gh-4"),)))
+    assert answer.words == "no worktree of 1 ended tasks is left; left alone: gh-4"
+
+
+def test_the_worktree_of_a_task_whose_processes_live_on_stays():
+    snapshot = a_snapshot(ended(1), survivors={"gh-1": (7,)}, requests=(clean("gh-1"),))
+    assert of(Tidy, snapshot) == []

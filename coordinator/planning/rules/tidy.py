@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coordinator.domain.request import Request
 from coordinator.domain.task import ACTIVE, NEEDS_PERSON, PENDING, Task, TaskState
-from coordinator.planning.actions import CLEAN_LANE, CleanUp, Sweep, Tidy, work_lane
+from coordinator.planning.actions import CLEAN_LANE, Answer, CleanUp, Sweep, Tidy, work_lane
 from coordinator.planning.rules.dispatch import gone
 from coordinator.planning.snapshot import Snapshot
 
@@ -22,6 +23,21 @@ def rule(s: Snapshot) -> Iterator[Tidy | CleanUp | Sweep]:
         yield Sweep()
 
 
+def asked(s: Snapshot, request: Request) -> Iterator[Tidy | Answer]:
+    """What a person wants tidied before its grace time: the worktrees of the ended tasks that are named, of no other
+    and of none that is wanted still."""
+    named = [s.tasks[name] for name in request.args["tasks"].split() if name in s.tasks]
+    over = [task for task in named if task.state in NEEDS_PERSON and task.id not in {*s.views, *s.survivors}]
+    left = [task for task in over if task.worktree]
+    for task in left:
+        if s.free(work_lane(task.id)):
+            yield Tidy(task)
+    if not left:
+        others = [task.id for task in named if task not in over]
+        kept = f"; left alone: {', '.join(others)}" if others else ""
+        yield Answer(request, f"no worktree of {len(over)} ended tasks is left{kept}")
+
+
 def living(s: Snapshot) -> frozenset[str]:
     """Tasks whose worktree must not be touched: all that may still be worked on, and what is in its grace time."""
     return frozenset(task.id for task in s.tasks.values() if not _ripe(s, task))
@@ -34,6 +50,8 @@ def needed(s: Snapshot) -> frozenset[str]:
 
 
 def _ripe(s: Snapshot, task: Task) -> bool:
+    if task.plan and task.state is TaskState.DONE:   # merged here already; a grace time is for people's pull requests
+        return True
     return _over(s, task) and s.now - task.state_since >= s.policy.tidy_after
 
 
