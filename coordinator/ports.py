@@ -578,6 +578,16 @@ class Probe(Protocol):
         """One line for whoever started this, once for the same words; nothing where nobody listens."""
 
 
+class Notifier(Protocol):
+    """Reaches people at addresses. Raises nothing; its words hold no part of an address but its scheme."""
+
+    def wrong(self, urls: Sequence[str]) -> str:
+        """Which of them are no addresses; "" when all can be used. Tells nobody."""
+
+    def send(self, urls: Sequence[str], title: str, text: str) -> str:
+        """Tells each within a time limit; which of them could not be told and why, "" when all were."""
+
+
 @dataclass(frozen=True)
 class Readiness:
     """One line of preflight. `reason` is "" when ok; `cure` is a command that can be pasted; `code` is the exit code of

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from coordinator.engine.runner import Runner
     from coordinator.engine.wakes import Wakes
     from coordinator.engine.world import World
-    from coordinator.ports import GitHub, Provider, Settings, Store
+    from coordinator.ports import GitHub, Notifier, Provider, Settings, Store
 
 
 API_URL = "https://api.github.com"
@@ -159,6 +159,24 @@ def check_ladders(config: Config) -> None:
                 raise ConfigError(words, f"Known are {', '.join(known)}.")
 
 
+def notifier(environ: Mapping[str, str]) -> Notifier:
+    """What reaches people at the addresses of `[notify]`."""
+    from coordinator.adapters.notify.addresses import AppriseNotifier
+    from coordinator.adapters.system.probe import SystemProbe
+
+    return AppriseNotifier(SystemProbe({}), environ)
+
+
+def check_addresses(config: Config, environ: Mapping[str, str]) -> None:
+    """Raises ConfigError for an address of `[notify]` that nobody could be told at."""
+    from coordinator.config import ConfigError
+
+    wrong = notifier(environ).wrong(config.notify.urls) if config.notify.urls else ""
+    if wrong:
+        cure = "Write it as apprise's documentation has it, such as ntfy://topic; `coordinator config check` tries it."
+        raise ConfigError(f"{config.origins['notify.urls']}: {wrong}", cure)
+
+
 def open_store(where: Place) -> Store:
     """The memory of this repository. Raises NewerSchema, StoreError."""
     from coordinator.adapters.store import SqlStore
@@ -242,6 +260,7 @@ def coordinator_world(
     import secrets
 
     from coordinator.adapters.executors.local import LocalExecutor
+    from coordinator.adapters.notify.addresses import secrets_of
     from coordinator.adapters.providers.transcript import Transcriber
     from coordinator.adapters.system.clock import SystemClock
     from coordinator.adapters.system.files import SystemFiles
@@ -266,7 +285,7 @@ def coordinator_world(
         raise
     cleaned = {key: value for key, value in environ.items() if key not in ("GITHUB_TOKEN", "GH_TOKEN")}
     known = providers()
-    masker = Masker((*((token,) if token else ()), *secrets_in(environ)))
+    masker = Masker((*((token,) if token else ()), *secrets_in(environ), *secrets_of(config.notify.urls)))
     return World(
         root=where.root,
         clock=SystemClock(),
@@ -291,6 +310,7 @@ def coordinator_world(
         save_bug=lambda trace: save_bug(where, trace),
         remains=lambda: remains(where.logs, where.jobs),
         prices=prices(),
+        notifier=notifier(environ),
     )
 
 
@@ -440,6 +460,7 @@ def reread(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str
     try:
         fresh = configuration(where, environ, overrides)
         check_ladders(fresh)
+        check_addresses(fresh, environ)
         return fresh
     except ConfigError as error:
         raise KeepOld(error.words) from error

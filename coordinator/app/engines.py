@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from coordinator.config import Config
+    from coordinator.engine.contacts import Contacts
     from coordinator.engine.world import Options
     from coordinator.planning.policy import Policy
 
@@ -43,8 +44,16 @@ def policy_of(config: Config, provider: str = "") -> Policy:
         trust_users=frozenset(config.trust.users),
         trust_bots=frozenset(config.trust.bots),
         permission=config.trust.permission,
+        ages=dict(config.notify.ages),
         labels=LabelNames(**{name: getattr(labels, name) for name in LabelNames.__dataclass_fields__}),
     )
+
+
+def contacts_of(config: Config) -> Contacts:
+    """Who is told what wants a person."""
+    from coordinator.engine.contacts import Contacts
+
+    return Contacts(config.notify.command, tuple(config.notify.urls))
 
 
 def options_of(config: Config) -> Options:
@@ -65,7 +74,7 @@ def options_of(config: Config) -> Options:
         hook_timeout=tree.hook_timeout,
         base=config.repository.base,
         providers=provider_settings(config),
-        notify=config.notify.command,
+        contacts=contacts_of(config),
         ages=Ages(held.transcripts, held.run_files, held.rescue),
         disk_floor=config.floors.disk,
         inode_floor=config.floors.inodes,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from coordinator.app import (
     NoToken,
     Place,
+    check_addresses,
     check_provider_names,
     configuration,
     coordinator_world,
@@ -131,6 +132,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     try:
         config = configuration(where, environ)
         check_provider_names(config)
+        check_addresses(config, environ)
     except ConfigError as error:
         yield doctor.Check("fail", error.words, "coordinator config check")
         return

@@ -45,7 +45,7 @@ def desk(face: Face, log_dir: str, environ: Mapping[str, str], say: Callable[[st
     from coordinator.adapters.system.clock import SystemClock, pause
     from coordinator.adapters.system.files import SystemFiles
     from coordinator.adapters.system.probe import SystemProbe
-    from coordinator.app import beat_seconds, providers
+    from coordinator.app import beat_seconds, notifier, providers
     from coordinator.engine.jobs.desk import Desk
 
     config = configuration(environ)
@@ -68,6 +68,7 @@ def desk(face: Face, log_dir: str, environ: Mapping[str, str], say: Callable[[st
         repository=repository,
         make_worktree=add_worktree,
         say=say,
+        notifier=notifier(environ),
     )
 
 
@@ -78,6 +79,7 @@ def rules(face: Face, config: Config, environ: Mapping[str, str]) -> Rules:
 
     from coordinator import __version__
     from coordinator.app import provider_settings
+    from coordinator.app.engines import contacts_of
     from coordinator.engine.jobs.desk import Rules
 
     extra = [Path(one) for one in environ.get(ROOTS_VARIABLE, "").split(":") if one.startswith("/")]
@@ -95,7 +97,7 @@ def rules(face: Face, config: Config, environ: Mapping[str, str]) -> Rules:
         version=__version__,
         host=socket.gethostname(),
         as_root=os.geteuid() == 0,
-        notify=config.notify.command,
+        contacts=contacts_of(config),
     )
 
 
@@ -141,6 +143,13 @@ def configuration(environ: Mapping[str, str]) -> Config:
     from coordinator.config import load
 
     return load(_file(), environ)
+
+
+def check_contacts(environ: Mapping[str, str]) -> None:
+    """Raises ConfigError where an address of `[notify]` cannot be used."""
+    from coordinator.app import check_addresses
+
+    check_addresses(configuration(environ), environ)
 
 
 def _file() -> Path | None:

@@ -41,5 +41,6 @@ def check() -> None:
     place = app.place()
     config = app.configuration(place, os.environ)
     app.check_provider_names(config)
+    app.check_addresses(config, os.environ)
     source = str(place.config) if place.config.exists() else f"no {place.config.name}: defaults"
     print(f"the configuration is good ({source})")

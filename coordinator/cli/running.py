@@ -91,6 +91,7 @@ def _check_provider(config: Config) -> None:
         known = f"Known are {', '.join(app.provider_names())}."
         raise Trouble(f"there is no provider {name!r}", known, code=NO_PROVIDER)
     app.check_ladders(config)
+    app.check_addresses(config, os.environ)
 
 
 def start_line(world: Any, config: Config) -> str:

@@ -32,11 +32,13 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"})
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """`read` checks what TOML gave, `from_text` makes that of an environment variable's or option's text."""
+    """`read` checks what TOML gave, `from_text` makes that of an environment variable's or option's text. A `secret`
+    value stands in no error."""
 
     read: Callable[[object], T]
     show: Callable[[T], str]
     from_text: Callable[[str], object] = str
+    secret: bool = False
 
 
 def _text(raw: object) -> str:
@@ -77,6 +79,26 @@ def proxy() -> Kind[str]:
     """A proxy's address; a password in it is read, and never shown."""
     address = text(r"(https?|socks5h?)://\S+", "proxy address, such as http://proxy:3128", empty=True)
     return Kind(address.read, lambda value: _quoted(re.sub(r"//[^/\s]*@", "//***@", value)))
+
+
+def addresses() -> Kind[tuple[str, ...]]:
+    """Addresses that hold tokens: a list of `scheme://...`, of which the scheme alone is ever shown."""
+
+    def read(raw: object) -> tuple[str, ...]:
+        if not isinstance(raw, list):
+            raise ValueError(f'is {_name(raw)}, but must be a list of addresses, such as ["mailto://…"]')
+        return tuple(_address(at, entry) for at, entry in enumerate(raw, 1))
+
+    def show(value: Sequence[str]) -> str:
+        return "[" + ", ".join(_quoted(f"{one.partition('://')[0]}://***") for one in value) + "]"
+
+    return Kind(read, show, shlex.split, secret=True)
+
+
+def _address(at: int, entry: object) -> str:
+    if not isinstance(entry, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]{0,40}://[!-~\x80-\U0010ffff]+", entry):
+        raise ValueError(f"has an entry {at} that is no address, such as mailto://… or slack://…")
+    return entry
 
 
 def choice(*words: str) -> Kind[str]:
@@ -231,6 +253,32 @@ def _count(kind: Kind[int], name: str, entry: object) -> int:
 def _counts_of_text(value: str) -> object:
     pairs = [word.rpartition("=") for word in shlex.split(value)]
     return {name: _number_of_text(entry) for name, _, entry in pairs}
+
+
+def spans(usual: Mapping[str, str]) -> Kind[Mapping[str, timedelta]]:
+    """A table of durations over the usual ones, by the same names; as text `RUNNING=4h BLOCKED=2d`. 0s = none."""
+    one = duration()
+    default = {name: one.read(value) for name, value in usual.items()}
+
+    def read(raw: object) -> Mapping[str, timedelta]:
+        if not isinstance(raw, dict):
+            raise ValueError(f'is {_name(raw)}, but must be a table of durations, such as {{ RUNNING = "4h" }}')
+        return MappingProxyType({**default, **dict(_span(one, default, *pair) for pair in raw.items())})
+
+    def show(value: Mapping[str, timedelta]) -> str:
+        return "{" + ", ".join(f"{name} = {one.show(entry)}" for name, entry in value.items()) + "}"
+
+    return Kind(read, show, lambda value: {name: entry for name, _, entry in
+                                           (word.rpartition("=") for word in shlex.split(value))})
+
+
+def _span(kind: Kind[timedelta], known: Mapping[str, timedelta], name: str, entry: object) -> tuple[str, timedelta]:
+    if name.upper() not in known:
+        raise ValueError(f"has {shown(name)}, which is none of {', '.join(known)}")
+    try:
+        return name.upper(), kind.read(entry)
+    except ValueError as error:
+        raise ValueError(f"has {name} = {shown(entry)}, which {error}") from error
 
 
 def shown(raw: object, limit: int = 60) -> str:

@@ -18,6 +18,7 @@ COMMAND_LINE = "command line"
 
 _PREFIX = "COORDINATOR_"
 _LARGEST_FILE = 1_000_000
+_MASKED = "***"
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 
@@ -223,7 +224,8 @@ def _of_text(text: str, kind: Kind[Any], origin: str, place: str) -> _Given:
     try:
         return _Given(kind.from_text(text), origin, place)
     except ValueError as error:
-        raise ConfigError(f"{place} = {shown(text)} cannot be split: {error}", "Close the quotes.") from error
+        value = _MASKED if kind.secret else shown(text)
+        raise ConfigError(f"{place} = {value} cannot be split: {error}", "Close the quotes.") from error
 
 
 def _unknown(place: str, what: str, word: str, known: Iterable[str]) -> ConfigError:
@@ -273,7 +275,7 @@ def _read(given: _Given, kind: Kind[Any]) -> Any:
     try:
         return kind.read(given.raw)
     except ValueError as error:
-        words = f"{given.place} = {shown(given.raw)} {error}"
+        words = f"{given.place} = {_MASKED if kind.secret else shown(given.raw)} {error}"
         raise ConfigError(words, "Mend the value, or take it out for the default.") from error
 
 

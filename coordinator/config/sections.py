@@ -190,11 +190,18 @@ class Plans:
     pushed: str = _key(kinds.choice("warn", "refuse"), "warn")
 
 
+_AGES = {"HELD": "1d", "QUEUED": "1d", "PREPARING": "30m", "RUNNING": "6h", "PUBLISHING": "1h", "IN_REVIEW": "7d",
+         "BACKOFF": "12h", "BLOCKED": "3d", "FAILED": "3d", "CANCELLED": "7d", "DONE": "7d"}
+
+
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """A command that is given one line for each cause that wants a person; "" = none."""
+    """Who is told, once for each cause that wants a person: a command ("" = none), and addresses as apprise knows them.
+    `ages` is how long a labelled issue may stand in each state; 0s = without limit."""
 
     command: str = _key(kinds.text(empty=True), "")
+    urls: tuple[str, ...] = field(default=(), repr=False, metadata={"kind": kinds.addresses()})
+    ages: Mapping[str, timedelta] = _key(kinds.spans(_AGES), {})
 
 
 LADDER: Kind[tuple[str, ...]] = kinds.words(*_NAME)

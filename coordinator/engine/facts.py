@@ -149,7 +149,9 @@ class Swept:
 
 @dataclass(frozen=True)
 class Notified:
-    key: str
+    """A person was told of these causes."""
+
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)

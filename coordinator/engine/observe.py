@@ -15,6 +15,7 @@ from coordinator.engine.effects.examining import recording
 from coordinator.engine.effects.starting import handle_of
 from coordinator.engine.memory import Memory
 from coordinator.engine.speech import speeches
+from coordinator.engine.staying import stays_of
 from coordinator.engine.world import World
 from coordinator.planning.actions import work_lane
 from coordinator.planning.limits import caps
@@ -72,6 +73,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         swept_at=_moment(store.document("swept_at")),
         errors_reset_at=store.document("errors_reset_at") or "",
         notified=frozenset(json.loads(store.document("notified") or "[]")),
+        stays=stays_of(store),
         confirmed=memory.confirmed,
         next_manual=_next_manual(tasks),
     )

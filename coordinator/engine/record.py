@@ -54,7 +54,7 @@ from coordinator.ports import Stale
 _S = TaskState
 BUGS_IN_A_ROW = 3
 """Faults of ours in one lane after which its task is given to a person."""
-CAUSES_KEPT = 999
+CAUSES_KEPT = 9_999
 """Causes a person was told of that are remembered; far more than can be true at once."""
 
 
@@ -300,7 +300,7 @@ class Recorder:
 
     def _notified(self, fact: Notified) -> None:
         told = json.loads(self._world.store.document("notified") or "[]")
-        self._world.store.keep_document("notified", json.dumps([*told[-CAUSES_KEPT:], fact.key]))
+        self._world.store.keep_document("notified", json.dumps([*told, *fact.keys][-CAUSES_KEPT:]))
 
     def _failed(self, fact: EffectFailed) -> None:
         now = self._world.clock.now()

@@ -19,6 +19,7 @@ from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.projections import Projections
 from coordinator.engine.record import Recorder, changed
+from coordinator.engine.staying import note_stays
 from coordinator.engine.world import World
 from coordinator.planning.actions import (
     Action,
@@ -84,6 +85,7 @@ class Engine:
             if not self._apply(made):
                 break
             snapshot, made = self._turn()
+        note_stays(self.world.store, snapshot, made)
         self._projections.write(snapshot, made)
         return made
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from coordinator.domain.prices import Prices
 from coordinator.domain.remains import Remain
+from coordinator.engine.contacts import Contacts
 from coordinator.planning.policy import Policy
 from coordinator.planning.retention import Ages
 from coordinator.ports import (
@@ -17,6 +18,7 @@ from coordinator.ports import (
     Executor,
     Files,
     GitHub,
+    Notifier,
     Probe,
     Provider,
     Repository,
@@ -41,7 +43,7 @@ class Options:
     hook_timeout: timedelta = timedelta(minutes=1)
     base: str = ""
     providers: Mapping[str, Settings] = field(default_factory=dict)
-    notify: str = ""
+    contacts: Contacts = field(default_factory=Contacts)
     ages: Ages = field(default_factory=Ages)
     disk_floor: int = 0
     inode_floor: int = 0
@@ -79,6 +81,7 @@ class World:
     save_bug: Callable[[str], object] = print
     remains: Callable[[], Sequence[Remain]] = tuple
     prices: Prices = field(default_factory=Prices)
+    notifier: Notifier | None = None
 
     def no_provider(self, name: str) -> str:
         """Words for an attempt whose provider this version does not have."""

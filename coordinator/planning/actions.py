@@ -257,12 +257,26 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What a person wants to know before acting: workers active of so many slots (0 = no limit), tasks that wait, and
+    by what went wrong the tasks it stopped."""
+
+    active: int = 0
+    slots: int = 0
+    waiting: int = 0
+    failing: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Notify:
-    """Tell a person about one cause; `key` names the cause for ever, so that it is told once."""
+    """Tell a person about one cause; `key` names the cause for ever, so that it is told once, and `along` further ones
+    that the same words tell of."""
 
     key: str
     words: str
     cure: str
+    along: tuple[str, ...] = ()
+    picture: Picture = Picture()
     lane: str = NOTIFY_LANE
 
 

@@ -33,7 +33,8 @@ class LabelNames:
 
 @dataclass(frozen=True)
 class Policy:
-    """Times are timedeltas; a cap of 0 is no cap. `fallback`: by provider those that may stand in for it, in order."""
+    """Times are timedeltas; a cap of 0 is no cap. `ages`: how long a task may stand in a state.
+    `fallback`: by provider those that may stand in for it, in order."""
 
     provider: str = "claude"
     template: str = "default"
@@ -69,6 +70,7 @@ class Policy:
     login: str = ""
     confirm_above: int = 10
     max_worktree_errors: int = 10
+    ages: Mapping[str, timedelta] = field(default_factory=dict)
 
     def trusts(self, actor: str, permission: str) -> bool:
         """Whether this account may start work: bots only by list, people by list or permission."""

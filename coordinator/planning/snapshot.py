@@ -48,6 +48,14 @@ class Proof:
 
 
 @dataclass(frozen=True)
+class Stay:
+    """Since when something is in a state, where it does not tell by itself."""
+
+    state: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class Speech:
     """What should stand on the issue now, by key: living comment, notices, our labels. Texts are made later."""
 
@@ -101,6 +109,7 @@ class Snapshot:
     swept_at: datetime | None = None
     errors_reset_at: str = ""
     notified: frozenset[str] = frozenset()
+    stays: Mapping[str, Stay] = field(default_factory=dict)
     confirmed: bool = False
     next_manual: int = 1
 

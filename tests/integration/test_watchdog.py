@@ -222,7 +222,8 @@ def test_the_operator_s_command_gets_the_line(hand: Hand) -> None:
         once(hand, "--max-retries", "0")
     line = (hand.root / "told").read_text()
     assert line.startswith("ESCALATE bd-1: blocked (no_auto_restart)")
-    assert line.count("\n") == 1, "once per cause"
+    assert line.count("ESCALATE") == 1, "once per cause"
+    assert "active jobs: 1\nerror patterns: 1 × no_auto_restart (bd-1)" in line
 
 
 @pytest.mark.parametrize(("options", "words"), [

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from coordinator.domain.task import TaskState
-from coordinator.planning.actions import CleanUp, Notify
+from coordinator.planning.actions import CleanUp, Notify, Picture
 from coordinator.planning.plan import plan
-from coordinator.planning.snapshot import Parked
+from coordinator.planning.snapshot import RESERVE, Gate, Parked
 from tests.factories import NOW, a_snapshot, a_task
 
 
 def told(snapshot) -> list[Notify]:
     return [action for action in plan(snapshot).actions if isinstance(action, Notify)]
+
+
+def all_told(snapshot) -> list[Notify]:
+    """Plan after plan, each with what was told before, as the engine does it."""
+    heard: list[Notify] = []
+    while fresh := told(snapshot):
+        heard += fresh
+        keys = {key for one in fresh for key in (one.key, *one.along)}
+        snapshot = replace(snapshot, notified=snapshot.notified | keys)
+    return heard
 
 
 @pytest.mark.req("A94", "E49")
@@ -29,15 +40,65 @@ def test_worktree_trouble_is_told_once_and_cleaned_up():
     assert told(a_snapshot(worktree_errors=10)) == []
 
 
-@pytest.mark.parametrize("change", [
-    {"survivors": {"gh-1": (4711,)}},
-    {"parked": {"command": Parked(NOW + timedelta(hours=1), "usage limit")}},
+@pytest.mark.parametrize(("change", "words"), [
+    ({"survivors": {"gh-1": (4711,)}}, "processes live on: 4711"),
+    ({"parked": {"command": Parked(NOW + timedelta(hours=1), "usage limit")}}, "command is parked until"),
+    ({"github_until": NOW + timedelta(minutes=40), "github_words": "secondary limit"}, "GitHub's rate limit: nothing"),
+    ({"floors": (Gate(RESERVE, "480 requests are left, kept for people"),)}, "GitHub's rate limit: 480"),
+    ({"worktree_errors": 11}, "worktree trouble"),
 ])
-def test_leaks_and_parked_providers_are_told(change):
-    assert len(told(a_snapshot(**change))) == 1
+def test_each_trouble_of_the_whole_is_told_once(change, words):
+    [notice] = all_told(a_snapshot(**change))
+    assert words in notice.words
+    assert notice.cure
+
+
+@pytest.mark.parametrize("change", [
+    {"parked": {"command": Parked(NOW - timedelta(minutes=1), "usage limit")}},
+    {"github_until": NOW + timedelta(seconds=30), "github_words": "it cannot be reached"},
+    {"floors": (Gate("disk", "1 GB is free"),)},
+])
+def test_what_passes_by_itself_calls_nobody(change):
+    assert told(a_snapshot(**change)) == []
 
 
 def test_a_task_blocked_again_by_a_later_attempt_is_told_again():
-    [first] = told(a_snapshot(a_task(1, TaskState.BLOCKED, reason="max_retries", attempts=2)))
-    [second] = told(a_snapshot(a_task(1, TaskState.BLOCKED, reason="max_retries", attempts=4), notified={first.key}))
+    blocked = a_task(1, TaskState.BLOCKED, reason="max_retries", attempts=2)
+    [first] = told(a_snapshot(blocked))
+    later = replace(blocked, attempts=4, state_since=NOW)
+    [second] = told(a_snapshot(later, notified=frozenset({first.key})))
     assert second.cure == "coordinator why gh-1"
+
+
+def test_a_task_blocked_twice_without_a_session_between_is_told_twice():
+    blocked = a_task(1, TaskState.BLOCKED, reason="cap_reached", attempts=6)
+    [first] = told(a_snapshot(blocked))
+    queued = blocked.move(TaskState.QUEUED, NOW)
+    again = queued.move(TaskState.BLOCKED, NOW + timedelta(seconds=1), reason="cap_reached")
+    assert len(told(a_snapshot(again, notified=frozenset({first.key})))) == 1
+    tidied = replace(blocked, version=blocked.version + 1, pushed_sha="a" * 40)
+    assert told(a_snapshot(tidied, notified=frozenset({first.key}))) == [], "the same stay, whatever else changed"
+
+
+@pytest.mark.req("X15")
+def test_several_blocked_for_one_reason_are_told_of_together_and_no_one_twice():
+    tasks = [a_task(n, TaskState.BLOCKED, reason="max_retries", detail="stalled twice") for n in range(1, 8)]
+    other = a_task(9, TaskState.BLOCKED, reason="merge_conflict")
+    alike, alone = all_told(a_snapshot(*tasks, other))
+    assert alike.words == "gh-1, gh-2, gh-3, gh-4, gh-5 and 2 more are blocked: max_retries: stalled twice"
+    assert alone.words.startswith("gh-9 is blocked: merge_conflict")
+    keys = frozenset({alike.key, *alike.along, alone.key})
+    late = a_task(8, TaskState.BLOCKED, reason="max_retries")
+    [more] = all_told(a_snapshot(*tasks, late, other, notified=keys))
+    assert more.words.startswith("gh-8 is blocked")
+
+
+@pytest.mark.req("A100")
+def test_who_is_told_learns_how_many_are_active_and_what_fails_alike():
+    tasks = [
+        a_task(1, TaskState.RUNNING), a_task(2, TaskState.PREPARING), a_task(3), a_task(4, TaskState.BACKOFF),
+        a_task(5, TaskState.BLOCKED, reason="stalled"), a_task(6, TaskState.FAILED, reason="stalled"),
+        a_task(7, TaskState.DONE, reason="merged"),
+    ]  # fmt: skip
+    [notice] = told(a_snapshot(*tasks))
+    assert notice.picture == Picture(active=2, slots=3, waiting=2, failing=(("stalled", ("gh-5", "gh-6")),))

@@ -10,6 +10,7 @@ import pytest
 
 from coordinator.domain.job import Job
 from coordinator.domain.worker import Beat, Exited, Missing, Running, Unknown, Waiting, Witness, WorkerView
+from coordinator.engine.contacts import Contacts
 from coordinator.engine.jobs.desk import Rules
 from coordinator.engine.jobs.editing import set_override, unblock
 from coordinator.planning.health import Settings
@@ -197,7 +198,7 @@ def stalled(office: Office, *jobs: str) -> None:
 
 @pytest.mark.req("A44", "A82", "A81", "A92", "B25", "C84")
 def test_one_restart_then_a_block_and_one_line_that_calls_a_person():
-    office = an_office("bd-1", notify="notify-send 'a job'")
+    office = an_office("bd-1", contacts=Contacts("notify-send 'a job'"))
     stalled(office, "bd-1")
     assert office.once() == [f"bd-1 (command): restarted (restart 1 of 1): {WHY}"]
     entry = office.place.entry("bd-1")
@@ -211,7 +212,8 @@ def test_one_restart_then_a_block_and_one_line_that_calls_a_person():
     assert entry.meta["blocked_at"] == f"{office.now():%Y-%m-%dT%H:%M:%SZ}"
     assert entry.runs, "what runs, runs on"
     ((argv, stdin, env),) = office.probe.told
-    assert (argv, stdin) == (("notify-send", "a job"), line + "\n")
+    assert argv == ("notify-send", "a job")
+    assert stdin == f"{line}\nactive jobs: 1\nerror patterns: 1 × max_retries (bd-1)\n"
     assert env["COORDINATOR_CAUSE"] == "job:command/bd-1:max_retries"
     assert "SECRET" not in env
 
@@ -221,7 +223,7 @@ def test_one_restart_then_a_block_and_one_line_that_calls_a_person():
 
 
 def test_a_notifier_that_fails_is_said_and_blocks_all_the_same():
-    office = an_office("bd-1", notify="notify")
+    office = an_office("bd-1", contacts=Contacts("notify"))
     office.probe.code = 3
     stalled(office, "bd-1")
     lines = office.once(no_auto_restart=True)
@@ -230,7 +232,7 @@ def test_a_notifier_that_fails_is_said_and_blocks_all_the_same():
 
 
 def test_a_notifier_that_cannot_be_understood_is_said_too():
-    office = an_office("bd-1", notify="notify 'me")
+    office = an_office("bd-1", contacts=Contacts("notify 'me"))
     stalled(office, "bd-1")
     lines = office.once(no_auto_restart=True)
     assert lines[1:] == ["notify.command cannot be understood: No closing quotation: notify 'me"]

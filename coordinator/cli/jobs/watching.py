@@ -53,6 +53,7 @@ def watchdog(
         only=checked(job) if job else "",
         diagnose=f"{face.name} diagnose --beads {{}}" + (f" --log-dir {shlex.quote(log_dir)}" if log_dir else ""),
     )
+    jobs.check_contacts(os.environ)
     with acting(face, log_dir) as desk:
         _sees_beats(desk, order)
         if job:

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from coordinator.domain.job import MANUAL, Job, latest
+from coordinator.engine.contacts import Contacts
 from coordinator.planning.health import Settings as HealthSettings
-from coordinator.ports import Clock, Executor, Files, Handle, JobFiles, Probe, Provider, Settings
+from coordinator.ports import Clock, Executor, Files, Handle, JobFiles, Notifier, Probe, Provider, Settings
 
 
 class Refused(Exception):
@@ -35,8 +36,8 @@ class NotOurs(Exception):
 @dataclass(frozen=True)
 class Rules:
     """`max_runtime` is each run's own limit, `stop_grace` the time between polite stop, TERM and KILL. `gated`: work is
-    started under `allowed` folders alone. `spelling` is the name whose reason codes are written; `notify` is the
-    operator's command, given one line for each job that wants a person."""
+    started under `allowed` folders alone. `spelling` is the name whose reason codes are written; `contacts` are told of
+    each job that wants a person."""
 
     max_runtime: timedelta = timedelta(hours=2)
     stop_grace: timedelta = timedelta(seconds=2)
@@ -48,7 +49,7 @@ class Rules:
     version: str = ""
     host: str = ""
     as_root: bool = False
-    notify: str = ""
+    contacts: Contacts = field(default_factory=Contacts)
 
 
 @dataclass
@@ -69,6 +70,7 @@ class Desk:
     repository: Callable[[str], Path | None]
     make_worktree: Callable[[Path, Path, str], None]
     say: Callable[[str], None] = print
+    notifier: Notifier | None = None
 
     def latest(self, job_id: str) -> Job:
         """The instance that was started last. Raises Refused where there is no such job."""

@@ -6,6 +6,7 @@ One job's trouble is one line and never the end of the watch. What is decided is
 from __future__ import annotations
 
 import signal
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from coordinator.domain.job import Job
-from coordinator.engine.effects.notifying import hand_over
+from coordinator.domain.worker import Running
+from coordinator.engine.contacts import Message, Ways, hand_over
 from coordinator.engine.jobs.desk import Desk, handle_of, stamp
 from coordinator.engine.jobs.editing import block
 from coordinator.engine.jobs.ending import end_run, settle
@@ -22,6 +24,7 @@ from coordinator.engine.wakes import Handlers, Wakes
 from coordinator.planning.health import NEXT_BEAT, Settings
 from coordinator.planning.watchdog import Action, Await, Block, End, Note, Orders, Record, Restart, Say, watch
 from coordinator.ports import StopOrder
+from coordinator.wording import escalation
 
 SLACK = timedelta(seconds=30)
 """How much later than asked for a pass may begin without the clock having leapt."""
@@ -194,9 +197,18 @@ class Watchdog:
         yield line
         about = {"COORDINATOR_CAUSE": f"job:{job.provider}/{job.id}:{reason}",
                  "COORDINATOR_REPOSITORY": job.meta.get("repo", "")}
-        failed = hand_over(self._desk.rules.notify, line, about, self._desk.probe, self._desk.environ)
-        if failed:
-            yield failed
+        ways = Ways(self._desk.probe, self._desk.notifier, self._desk.environ)
+        yield from hand_over(self._desk.rules.contacts, Message(line, self._bundle(), about), ways)
+
+    def _bundle(self) -> tuple[str, ...]:
+        """How many jobs of the folder run, and what the others ended with or are blocked for."""
+        active, failing = 0, defaultdict(list)
+        for job in self._desk.jobs.all():
+            reason = job.blocked_reason or (job.outcome.get("reason_code", "") if _failed(job) else "")
+            active += isinstance(job.view, Running)
+            if reason:
+                failing[reason].append(job.id)
+        return escalation.bundle(active, 0, 0, failing, "jobs")
 
     def _news(self, job: Job, cause: str, words: str) -> Iterator[str]:
         """A line of which nothing is new is not said again."""
@@ -204,6 +216,10 @@ class Watchdog:
         if self._said.get(key) != (job.token, cause):
             self._said[key] = (job.token, cause)
             yield f"{_name(job)}: {words}"
+
+
+def _failed(job: Job) -> bool:
+    return job.outcome.get("state", "success") != "success"
 
 
 def _name(job: Job) -> str:

@@ -39,9 +39,11 @@ def rule(s: Snapshot) -> Iterator[Proposal]:
 def _proposals(s: Snapshot) -> Iterator[Proposal]:
     fresh = []
     for issue in sorted(s.issues.values(), key=lambda issue: issue.number):
-        if not wanted(issue, s.policy):
-            continue
         task = s.tasks.get(issue_task_id(issue.number))
+        if not wanted(issue, s.policy):
+            if task is None and labelled(issue, s.policy):
+                yield _paused(issue, s.policy)
+            continue
         if task is None:
             fresh.append(issue)
         elif task.state in NEEDS_PERSON:
@@ -59,8 +61,16 @@ def _proposals(s: Snapshot) -> Iterator[Proposal]:
 
 def wanted(issue: Issue, policy: Policy) -> bool:
     """An open issue (not a pull request) with the trigger label and without the pause label."""
-    labels = policy.labels
-    return issue.open and not issue.is_pull and labels.auto in issue.labels and labels.pause not in issue.labels
+    return labelled(issue, policy) and policy.labels.pause not in issue.labels
+
+
+def labelled(issue: Issue, policy: Policy) -> bool:
+    return issue.open and not issue.is_pull and policy.labels.auto in issue.labels
+
+
+def _paused(issue: Issue, policy: Policy) -> Held:
+    return Held(issue.number, issue.title, "paused", f"carries {policy.labels.pause}",
+                f"take the label {policy.labels.pause} off")
 
 
 def priority_of(issue: Issue) -> int:

@@ -1,35 +1,122 @@
-"""What a person should hear of at once: each cause once, not each time it is seen."""
+"""What a person should hear of at once: each cause once, not each time it is seen. What has the same cause is told in
+the same words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 
-from coordinator.domain.task import TaskState
-from coordinator.planning.actions import NOTIFY_LANE, Notify
+from coordinator.domain.task import HOLDS_SLOT, PENDING, Task, TaskState
+from coordinator.planning.actions import NOTIFY_LANE, Notify, Picture
 from coordinator.planning.snapshot import Snapshot
+from coordinator.planning.stays import Overdue, overdue
+
+LONG = timedelta(minutes=5)
+"""GitHub's short rests are nobody's business."""
+_NAMED = 5
+
+_STUCK = frozenset({TaskState.BLOCKED, TaskState.FAILED, TaskState.BACKOFF})
 
 
 def rule(s: Snapshot) -> Iterator[Notify]:
     """At most one a plan: the lane is one, and what is still true is proposed again."""
     if s.free(NOTIFY_LANE):
-        yield from (notice for notice in _causes(s) if notice.key not in s.notified)
+        for cause in _CAUSES:
+            yield from (notice for notice in cause(s) if notice.key not in s.notified)
 
 
-def _causes(s: Snapshot) -> Iterator[Notify]:
+def _notify(s: Snapshot, key: str, words: str, cure: str, along: Sequence[str] = ()) -> Notify:
+    return Notify(key, words, cure, tuple(along), picture(s))
+
+
+def picture(s: Snapshot) -> Picture:
+    failing: defaultdict[str, list[str]] = defaultdict(list)
+    for task in s.tasks.values():
+        if task.state in _STUCK and task.reason:
+            failing[task.reason].append(task.id)
+    tasks = s.tasks.values()
+    return Picture(
+        active=sum(task.state in HOLDS_SLOT for task in tasks),
+        slots=s.policy.max_workers,
+        waiting=sum(task.state in PENDING for task in tasks),
+        failing=tuple((reason, tuple(those)) for reason, those in failing.items()),
+    )
+
+
+def _worktrees(s: Snapshot) -> Iterator[Notify]:
     if s.worktree_errors > s.policy.max_worktree_errors:
-        yield Notify(f"worktrees:{s.errors_reset_at or 'ever'}",
-                     f"worktree trouble: {s.worktree_errors} errors; dead worktrees are being cleaned up",
-                     "coordinator doctor")
+        yield _notify(s, f"worktrees:{s.errors_reset_at or 'ever'}",
+                      f"worktree trouble: {s.worktree_errors} errors; dead worktrees are being cleaned up",
+                      "coordinator doctor")
+
+
+def _leaked(s: Snapshot) -> Iterator[Notify]:
     for task_id, pids in s.survivors.items():
         names = " ".join(str(pid) for pid in pids)
-        yield Notify(f"leaked:{task_id}:{names}", f"{task_id}: killed, yet processes live on: {names}",
-                     f"kill -9 {names}")
+        yield _notify(s, f"leaked:{task_id}:{names}", f"{task_id}: killed, yet processes live on: {names}",
+                      f"kill -9 {names}")
+
+
+def _parked(s: Snapshot) -> Iterator[Notify]:
     for name, parked in s.parked.items():
         if parked.until > s.now:
-            yield Notify(f"parked:{name}:{parked.until:%Y-%m-%d}",
-                         f"{name} is parked until {parked.until:%Y-%m-%d %H:%M} UTC: {parked.words}",
-                         "coordinator status")
+            yield _notify(s, f"parked:{name}:{parked.until:%Y-%m-%d}",
+                          f"{name} is parked until {parked.until:%Y-%m-%d %H:%M} UTC: {parked.words}",
+                          "coordinator status")
+
+
+def _limit(s: Snapshot) -> Iterator[Notify]:
+    until = s.github_until
+    if until is not None and until - s.now >= LONG:
+        yield _notify(s, f"github:{until:%Y-%m-%d}",
+                      f"GitHub's rate limit: nothing is asked before {until:%Y-%m-%d %H:%M} UTC: {s.github_words}",
+                      "coordinator status")
+    if s.reserve is not None:
+        yield _notify(s, f"reserve:{s.now:%Y-%m-%d}", f"GitHub's rate limit: {s.reserve.words}",
+                      s.reserve.cure or "coordinator status")
+
+
+def _blocked(s: Snapshot) -> Iterator[Notify]:
+    """Several for one reason are told of together."""
+    fresh: defaultdict[str, list[Task]] = defaultdict(list)
     for task in s.tasks.values():
-        if task.state is TaskState.BLOCKED:
-            yield Notify(f"blocked:{task.id}:{task.attempts}:{task.reason}",
-                         f"{task.id} is blocked: {task.reason}: {task.detail[:200]}", f"coordinator why {task.id}")
+        if task.state is TaskState.BLOCKED and _block(task) not in s.notified:
+            fresh[task.reason].append(task)
+    for reason, tasks in fresh.items():
+        first = tasks[0]
+        are = "is" if len(tasks) == 1 else "are"
+        yield _notify(s, _block(first),
+                      f"{_names([task.id for task in tasks])} {are} blocked: {reason}: {first.detail[:200]}",
+                      f"coordinator why {first.id}", [_block(task) for task in tasks[1:]])
+
+
+def _block(task: Task) -> str:
+    """Each stay in BLOCKED is a cause of its own, whether or not a session lay between two."""
+    return f"blocked:{task.id}:{task.state_since.isoformat()}:{task.reason}"
+
+
+def _aged(s: Snapshot) -> Iterator[Notify]:
+    """One for each state: what was labelled together is over its limit together."""
+    fresh: defaultdict[str, list[Overdue]] = defaultdict(list)
+    for one in overdue(s):
+        if _age(one) not in s.notified:
+            fresh[one.state].append(one)
+    for state, those in fresh.items():
+        limit = f"longer than {s.policy.ages[state] / timedelta(hours=1):g} h (notify.ages)"
+        oldest = min(those, key=lambda one: one.since)
+        names = _names([one.name for one in those])
+        yield _notify(s, _age(oldest), f"{names}: {state} for {limit}, since {oldest.since:%Y-%m-%d %H:%M} UTC",
+                      f"coordinator why {oldest.name}", [_age(one) for one in those if one is not oldest])
+
+
+def _age(one: Overdue) -> str:
+    return f"age:{one.name}:{one.state}:{one.stay}"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+_CAUSES: tuple[Callable[[Snapshot], Iterator[Notify]], ...] = (_worktrees, _leaked, _parked, _limit, _blocked, _aged)
