@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest, Vet
 from coordinator.domain.job import Job
 from coordinator.domain.outcome import Outcome, Usage, Work
@@ -190,28 +191,12 @@ class ForeignWorktree(GitError):
     """Something that is not ours stands where the worktree or its branch should be."""
 
 
-@dataclass(frozen=True)
-class Worktree:
-    """A ready worktree. `notes` tell what had to be repaired or rescued on the way, for the log."""
+class MergeConflict(GitError):
+    """Two branches change the same lines of `files`; nothing was changed."""
 
-    path: Path
-    branch: str
-    base_sha: str
-    head_sha: str
-    reused: bool
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Found:
-    """A worktree as the clean-up sees it. `safe` = clean and pushed, merged or rescued."""
-
-    task_id: str
-    path: Path
-    branch: str
-    registered: bool
-    dirty: bool
-    unpushed: int
+    def __init__(self, words: str, files: tuple[str, ...]) -> None:
+        super().__init__(words)
+        self.files = files
 
 
 class Repository(Protocol):
@@ -223,10 +208,11 @@ class Repository(Protocol):
         """Fetches the remote's branches. Raises GitUnreachable."""
 
     def ensure_worktree(self, task_id: str, branch: str, base: str, *, fresh: bool, attempt: int,
-                        expect: str = "") -> Worktree:
+                        expect: str = "", onto: str = "") -> Worktree:
         """Idempotent. Makes, reuses or repairs; what would be lost is rescued to
         refs/coordinator/rescue/<task>/<attempt> first. `base` is a branch name on the remote; `expect` the last
-        commit we pushed, so that a remote branch of ours is continued. Raises ForeignWorktree, GitError."""
+        commit we pushed, so that a remote branch of ours is continued; `onto` a branch of this repository to begin on
+        in place of the base. Raises ForeignWorktree, GitError."""
 
     def work(self, task_id: str, branch: str, base_sha: str) -> Work | None:
         """None when there is no worktree. STOP and BLOCKED.md never count as work."""
@@ -250,6 +236,23 @@ class Repository(Protocol):
     def push(self, branch: str, *, expect: str) -> str:
         """Pushes the branch; `expect` is what we pushed last ("" = the remote must not have it, or must be an
         ancestor). Returns the sha. Raises PushRefused, GitUnreachable."""
+
+    def feature(self, branch: str, base: str) -> str:
+        """The tip of a plan's branch, made from the remote's or the base where there is none. Raises ForeignWorktree
+        when somebody has it checked out, GitError."""
+
+    def merge(self, branch: str, head: str, message: str) -> str:
+        """A merge commit of `head` onto the local branch, none where it is contained already; the branch's tip.
+        Raises MergeConflict, ForeignWorktree, GitError."""
+
+    def survey(self, base_sha: str, head: str) -> Survey:
+        """What the commits of `head` hold that the base does not have."""
+
+    def log(self, base_sha: str, head: str) -> tuple[str, ...]:
+        """A line a commit of `head` that the base does not have, oldest first, the newest hundred."""
+
+    def remote_tip(self, branch: str) -> str:
+        """The remote's branch as last fetched; "" when it has none."""
 
     def contains(self, sha: str, branch: str) -> bool:
         """Whether the remote branch `branch`, as last fetched, contains the commit."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from coordinator.config import Config
     from coordinator.engine.runner import Runner
     from coordinator.engine.wakes import Wakes
-    from coordinator.engine.world import World
+    from coordinator.engine.world import Site, World
     from coordinator.ports import GitHub, Notifier, Provider, Settings, Store
 
 
@@ -87,7 +87,17 @@ def configuration(where: Place, environ: Mapping[str, str], overrides: Mapping[s
     """The configuration in force. Raises ConfigError."""
     from coordinator.config import load
 
-    return load(where.config if where.config.exists() else None, environ, overrides)
+    return load(settings if (settings := _settings_of(where)).exists() else None, environ, overrides)
+
+
+def _settings_of(where: Place) -> Path:
+    """The file of settings: for a plan's own place that of its first repository."""
+    if where.root.parent.name != "plans" or where.config.exists():
+        return where.config
+    from coordinator.app.plans import stored
+
+    under = stored(where)
+    return Place(Path(next(iter(under.deliveries.values())).root)).config if under is not None else where.config
 
 
 def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
@@ -181,7 +191,7 @@ def open_store(where: Place) -> Store:
     """The memory of this repository. Raises NewerSchema, StoreError."""
     from coordinator.adapters.store import SqlStore
 
-    where.home.mkdir(mode=0o700, exist_ok=True)
+    where.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     return SqlStore(where.store)
 
 
@@ -257,21 +267,8 @@ def coordinator_world(
 ) -> World:
     """Everything `coordinator run` works with. `offline`: without a token GitHub counts as unreachable; `store`
     stands in for this repository's own. Raises NoToken, NoRepository, StoreError, NewerSchema."""
-    import secrets
-
-    from coordinator.adapters.executors.local import LocalExecutor
-    from coordinator.adapters.notify.addresses import secrets_of
-    from coordinator.adapters.providers.transcript import Transcriber
-    from coordinator.adapters.system.clock import SystemClock
-    from coordinator.adapters.system.files import SystemFiles
-    from coordinator.adapters.system.probe import SystemProbe
-    from coordinator.adapters.system.remains import remains
     from coordinator.app.belonging import belongs
-    from coordinator.app.engines import options_of, policy_of
-    from coordinator.app.prices import prices
-    from coordinator.app.templates import template_finder, template_provider
-    from coordinator.engine.world import World
-    from coordinator.runfiles.masking import Masker, secrets_in
+    from coordinator.engine.world import Site
 
     token = token_or_none(environ) if offline else github_token(environ)[0]
     repo = git_repository(where, config, (lambda: token) if token else None)
@@ -283,6 +280,38 @@ def coordinator_world(
     except Exception:
         memory.close()
         raise
+    github = github_client(config, name, lambda: token) if token and name else _no_github()
+    return world_on(where, config, environ, wakes, me, say, memory, Site(repo, github, name), token)
+
+
+def world_on(
+    where: Place,
+    config: Config,
+    environ: Mapping[str, str],
+    wakes: Wakes,
+    me: Mapping[str, Any],
+    say: Callable[[str], None],
+    memory: Store,
+    home: Site,
+    token: str,
+) -> World:
+    """The parts of a world around its own repository `home`, which needs a GitHub, and its memory."""
+    import secrets
+
+    from coordinator.adapters.executors.local import LocalExecutor
+    from coordinator.adapters.notify.addresses import secrets_of
+    from coordinator.adapters.providers.transcript import Transcriber
+    from coordinator.adapters.system.clock import SystemClock
+    from coordinator.adapters.system.files import SystemFiles
+    from coordinator.adapters.system.probe import SystemProbe
+    from coordinator.adapters.system.remains import remains
+    from coordinator.app.engines import options_of, policy_of
+    from coordinator.app.plans import sites
+    from coordinator.app.prices import prices
+    from coordinator.app.templates import template_finder, template_provider
+    from coordinator.engine.world import World
+    from coordinator.runfiles.masking import Masker, secrets_in
+
     cleaned = {key: value for key, value in environ.items() if key not in ("GITHUB_TOKEN", "GH_TOKEN")}
     known = providers()
     masker = Masker((*((token,) if token else ()), *secrets_in(environ), *secrets_of(config.notify.urls)))
@@ -290,8 +319,9 @@ def coordinator_world(
         root=where.root,
         clock=SystemClock(),
         store=memory,
-        github=github_client(config, name, lambda: token) if token and name else _no_github(),
-        repo=repo,
+        github=home.github or _no_github(),
+        repo=home.repo,
+        site=sites(config, token),
         executor=LocalExecutor(where.jobs, wakes.put, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu),
         providers=known,
         probe=SystemProbe(cleaned, say),
@@ -302,7 +332,7 @@ def coordinator_world(
         environ=cleaned,
         template=template_finder(where),
         new_token=lambda: secrets.token_hex(16),
-        repository_name=name,
+        repository_name=home.name,
         mask=masker.text,
         learn=masker.learn,
         me=dict(me),
@@ -430,9 +460,10 @@ def runner(
     *,
     at_once: bool = False,
     offline: bool = False,
+    world_of: Callable[[Wakes, Mapping[str, Any]], World] | None = None,
 ) -> Runner:
     """A world with the engine that moves it. `at_once`: effects are made where they are asked for; `offline`:
-    it does without GitHub when there is no token."""
+    it does without GitHub when there is no token; `world_of` makes another world than this repository's."""
     from coordinator import __version__
     from coordinator.app.engines import options_of, policy_of
     from coordinator.app.templates import template_provider
@@ -444,7 +475,14 @@ def runner(
 
     wakes = Wakes()
     named = {**me, "pid": int(me.get("pid", "0")), "version": __version__, "started_at": now().isoformat()}
-    world = coordinator_world(where, config, environ, wakes, named, say, offline=offline)
+    from coordinator.app import plans
+
+    if world_of is not None:
+        world = world_of(wakes, named)
+    elif (under := plans.stored(where)) is not None:
+        return plans.runner(where, under, config, environ, me, say)
+    else:
+        world = coordinator_world(where, config, environ, wakes, named, say, offline=offline)
     pool = None if at_once else EffectPool()
     memory = Memory()
     engine = Engine(world, pool or AtOnce(), wakes.put, memory)

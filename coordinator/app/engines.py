@@ -60,6 +60,7 @@ def options_of(config: Config) -> Options:
     """What effects need of the configuration."""
     from coordinator.app import provider_settings
     from coordinator.engine.world import Options
+    from coordinator.planning.plans.commits import Strictness
     from coordinator.planning.retention import Ages
 
     tree, held = config.worktree, config.retention
@@ -79,4 +80,6 @@ def options_of(config: Config) -> Options:
         disk_floor=config.floors.disk,
         inode_floor=config.floors.inodes,
         reserve=config.poll.reserve,
+        validation_timeout=config.plans.validation_timeout,
+        strictness=Strictness(config.plans.outside, config.plans.trailers, config.plans.pushed),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli.reading import task_id
+from coordinator.cli.reading import place_of, task_id
 from coordinator.cli.trouble import USAGE, Trouble
 
 if TYPE_CHECKING:
@@ -115,9 +115,8 @@ def _list_litter() -> None:
 
 
 def _task_request(kind: str, issue: str, args: Mapping[str, str], patience: float) -> None:
-    from coordinator import app
-
-    name, place = task_id(issue), app.place()
+    name = task_id(issue)
+    place = place_of(name)
     if not place.store.exists():
         raise Trouble(f"there is no task {name}: no coordinator has run here yet", "coordinator run")
     ask(place, kind, name, {key: value for key, value in args.items() if value}, patience)

@@ -23,6 +23,7 @@ COMMANDS = {
     "doctor": "coordinator.cli.checking",
     "config": "coordinator.cli.configuring",
     "rehearse": "coordinator.cli.rehearsing",
+    "plan": "coordinator.cli.plans.group",
     "job": "coordinator.cli.jobs.group",
     "batch": "coordinator.cli.batches.group",
     "wait": "coordinator.cli.jobs.waiting",

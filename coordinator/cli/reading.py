@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from coordinator.cli.views.fitting import Line
 
 
+PLAN_TASK = "plan-"
+"""How the ids of tasks begin that come from a plan file."""
+
+
 def add_to(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(why)
@@ -60,6 +64,19 @@ def _place() -> Place:
     from coordinator import app
 
     return app.place()
+
+
+def place_of(task: str) -> Place:
+    """Where this task's memory lies: the repository one stands in, for a task of a plan run by hand the plan's own."""
+    if task.startswith(PLAN_TASK):
+        import os
+
+        from coordinator.app.plans import place_of_task
+
+        place = place_of_task(task, os.environ)
+        if place is not None:
+            return place
+    return _place()
 
 
 def _place_or_none() -> Place | None:
@@ -136,7 +153,7 @@ def why(
 ) -> None:
     """Say why a task stands where it stands, and what would move it."""
     name = task_id(issue)
-    board = _board(_place())
+    board = _board(place_of(name))
     row = board.row(name)
     number = name.removeprefix("gh-")
     held = board.held_issue(int(number)) if row is None and number.isdigit() else None
@@ -210,4 +227,4 @@ def view(
                       code=USAGE)  # fmt: skip
     options = ViewOptions(detailed=detailed, tools=tools, errors=errors, as_json=as_json, follow=follow,
                           summary=summary)  # fmt: skip
-    return show(transcript_path(_place().root, name, attempt), options, sys.stdout, sys.stderr)
+    return show(transcript_path(place_of(name).root, name, attempt), options, sys.stdout, sys.stderr)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 LONGEST_PLAN, LONGEST_TASK = 32, 20
 """Letters of a plan's and of a task's id that go into a task id, which may have 64."""
@@ -55,7 +56,6 @@ class Delivery:
     root: str
     branch: str
     base: str = ""
-    base_sha: str = ""
     pushed_sha: str = ""
     pr_number: int | None = None
     pr_url: str = ""
@@ -64,22 +64,49 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Result:
+    """What a finished task brought into its plan's branch. `sha` is the branch after the merge; `validation` says how
+    its validation went, `notes` what was odd about its commits."""
+
+    sha: str
+    files: tuple[str, ...] = ()
+    commits: int = 0
+    validation: str = ""
+    notes: tuple[str, ...] = ()
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Undertaking:
     """A plan under way: the file as it was when it began (a task's own words are pinned), where the file lies, and a
-    delivery for each of its repositories, by the name they have in the file. `wave` is the last wave that may start,
-    0 = all; `strict`: a wave starts when the one before it is merged whole."""
+    delivery for each of its repositories, by the name they have in the file. `results` are those of finished tasks, by
+    their id in the file. `wave` is the last wave that may start, 0 = all; `strict`: a wave starts when the one before
+    it is merged whole."""
 
     plan: PlanFile
     path: str
     sha256: str
     started_at: datetime
     deliveries: Mapping[str, Delivery] = field(default_factory=dict)
+    results: Mapping[str, Result] = field(default_factory=dict)
     wave: int = 0
     strict: bool = False
 
     @property
     def id(self) -> str:
         return self.plan.id
+
+    def key(self, task: PlanTask) -> str:
+        """The id of the task that this one of the file became."""
+        return plan_task_id(self.id, task.id)
+
+    def task_of(self, task_id: str) -> PlanTask | None:
+        """The file's task that this task was made of."""
+        return self._by_key.get(task_id)
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, PlanTask]:
+        return {self.key(task): task for task in self.plan.tasks}
 
 
 def plan_task_id(plan_id: str, task_id: str) -> str:

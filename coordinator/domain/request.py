@@ -16,6 +16,7 @@ class RequestKind(StrEnum):
     CLEAN = "clean"
     RESET_ERRORS = "reset_errors"
     ADD = "add"
+    PLAN = "plan"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Request:
     """`task_id` is "" for requests about the whole coordinator. `source` is cli or ledger.
 
     `args` are plain strings: reason (stop), fresh "1", provider (retry), title, priority (add), dry_run "1",
-    tasks (clean: the ended tasks whose worktrees go, with blanks between; "" = all that is no longer needed).
+    tasks (clean: the ended tasks whose worktrees go, with blanks between; "" = all that is no longer needed),
+    plan (plan: the whole of it as JSON).
     """
 
     id: int

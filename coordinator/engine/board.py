@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.planfile import Undertaking
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
 from coordinator.domain.worker import Running, WorkerView
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning.actions import Plan
+from coordinator.planning.plans.waves import waves_of
 from coordinator.planning.snapshot import Snapshot
 
 SCHEMA = 1
@@ -48,7 +50,26 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "counts": dict(Counter(str(task.state) for task in s.tasks.values())),
         "today": _today(world, s),
         "tasks": [_row(s, memory, made, task) for task in sorted(s.tasks.values(), key=_order)],
+        "plans": [_plan(under) for under in s.plans.values()],
         "held": [asdict(held) for held in made.held],
+    }
+
+
+def _plan(under: Undertaking) -> dict[str, Any]:
+    waves = waves_of({one.id: one.depends_on for one in under.plan.tasks})
+    return {
+        "id": under.id,
+        "name": under.plan.name,
+        "path": under.path,
+        "wave": under.wave,
+        "strict": under.strict,
+        "started_at": _iso(under.started_at),
+        "tasks": [{"id": one.id, "task": under.key(one), "name": one.name, "wave": waves.get(one.id, 0),
+                   "depends_on": one.depends_on, "repo": one.repo,
+                   **({"result": asdict(result) | {"at": _iso(result.at)}}
+                      if (result := under.results.get(one.id)) is not None else {})}
+                  for one in under.plan.tasks],
+        "deliveries": [asdict(one) | {"delivered_at": _iso(one.delivered_at)} for one in under.deliveries.values()],
     }
 
 

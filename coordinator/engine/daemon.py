@@ -118,13 +118,14 @@ class Daemon:
         seconds: Any = self._engine.world.policy.poll.total_seconds() + jitter
         return IntervalTrigger(seconds=seconds, jitter=jitter or None)
 
-    def once(self) -> Plan:
-        """Ticks until nothing is under way that will move by itself soon, then ends: `run --once`. Raises
-        StoreError: whoever asked for one run wants to hear of it."""
+    def once(self, moving: Callable[[Plan], bool] | None = None) -> Plan:
+        """Ticks until nothing is under way that will move by itself soon, then ends: `run --once`. `moving` tells so of
+        the last plan in place of the usual. Raises StoreError: whoever asked for one run wants to hear of it."""
         with self._signals():
             while True:
                 made = self._engine.tick()
-                if not self._running or not (self._engine.busy or self._moving()):
+                moves = self._moving() if moving is None else moving(made)
+                if not self._running or not (self._engine.busy or moves):
                     return made
                 self._wakes.wait(DRAIN_SLEEP)
 

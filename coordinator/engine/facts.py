@@ -9,6 +9,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Issue, PullRequest, Vet
 from coordinator.domain.outcome import Evidence
 from coordinator.domain.outward import Outward
+from coordinator.domain.planfile import Result
 from coordinator.domain.task import Task
 from coordinator.planning.actions import Action, CleanUp
 from coordinator.planning.snapshot import Gate
@@ -117,6 +118,59 @@ class PublishRefused:
 
 
 @dataclass(frozen=True)
+class Joined:
+    """A plan's task is merged into the plan's `branch`; `one` is its id in the file."""
+
+    task: Task
+    attempt: Attempt
+    one: str
+    branch: str
+    result: Result
+
+
+@dataclass(frozen=True)
+class NotJoined:
+    """It is not: for `reason`, a reason code."""
+
+    task: Task
+    attempt: Attempt
+    reason: str
+    words: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Files that a running task has changed so far; not worth another look before `until`."""
+
+    task_id: str
+    files: frozenset[str]
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A plan's branch is pushed, with its pull request where there can be one."""
+
+    plan: str
+    repo: str
+    sha: str
+    pull: PullRequest | None
+    words: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class NotDelivered:
+    """The remote or GitHub said no for good; `sha` is what was pushed before that."""
+
+    plan: str
+    repo: str
+    words: str
+    sha: str = ""
+
+
+@dataclass(frozen=True)
 class Told:
     """`put` and `taken` are the labels that now stand and no longer stand on the issue."""
 
@@ -168,6 +222,7 @@ class EffectFailed:
 
 
 Fact = (
-    Polled | Vetted | Proved | Prepared | Launched | NotStarted | StopSent | Examined | Pushed | PullFound
-    | PublishRefused | Told | Tidied | Cleaned | Swept | Notified | EffectFailed
+    Polled | Vetted | Proved | Prepared | Launched | NotStarted | StopSent | Examined | Pushed | PullFound |
+    PublishRefused | Joined | NotJoined | Looked | Delivered | NotDelivered | Told | Tidied | Cleaned | Swept |
+    Notified | EffectFailed
 )

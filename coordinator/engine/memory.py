@@ -28,6 +28,7 @@ class Memory:
     bugs: dict[str, int] = field(default_factory=dict)
     examined: dict[str, Examined] = field(default_factory=dict)
     survivors: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    touched: dict[str, frozenset[str]] = field(default_factory=dict)
     signs: dict[str, Signs] = field(default_factory=dict)
     views: dict[str, WorkerView] = field(default_factory=dict)
     unready: dict[str, Gate] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from coordinator.domain.worker import Missing, Unknown, WorkerView
 from coordinator.engine.effects.examining import recording
 from coordinator.engine.effects.starting import handle_of
 from coordinator.engine.memory import Memory
+from coordinator.engine.plans import plans_of
 from coordinator.engine.speech import speeches
 from coordinator.engine.staying import stays_of
 from coordinator.engine.world import World
@@ -60,6 +61,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
         poll_due=memory.poll_due,
         listed_at=memory.listed_at,
         woke_at=memory.woke_at,
+        plans=plans_of(store),
+        touched=dict(memory.touched),
         paused=bool(store.document("paused")),
         draining=memory.draining or _stop_file(world),
         stop_workers=memory.stop_workers,

@@ -1,4 +1,5 @@
-"""What other programs and people read, made from the store after each tick: tasks.md, metrics.json, board.json."""
+"""What other programs and people read, made from the store after each tick: tasks.md, plan files, metrics.json,
+board.json."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from coordinator.engine.board import board
 from coordinator.engine.counters import counters
 from coordinator.engine.ledger import Ledger
 from coordinator.engine.memory import Memory
+from coordinator.engine.plan_files import PlanFiles
 from coordinator.engine.world import World
 from coordinator.planning.actions import Plan
 from coordinator.planning.snapshot import Snapshot
@@ -23,6 +25,7 @@ class Projections:
         self._world = world
         self._memory = memory
         self._ledger = Ledger(world)
+        self._plan_files = PlanFiles(world)
         self._metrics: dict[str, Any] = {}
 
     def forget(self) -> None:
@@ -37,6 +40,7 @@ class Projections:
     def write(self, snapshot: Snapshot, made: Plan) -> None:
         """All three, after the last turn of a tick."""
         self._try("tasks.md", self._ledger.sync)
+        self._try("the plan file", lambda: self._plan_files.write(snapshot))
         self._try("adws/metrics.json", lambda: self._write_metrics(snapshot))
         self._try("board.json", lambda: self._write_board(snapshot, made))
 

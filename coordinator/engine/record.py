@@ -18,11 +18,16 @@ from coordinator.domain.task import MOVES, Task, TaskState
 from coordinator.domain.worker import Running, Unknown, Waiting
 from coordinator.engine.facts import (
     Cleaned,
+    Delivered,
     EffectFailed,
     Examined,
     Fact,
+    Joined,
     Launched,
+    Looked,
+    NotDelivered,
     Notified,
+    NotJoined,
     NotStarted,
     Polled,
     Prepared,
@@ -36,6 +41,7 @@ from coordinator.engine.facts import (
     Vetted,
 )
 from coordinator.engine.memory import Memory
+from coordinator.engine.plans import keep, plans_of
 from coordinator.engine.world import World
 from coordinator.planning import completion
 from coordinator.planning.actions import (
@@ -48,6 +54,7 @@ from coordinator.planning.actions import (
     Settle,
     Settlement,
     keep_lane,
+    look_lane,
 )
 from coordinator.ports import Stale
 
@@ -75,6 +82,11 @@ class Recorder:
             Pushed: self._pushed,
             PullFound: self._pull_found,
             PublishRefused: self._refused,
+            Joined: self._joined,
+            NotJoined: self._not_joined,
+            Looked: self._looked,
+            Delivered: self._delivered,
+            NotDelivered: self._not_delivered,
             Told: self._told,
             Tidied: self._tidied,
             Cleaned: self._cleaned,
@@ -273,6 +285,53 @@ class Recorder:
             return
         moved = fact.task.move(_S.BLOCKED, now, reason=fact.reason, detail=fact.words)
         self._world.store.save(moved, self._event(moved, "refused", fact.words), was=fact.task.version)
+
+    # --- plans ---
+
+    def _joined(self, fact: Joined) -> None:
+        """The result first: died between the two, the merge is found done and told again."""
+        task, result = fact.task, fact.result
+        under = plans_of(self._world.store)[task.plan]
+        keep(self._world.store, replace(under, results={**under.results, fact.one: result}))
+        at = result.at or self._world.clock.now()
+        words = f"merged into {fact.branch} as {result.sha[:12]}"
+        moved = replace(task.move(_S.DONE, at, reason="merged", detail=words), completed_at=at)
+        self._world.store.save(moved, self._event(moved, "joined", words, fact.attempt), was=task.version)
+        self._memory.touched.pop(task.id, None)
+        for note in (result.validation, *result.notes):
+            if note:
+                self._world.say(f"{task.id}: {note}")
+        self._world.say(f"{task.id}: {words}")
+
+    def _not_joined(self, fact: NotJoined) -> None:
+        attempt = replace(fact.attempt, ending=Ending.FAILED, reason=fact.reason, detail=fact.words)
+        settlement = completion.failure(fact.task, attempt, fact.reason, fact.words, self._world.policy, fact.at)
+        self._move(fact.task, attempt, settlement, fact.at)
+
+    def _looked(self, fact: Looked) -> None:
+        self._memory.touched[fact.task_id] = fact.files
+        self._memory.holdoff[look_lane(fact.task_id)] = fact.until
+
+    def _delivered(self, fact: Delivered) -> None:
+        pull = fact.pull
+        known = {"pr_number": pull.number, "pr_url": pull.url} if pull is not None else {}
+        self._deliver(fact.plan, fact.repo, pushed_sha=fact.sha, delivered_at=fact.at, words="", **known)
+        if pull is not None:
+            self._world.store.keep_pulls([pull])
+        kind = "plan_pull" if pull is not None else "plan_pushed"
+        self._world.store.log(Event("", fact.at, kind, f"{fact.plan} {fact.repo} {pull.url if pull else fact.sha}"))
+        self._world.say(f"plan {fact.plan}, {fact.repo}: {fact.words}{f': {pull.url}' if pull is not None else ''}")
+
+    def _not_delivered(self, fact: NotDelivered) -> None:
+        pushed = {"pushed_sha": fact.sha} if fact.sha else {}
+        self._deliver(fact.plan, fact.repo, words=fact.words, **pushed)
+        self._world.store.log(Event("", self._world.clock.now(), "plan_refused", f"{fact.plan} {fact.words}"[:2000]))
+        self._world.say(f"plan {fact.plan}, {fact.repo}: {fact.words}")
+
+    def _deliver(self, plan_id: str, repo: str, **fields: Any) -> None:
+        under = plans_of(self._world.store)[plan_id]
+        done = replace(under.deliveries[repo], **fields)
+        keep(self._world.store, replace(under, deliveries={**under.deliveries, repo: done}))
 
     # --- the rest ---
 

@@ -13,6 +13,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.outward import Outward
 from coordinator.domain.request import Event
 from coordinator.domain.task import Task, TaskState
+from coordinator.engine import plans
 from coordinator.engine.effects import perform
 from coordinator.engine.facts import EffectFailed, Fact
 from coordinator.engine.memory import Memory
@@ -32,6 +33,7 @@ from coordinator.planning.actions import (
     Poll,
     Settle,
     StopWorker,
+    TakePlan,
     Tell,
 )
 from coordinator.planning.plan import plan
@@ -73,6 +75,7 @@ class Engine:
             Settle: self._settle,
             Answer: self._answer,
             Flag: self._flag,
+            TakePlan: self._take_plan,
         }
 
     def tick(self) -> Plan:
@@ -208,6 +211,15 @@ class Engine:
 
     def _answer(self, action: Answer) -> None:
         self.world.store.answer(action.request.id, action.words)
+
+    def _take_plan(self, action: TakePlan) -> None:
+        try:
+            under = plans.take(self.world, plans.decode(action.plan))
+            words = f"plan {under.id}: {len(under.plan.tasks)} tasks are taken up"
+        except (plans.OtherPlan, ValueError) as error:
+            words = f"the plan is not taken up: {error}"
+        self.world.store.answer(action.request.id, words)
+        self.world.say(words)
 
     def _flag(self, action: Flag) -> None:
         now = self.world.clock.now()

@@ -10,13 +10,16 @@ from typing import Any
 
 from coordinator.domain.prices import Prices
 from coordinator.domain.remains import Remain
+from coordinator.domain.task import Task
 from coordinator.engine.contacts import Contacts
+from coordinator.planning.plans.commits import Strictness
 from coordinator.planning.policy import Policy
 from coordinator.planning.retention import Ages
 from coordinator.ports import (
     Clock,
     Executor,
     Files,
+    GitError,
     GitHub,
     Notifier,
     Probe,
@@ -48,6 +51,22 @@ class Options:
     disk_floor: int = 0
     inode_floor: int = 0
     reserve: int = 0
+    validation_timeout: timedelta = timedelta(minutes=15)
+    strictness: Strictness = field(default_factory=Strictness)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A repository that tasks of a plan are worked on in. `github` None: nobody can be asked there, for `why_not`."""
+
+    repo: Repository
+    github: GitHub | None
+    name: str = ""
+    why_not: str = ""
+
+
+def _nowhere(root: str) -> Site:
+    raise GitError(f"there is no repository at {root}")
 
 
 @dataclass
@@ -55,7 +74,7 @@ class World:
     """The ports, and what was configured. `policy` and `options` are replaced on SIGHUP, between two ticks.
 
     `environ` is the coordinator's environment, out of which providers pick by allow-list. `learn` tells `mask` of
-    secrets that are not in it.
+    secrets that are not in it. `site` gives the repository of a plan's task by its checkout; it raises GitError.
     """
 
     root: Path
@@ -82,6 +101,11 @@ class World:
     remains: Callable[[], Sequence[Remain]] = tuple
     prices: Prices = field(default_factory=Prices)
     notifier: Notifier | None = None
+    site: Callable[[str], Site] = _nowhere
+
+    def repo_of(self, task: Task) -> Repository:
+        """The repository that a task is worked on in. Raises GitError when its checkout is gone."""
+        return self.site(task.repo).repo if task.repo else self.repo
 
     def no_provider(self, name: str) -> str:
         """Words for an attempt whose provider this version does not have."""

@@ -43,6 +43,11 @@ def prove_lane(provider: str) -> str:
     return f"prove:{provider}"
 
 
+def look_lane(task_id: str) -> str:
+    """Rests between two looks at the files of a running task."""
+    return f"look:{task_id}"
+
+
 POLL_LANE = "poll"
 CLEAN_LANE = "clean"
 NOTIFY_LANE = "notify"
@@ -195,6 +200,41 @@ class Publish(_OnAttempt):
 
 
 @dataclass(frozen=True)
+class Join(_OnAttempt):
+    """Validate the work of a plan's task and merge it into the plan's branch."""
+
+
+@dataclass(frozen=True)
+class Look(_OnAttempt):
+    """See which files a running task has changed so far."""
+
+    @property
+    def lane(self) -> str:
+        return look_lane(self.task.id)
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """Push the branch of a plan whose tasks are all merged, and open its pull request, in one repository."""
+
+    plan: str
+    repo: str
+
+    @property
+    def lane(self) -> str:
+        return f"plan:{self.plan}:{self.repo}"
+
+
+@dataclass(frozen=True)
+class TakePlan:
+    """Begin a plan, or go on with it as its file stands now. `plan` is an Undertaking as JSON."""
+
+    request: Request
+    plan: str
+    lane: str = ""
+
+
+@dataclass(frozen=True)
 class Tell:
     """Bring the issue's comments and our labels to what they should be; `unretry` takes the retry label off."""
 
@@ -282,7 +322,7 @@ class Notify:
 
 Action = (
     Poll | VetIssue | Adopt | Move | Begin | Prove | Prepare | Launch | StopWorker | Examine | Settle | Push | Publish
-    | Tell | Answer | Flag | Tidy | CleanUp | Sweep | Notify
+    | Join | Look | Deliver | TakePlan | Tell | Answer | Flag | Tidy | CleanUp | Sweep | Notify
 )
 
 

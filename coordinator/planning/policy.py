@@ -34,7 +34,8 @@ class LabelNames:
 @dataclass(frozen=True)
 class Policy:
     """Times are timedeltas; a cap of 0 is no cap. `ages`: how long a task may stand in a state.
-    `fallback`: by provider those that may stand in for it, in order."""
+    `fallback`: by provider those that may stand in for it, in order.
+    Without `intake` no issues are asked for: a plan's own coordinator has none."""
 
     provider: str = "claude"
     template: str = "default"
@@ -69,6 +70,7 @@ class Policy:
     labels: LabelNames = LabelNames()
     login: str = ""
     confirm_above: int = 10
+    intake: bool = True
     max_worktree_errors: int = 10
     ages: Mapping[str, timedelta] = field(default_factory=dict)
 

@@ -10,6 +10,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Issue, PullRequest, Vet
 from coordinator.domain.outcome import Evidence, Usage
 from coordinator.domain.outward import Outward
+from coordinator.domain.planfile import Undertaking
 from coordinator.domain.request import Request
 from coordinator.domain.task import Task
 from coordinator.domain.worker import WorkerView
@@ -71,8 +72,9 @@ class Snapshot:
     providers that were asked to answer. `github_until` is set while GitHub cannot be asked, with `github_words` saying
     why; `poll_due` when the time for the next poll has come. `draining` is "" or why nothing new is started;
     `stop_workers` asks for running ones to be stopped. `notified` are the causes a person was told of.
-    `sessions_today` counts attempts of the host's local day, `money_today` is what was spent in it. `swept_at` is when
-    what is too old was removed last, `woke_at` when the clock was found set or the host back from sleep.
+    `sessions_today` counts attempts of the host's local day, `money_today` is what was spent in it. `plans` are plan
+    files under way by id, `touched` the files that their running tasks have changed so far. `swept_at` is when what is
+    too old was removed last, `woke_at` when the clock was found set or the host back from sleep.
     """
 
     now: datetime
@@ -97,6 +99,8 @@ class Snapshot:
     listed_at: datetime | None = None
     woke_at: datetime | None = None
     paused: bool = False
+    plans: Mapping[str, Undertaking] = field(default_factory=dict)
+    touched: Mapping[str, frozenset[str]] = field(default_factory=dict)
     draining: str = ""
     stop_workers: bool = False
     floors: tuple[Gate, ...] = ()

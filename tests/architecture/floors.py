@@ -49,7 +49,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "apprise": ("adapters.notify",),
     "jinja2": ("wording",),
     "rich": ("cli",),
-    "msgspec": ("cli",),
+    "msgspec": ("cli", "engine.plans"),
     "typer": ("cli",),
     "click": ("cli",),
     "subprocess": ("adapters.system", "rehearsal"),

@@ -12,7 +12,7 @@ import pytest
 
 from coordinator.adapters.git.repository import GitRepository
 from coordinator.adapters.system import seam
-from coordinator.ports import Worktree
+from coordinator.domain.checkout import Worktree
 from tests.support.gitworld import World, commit, git, make_world
 
 RESCUED = "refs/coordinator/rescue/gh-1/2"

@@ -14,7 +14,8 @@ import pytest
 from coordinator.adapters.git.repository import GitRepository
 from coordinator.adapters.system import doctor
 from coordinator.adapters.system.probe import SystemProbe
-from coordinator.ports import ForeignWorktree, GitError, Worktree
+from coordinator.domain.checkout import Worktree
+from coordinator.ports import ForeignWorktree, GitError
 from tests.support.gitworld import World, commit, git, make_world
 
 BRANCH = "rpi/gh-1"

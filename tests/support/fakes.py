@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.adapters.system.seam import crossing
+from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending, Outcome, Work
 from coordinator.domain.worker import Beat, Exited, Missing, Running, Witness, WorkerView
@@ -24,14 +25,13 @@ from coordinator.ports import (
     Command,
     Credentials,
     Finished,
-    Found,
     Handle,
     LaunchSpec,
+    MergeConflict,
     PushRefused,
     Readiness,
     Signs,
     StopOrder,
-    Worktree,
 )
 from coordinator.wording.prompt import Template
 from tests.factories import NOW
@@ -79,6 +79,7 @@ class Tree:
     """A worktree: who owns it, notes of people and workers, changes not committed."""
 
     branch: str
+    onto: str = ""
     notes: dict[str, str] = field(default_factory=dict)
     dirty: tuple[str, ...] = ()
 
@@ -97,6 +98,8 @@ class FakeRepository:
         self.made: set[str] = set()
         self.refuse_push = ""
         self.fails: list[Exception] = []
+        self.conflicts: set[str] = set()
+        self.invalid: dict[str, int] = {}
         self._shas = count(1)
 
     def commit(self, task_id: str) -> str:
@@ -119,9 +122,13 @@ class FakeRepository:
             raise self.fails.pop(0)
 
     def ensure_worktree(self, task_id: str, branch: str, base: str, *, fresh: bool, attempt: int,
-                        expect: str = "") -> Worktree:
+                        expect: str = "", onto: str = "") -> Worktree:
         with crossing("git", f"worktree {task_id}"):
             reused = task_id in self.trees and not fresh
+            if onto:
+                commits = self.local.setdefault(branch, list(self.local[onto]))
+                self.trees.setdefault(task_id, Tree(branch, onto))
+                return Worktree(self.worktree_path(task_id), branch, self.local[onto][-1], commits[-1], reused)
             if fresh and branch in self.local:
                 ref = f"refs/coordinator/rescue/{task_id}/{attempt}-{len(self.rescued)}"
                 self.rescued[ref] = self.local.pop(branch)
@@ -138,6 +145,9 @@ class FakeRepository:
         commits = self.local[branch]
         head = commits[-1]
         pushed = head in self.remote.get(branch, ())
+        if onto := self.trees[task_id].onto:
+            new = [sha for sha in commits if sha not in self.local[onto]]
+            return Work(base_sha, head, len(new), self.trees[task_id].dirty, pushed)
         return Work(base_sha, head, len(commits) - 1 - commits.index(base_sha), self.trees[task_id].dirty, pushed)
 
     def note(self, task_id: str, name: str) -> str:
@@ -182,6 +192,33 @@ class FakeRepository:
             self.remote[branch] = list(mine)
             return mine[-1]
 
+    def feature(self, branch: str, base: str) -> str:
+        with crossing("git", f"feature {branch}"):
+            return self.local.setdefault(branch, list(self.remote[base]))[-1]
+
+    def merge(self, branch: str, head: str, message: str) -> str:
+        """The branch takes what it does not have; nothing twice."""
+        with crossing("git", f"merge {branch}"):
+            theirs = next(commits for commits in self.local.values() if head in commits)
+            into, task_id = self.local[branch], head.rpartition("-c")[0]
+            if head in into:
+                return into[-1]
+            if task_id in self.conflicts:
+                raise MergeConflict(f"{head} and {branch} change the same lines of file", ("file",))
+            into += [sha for sha in theirs[: theirs.index(head) + 1] if sha not in into]
+            into.append(f"merge-of-{head}")
+            return into[-1]
+
+    def survey(self, base_sha: str, head: str) -> Survey:
+        task_id = head.rpartition("-c")[0]
+        return Survey((f"{task_id}.py",), 3, ((head, f"work\n\nFeature-Key: {task_id}\nAgent: command"),))
+
+    def log(self, base_sha: str, head: str) -> tuple[str, ...]:
+        return (f"{head} a commit",)
+
+    def remote_tip(self, branch: str) -> str:
+        return self.remote.get(branch, [""])[-1]
+
     def contains(self, sha: str, branch: str) -> bool:
         return sha in self.remote.get(branch, ())
 
@@ -198,7 +235,9 @@ class FakeRepository:
 
     def run_hook(self, task_id: str, command: str, name: str, timeout: timedelta,
                  env: Mapping[str, str]) -> tuple[bool, str]:
-        return True, ""
+        left = self.invalid.get(task_id, 0)
+        self.invalid[task_id] = max(0, left - 1)
+        return left == 0, "" if left == 0 else "1 failed"
 
     def copy_into(self, task_id: str, names: Sequence[str]) -> tuple[str, ...]:
         return ()

@@ -71,3 +71,17 @@ def run_hook(path: Path, command: str, name: str, seconds: float, env: Mapping[s
         ran = run(["/bin/sh", "-c", command], env=env, cwd=path, timeout=seconds, last=_KEPT)
     said = (ran.out + ran.err).encode("utf-8", "replace").decode("utf-8").strip()
     return ran.ok, said[-TAIL:]
+
+
+def agents_folder(named: str) -> Path:
+    """The folder for worktrees, made when absent, for its owner alone; where another user has it, ours stands beside
+    it. Raises OSError."""
+    folder = Path(named).expanduser()
+    for one in (folder, folder.with_name(f"{folder.name}-{os.geteuid()}")):
+        if not one.exists():
+            with crossing("file", one.name):
+                one.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = one.lstat()
+        if found.st_uid == os.geteuid() and not one.is_symlink():
+            return one
+    raise PermissionError(1, "is not ours, nor is the folder beside it: set plans.worktrees", str(folder))

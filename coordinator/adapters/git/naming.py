@@ -47,11 +47,13 @@ def inside(path: Path, root: Path) -> bool:
     return real != top and real.is_relative_to(top)
 
 
-def place(root: Path, task_id: str) -> Path:
-    """The real path of the task's worktree, whether or not it exists. The root may be a link, set by the
-    operator; a link in the worktree's own place, which may lead out or to another task, is refused. Raises
-    ForeignWorktree."""
-    path = root.resolve() / safe_name(task_id)
-    if path.is_symlink():
-        raise ForeignWorktree(f"{path} is a link to {path.readlink()}: remove the link, nothing was touched")
+def place(root: Path, task_id: str, leaf: str = "") -> Path:
+    """The real path of the task's worktree, `leaf` inside the task's folder, whether or not it exists. The root may be
+    a link, set by the operator; a link in the worktree's own place, which may lead out or to another task, is refused.
+    Raises ForeignWorktree."""
+    folder = root.resolve() / safe_name(task_id)
+    path = folder / leaf
+    for one in (folder, path):
+        if one.is_symlink():
+            raise ForeignWorktree(f"{one} is a link to {one.readlink()}: remove the link, nothing was touched")
     return path

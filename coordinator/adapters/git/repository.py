@@ -6,27 +6,30 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from coordinator.adapters.git import commits, folder, reading, registry, rescue, worktrees
+from coordinator.adapters.git import commits, folder, joining, reading, registry, rescue, worktrees
 from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
 from coordinator.adapters.git.naming import full_name, is_ssh, place, safe_name
 from coordinator.adapters.git.network import Remote
+from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.outcome import Work
-from coordinator.ports import ForeignWorktree, Found, GitError, Worktree
+from coordinator.ports import ForeignWorktree, GitError
 
 
 class GitRepository:
-    """One managed repository. `remote` names the remote (None: origin, else upstream, else the only one); `url` is
-    the address to talk to (else the remote's, as configured now: later changes by a worker are not followed);
-    `push_url` is where branches go when that is another repository, a fork; `token` is asked at
-    each use and given to http(s) addresses only; `identity` (name, email) signs commits where git's own
-    configuration names nobody. Raises GitError when `root` is no repository."""
+    """One managed repository. `remote` names the remote (None: origin, else upstream, else the only one); `leaf` is
+    the folder below a task's own that its worktree is, "" for the task's folder itself; `url` is the address to talk
+    to (else the remote's, as configured now: later changes by a worker are not followed); `push_url` is where branches
+    go when that is another repository, a fork; `token` is asked at each use and given to http(s) addresses only;
+    `identity` (name, email) signs commits where git's own configuration names nobody. Raises GitError when `root` is
+    no repository."""
 
     def __init__(self, root: Path, *, remote: str | None = None, url: str = "", push_url: str = "",
-                 worktree_root: str = "trees", token: Callable[[], str] | None = None,
+                 worktree_root: str = "trees", leaf: str = "", token: Callable[[], str] | None = None,
                  identity: Mapping[str, str] | None = None, default_branch: str = "") -> None:
         self._funnel = Funnel(root, secret=token, identity=identity or {})
         self._trees = self._funnel.root / worktree_root
+        self._leaf = leaf
         self._default = default_branch
         self._remote = self._connect(remote, url, push_url)
 
@@ -97,19 +100,22 @@ class GitRepository:
     # --- worktrees ----------------------------------------------------------------------------------
 
     def worktree_path(self, task_id: str) -> Path:
-        return self._trees / safe_name(task_id)
+        return self._trees / safe_name(task_id) / self._leaf
+
+    def _place(self, task_id: str) -> Path:
+        return place(self._trees, task_id, self._leaf)
 
     def ensure_worktree(self, task_id: str, branch: str, base: str, *, fresh: bool, attempt: int,
-                        expect: str = "") -> Worktree:
+                        expect: str = "", onto: str = "") -> Worktree:
         with self._funnel.locked():
             _check_branch(self._funnel, branch)
-            if branch == base:
+            if branch in (base, onto):
                 raise ForeignWorktree(f"{branch} is the base itself: a task needs a branch of its own")
-            base_sha = self._base(base)
+            base_sha = reading.resolve(self._funnel, f"refs/heads/{onto}") if onto else self._base(base)
             start = base_sha if fresh else self._start(branch, base_sha, expect)
             wanted = worktrees.Wanted(task_id=task_id, branch=branch, base=base_sha, start=start, fresh=fresh,
                                       attempt=attempt)
-            tree, reused = worktrees.ensure(self._funnel, self._trees, place(self._trees, task_id), wanted)
+            tree, reused = worktrees.ensure(self._funnel, self._trees, self._place(task_id), wanted)
             head = commits.head_of(self._funnel, tree)
             return Worktree(path=self.worktree_path(task_id), branch=branch, base_sha=base_sha, head_sha=head,
                             reused=reused, notes=tuple(wanted.notes))
@@ -139,7 +145,7 @@ class GitRepository:
 
     def _tree(self, task_id: str) -> Tree | None:
         """The task's worktree when it stands and is what git thinks it is. Raises GitError when tampered with."""
-        tree = registry.registered(self._funnel, place(self._trees, task_id))
+        tree = registry.registered(self._funnel, self._place(task_id))
         if tree is None or not tree.path.is_dir():
             return None
         return registry.verified(self._funnel, tree)
@@ -153,7 +159,8 @@ class GitRepository:
     def worktrees(self) -> tuple[Found, ...]:
         with self._funnel.locked():
             trees = {tree.path: tree for tree in registry.all_trees(self._funnel)}
-            paths = sorted(self._trees.iterdir()) if self._trees.is_dir() else []
+            folders = sorted(self._trees.iterdir()) if self._trees.is_dir() else []
+            paths = [path / self._leaf for path in folders if not path.is_symlink()]
             found = (self._found(path, trees.get(path.resolve())) for path in paths if not path.is_symlink())
             return tuple(one for one in found if one)
 
@@ -161,9 +168,10 @@ class GitRepository:
         """None for what is not ours: a person's own worktree or folder."""
         if tree is None:
             orphan = registry.of_this_repository(self._funnel, path)
-            return Found(path.name, path, "", registered=False, dirty=True, unpushed=0) if orphan else None
+            name = (path.parent if self._leaf else path).name
+            return Found(name, path, "", registered=False, dirty=True, unpushed=0) if orphan else None
         task_id, branch = registry.mark(tree)
-        if not task_id or safe_name(task_id) != path.name:
+        if not task_id or self._trees.resolve() / safe_name(task_id) / self._leaf != path.resolve():
             return None
         try:
             registry.verified(self._funnel, tree)
@@ -175,7 +183,30 @@ class GitRepository:
 
     def remove_worktree(self, task_id: str) -> None:
         with self._funnel.locked():
-            worktrees.remove(self._funnel, self._trees, place(self._trees, task_id), task_id)
+            worktrees.remove(self._funnel, self._trees, self._place(task_id), task_id)
+
+    # --- plans --------------------------------------------------------------------------------------
+
+    def feature(self, branch: str, base: str) -> str:
+        with self._funnel.locked():
+            _check_branch(self._funnel, branch)
+            return joining.feature(self._funnel, branch, self._remote_tip(branch), self._base(base))
+
+    def merge(self, branch: str, head: str, message: str) -> str:
+        with self._funnel.locked():
+            return joining.merge(self._funnel, branch, head, message)
+
+    def survey(self, base_sha: str, head: str) -> Survey:
+        with self._funnel.locked():
+            return joining.survey(self._funnel, base_sha, head)
+
+    def log(self, base_sha: str, head: str) -> tuple[str, ...]:
+        with self._funnel.locked():
+            return reading.subjects(self._funnel, base_sha, head, commits.MOST)
+
+    def remote_tip(self, branch: str) -> str:
+        with self._funnel.locked():
+            return self._remote_tip(branch)
 
     # --- what a worker left -------------------------------------------------------------------------
 
@@ -215,10 +246,10 @@ class GitRepository:
     # --- files --------------------------------------------------------------------------------------
 
     def note(self, task_id: str, name: str) -> str:
-        return folder.note(place(self._trees, task_id), name)
+        return folder.note(self._place(task_id), name)
 
     def forget_note(self, task_id: str, name: str) -> None:
-        folder.forget_note(place(self._trees, task_id), name)
+        folder.forget_note(self._place(task_id), name)
 
     def copy_into(self, task_id: str, names: Sequence[str]) -> tuple[str, ...]:
         """What is copied is kept out of commits too: such files hold secrets more often than not."""

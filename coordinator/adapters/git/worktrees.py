@@ -219,6 +219,8 @@ def remove(funnel: Funnel, root: Path, path: Path, task_id: str) -> None:
         funnel.write("worktree", "remove", "--force", "--force", "--", str(path))
     elif path.exists():
         _remove_unregistered(funnel, root, path, task_id)
+    if path.parent != root.resolve() and path.parent.is_dir() and not any(path.parent.iterdir()):
+        path.parent.rmdir()   # the task's own folder, where the worktree lies below it
 
 
 def _rescue_all(funnel: Funnel, tree: Tree, task_id: str) -> None:

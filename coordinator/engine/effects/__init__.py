@@ -11,14 +11,27 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from coordinator.engine.effects import examining, notifying, polling, proving, publishing, starting, telling, tidying
+from coordinator.engine.effects import (
+    examining,
+    joining,
+    notifying,
+    polling,
+    proving,
+    publishing,
+    starting,
+    telling,
+    tidying,
+)
 from coordinator.engine.facts import EffectFailed, Fact
 from coordinator.engine.world import World
 from coordinator.planning.actions import (
     Action,
     CleanUp,
+    Deliver,
     Examine,
+    Join,
     Launch,
+    Look,
     Notify,
     Poll,
     Prepare,
@@ -52,6 +65,9 @@ _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Examine: examining.examine,
     Push: publishing.push,
     Publish: publishing.publish,
+    Join: joining.join,
+    Look: joining.look,
+    Deliver: joining.deliver,
     Tell: telling.tell,
     Tidy: tidying.tidy,
     CleanUp: tidying.clean,

@@ -35,7 +35,7 @@ def examine(action: Examine, world: World) -> Examined:
     now = world.clock.now()
     _after_run(world, task)
     exited = _as_exited(action.view)
-    work = world.repo.work(task.id, task.branch, attempt.base_sha)
+    work = world.repo_of(task).work(task.id, task.branch, attempt.base_sha)
     provider = world.providers.get(attempt.provider)
     outcome = _judge(world, provider, attempt, exited, work) if provider is not None else _unjudged(world, attempt)
     tail = readable(provider, world.executor.log_tail(handle, TAIL)) if provider is not None else ""
@@ -122,7 +122,7 @@ def _gather(
 
 def _note(world: World, task: Task, name: str) -> str:
     """What was left in a note, fit to be shown: an agent or a person may quote a secret."""
-    return world.mask(world.repo.note(task.id, name))
+    return world.mask(world.repo_of(task).note(task.id, name))
 
 
 def _keep(
@@ -130,20 +130,20 @@ def _keep(
 ) -> tuple[Work | None, str, bool]:
     """Uncommitted work is committed where that is what the person expects, else it gets a ref of its own."""
     if work is not None and not work.branch_ok:
-        work = replace(work, branch_ok=world.repo.take_home(task.id, task.branch))
+        work = replace(work, branch_ok=world.repo_of(task).take_home(task.id, task.branch))
     if work is None or not work.dirty:
         return work, "", False
     if not work.branch_ok:
-        return work, world.repo.rescue(task.id, attempt.number) or "", False
+        return work, world.repo_of(task).rescue(task.id, attempt.number) or "", False
     forgotten = outcome.ending is Ending.SUCCEEDED and not work.commits
     message = {
         Ending.CANCELLED: "WIP: Stopped by user",
         Ending.TIMED_OUT: "WIP: Time limit reached",
     }.get(outcome.ending, "WIP: Changes the agent left uncommitted" if forgotten else "")
     if message:
-        world.repo.commit_all(task.id, message)
-        return world.repo.work(task.id, task.branch, attempt.base_sha), "", forgotten
-    return work, world.repo.rescue(task.id, attempt.number) or "", False
+        world.repo_of(task).commit_all(task.id, message)
+        return world.repo_of(task).work(task.id, task.branch, attempt.base_sha), "", forgotten
+    return work, world.repo_of(task).rescue(task.id, attempt.number) or "", False
 
 
 def _pulls(world: World, task: Task, work: Work | None) -> tuple[tuple[PullRequest, ...], tuple[PullRequest, ...]]:

@@ -11,6 +11,7 @@ from coordinator.domain.reasons import provider_reason
 from coordinator.domain.task import Task
 from coordinator.domain.worker import Exited, Running
 from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
+from coordinator.engine.plans import plans_of
 from coordinator.engine.world import World
 from coordinator.planning.actions import Launch, Prepare, StopWorker
 from coordinator.ports import (
@@ -46,13 +47,16 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
     task, attempt = action.task, action.attempt
     now = world.clock.now()
     try:
-        world.repo.fetch()
-        base = world.options.base or world.repo.default_branch()
-        tree = world.repo.ensure_worktree(
-            task.id, task.branch, base, fresh=task.fresh, attempt=attempt.number, expect=task.pushed_sha
+        repo = world.repo_of(task)
+        repo.fetch()
+        base, onto = bases(world, task)
+        if onto:
+            repo.feature(onto, base)
+        tree = repo.ensure_worktree(
+            task.id, task.branch, base, fresh=task.fresh, attempt=attempt.number, expect=task.pushed_sha, onto=onto
         )
         for name in NOTES:
-            world.repo.forget_note(task.id, name)
+            repo.forget_note(task.id, name)
         # fresh until its hooks have passed once: the next attempt must not start in a half-made worktree
         _make_buildable(world, task, reused=tree.reused and bool(task.worktree))
     except GitUnreachable:
@@ -66,10 +70,21 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
     return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), tree.notes, now)
 
 
+def bases(world: World, task: Task) -> tuple[str, str]:
+    """The remote's branch that a task's work goes to in the end, and the plan's branch it begins on, "" without a
+    plan. Raises GitError."""
+    under = plans_of(world.store).get(task.plan) if task.plan else None
+    one = under.task_of(task.id) if under is not None else None
+    if under is None or one is None:
+        return world.options.base or world.repo_of(task).default_branch(), ""
+    delivery = under.deliveries[one.repo]
+    return delivery.base or world.repo_of(task).default_branch(), delivery.branch
+
+
 def _make_buildable(world: World, task: Task, *, reused: bool) -> None:
     options = world.options
     if not reused:
-        world.repo.copy_into(task.id, options.copy)
+        world.repo_of(task).copy_into(task.id, options.copy)
         run_hook(world, task, "after_create", options.after_create)
     run_hook(world, task, "before_run", options.before_run)
 
@@ -78,10 +93,14 @@ def run_hook(world: World, task: Task, name: str, command: str) -> None:
     """Raises HookFailed with the tail of the hook's output."""
     if not command:
         return
-    env = {key: world.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in world.environ}
-    ok, tail = world.repo.run_hook(task.id, command, name, world.options.hook_timeout, env)
+    ok, tail = world.repo_of(task).run_hook(task.id, command, name, world.options.hook_timeout, hook_env(world))
     if not ok:
         raise HookFailed(f"{name} ({command}): {tail}")
+
+
+def hook_env(world: World) -> dict[str, str]:
+    """The environment of an operator's command in a worktree: an agent wrote what it runs, so no secret is in it."""
+    return {key: world.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in world.environ}
 
 
 def _shown(root: Path, path: Path) -> str:
@@ -120,9 +139,9 @@ def _started(world: World, task: Task, attempt: Attempt) -> Launched | None:
 
 def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> tuple[LaunchSpec, Command]:
     handle = handle_of(attempt)
-    cwd = world.repo.worktree_path(task.id)
+    cwd = world.repo_of(task).worktree_path(task.id)
     previous = next((old for old in reversed(world.store.attempts().get(task.id, ())) if old.ending), None)
-    base = world.options.base or world.repo.default_branch()
+    base, _ = bases(world, task)
     issue = world.store.issues().get(task.issue) if task.issue is not None else None
     prompt = render_prompt(template, task, attempt, previous, base=base, repository=world.repository_name,
                            url=issue.url if issue is not None else "")
@@ -147,7 +166,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
             worktree=cwd,
             session_id=attempt.session_id,
             settings=settings,
-            environ={**world.environ, **world.repo.identity()},
+            environ={**world.environ, **world.repo_of(task).identity()},
             as_root=os.geteuid() == 0,
             credentials=known,
             stream=True,

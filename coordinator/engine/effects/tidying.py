@@ -18,7 +18,7 @@ def tidy(action: Tidy, world: World) -> Tidied:
         run_hook(world, task, "before_remove", world.options.before_remove)
     except HookFailed as error:
         world.say(f"{task.id}: {error}")
-    world.repo.remove_worktree(task.id)
+    world.repo_of(task).remove_worktree(task.id)
     return Tidied(task, f"worktree {task.worktree} removed")
 
 

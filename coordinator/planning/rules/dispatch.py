@@ -11,6 +11,7 @@ from coordinator.planning import dependencies
 from coordinator.planning.actions import Begin, Move, Prove, Wait, prove_lane, work_lane
 from coordinator.planning.limits import caps
 from coordinator.planning.limits.ladder import Ladder
+from coordinator.planning.plans.starting import Waves
 from coordinator.planning.snapshot import Gate, Snapshot
 
 _S = TaskState
@@ -48,7 +49,7 @@ def _used_up(s: Snapshot, task: Task) -> str:
 
 def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begin | Move | Prove | Wait]:
     """What brings a task that may start nearer to it, or what holds it."""
-    choice = _hindrance(s, task) or ladder.choose(task)
+    choice = _hindrance(s, task) or room.waves.hindrance(task, room.starting) or ladder.choose(task)
     if isinstance(choice, (Wait, Move)):
         yield choice
     elif wait := room.hindrance(task, choice.provider):
@@ -132,6 +133,7 @@ class _Room:
 
     def __init__(self, s: Snapshot) -> None:
         self._s = s
+        self.waves, self.starting = Waves(s), dict[str, Task]()
         holding = [task for task in s.tasks.values() if task.state in HOLDS_SLOT or task.id in s.survivors]
         self._total = len(holding)
         self._sessions = s.sessions_today
@@ -141,6 +143,7 @@ class _Room:
             self._labels.update(self._capped(task))
 
     def take(self, task: Task, provider: str) -> None:
+        self.starting[task.id] = task
         self._total += 1
         self._sessions += 1
         self._providers[provider] += 1

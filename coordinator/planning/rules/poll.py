@@ -11,7 +11,7 @@ from coordinator.planning.snapshot import Snapshot
 
 def rule(s: Snapshot) -> Iterator[Poll]:
     """One poll when its time has come, none while GitHub asked us to wait; everything anew once a day."""
-    if not s.poll_due or not s.github_ok or not s.free(POLL_LANE):
+    if not s.policy.intake or not s.poll_due or not s.github_ok or not s.free(POLL_LANE):
         return
     full = s.listed_at is None or s.now - s.listed_at >= s.policy.relist
     awaited = any(task.state is TaskState.IN_REVIEW for task in s.tasks.values())

@@ -18,7 +18,7 @@ def rule(s: Snapshot) -> Iterator[Push | Publish | Wait]:
         attempt = s.attempt(task.id)
         if attempt is None:
             continue
-        if task.state is TaskState.PUBLISHING:
+        if task.state is TaskState.PUBLISHING and not task.plan:
             yield from _publish(s, task, attempt)
         elif keeps(s, task, attempt) and s.github_ok and s.free(work_lane(task.id)) and s.free(keep_lane(task.id)):
             yield Push(task, attempt, wip=True)

@@ -7,14 +7,25 @@ from collections.abc import Iterator
 from coordinator.domain.issue import fingerprint
 from coordinator.domain.request import Request, RequestKind
 from coordinator.domain.task import ENDED, NEEDS_PERSON, Pin, Task, TaskState
-from coordinator.planning.actions import CLEAN_LANE, Adopt, Answer, CleanUp, Flag, Move, StopWorker, Tidy, work_lane
+from coordinator.planning.actions import (
+    CLEAN_LANE,
+    Adopt,
+    Answer,
+    CleanUp,
+    Flag,
+    Move,
+    StopWorker,
+    TakePlan,
+    Tidy,
+    work_lane,
+)
 from coordinator.planning.rules.adopt import DEFAULT_PRIORITY, again
 from coordinator.planning.rules.tidy import asked, living
 from coordinator.planning.snapshot import Snapshot
 
 _S = TaskState
 _K = RequestKind
-Out = Iterator[Answer | Move | StopWorker | Flag | Adopt | CleanUp | Tidy]
+Out = Iterator[Answer | Move | StopWorker | Flag | Adopt | CleanUp | TakePlan | Tidy]
 
 FLAGS = {
     _K.PAUSE: ("paused", "1", "paused: nothing new is started, running workers go on"),
@@ -31,6 +42,8 @@ def rule(s: Snapshot) -> Out:
             yield Flag(request, *FLAGS[request.kind])
         elif request.kind is _K.ADD:
             yield _add(s, request, known.get(request.id))
+        elif request.kind is _K.PLAN:
+            yield TakePlan(request, request.args.get("plan", ""))
         elif request.kind is _K.CLEAN and request.args.get("tasks"):
             yield from asked(s, request)
         elif request.kind is _K.CLEAN:

@@ -50,9 +50,17 @@ def needed(s: Snapshot) -> frozenset[str]:
 
 
 def _ripe(s: Snapshot, task: Task) -> bool:
-    if task.plan and task.state is TaskState.DONE:   # merged here already; a grace time is for people's pull requests
+    if _delivered(s, task):   # a grace time is for work that a person may still look at in its worktree
         return True
     return _over(s, task) and s.now - task.state_since >= s.policy.tidy_after
+
+
+def _delivered(s: Snapshot, task: Task) -> bool:
+    """Whether a plan's task is merged, and its plan's branch with it on the remote."""
+    under = s.plans.get(task.plan)
+    one = under.task_of(task.id) if under is not None else None
+    delivery = under.deliveries.get(one.repo) if under is not None and one is not None else None
+    return task.state is TaskState.DONE and delivery is not None and delivery.delivered_at is not None
 
 
 def _over(s: Snapshot, task: Task) -> bool:

@@ -1,0 +1,253 @@
+"""Builders for plan files: which repositories one names, where its memory lies, and the coordinator that runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coordinator.app import API_URL, Place, configuration, github_client, open_store, token_or_none, world_on
+from coordinator.app.faces import state_home
+from coordinator.config.rooting import find_root
+from coordinator.domain.planfile import Delivery, PlanFile, Undertaking
+
+if TYPE_CHECKING:
+    from coordinator.adapters.git.repository import GitRepository
+    from coordinator.config import Config
+    from coordinator.domain.finding import Finding
+    from coordinator.engine.runner import Runner
+    from coordinator.engine.wakes import Wakes
+    from coordinator.engine.world import Site, World
+    from coordinator.ports import Store
+    from coordinator.wording.plan_md.reading import Read
+
+BRANCH = "feature-"
+LARGEST = 8 << 20
+"""Bytes of a plan file; one of a thousand tasks has half a megabyte."""
+
+
+class BadPlanFile(Exception):
+    """The file cannot be read as a plan at all; the words name it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan file as it stands now. `roots` are the checkouts of its repositories by the names it gives them, None
+    for one that is not found."""
+
+    path: Path
+    text: str
+    read: Read
+    roots: Mapping[str, Path | None]
+
+    @property
+    def file(self) -> PlanFile:
+        return self.read.plan
+
+
+def open_plan(path: Path, cwd: Path | None = None) -> Plan:
+    """Reads the file and finds its repositories. Raises BadPlanFile."""
+    from coordinator.runfiles import atomic
+    from coordinator.wording.plan_md.reading import read_plan
+
+    full = path.absolute()
+    if full.is_dir():
+        raise BadPlanFile(f"{path} is a folder, not a plan file")
+    try:
+        raw = atomic.read(str(full), LARGEST)
+    except OSError as error:
+        raise BadPlanFile(f"{path} cannot be read: {error.strerror or error}") from error
+    if raw is None:
+        raise BadPlanFile(f"there is no plan file {path}")
+    if len(raw) >= LARGEST:
+        raise BadPlanFile(f"{path} has more than {LARGEST >> 20} MB: no plan of people")
+    if b"\0" in raw:
+        raise BadPlanFile(f"{path} is no text: it holds zero bytes")
+    text = raw.decode("utf-8", "replace")
+    read = read_plan(text, full.name)
+    return Plan(full, text, read, repositories(read.plan, full, cwd or Path.cwd()))
+
+
+def repositories(plan: PlanFile, path: Path, cwd: Path) -> dict[str, Path | None]:
+    """The checkout of each repository that the plan names, by that name: the one the command stands in or the plan
+    lies in, where it has this name; a folder of this name beside one of them; a path. "" is the one stood in."""
+    homes = [root for root in (find_root(cwd), find_root(path.parent)) if root is not None]
+    return {task.repo: _find(task.repo, homes, (cwd, path.parent)) for task in plan.tasks}
+
+
+def _find(name: str, homes: list[Path], starts: Iterable[Path]) -> Path | None:
+    if not name:
+        return homes[0] if homes else None
+    last = name.rstrip("/").rsplit("/", 1)[-1]
+    for root in homes:
+        if root.name == last or (("/" in name) and _full_name(root) == name):
+            return root
+    beside = [*(root.parent / last for root in homes), *(start / name for start in starts), Path(name).expanduser()]
+    return next((one.resolve() for one in beside if one.is_dir() and find_root(one) == one.resolve()), None)
+
+
+def _full_name(root: Path) -> str:
+    from coordinator.adapters.git.repository import GitRepository
+    from coordinator.ports import GitError
+
+    try:
+        return GitRepository(root).full_name
+    except GitError:
+        return ""
+
+
+def place_of(plan_id: str, path: Path, environ: Mapping[str, str]) -> Place:
+    """Where the memory of a plan that is run by hand lies: a folder of its own, whatever the repositories."""
+    mark = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
+    name = "".join(char if char.isalnum() or char in "-_" else "-" for char in plan_id)[:40]
+    return Place(state_home(environ) / "coordinator" / "plans" / f"{name}-{mark}")
+
+
+def faults(plan: Plan) -> tuple[Finding, ...]:
+    """Everything that is wrong or doubtful about the plan, in the file's order."""
+    from coordinator.planning.plans.checking import findings
+
+    found = (*plan.read.findings, *findings(plan.file, plan.roots))
+    return tuple(sorted(found, key=lambda one: one.line))
+
+
+def waves(plan: PlanFile) -> dict[str, int]:
+    """The wave of each task, from 1, by its id in the file."""
+    from coordinator.planning.plans.waves import waves_of
+
+    return waves_of({one.id: one.depends_on for one in plan.tasks})
+
+
+def request(under: Undertaking) -> dict[str, str]:
+    """What a request holds that gives a plan to the coordinator of its repository."""
+    from coordinator.engine.plans import encode
+
+    return {"plan": encode(under)}
+
+
+def work(where: Place, under: Undertaking, config: Config, environ: Mapping[str, str], me: Mapping[str, str],
+         say: Callable[[str], None], *, again: bool) -> bool:
+    """Works on a plan until nothing of it moves by itself; whether it is delivered whole. `again`: what a person must
+    look at is tried once more. Raises BadPlanFile where another plan has its id, StoreError, GitError."""
+    from coordinator.engine.plans import OtherPlan, begin
+
+    made = runner(where, under, config, environ, me, say)
+    try:
+        begin(made.world, under, again=again)
+        return made.serve_plan(under.id)
+    except OtherPlan as error:
+        raise BadPlanFile(str(error)) from error
+    finally:
+        made.close()
+
+
+def place_of_task(task_id: str, environ: Mapping[str, str]) -> Place | None:
+    """The place of the plan that is run by hand and has this task, the one that moved last; None without one."""
+    from coordinator.runfiles import atomic
+
+    boards = (state_home(environ) / "coordinator" / "plans").glob("*/.coordinator/board.json")
+    mark = f'"id":"{task_id}"'.encode()
+    having = [one for one in boards if mark in (atomic.read(str(one), LARGEST) or b"")]
+    newest = max(having, key=lambda one: one.stat().st_mtime, default=None)
+    return Place(newest.parent.parent) if newest is not None else None
+
+
+def undertaking(plan: Plan, config: Config, at: Any, *, wave: int = 0, strict: bool = False) -> Undertaking:
+    """The plan as it is begun; all its repositories must have been found."""
+    here = find_root(Path.cwd())
+    deliveries = {
+        name: Delivery(name, str(root), f"{BRANCH}{plan.file.id}", config.repository.base if root == here else "")
+        for name, root in plan.roots.items() if root is not None
+    }
+    digest = hashlib.sha256(plan.text.encode()).hexdigest()
+    return Undertaking(plan.file, str(plan.path), digest, at, deliveries, wave=wave, strict=strict)
+
+
+def plan_configuration(plan: Plan, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
+    """The settings of the repository one stands in, else of the plan's first. Raises ConfigError."""
+    root = find_root(Path.cwd()) or next((root for root in plan.roots.values() if root is not None), Path.cwd())
+    return configuration(Place(root), environ, overrides)
+
+
+# --- repositories of plans ------------------------------------------------------------------------------
+
+
+def sites(config: Config, token: str) -> Callable[[str], Site]:
+    """Opens the repository of a plan's task by its checkout, once. The result raises GitError."""
+    known: dict[str, Site] = {}
+
+    def site(root: str) -> Site:
+        if root not in known:
+            known[root] = _site(Path(root), config, token)
+        return known[root]
+
+    return site
+
+
+def _site(root: Path, config: Config, token: str) -> Site:
+    from coordinator.adapters.git.folder import agents_folder
+    from coordinator.adapters.github.addresses import clone_url
+    from coordinator.engine.world import Site
+
+    def made(url: str = "") -> GitRepository:
+        from coordinator.adapters.git.repository import GitRepository
+
+        return GitRepository(
+            root, url=url, worktree_root=str(agents_folder(config.plans.worktrees)), leaf=root.name,
+            token=(lambda: token) if token else None,
+            identity={"name": "Coordinator", "email": "coordinator@localhost"},
+        )
+
+    repo = made()
+    name = repo.full_name
+    if repo.by_path or not name:
+        return Site(repo, None, name, "its remote is no repository on GitHub")
+    if not token:
+        return Site(repo, None, name, "there is no GitHub token: set GITHUB_TOKEN or GH_TOKEN, or gh auth login")
+    repo = made(clone_url(config.repository.api_url or API_URL, name))
+    return Site(repo, github_client(config, name, lambda: token), name)
+
+
+def runner(where: Place, under: Undertaking, config: Config, environ: Mapping[str, str], me: Mapping[str, str],
+           say: Callable[[str], None]) -> Runner:
+    """A coordinator for one plan alone: no issues are asked for. Raises StoreError, GitError."""
+    from coordinator import app
+
+    memory = open_store(where)
+    try:
+        return app.runner(where, config, environ, me, say, world_of=lambda wakes, named: _world(
+            where, under, config, environ, say, memory, wakes, named))
+    except Exception:
+        memory.close()
+        raise
+
+
+def _world(where: Place, under: Undertaking, config: Config, environ: Mapping[str, str], say: Callable[[str], None],
+           memory: Store, wakes: Wakes, named: Mapping[str, Any]) -> World:
+    from coordinator.adapters.github.offline import Offline
+    from coordinator.app.templates import template_finder
+    from coordinator.engine.world import Site
+
+    token = token_or_none(environ)
+    first = sites(config, token)(next(iter(under.deliveries.values())).root)
+    home = Site(first.repo, Offline("a plan's coordinator asks for no issues"), first.name)
+    world = world_on(where, config, environ, wakes, named, say, memory, home, token)
+    world.policy = replace(world.policy, intake=False)
+    world.template = template_finder(Place(Path(next(iter(under.deliveries.values())).root)))
+    return world
+
+
+def stored(where: Place) -> Undertaking | None:
+    """The plan whose memory lies here; None where this is no plan's place."""
+    from coordinator.engine.plans import plans_of
+
+    if where.root.parent.name != "plans" or not where.store.exists():
+        return None
+    memory = open_store(where)
+    try:
+        return next(iter(plans_of(memory).values()), None)
+    finally:
+        memory.close()

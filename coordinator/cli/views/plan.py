@@ -1,0 +1,101 @@
+"""A plan as people read it: wave by wave before it begins and while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from coordinator.cli.views.fitting import DASH, Line, age, clean, cut, pad
+from coordinator.domain.planfile import Undertaking
+from coordinator.domain.task import NEEDS_PERSON
+
+if TYPE_CHECKING:
+    from coordinator.cli.board import Board
+
+COLUMNS = (("TASK", 8), ("STATE", 11), ("FOR", 8), ("NAME", 36))
+SHA = 12
+
+
+def foreseen(under: Undertaking, waves: Mapping[str, int], provider: str, slots: int) -> list[str]:
+    """What `plan run` would do, for `--dry-run`."""
+    most = max(waves.values(), default=0)
+    size = f"{len(under.plan.tasks)} tasks in {most} waves, {slots} at once, by {provider}"
+    lines = [f"plan {under.id}: {clean(under.plan.name)}: {size}"]
+    for name, one in under.deliveries.items():
+        lines.append(f"  {clean(name) or '.'}: {one.root}, merged into {one.branch}, one pull request at the end")
+    for number in sorted(set(waves.values())):
+        late = " (not in this run)" if under.wave and number > under.wave else ""
+        names = [f"{task.id} {clean(task.name)}" for task in under.plan.tasks if waves[task.id] == number]
+        lines += [f"wave {number}{late}:", *(f"  {cut(name, 100)}" for name in names)]
+    return [*lines, "nothing was started"]
+
+
+def plan_status(row: Mapping[str, Any], board: Board, now: datetime, width: int) -> list[Line]:
+    """The answer first, then a table a wave, then what came out of it."""
+    warnings = _warnings(row, board, settled=_settled(row, board))
+    lines = [Line("warning", cut(f"! {warning}", width)) for warning in warnings]
+    states = [_now(board, task).get("state", "QUEUED") for task in row["tasks"]]
+    merged, bad = states.count("DONE"), sum(state in NEEDS_PERSON for state in states)
+    counts = [f"{merged} of {len(states)} merged", f"{bad} need a person" if bad else ""]
+    lines.append(Line("head", cut(f"plan {clean(row['id'])} · {clean(row.get('name', ''))} · "
+                                  f"{' · '.join(filter(None, counts))}", width)))
+    for number in sorted({int(task.get("wave") or 0) for task in row["tasks"]}):
+        lines.append(Line("title", f"wave {number}"))
+        lines += [_task(board, task, now, width) for task in row["tasks"] if int(task.get("wave") or 0) == number]
+    lines += [Line("plain", cut(text, width)) for text in _deliveries(row.get("deliveries") or [])]
+    return lines
+
+
+def _settled(row: Mapping[str, Any], board: Board) -> bool:
+    """Whether all is merged and out: then nobody has to work on it."""
+    out = all(one.get("delivered_at") for one in row.get("deliveries") or [])
+    return out and all(_now(board, task).get("state") == "DONE" for task in row["tasks"])
+
+
+def _warnings(row: Mapping[str, Any], board: Board, *, settled: bool) -> Iterable[str]:
+    """What the board warns of; that nobody works on a plan only while something is left to do, with its own cure."""
+    if board.daemon:
+        return board.warnings
+    at = str(board.data.get("generated_at", ""))[:16].replace("T", " ")
+    words = f"nobody works on this plan now (true at {at} UTC): coordinator plan resume {clean(row.get('path', ''))}"
+    return () if settled else (words,)
+
+
+def _now(board: Board, task: Mapping[str, Any]) -> Mapping[str, Any]:
+    return board.row(str(task.get("task"))) or {}
+
+
+def _task(board: Board, task: Mapping[str, Any], now: datetime, width: int) -> Line:
+    from coordinator.cli.board import moment
+
+    row = _now(board, task)
+    state = str(row.get("state", "QUEUED"))
+    since = moment(row.get("since"))
+    cells = (clean(task.get("id", "")), "merged" if state == "DONE" else state.lower().replace("_", " "),
+             age((now - since).total_seconds()) if since is not None else DASH, clean(task.get("name", "")))
+    text = "  " + "  ".join(pad(cell, size) for cell, (_, size) in zip(cells, COLUMNS, strict=True))
+    return Line(state, cut(f"{text}  {_note(task, row)}".rstrip(), width))
+
+
+def _note(task: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    result = task.get("result")
+    if isinstance(result, dict):
+        notes = map(str, result.get("notes") or ())
+        words = [str(result.get("sha", ""))[:SHA], str(result.get("validation") or ""), *notes]
+        return clean("; ".join(filter(None, words)))
+    wait = row.get("wait") or {}
+    if row.get("state") in NEEDS_PERSON:
+        return clean(f"{row.get('reason')}: {row.get('detail')} → {wait.get('moves', '')}")
+    return clean(wait.get("words", ""))
+
+
+def _deliveries(deliveries: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    for one in deliveries:
+        where = f"{clean(one.get('name', '')) or '.'}: {clean(one.get('branch', ''))}"
+        if one.get("pr_url"):
+            yield f"{where} → PR #{one.get('pr_number')} {clean(one['pr_url'])}"
+        elif one.get("delivered_at"):
+            yield f"{where} pushed at {str(one.get('pushed_sha'))[:SHA]}; open its pull request by hand"
+        elif one.get("words"):
+            yield f"{where} not delivered: {clean(one['words'])} → coordinator plan resume"

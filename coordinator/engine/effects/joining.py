@@ -1,0 +1,164 @@
+"""Work of a plan's tasks comes together: looked at, validated, merged into the plan's branch; then delivered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from coordinator.domain.attempt import Attempt
+from coordinator.domain.checkout import Survey
+from coordinator.domain.issue import PullRequest
+from coordinator.domain.planfile import Delivery, PlanTask, Result, Undertaking
+from coordinator.domain.task import Task
+from coordinator.engine.effects.starting import hook_env
+from coordinator.engine.facts import Delivered, Joined, Looked, NotDelivered, NotJoined
+from coordinator.engine.plans import plans_of
+from coordinator.engine.world import Site, World
+from coordinator.planning.actions import Deliver, Join, Look
+from coordinator.planning.completion import Course, choose_pull
+from coordinator.planning.plans import commits
+from coordinator.planning.plans.checking import command_of
+from coordinator.ports import (
+    Forbidden,
+    ForeignWorktree,
+    GitUnreachable,
+    MergeConflict,
+    NotThere,
+    PushRefused,
+    Refused,
+    Repository,
+)
+from coordinator.wording.plan_pull import plan_body, plan_title
+
+LOOK_EVERY = timedelta(seconds=30)
+"""How often the files of a running task are looked at."""
+
+
+class Withheld(Exception):
+    """The work does not come in; `reason` is a reason code."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason, self.words = reason, words
+
+
+def join(action: Join, world: World) -> Joined | NotJoined:
+    """Merges a task's commits when its gate passes. Repeating it is harmless: what is merged already stays."""
+    task, attempt = action.task, action.attempt
+    under = plans_of(world.store)[task.plan]
+    one = under.task_of(task.id)
+    if one is None:
+        return NotJoined(task, attempt, "manual_stop", "it is no longer in the plan file", world.clock.now())
+    repo = world.repo_of(task)
+    try:
+        survey = repo.survey(attempt.base_sha, attempt.head_sha)
+        notes = _commits(world, task, under, one, survey)
+        validation = _validated(world, task, one)
+        sha = _merged(repo, task, attempt, under, one)
+    except Withheld as no:
+        return NotJoined(task, attempt, no.reason, world.mask(no.words), world.clock.now())
+    result = Result(sha, survey.files, len(survey.messages), world.mask(validation), notes, world.clock.now())
+    return Joined(task, attempt, one.id, under.deliveries[one.repo].branch, result)
+
+
+def _commits(world: World, task: Task, under: Undertaking, one: PlanTask, survey: Survey) -> tuple[str, ...]:
+    """What is odd about the commits. Raises Withheld for what the settings refuse."""
+    found = tuple(commits.faults(
+        one, feature_key(under, one), survey.files, survey.lines, survey.messages, _pushed(world, task),
+        world.options.strictness,
+    ))
+    refused = next((fault for fault in found if fault.reason), None)
+    if refused is not None:
+        raise Withheld(refused.reason, refused.words)
+    return tuple(fault.words for fault in found)
+
+
+def feature_key(under: Undertaking, one: PlanTask) -> str:
+    """What the commits of a task must name as Feature-Key: its bead, else the id it is known by here."""
+    return one.beads or under.key(one)
+
+
+def _pushed(world: World, task: Task) -> str:
+    """What the remote has of the task's branch, which we never push; "" also when it cannot be asked."""
+    repo = world.repo_of(task)
+    try:
+        repo.fetch()
+    except GitUnreachable as error:
+        world.say(f"{task.id}: whether its branch was pushed cannot be asked: {error.words}")
+        return ""
+    return repo.remote_tip(task.branch)
+
+
+def _validated(world: World, task: Task, one: PlanTask) -> str:
+    """How the validation went. Raises Withheld when it failed."""
+    command = command_of(one.validation)
+    if not command:
+        return f"left to a person: {one.validation}" if one.validation else ""
+    began = world.clock.now()
+    limit = world.options.validation_timeout
+    ok, tail = world.repo_of(task).run_hook(task.id, command, "validation", limit, hook_env(world))
+    took = (world.clock.now() - began).total_seconds()
+    if not ok:
+        raise Withheld("validation_failed", f"`{command}` failed after {took:.0f} s: {tail.strip()[-600:]}")
+    return f"`{command}` passed in {took:.0f} s"
+
+
+def _merged(repo: Repository, task: Task, attempt: Attempt, under: Undertaking, one: PlanTask) -> str:
+    branch = under.deliveries[one.repo].branch
+    message = (f"Merge {one.id} ({one.name}) into {branch}\n\n"
+               f"Plan: {under.id}\nTask: {task.id}\nFeature-Key: {feature_key(under, one)}\n")
+    try:
+        return repo.merge(branch, attempt.head_sha, message)
+    except MergeConflict as error:
+        cure = f"merge {branch} into {task.branch} and solve it there (git merge {branch}), then try again"
+        raise Withheld("merge_conflict", f"{error.words}: {cure}") from error
+    except ForeignWorktree as error:
+        raise Withheld("foreign_worktree", error.words) from error
+
+
+def look(action: Look, world: World) -> Looked:
+    """The files that a running task has changed so far, committed or not."""
+    task, attempt = action.task, action.attempt
+    repo = world.repo_of(task)
+    work = repo.work(task.id, task.branch, attempt.base_sha)
+    files: frozenset[str] = frozenset()
+    if work is not None:
+        committed = repo.survey(attempt.base_sha, work.head_sha).files if work.commits else ()
+        files = frozenset((*work.dirty, *committed))
+    return Looked(task.id, files, world.clock.now() + LOOK_EVERY)
+
+
+# --- delivery -------------------------------------------------------------------------------------------
+
+
+def deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
+    """Pushes the plan's branch once and finds or opens its pull request. Where the repository is not on GitHub, or
+    nobody may ask there, the push is all."""
+    under = plans_of(world.store)[action.plan]
+    delivery = under.deliveries[action.repo]
+    site = world.site(delivery.root)
+    try:
+        sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha)
+    except PushRefused as error:
+        return NotDelivered(action.plan, action.repo, f"the push of {delivery.branch} was refused: {error.words}")
+    if site.github is None:
+        words = f"{delivery.branch} is pushed; no pull request: {site.why_not}"
+        return Delivered(action.plan, action.repo, sha, None, words, world.clock.now())
+    try:
+        pull = _pull(world, site, under, delivery, sha)
+    except (Refused, Forbidden, NotThere) as error:
+        return NotDelivered(action.plan, action.repo, f"the pull request was refused: {error.words}", sha)
+    return Delivered(action.plan, action.repo, sha, pull, f"pull request #{pull.number}", world.clock.now())
+
+
+def _pull(world: World, site: Site, under: Undertaking, delivery: Delivery, sha: str) -> PullRequest:
+    github = site.github
+    if github is None:
+        raise NotThere(site.why_not)
+    choice = choose_pull(delivery.branch, sha, github.pulls_of_branch(delivery.branch), ())
+    if choice.pull is not None and choice.course is not Course.CLOSED:
+        return choice.pull
+    base = delivery.base or site.repo.default_branch()
+    lines = site.repo.log(site.repo.remote_tip(base), sha)
+    body = plan_body(under, delivery, lines, world.store.attempts())
+    return github.open_pull(branch=delivery.branch, base=base, title=world.mask(plan_title(under)),
+                            body=world.mask(body), draft=False)

@@ -1,0 +1,59 @@
+"""Tasks of plan files after their agent: what passes its gate is merged into the plan's branch, and a plan that is
+merged whole is delivered, one push and one pull request a repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from coordinator.domain.planfile import Delivery, Undertaking
+from coordinator.domain.task import Task, TaskState
+from coordinator.planning.actions import Deliver, Join, Look, Wait, look_lane, work_lane
+from coordinator.planning.plans.starting import unfinished
+from coordinator.planning.snapshot import Snapshot
+
+
+def rule(s: Snapshot) -> Iterator[Join | Deliver | Look | Wait]:
+    for task in s.tasks.values():
+        if task.plan and task.state is TaskState.PUBLISHING:
+            yield from _join(s, task)
+    for under in s.plans.values():
+        if under.plan.tasks and not unfinished(s, under) and len(_tasks(s, under)) == len(under.plan.tasks):
+            for name in under.deliveries:
+                yield from _deliver(s, under, name)
+        else:
+            yield from _look(s, under)
+
+
+def _tasks(s: Snapshot, under: Undertaking) -> list[Task]:
+    return [task for one in under.plan.tasks if (task := s.tasks.get(under.key(one))) is not None]
+
+
+def _join(s: Snapshot, task: Task) -> Iterator[Join | Wait]:
+    attempt, lane = s.attempt(task.id), work_lane(task.id)
+    if attempt is not None and s.free(lane):
+        yield Join(task, attempt)
+    yield Wait(task.id, "joining", "its work is validated and merged into the plan's branch",
+               until=s.holdoff.get(lane))
+
+
+def awaits_delivery(delivery: Delivery) -> bool:
+    """Whether it is neither done nor refused; what was refused waits for a person."""
+    return delivery.delivered_at is None and not delivery.words
+
+
+def _deliver(s: Snapshot, under: Undertaking, name: str) -> Iterator[Deliver]:
+    action = Deliver(under.id, name)
+    if awaits_delivery(under.deliveries[name]) and s.free(action.lane):
+        yield action
+
+
+def _look(s: Snapshot, under: Undertaking) -> Iterator[Look]:
+    """Which files running tasks have changed so far, while another of the plan waits to start."""
+    tasks = _tasks(s, under)
+    if not any(task.state is TaskState.QUEUED for task in tasks):
+        return
+    for task in tasks:
+        attempt = s.attempt(task.id)
+        running = task.state is TaskState.RUNNING and attempt is not None and attempt.prepared_at is not None
+        if running and attempt is not None and s.free(look_lane(task.id)) and task.id not in s.evidence:
+            yield Look(task, attempt)
