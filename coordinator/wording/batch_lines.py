@@ -60,6 +60,8 @@ def news_lines(news: Mapping[str, Any], *, quiet: bool = False) -> Iterator[str]
 
 def change_line(change: Mapping[str, Any]) -> str:
     moved = f"{change['before']} -> {change['after']}" if change["before"] else change["after"]
+    if change["before"] == change["after"]:
+        moved = f"{change['after']}, in another run"
     reason = f" ({change['reason']})" if change["reason"] else ""
     words = f": {change['words']}" if change["words"] else ""
     return f"{change['at'][11:19]}Z {change['id']} {moved}{reason}{words}"
@@ -71,7 +73,7 @@ def systemic_lines(data: Mapping[str, Any], commands: Mapping[str, str]) -> Iter
     yield from (f"  {line}" for line in data["evidence"])
     yield from (f"  {line}" for line in cause_lines(data["causes"][:3]))
     yield "next:"
-    yield from (f"  {command:<70} {words}".rstrip() for words, command in commands.items())
+    yield from (f"  {words}: {command}" for words, command in commands.items())
 
 
 def end_line(data: Mapping[str, Any], span: str, *, over: bool) -> str:

@@ -113,7 +113,7 @@ def test_every_command_stands_with_exactly_its_options() -> None:
     told += firsts(section(DOCS / "job-runner.md", "## Commands"))
     told += firsts(section(DOCS / "batches.md", "## Commands"))
     real = {words: options(command) for words, command in commands()}
-    said = {re.split(r" (?:\[|ISSUE|ID|FILE|--)", line)[0]: set(re.findall(r"--[a-z-]+", line)) for line in told}
+    said = {re.split(r" (?:\[|ISSUE|ID|FILE|TEXT|--)", line)[0]: set(re.findall(r"--[a-z-]+", line)) for line in told}
     assert said == real
 
 

@@ -9,6 +9,7 @@ from coordinator.cli.commands import bare, fill
 _HERE = "coordinator.cli.batches"
 COMMANDS = {
     **dict.fromkeys(("status", "watch"), f"{_HERE}.looking"),
+    **dict.fromkeys(("cancel", "clean", "resubmit", "resume", "hold", "note"), f"{_HERE}.acting"),
 }
 
 

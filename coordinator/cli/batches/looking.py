@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from datetime import timedelta
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli.batches.scope import Label, LogDir, Plan, Prefix, batch_of
+from coordinator.cli.batches.scope import Label, LogDir, Named, Plan, Prefix, batch_of
 from coordinator.cli.jobs.reading import print_json, shown
 from coordinator.cli.trouble import USAGE, Trouble
 
@@ -25,13 +26,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(
-    prefix: Prefix = "", label: Label = "", plan: Plan = "", log_dir: LogDir = "", as_json: Json = False
+    batch: Named = "", prefix: Prefix = "", label: Label = "", plan: Plan = "", log_dir: LogDir = "",
+    as_json: Json = False,
 ) -> None:
     """Print how a batch stands: counts, causes of failure, its health, what to decide."""
     from coordinator.wording.batch_lines import status_lines
 
-    batch = batch_of(prefix, label, plan, log_dir)
-    data = data_of(batch, batch.peek())
+    made = batch_of(batch, prefix, label, plan, log_dir)
+    data = data_of(made, made.peek())
     if as_json:
         print_json(data)
     else:
@@ -39,6 +41,7 @@ def status(
 
 
 def watch(
+    batch: Named = "",
     prefix: Prefix = "",
     label: Label = "",
     plan: Plan = "",
@@ -62,15 +65,15 @@ def watch(
     longest = duration("--timeout", timeout)
     if longest > batches.LONGEST_WATCH:
         raise Trouble(f"--timeout is {timeout}", "One cycle is 8h at most; start another one after it.", code=USAGE)
-    batch = batch_of(prefix, label, plan, log_dir)
-    teller = Teller(batch, quiet=quiet)
+    made = batch_of(batch, prefix, label, plan, log_dir)
+    teller = Teller(made, quiet=quiet)
     order = batches.Watch(teller.news, teller.first, longest, to_the_end=until == "done",
                           every=duration("--interval", every) if every else None)
     began = time.monotonic()
     try:
-        end = batches.watch(batch, order, lambda pause: time.sleep(pause.total_seconds()), once=once)
+        end = batches.watch(made, order, lambda pause: time.sleep(pause.total_seconds()), once=once)
     except KeyboardInterrupt:
-        print(f"interrupted; take it up again: {batch.scope.command('watch')}", file=sys.stderr)
+        print(f"interrupted; take it up again: {made.scope.command('watch')}", file=sys.stderr)
         return 130
     teller.end(timedelta(seconds=time.monotonic() - began), once=once)
     return int(end)
@@ -124,13 +127,14 @@ def _what_next(batch: Batch, look: Look) -> dict[str, str]:
     """In this order: what is wrong, the fix, and only then an end."""
     scope, worst = batch.scope, look.health.cause
     example = worst.ids[0] if worst is not None else ""
-    looked = (f"coordinator job diagnose --beads {example}" if scope.by_hand else f"coordinator why {example}")
+    folder = f" --log-dir {shlex.quote(scope.log_dir)}" if scope.log_dir else ""
+    looked = f"coordinator job diagnose --beads {example}{folder}" if scope.by_hand else f"coordinator why {example}"
     steps = {"find the root cause": looked} if example else {}
     steps["write down the fix and end what runs"] = scope.command("cancel --yes --fix TEXT")
     steps["remove what the failed ones left"] = scope.command("clean --yes")
     if not scope.by_hand:
         steps["after the fix: one is let through"] = scope.command("resume --canary")
-    steps["start the failed ones again, one first"] = scope.command("resubmit --only-failed")
+    steps["start the failed ones again, one first"] = scope.command("resubmit --only-failed --yes")
     steps["watch on"] = scope.command("watch")
     return steps
 

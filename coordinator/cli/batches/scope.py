@@ -14,25 +14,38 @@ if TYPE_CHECKING:
     from coordinator.app import Place
     from coordinator.app.batches import Batch, Member, Scope
 
+Named = Annotated[
+    str, typer.Argument(metavar="[BATCH]", help="prefix:P, label:L or plan:P; anything else is a label.")]
 Prefix = Annotated[str, typer.Option("--prefix", metavar="P", help="Jobs whose id begins so.")]
 Label = Annotated[str, typer.Option("--label", metavar="L", help="Tasks here whose issue has this label.")]
 Plan = Annotated[str, typer.Option("--plan", metavar="PLAN", help="Tasks of this plan: its file or its id.")]
 LogDir = Annotated[str, typer.Option("--log-dir", metavar="DIR", help="With --prefix: the folder of the run files.")]
 
 
-def batch_of(prefix: str, label: str, plan: str, log_dir: str = "") -> Batch:
-    """The one batch that was named. Raises Trouble for none, more than one, or one that has no members."""
+def batch_of(key: str, prefix: str, label: str, plan: str, log_dir: str = "") -> Batch:
+    """The one batch that was named, by its key or by an option. Raises Trouble for none, more than one, or one that has
+    no members."""
     from coordinator.app import batches
 
     given = [(kind, name) for kind, name in
              ((batches.PREFIX, prefix), (batches.LABEL, label), (batches.PLAN, plan)) if name]
+    given += [kind_and_name(key)] if key else []
     if len(given) != 1:
-        words = "name one batch" if not given else f"--{given[0][0]} and --{given[1][0]} name two batches"
+        words = "name one batch" if not given else f"{' and '.join(':'.join(one) for one in given)}: name one batch"
         raise Trouble(words, "Give --prefix P (jobs), --label L or --plan PLAN (tasks).", code=USAGE)
     [(kind, name)] = given
     if log_dir and kind != batches.PREFIX:
         raise Trouble(f"--log-dir means nothing with --{kind}", "Jobs lie in a folder, tasks on the board.", code=USAGE)
     return opened(kind, name, log_dir)
+
+
+def kind_and_name(key: str) -> tuple[str, str]:
+    from coordinator.app import batches
+
+    try:
+        return batches.parse_key(key)
+    except ValueError:
+        return batches.LABEL, key
 
 
 def opened(kind: str, name: str, log_dir: str = "") -> Batch:
