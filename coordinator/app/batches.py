@@ -20,7 +20,7 @@ from coordinator.engine.batches.watching import End, Watch, watch
 from coordinator.planning.batch import kept, telling
 from coordinator.planning.batch.cadence import LONGEST_WATCH, Mode
 from coordinator.planning.batch.cohort import Bands, BatchWord
-from coordinator.planning.batch.journal import Journal, Sight, run_of
+from coordinator.planning.batch.journal import Journal, Sight, run_of, sight
 from coordinator.planning.batch.members import Member, Stand
 from coordinator.planning.batch.scope import LABEL, PLAN, PREFIX, Scope, parse_key
 from coordinator.planning.batch.signature import last_error
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LABEL", "LONGEST_WATCH", "PLAN", "PREFIX", "Bands", "Batch", "BatchWord", "End", "JournalFile", "Look", "Member",
     "Memory", "Mode", "Scope", "Stand", "Watch", "bands_of", "batch_of", "job_scope", "jobs_of", "members_of_jobs",
-    "members_of_rows", "news_of", "parse_key", "status_of", "watch",
+    "members_of_rows", "news_of", "parse_key", "sights_of", "status_of", "watch",
 ]  # fmt: skip
 
 _TAIL = 16384
@@ -45,6 +45,11 @@ _TAIL = 16384
 def batch_of(scope: Scope, find: Find, bands: Bands, environ: Mapping[str, str]) -> Batch:
     """Nothing is opened or made."""
     return Batch(scope, find, JournalFile(scope, environ), bands, now)
+
+
+def sights_of(members: Iterable[Member]) -> dict[str, Sight]:
+    """What is to be known of members at the next look."""
+    return {one.id: sight(one) for one in members}
 
 
 def status_of(batch: Batch, look: Look, at: datetime) -> dict[str, Any]:

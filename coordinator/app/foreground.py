@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coordinator.planning.polling import Look, Rules, check_limit, judge
+from coordinator.planning.polling import NO_ANSWER, Look, Rules, check_limit, judge
 
 if TYPE_CHECKING:
     from coordinator.ports import Command, Credentials, Readiness, Settings
 
-__all__ = ["Agent", "Foreground", "Look", "Rules", "become", "check", "check_limit", "judge", "masked"]
+__all__ = ["NO_ANSWER", "Agent", "Foreground", "Look", "Rules", "become", "check", "check_limit", "judge", "masked"]
 
 
 @dataclass(frozen=True)

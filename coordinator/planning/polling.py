@@ -92,8 +92,10 @@ def judge(rules: Rules, look: Look) -> Verdict:
 
 
 def check_limit(rules: Rules, elapsed: float) -> float:
-    """Seconds that the next check may take: never much beyond the end, and one last look is always possible."""
-    return max(10.0, min(max(60.0, rules.interval), rules.timeout - elapsed))
+    """Seconds that the next check may take: up to the end, and for the last look at most a tenth of the time beyond it
+    (1 s to 10 s)."""
+    last = min(10.0, max(1.0, rules.timeout / 10))
+    return max(last, min(max(60.0, rules.interval), rules.timeout - elapsed))
 
 
 def _again(rules: Rules, look: Look, words: str) -> Verdict:

@@ -1,5 +1,5 @@
-"""wait: asks a command again and again until its output says done or failed, or the time is used up. One line at the
-end, so that whoever waits for it reads no log."""
+"""wait: for a line in a file, a command's success, jobs or a batch; or, as the older poller, asks a command again and
+again until its output says done or failed. One line at the end, so that whoever waits for it reads no log."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.cli.jobs.common import FaceContext, LogDir, checked, face_of
 from coordinator.cli.jobs.usage import OldUsage, misused
 from coordinator.cli.views.harmless import harmless
 
 if TYPE_CHECKING:
+    from coordinator.app.faces import Face
     from coordinator.app.foreground import Rules
+    from coordinator.cli.jobs.conditions import Condition
 
 INTERRUPTED = 130
 LONGEST = 28800
+LONGEST_WORDS = 300
 
 
 def add_to(app: typer.Typer, name: str = "wait") -> None:
@@ -27,7 +32,19 @@ def add_to(app: typer.Typer, name: str = "wait") -> None:
 
 
 def wait(
-    check_cmd: Annotated[str, typer.Option("--check-cmd", metavar="COMMAND", help="What is asked; sh runs it.")],
+    ctx: FaceContext,
+    regex: Annotated[
+        str, typer.Option("--regex", metavar="RE", help="A line that has it, with --file or --command.")] = "",
+    file: Annotated[str, typer.Option("--file", metavar="F", help="In this file, which may come later.")] = "",
+    command: Annotated[str, typer.Option("--command", metavar="C", help="Until sh ends it with 0.")] = "",
+    job: Annotated[list[str] | None, typer.Option("--job", "--beads", metavar="ID", help="Until it has ended; may be "
+                                                  "repeated.")] = None,
+    batch: Annotated[str, typer.Option("--batch", metavar="KEY", help="prefix:P, label:L or plan:P, until all of it "
+                                       "has ended.")] = "",
+    timeout: Annotated[str, typer.Option("--timeout", metavar="D", help="For these: how long; 8h at most.")] = "",
+    interval: Annotated[str, typer.Option("--interval", metavar="D", help="With --command: between two runs.")] = "",
+    log_dir: LogDir = "",
+    check_cmd: Annotated[str, typer.Option("--check-cmd", metavar="COMMAND", help="What is asked; sh runs it.")] = "",
     success_regex: Annotated[
         str, typer.Option("--success-regex", metavar="REGEX", help="Done when it is found; without it, an exit of 0.")
     ] = "",
@@ -45,14 +62,26 @@ def wait(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing before the end.")] = False,
 ) -> int:
-    """Wait until a command's output says that something is done.
+    """Wait for one thing: --file with --regex, --command, --job, --batch; or --check-cmd, the older poller.
 
-    0 done, 1 time or checks used up, 2 failed (or wrong usage), 130 interrupted. A count of zero ("0 failed") is no
+    0 met, 1 not in time, 2 wrong usage, 130 interrupted. --check-cmd: also 2 failed; a count of zero ("0 failed") is no
     failure."""
     from coordinator.app import foreground
 
+    asked_for = Wanted(regex, file, command, tuple(job or ()), batch, interval, log_dir)
+    old = {"--success-regex": success_regex, "--failure-regex": failure_regex, "--retry-on-nonzero": retry_on_nonzero,
+           "--max-attempts": max_attempts, "--check-cmd": check_cmd.strip()}
+    if asked_for.any:
+        mixed = next((name for name, given in old.items() if given), "")
+        if mixed:
+            raise misused(f"{mixed} belongs to --check-cmd, which stands alone", "wait")
+        return _hold_out(asked_for.condition(face_of(ctx)), timeout, quiet=quiet)
+    if "--check-cmd" not in _given(ctx):
+        raise misused("Missing option '--check-cmd'; or name --file and --regex, --command, --job or --batch", "wait")
     if not check_cmd.strip():
         raise misused("--check-cmd is empty", "wait")
+    if timeout or log_dir:
+        raise misused(f"{'--timeout' if timeout else '--log-dir'} means nothing to --check-cmd", "wait")
     rules = foreground.Rules(
         success=_pattern("--success-regex", success_regex) if success_regex else None,
         failures=tuple(_pattern("--failure-regex", one) for one in failure_regex or ()),
@@ -67,6 +96,86 @@ def wait(
     except KeyboardInterrupt:
         print(f"interrupted after {len(asked)} checks", file=sys.stderr)
         return INTERRUPTED
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a command line waits for, besides --check-cmd."""
+
+    regex: str
+    file: str
+    command: str
+    jobs: tuple[str, ...]
+    batch: str
+    interval: str
+    log_dir: str
+
+    @property
+    def any(self) -> bool:
+        return bool(self.regex or self.file or self.command or self.jobs or self.batch or self.interval)
+
+    def condition(self, face: Face) -> Condition:
+        """Raises Trouble unless exactly one thing is named."""
+        from coordinator.cli.jobs import conditions
+
+        named = [option for option, given in (("--file", self.file), ("--command", self.command), ("--job", self.jobs),
+                                              ("--batch", self.batch)) if given]
+        if len(named) != 1:
+            raise misused(f"{' and '.join(named)}: wait for one thing" if named else
+                          "--regex and --interval say how; what is waited for? --file, --command, --job or --batch",
+                          "wait")
+        if self.regex and named[0] not in ("--file", "--command"):
+            raise misused(f"--regex means nothing to {named[0]}", "wait")
+        if self.interval and not self.command:
+            raise misused(f"--interval means nothing to {named[0]}: it is looked at as often as is cheap", "wait")
+        pattern = _pattern("--regex", self.regex) if self.regex else None
+        if self.file:
+            if pattern is None:
+                raise misused("--file needs --regex: which line?", "wait")
+            return conditions.LineInFile(self.file, pattern)
+        if self.command:
+            every = _span("--interval", self.interval) if self.interval else conditions.COMMAND_EVERY
+            return conditions.CommandEndsWell(self.command, pattern, every)
+        if self.jobs:
+            return conditions.JobsEnded(face, self.log_dir, tuple(checked(one) for one in self.jobs))
+        return conditions.batch_ended(self.batch, self.log_dir)
+
+
+def _hold_out(condition: Condition, timeout: str, *, quiet: bool) -> int:
+    from coordinator.cli.jobs import conditions
+
+    seconds = _span("--timeout", timeout) if timeout else float(LONGEST)
+    if seconds > LONGEST:
+        raise misused(f"--timeout is {timeout}: one cycle is 8h at most; start another one after it", "wait")
+    began = time.monotonic()
+    try:
+        if not quiet:
+            _aside(f"waiting, {seconds:g} s at most")
+        met, words, took = conditions.hold_out(condition, seconds)
+    except KeyboardInterrupt:
+        print(f"interrupted after {time.monotonic() - began:.0f} s", file=sys.stderr)
+        return INTERRUPTED
+    words = _shown(words)[:LONGEST_WORDS]
+    print(f"met after {took:.1f} s: {words}" if met else f"not met within {took:.1f} s: {words}")
+    return 0 if met else 1
+
+
+def _span(option: str, text: str) -> float:
+    from coordinator.config.quantities import parse_duration
+
+    try:
+        found = parse_duration(text).total_seconds()
+    except ValueError as wrong:
+        raise misused(f"{option} {text!r} {wrong}", "wait") from wrong
+    if found <= 0:
+        raise misused(f"{option} is {text}: give more than 0", "wait")
+    return found
+
+
+def _given(ctx: typer.Context) -> set[str]:
+    """The options that stand on the command line, in their first spelling."""
+    return {one.opts[0] for one in ctx.command.params
+            if one.name and str(ctx.get_parameter_source(one.name)).endswith("COMMANDLINE")}
 
 
 def _poll(rules: Rules, command: str, asked: list[int], say: Callable[[str], None]) -> int:
