@@ -415,42 +415,6 @@ def hold(where: Place) -> Iterator[dict[str, str]]:
         lock.release()
 
 
-@dataclass(frozen=True)
-class Known:
-    """An expected error in words, with its cure and exit code."""
-
-    words: str
-    cure: tuple[str, ...]
-    code: int
-
-
-def expected(error: Exception) -> Known | None:
-    """The words for an error that people can do something about; None for a bug of ours."""
-    if isinstance(error, NoRepository):
-        return Known(str(error), (), 1)
-    if isinstance(error, NoToken):
-        return Known(str(error), ("`coordinator doctor` shows what the token may do.",), 10)
-    if isinstance(error, InUse):
-        return Known(str(error), ("One at a time: `coordinator status` shows what it does.",), 1)
-    from coordinator.config import ConfigError
-
-    if isinstance(error, ConfigError):
-        return Known(error.words, (error.cure,), 64)
-    from coordinator import ports
-
-    if isinstance(error, ports.StoreError | ports.GitHubError | ports.GitError):
-        return Known(error.words, ("`coordinator doctor` names causes and cures.",), 1)
-    if isinstance(error, ports.NewerSchema):
-        return Known(str(error), ("Install the newer coordinator; nothing was touched.",), 1)
-    from coordinator.adapters.system.prompts import BadPrompt
-
-    if isinstance(error, BadPrompt):
-        return Known(error.words, (error.cure, "Nothing was started."), 1)
-    if isinstance(error, OSError) and error.strerror:
-        return Known(f"{error.strerror}: {error.filename or ''}".rstrip(": "), ("Look at it with: ls -ld",), 1)
-    return None
-
-
 def runner(
     where: Place,
     config: Config,

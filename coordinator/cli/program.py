@@ -57,7 +57,7 @@ def _expected(error: Exception, name: str) -> Trouble | None:
         return error
     if isinstance(error, _Usage):
         return _misused(error, name)
-    from coordinator.app import expected
+    from coordinator.app.expected import expected
 
     known = expected(error)
     return None if known is None else Trouble(known.words, *known.cure, code=known.code)

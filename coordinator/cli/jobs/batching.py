@@ -103,9 +103,9 @@ def _orders(desk: Desk, entries: Sequence[Entry], file: str, root: Path, provide
 def _words(error: Exception) -> str | None:
     if isinstance(error, Trouble):
         return error.words
-    from coordinator import app
+    from coordinator.app.expected import expected
 
-    known = app.expected(error)
+    known = expected(error)
     return None if known is None else known.words
 
 
