@@ -279,6 +279,14 @@ class Repository(Protocol):
     def copy_into(self, task_id: str, names: Sequence[str]) -> tuple[str, ...]:
         """Copies files of the main checkout into the worktree where absent; the names copied."""
 
+    def hand(self, task_id: str, files: Mapping[str, str], drop: Sequence[str]) -> None:
+        """Writes these files of the hand-off folder into the worktree, and removes those that the patterns `drop` name
+        there. No link is followed, no commit gets them. Raises GitError."""
+
+    def left(self, task_id: str, patterns: Sequence[str]) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """By pattern, (path, text) of the regular files in the worktree that it names, at most 20 of 64 KB each; no
+        link is followed. Raises GitError."""
+
     def worktree_path(self, task_id: str) -> Path: ...
 
     def identity(self) -> Mapping[str, str]:

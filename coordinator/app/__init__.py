@@ -309,6 +309,7 @@ def world_on(
     from coordinator.app.plans import sites
     from coordinator.app.prices import prices
     from coordinator.app.templates import template_finder, template_provider
+    from coordinator.app.workflows import workflow_finder
     from coordinator.engine.world import World
     from coordinator.runfiles.masking import Masker, secrets_in
 
@@ -341,6 +342,7 @@ def world_on(
         remains=lambda: remains(where.logs, where.jobs),
         prices=prices(),
         notifier=notifier(environ),
+        workflows=workflow_finder(where),
     )
 
 

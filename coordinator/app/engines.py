@@ -20,6 +20,7 @@ def policy_of(config: Config, provider: str = "") -> Policy:
     return Policy(
         provider=provider or config.workers.provider,
         template=config.workers.template,
+        workflow=config.workers.workflow,
         max_workers=config.workers.max,
         provider_caps={name: section.max for name, section in config.providers.items() if section.max},
         label_caps=dict(config.caps.labels),

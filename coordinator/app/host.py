@@ -141,11 +141,27 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     settings = provider_settings(config).get(config.workers.provider, _no_settings())
     agent = provider(config.workers.provider)
     yield from doctor.provider_ready(agent, probe, settings, where.home / "preflight.json", now(), live=live)
+    yield from _examine_workflows(where, config)
     yield doctor.writable(where.root, where.home)
     yield from doctor.room(where.root, config.floors.disk, config.floors.inodes)
     yield doctor.instance(daemon_pid(where), where.board, now(), config.poll.interval)
     yield from _examine_leftovers(where)
     yield from doctor.rights(os.geteuid())
+
+
+def _examine_workflows(where: Place, config: Config) -> Iterator[Check]:
+    from coordinator.adapters.system import doctor
+    from coordinator.app.workflows import workflow_finder
+
+    library = workflow_finder(where)()
+    for name, words in sorted(library.broken.items()):
+        yield doctor.Check("fail", words, f"mend adws/workflows/{name}.toml; tasks that want it wait")
+    usual, good = config.workers.workflow, sorted(set(library.known) - set(library.broken))
+    if usual not in {*good, *library.broken}:
+        yield doctor.Check("fail", f"workers.workflow: there is no workflow {usual!r} (known: {', '.join(good)})",
+                           f"set workers.workflow, or add adws/workflows/{usual}.toml")
+    elif usual in good:
+        yield doctor.Check("ok", f"workflows: {', '.join(good)}; {usual} unless an issue's label names another")
 
 
 def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) -> Iterator[Check]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from coordinator.config import Config
 
 SHIMS = ("tools/status.py", "tools/view_worker.py", "adws/__init__.py", "adws/metrics.py")
-TEMPLATES = "worker_templates"
+EJECTED = ("worker_templates/*/template.toml", "worker_templates/*/prompt.md", "adws/workflows/*.toml")
 EXCLUDES = ("/logs/", "/.coordinator/", "/adws/metrics.json", "/STOP")
 CONFIG = """\
 # What the coordinator does here. Every line may go: the default stands behind it.
@@ -64,7 +64,7 @@ def add_to(app: typer.Typer) -> None:
 
 def init(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,
-    eject: Annotated[bool, typer.Option("--eject", help="Copy the worker template too, to be changed here.")] = False,
+    eject: Annotated[bool, typer.Option("--eject", help="Copy templates and workflows too, to change them.")] = False,
 ) -> None:
     """Make this repository ready: coordinator.toml, excludes, label, tools."""
     from coordinator import app
@@ -98,9 +98,8 @@ def _steps(place: Place, *, eject: bool) -> Iterator[Step]:
     for shim in SHIMS:
         yield _copy(host.shipped() / shim, place.root / shim)
     if eject:
-        folder = host.shipped() / TEMPLATES / "default"
-        for source in sorted(one for one in folder.iterdir() if one.is_file()):
-            yield _copy(source, place.root / TEMPLATES / "default" / source.name)
+        for source in sorted(one for pattern in EJECTED for one in host.shipped().glob(pattern)):
+            yield _copy(source, place.root / source.relative_to(host.shipped()))
     yield _label(config, name)
 
 
@@ -118,7 +117,9 @@ def _file(path: Path, text: str, *, private: bool = False) -> Step:
 
 
 def _shown(path: Path) -> str:
-    return "/".join(path.parts[-2:]) if path.parent.name in (".coordinator", "tools", "adws", "default") else path.name
+    known = (".coordinator", "tools", "adws", "workflows")
+    near = path.parent.name in known or path.parent.parent.name == "worker_templates"
+    return "/".join(path.parts[-2:]) if near else path.name
 
 
 def _copy(source: Path, target: Path) -> Step:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from coordinator.domain.issue import PullRequest
+from coordinator.domain.workflow import Left
 
 
 class Ending(StrEnum):
@@ -73,7 +74,8 @@ class Outcome:
 class Evidence:
     """All that was looked at to decide what a finished attempt means for its task.
 
-    `swept_up`: the agent ended well but left changes uncommitted, and they were committed for it.
+    `swept_up`: the agent ended well but left changes uncommitted, and they were committed for it. `left` is what a
+    stage of a workflow was asked to leave, and whether it passed its gate.
     """
 
     outcome: Outcome
@@ -85,3 +87,4 @@ class Evidence:
     log_tail: str = ""
     rescue_ref: str = ""
     swept_up: bool = False
+    left: Left | None = None

@@ -12,11 +12,13 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.planfile import Undertaking
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
 from coordinator.domain.worker import Running, WorkerView
+from coordinator.domain.workflow import BUILD
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning.actions import Plan
 from coordinator.planning.plans.waves import waves_of
 from coordinator.planning.snapshot import Snapshot
+from coordinator.planning.stages import stage_of
 
 SCHEMA = 1
 
@@ -98,6 +100,8 @@ def _row(s: Snapshot, memory: Memory, made: Plan, task: Task) -> dict[str, Any]:
         "reason": task.reason,
         "detail": task.detail,
         "provider": task.provider,
+        "workflow": task.workflow or BUILD.name,
+        "stage": stage_of(s.workflows, task).name,
         "plan": task.plan,
         "labels": sorted(issue.labels) if issue is not None else [],
         "branch": task.branch,
@@ -128,6 +132,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "worker": attempt.worker_id,
         "provider": attempt.provider,
         "run_id": attempt.run_id,
+        "stage": attempt.stage,
         "token": attempt.token,
         "pid": attempt.pid,
         "started": _iso(attempt.launched_at or attempt.created_at),

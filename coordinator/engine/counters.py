@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.outcome import Ending
+from coordinator.domain.workflow import BUILD
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning.snapshot import Snapshot
@@ -37,6 +38,7 @@ def counters(world: World, memory: Memory, s: Snapshot) -> dict[str, Any]:
         "cost_usd": round(sum(attempt.usage.cost_usd or 0.0 for attempt in attempts), 6),
         "by_provider": _sums(attempts, lambda one: one.provider),
         "by_day": dict(list(_sums(attempts, lambda one: _day(world, one)).items())[-DAYS:]),
+        "by_stage": _by_stage(attempts),
         "api_requests": requests,
         "api_not_modified": unchanged,
         "label_to_start_seconds": _spread(_label_to_start(s)),
@@ -54,6 +56,19 @@ def _sums(attempts: Iterable[Attempt], key: Callable[[Attempt], str]) -> dict[st
         one["tokens_out"] += attempt.usage.tokens_out or 0
         one["cost_usd"] = round(one["cost_usd"] + (attempt.usage.cost_usd or 0.0), 6)
     return dict(sorted(sums.items()))
+
+
+def _by_stage(attempts: Sequence[Attempt]) -> dict[str, dict[str, float]]:
+    """The same by the stage of a workflow, with the time that its sessions took."""
+    sums = _sums(attempts, stage_name)
+    for name, one in sums.items():
+        one["duration_seconds"] = round(sum(each.duration_sec for each in attempts if stage_name(each) == name), 3)
+    return sums
+
+
+def stage_name(attempt: Attempt) -> str:
+    """Of an attempt that was begun before there were stages, the one there was."""
+    return attempt.stage or BUILD.name
 
 
 def _day(world: World, attempt: Attempt) -> str:

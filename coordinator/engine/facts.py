@@ -12,7 +12,7 @@ from coordinator.domain.outward import Outward
 from coordinator.domain.planfile import Result
 from coordinator.domain.task import Task
 from coordinator.planning.actions import Action, CleanUp
-from coordinator.planning.snapshot import Gate
+from coordinator.planning.snapshot import Gate, Refused
 from coordinator.ports import Listing
 
 
@@ -87,6 +87,15 @@ class Examined:
     duration_sec: float
     ended_at: datetime
     survivors: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ApprovalAsked:
+    """Who approved what a stage left; `refused` where the label does not count."""
+
+    task: Task
+    actor: str
+    refused: Refused | None
 
 
 @dataclass(frozen=True)
@@ -222,7 +231,7 @@ class EffectFailed:
 
 
 Fact = (
-    Polled | Vetted | Proved | Prepared | Launched | NotStarted | StopSent | Examined | Pushed | PullFound |
-    PublishRefused | Joined | NotJoined | Looked | Delivered | NotDelivered | Told | Tidied | Cleaned | Swept |
-    Notified | EffectFailed
+    Polled | Vetted | Proved | Prepared | Launched | NotStarted | StopSent | Examined | ApprovalAsked | Pushed |
+    PullFound | PublishRefused | Joined | NotJoined | Looked | Delivered | NotDelivered | Told | Tidied | Cleaned |
+    Swept | Notified | EffectFailed
 )

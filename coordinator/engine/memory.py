@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from coordinator.domain.worker import WorkerView
 from coordinator.engine.facts import Examined
-from coordinator.planning.snapshot import Gate
+from coordinator.planning.snapshot import Gate, Refused
 from coordinator.ports import Signs
 
 FIRST_REST = timedelta(seconds=1)
@@ -33,6 +33,7 @@ class Memory:
     views: dict[str, WorkerView] = field(default_factory=dict)
     unready: dict[str, Gate] = field(default_factory=dict)
     checked: dict[str, datetime] = field(default_factory=dict)
+    refused: dict[str, Refused] = field(default_factory=dict)
     github_until: datetime | None = None
     github_words: str = ""
     poll_due: bool = True

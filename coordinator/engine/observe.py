@@ -18,6 +18,7 @@ from coordinator.engine.plans import plans_of
 from coordinator.engine.speech import speeches
 from coordinator.engine.staying import stays_of
 from coordinator.engine.world import World
+from coordinator.planning import stages
 from coordinator.planning.actions import work_lane
 from coordinator.planning.limits import caps
 from coordinator.planning.rules.dispatch import SET_BACK
@@ -79,6 +80,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
         stays=stays_of(store),
         confirmed=memory.confirmed,
         next_manual=_next_manual(tasks),
+        workflows=world.workflows(),
+        refused=dict(memory.refused),
     )
 
 
@@ -188,7 +191,8 @@ def _proofs(world: World, attempts: Mapping[str, tuple[Attempt, ...]], now: date
 def _unready(world: World, memory: Memory, tasks: Mapping[str, Task], now: datetime) -> dict[str, Gate]:
     """Providers that queued tasks want and that cannot be started here, asked at most every 30 s. Of a ladder only
     where one is needed: a question may take its time."""
-    queued = [task for task in tasks.values() if task.state is TaskState.QUEUED]
+    known = world.workflows()
+    queued = [stages.dressed(known, world.policy, task) for task in tasks.values() if task.state is TaskState.QUEUED]
     for name in sorted({task.provider for task in queued}):
         _ask_whether_ready(world, memory, name, now)
     out = {*memory.unready, *_parked(world, now)}

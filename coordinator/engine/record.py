@@ -16,7 +16,9 @@ from coordinator.domain.outcome import Ending, Evidence
 from coordinator.domain.request import Event
 from coordinator.domain.task import MOVES, Task, TaskState
 from coordinator.domain.worker import Running, Unknown, Waiting
+from coordinator.engine.effects import staging
 from coordinator.engine.facts import (
+    ApprovalAsked,
     Cleaned,
     Delivered,
     EffectFailed,
@@ -43,7 +45,7 @@ from coordinator.engine.facts import (
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import keep, plans_of
 from coordinator.engine.world import World
-from coordinator.planning import completion
+from coordinator.planning import completion, stages
 from coordinator.planning.actions import (
     Examine,
     Launch,
@@ -79,6 +81,7 @@ class Recorder:
             Launched: self._launched,
             NotStarted: self._not_started,
             Examined: self._examined,
+            ApprovalAsked: self._approval_asked,
             Pushed: self._pushed,
             PullFound: self._pull_found,
             PublishRefused: self._refused,
@@ -144,6 +147,8 @@ class Recorder:
     def _prepared(self, fact: Prepared) -> None:
         for note in fact.notes:
             self._world.say(f"{fact.task.id}: {note}")
+        if fact.task.fresh:
+            staging.forget(fact.task, self._world.store)
         task = changed(fact.task, fact.at, worktree=fact.worktree, base_sha=fact.base_sha, fresh=False,
                        tidied=False)
         attempt = replace(fact.attempt, prepared_at=fact.at, base_sha=fact.base_sha)
@@ -164,7 +169,8 @@ class Recorder:
             self._world.store.log(self._event(fact.task, "worktree_error", fact.words, fact.attempt))
         attempt = replace(fact.attempt, ending=Ending.FAILED, reason=fact.reason, detail=fact.words,
                           ended_at=fact.at, settled_at=fact.at)
-        settlement = completion.failure(fact.task, attempt, fact.reason, fact.words, self._world.policy, fact.at)
+        look = stages.dressed(self._world.workflows(), self._world.policy, fact.task)
+        settlement = completion.failure(look, attempt, fact.reason, fact.words, self._world.policy, fact.at)
         self._move(fact.task, attempt, settlement, fact.at)
 
     # --- settling ---
@@ -202,6 +208,7 @@ class Recorder:
             rescue_ref=evidence.rescue_ref,
         )
         self._park(action, now)
+        staging.keep(action, self._world.store)
         self._move(action.task, attempt, action.settlement, now, pushed_sha=pushed(action.task, evidence))
 
     def _move(self, task: Task, attempt: Attempt, settlement: Settlement, now: datetime, **known: Any) -> None:
@@ -214,6 +221,7 @@ class Recorder:
             completed_at=now if settlement.to in (_S.FAILED, _S.CANCELLED, _S.BLOCKED) else task.completed_at,
             **known,
         )
+        moved = replace(moved, **stages.counted(task, settlement))
         self._world.store.save(moved, self._event(moved, "settled", settlement.reason, attempt), was=task.version,
                                attempt=attempt)
         self._world.say(f"{task.id}: attempt {attempt.number} {attempt.ending}: {settlement.reason or 'ok'}"
@@ -248,6 +256,16 @@ class Recorder:
         for name, kept in (("parked", parked), ("proofs", good)):
             if self._world.store.document(name):
                 self._world.store.keep_document(name, json.dumps(kept, sort_keys=True))
+
+    def _approval_asked(self, fact: ApprovalAsked) -> None:
+        if fact.refused is not None:
+            self._memory.refused[fact.task.id] = fact.refused
+            self._world.say(f"{fact.task.id}: not approved: {fact.refused.words}")
+            return
+        self._memory.refused.pop(fact.task.id, None)
+        task = changed(fact.task, self._world.clock.now(), **stages.approved(fact.task, f"@{fact.actor}"))
+        self._world.store.save(task, self._event(task, "approved", fact.actor), was=fact.task.version)
+        self._world.say(f"{task.id}: {task.detail}")
 
     # --- publishing ---
 

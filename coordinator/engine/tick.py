@@ -199,6 +199,7 @@ class Engine:
             session_id=str(UUID(hex=token)),
             switch_from=action.switch_from,
             fallback_reason=action.fallback_reason,
+            stage=action.stage,
         )
         instead = f" instead of {action.switch_from} ({action.fallback_reason})" if action.switch_from else ""
         event = Event(task.id, now, "begun", f"{attempt.worker_id} {attempt.provider}{instead}", number)

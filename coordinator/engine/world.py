@@ -11,6 +11,7 @@ from typing import Any
 from coordinator.domain.prices import Prices
 from coordinator.domain.remains import Remain
 from coordinator.domain.task import Task
+from coordinator.domain.workflow import Library
 from coordinator.engine.contacts import Contacts
 from coordinator.planning.plans.commits import Strictness
 from coordinator.planning.policy import Policy
@@ -102,6 +103,7 @@ class World:
     prices: Prices = field(default_factory=Prices)
     notifier: Notifier | None = None
     site: Callable[[str], Site] = _nowhere
+    workflows: Callable[[], Library] = Library
 
     def repo_of(self, task: Task) -> Repository:
         """The repository that a task is worked on in. Raises GitError when its checkout is gone."""

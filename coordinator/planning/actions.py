@@ -48,6 +48,10 @@ def look_lane(task_id: str) -> str:
     return f"look:{task_id}"
 
 
+def approval_lane(task_id: str) -> str:
+    return f"approval:{task_id}"
+
+
 POLL_LANE = "poll"
 CLEAN_LANE = "clean"
 NOTIFY_LANE = "notify"
@@ -100,12 +104,13 @@ class Move:
 @dataclass(frozen=True)
 class Begin:
     """QUEUED -> PREPARING with a new attempt row: the intent to run a worker. In place of the task's own provider
-    (`switch_from`) for a reason code."""
+    (`switch_from`) for a reason code; `stage` is the name of its workflow's stage."""
 
     task: Task
     provider: str
     switch_from: str = ""
     fallback_reason: str = ""
+    stage: str = ""
     lane: str = ""
 
 
@@ -164,7 +169,8 @@ class Examine(_OnAttempt):
 class Settlement:
     """What an ended attempt means for its task. `park_until` closes its provider until then, for the `park_times`th
     time in a row; `unparks` opens it again: the attempt was the one that tried it, and it answered. `spends`: the
-    provider failed the task as another one need not."""
+    provider failed the task as another one need not. `stage` is the place in its workflow that the task stands at from
+    now on, None where it stays; `sends_back`: a later stage sent it there."""
 
     to: TaskState
     reason: str
@@ -176,6 +182,8 @@ class Settlement:
     unparks: bool = False
     spends: bool = False
     draft: bool = False
+    stage: int | None = None
+    sends_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +193,19 @@ class Settle:
     evidence: Evidence
     settlement: Settlement
     lane: str = ""
+
+
+@dataclass(frozen=True)
+class AskApproval:
+    """Ask who set the label that approves what a stage left, and when."""
+
+    task: Task
+    attempt: Attempt
+    issue: Issue
+
+    @property
+    def lane(self) -> str:
+        return approval_lane(self.task.id)
 
 
 @dataclass(frozen=True)
@@ -321,8 +342,8 @@ class Notify:
 
 
 Action = (
-    Poll | VetIssue | Adopt | Move | Begin | Prove | Prepare | Launch | StopWorker | Examine | Settle | Push | Publish
-    | Join | Look | Deliver | TakePlan | Tell | Answer | Flag | Tidy | CleanUp | Sweep | Notify
+    Poll | VetIssue | Adopt | Move | Begin | Prove | Prepare | Launch | StopWorker | Examine | Settle | AskApproval
+    | Push | Publish | Join | Look | Deliver | TakePlan | Tell | Answer | Flag | Tidy | CleanUp | Sweep | Notify
 )
 
 

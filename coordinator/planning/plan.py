@@ -9,6 +9,7 @@ from coordinator.domain.task import ENDED, TaskState
 from coordinator.planning.actions import Action, Held, Plan, Wait
 from coordinator.planning.rules import (
     adopt,
+    approve,
     attention,
     dispatch,
     launch,
@@ -37,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     publish.rule,
     review.rule,
     adopt.rule,
+    approve.rule,
     dispatch.rule,
     tell.rule,
     tidy.rule,

@@ -17,6 +17,7 @@ class LabelNames:
     auto: str = "rpi-auto"
     pause: str = "rpi-pause"
     retry: str = "rpi-retry"
+    approved: str = "rpi-approved"
     mode: str = "minimal"
     queued: str = "rpi:queued"
     running: str = "rpi:running"
@@ -39,6 +40,7 @@ class Policy:
 
     provider: str = "claude"
     template: str = "default"
+    workflow: str = "build"
     max_workers: int = 3
     provider_caps: Mapping[str, int] = field(default_factory=dict)
     label_caps: Mapping[str, int] = field(default_factory=dict)

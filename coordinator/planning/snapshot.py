@@ -14,6 +14,7 @@ from coordinator.domain.planfile import Undertaking
 from coordinator.domain.request import Request
 from coordinator.domain.task import Task
 from coordinator.domain.worker import WorkerView
+from coordinator.domain.workflow import Library
 from coordinator.planning.policy import Policy
 
 RESERVE = "reserve"
@@ -54,6 +55,15 @@ class Stay:
 
     state: str
     since: datetime
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The label that approves was looked at and did not count; true for `issue_updated_at`, `sure` as in Vet."""
+
+    issue_updated_at: datetime
+    words: str
+    sure: bool
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,8 @@ class Snapshot:
     stays: Mapping[str, Stay] = field(default_factory=dict)
     confirmed: bool = False
     next_manual: int = 1
+    workflows: Library = field(default_factory=Library)
+    refused: Mapping[str, Refused] = field(default_factory=dict)
 
     def attempt(self, task_id: str) -> Attempt | None:
         """The task's latest attempt."""

@@ -12,6 +12,7 @@ from typing import Protocol
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.task import Task, TaskState
+from coordinator.domain.workflow import BUILD
 from coordinator.wording.escape import GITHUB_LIMIT, code, cut, fence, marker, one_line, quote, tail
 
 TAIL_LINES = 20
@@ -22,10 +23,11 @@ _S = TaskState
 
 @dataclass(frozen=True)
 class Words:
-    """The names of the two labels that the cures speak of."""
+    """The names of the labels that the cures speak of."""
 
     auto: str = "rpi-auto"
     retry: str = "rpi-retry"
+    approved: str = "rpi-approved"
 
 
 class LabelNames(Protocol):
@@ -33,6 +35,8 @@ class LabelNames(Protocol):
     def auto(self) -> str: ...
     @property
     def retry(self) -> str: ...
+    @property
+    def approved(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def desired_living(task: Task, attempt: Attempt | None, names: LabelNames = Word
 def desired_notices(
     task: Task, attempt: Attempt | None, attempts: Sequence[Attempt], names: LabelNames = Words()
 ) -> tuple[Notice, ...]:
-    """At most two an attempt: its pull request is there, a person is needed."""
+    """At most two an attempt: its pull request is there, a person is needed, to mend or to approve."""
     if task.issue is None:
         return ()
     number = attempt.number if attempt is not None else 0
@@ -76,6 +80,8 @@ def desired_notices(
     if task.state in {_S.BLOCKED, _S.FAILED}:
         words = trouble_words(task, attempt, attempts, names)
         notices.append(_notice(task, task.state.lower(), f"{number}", words))
+    elif task.state is _S.QUEUED and task.reason == "approval":
+        notices.append(_notice(task, "approval", f"{number}", approval_words(task, attempt, names)))
     elif task.state is _S.CANCELLED and task.reason == "manual_stop":
         notices.append(_notice(task, "stopped", f"{number}", stopped_words(task, attempt, names)))
     return tuple(notices)
@@ -124,7 +130,8 @@ def _living_words(task: Task, attempt: Attempt, names: LabelNames) -> str:
 def _facts(attempt: Attempt) -> str:
     started = attempt.launched_at or attempt.created_at
     instead = f" in place of {attempt.switch_from} ({attempt.fallback_reason})" if attempt.switch_from else ""
-    return f"attempt {attempt.number}, {attempt.provider}{instead}, started {started:%H:%M} UTC"
+    stage = f", stage {attempt.stage}" if attempt.stage not in ("", BUILD.name) else ""
+    return f"attempt {attempt.number}{stage}, {attempt.provider}{instead}, started {started:%H:%M} UTC"
 
 
 def _because(task: Task, attempt: Attempt) -> str:
@@ -169,6 +176,18 @@ def trouble_words(
     parts.append(account_words(attempts))
     parts.append(_folded_tail(attempt))
     return "\n\n".join(part for part in parts if part)
+
+
+def approval_words(task: Task, attempt: Attempt | None, names: LabelNames = Words()) -> str:
+    """A stage is done and waits for a person: how it goes on, and what the stage left."""
+    stage = f"Stage {code(attempt.stage)}" if attempt is not None and attempt.stage else "A stage"
+    cure = (f"**What to do:** read it, then set the label {code(names.approved)}. (On the host: "
+            f"{code(f'coordinator retry {task.id}')}.) If it is wrong, take {code(names.auto)} off, say in the issue "
+            "what should be different, and set it anew.")
+    parts = [f"🕒 {stage} is done and waits for a person's approval.", cure]
+    if task.detail.strip():
+        parts.append(quote(cut(task.detail, DETAIL_LIMIT)))
+    return "\n\n".join(parts)
 
 
 def stopped_words(task: Task, attempt: Attempt | None, names: LabelNames = Words()) -> str:

@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "cost_usd": 0.0,
     "by_provider": {},
     "by_day": {},
+    "by_stage": {},
     "api_requests": 0,
     "api_not_modified": 0,
     "label_to_start_seconds": _SPREAD,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Task
 from coordinator.wording.escape import GITHUB_LIMIT, code, cut, fence, one_line, quote, unclosing
+from coordinator.wording.spending import spent, stage_lines
 
 TITLE_LIMIT = 250
 """GitHub refuses a title above 256 characters."""
@@ -26,7 +28,6 @@ def pull_title(task: Task, attempt: Attempt) -> str:
 
 def pull_body(task: Task, attempts: Sequence[Attempt], commits: Sequence[str], files: Sequence[str]) -> str:
     """Our own lines first, so that nothing in the agent's words can swallow `Closes #N`."""
-    last = attempts[-1] if attempts else None
     parts = [f"Closes #{task.issue}" if task.issue is not None else f"Task {code(task.id)}"]
     others = closes_too(commits, task.issue)
     if others:
@@ -34,13 +35,22 @@ def pull_body(task: Task, attempts: Sequence[Attempt], commits: Sequence[str], f
                      f"also end {', '.join(code(other) for other in others)}.")
     if task.pr_draft:
         parts.append("**Draft**: a person should look at this before it counts as finished.")
-    summary = last.summary if last else ""
+    summary = author(attempts).summary if attempts else ""
     if summary.strip():
         parts += ["What the agent says it did and how it checked it:", quote(cut(summary, SUMMARY_LIMIT))]
     elif commits:
         parts += ["What was done, by its commits:", _listed(commits)]
     parts.append(_facts(attempts, commits if summary.strip() else (), files))
     return cut("\n\n".join(parts), GITHUB_LIMIT - 100) + "\n"
+
+
+def author(attempts: Sequence[Attempt]) -> Attempt:
+    """The attempt whose words tell of the work: of several stages the last one that committed."""
+    if len({one.stage for one in attempts}) < 2:
+        return attempts[-1]
+    moved = [one for before, one in pairwise((None, *attempts))
+             if one is not None and one.commits and (before is None or one.head_sha != before.head_sha)]
+    return moved[-1] if moved else attempts[-1]
 
 
 def closes_too(commits: Sequence[str], issue: int | None) -> tuple[str, ...]:
@@ -56,6 +66,8 @@ def _listed(lines: Sequence[str]) -> str:
 
 def _facts(attempts: Sequence[Attempt], commits: Sequence[str], files: Sequence[str]) -> str:
     rows = [fact_line(attempts)] if attempts else []
+    stages = stage_lines([spent(one) for one in attempts])
+    rows += ["\n".join(f"- stage {line}" for line in stages)] if stages else []
     if commits:
         rows += ["Commits, oldest first:", _listed(commits)]
     if files:

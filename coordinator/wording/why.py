@@ -10,7 +10,9 @@ from typing import Any
 
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.task import NEEDS_PERSON, TaskState
+from coordinator.domain.workflow import BUILD
 from coordinator.wording.escape import one_line
+from coordinator.wording.spending import Spent, stage_lines
 
 _S = TaskState
 _CODES = {
@@ -60,6 +62,7 @@ def why(
     remedies = remedies_of(row, labels)
     lines = [_head(row, state, code, now, local)]
     lines += [_attempt(attempt, local) for attempt in row.get("attempts") or ()]
+    lines += [f"  stage {line}" for line in stage_lines(_spent(row))]
     lines += _kept(row)
     lines.append("What moves it:")
     width = max(len(remedy.how) for remedy in remedies)
@@ -139,7 +142,14 @@ def _attempt(attempt: Mapping[str, Any], local: Callable[[datetime], datetime]) 
     ended = str(attempt.get("reason") or attempt.get("ending") or "running")
     detail = one_line(str(attempt.get("detail") or ""), 160)
     words = f"{ended}: {detail}" if detail else ended
-    return f"  attempt {attempt.get('number')}  {attempt.get('provider') or '-':<9} {span}  {words}"
+    stage = attempt.get("stage") or ""
+    who = str(attempt.get("provider") or "-") + (f" {stage}" if stage not in ("", BUILD.name) else "")
+    return f"  attempt {attempt.get('number')}  {who:<9} {span}  {words}"
+
+
+def _spent(row: Mapping[str, Any]) -> list[Spent]:
+    return [Spent(str(one.get("stage") or ""), float(one.get("duration_sec") or 0), one.get("tokens"), one.get("cost"))
+            for one in row.get("attempts") or ()]
 
 
 def _kept(row: Mapping[str, Any]) -> list[str]:

@@ -42,6 +42,7 @@ WRITERS = {
     "adapters/git/adding.py": "the folder above a worktree",
     "adapters/git/excludes.py": "info/exclude",
     "adapters/git/folder.py": "notes and copies in a worktree",
+    "adapters/git/handoff.py": "what stages of a workflow hand on in a worktree",
     "adapters/git/leftovers.py": "records of an operation that git left half done",
     "adapters/git/network.py": "scratch folders and the edges of a shallow clone",
     "adapters/git/rescue.py": "an index of its own, so that a rescue leaves the agent's alone",

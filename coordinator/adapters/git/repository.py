@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from coordinator.adapters.git import commits, folder, joining, reading, registry, rescue, worktrees
+from coordinator.adapters.git import commits, folder, handoff, joining, reading, registry, rescue, worktrees
 from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
 from coordinator.adapters.git.naming import full_name, is_ssh, place, safe_name
 from coordinator.adapters.git.network import Remote
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.outcome import Work
+from coordinator.domain.workflow import HANDOFF
 from coordinator.ports import ForeignWorktree, GitError
 
 
@@ -257,6 +258,16 @@ class GitRepository:
             copied = folder.copy_into(self._funnel.root, self._standing(task_id).path, names)
             add_excludes(self._funnel, [f"/{name}" for name in copied])
             return copied
+
+    def hand(self, task_id: str, files: Mapping[str, str], drop: Sequence[str]) -> None:
+        with self._funnel.locked():
+            tree = self._standing(task_id)
+            add_excludes(self._funnel, [f"/{HANDOFF}/"])
+        handoff.put(tree.path, files, drop)
+
+    def left(self, task_id: str, patterns: Sequence[str]) -> Mapping[str, Sequence[tuple[str, str]]]:
+        tree = self._standing(task_id)
+        return {pattern: handoff.found(tree.path, pattern) for pattern in patterns}
 
     def run_hook(self, task_id: str, command: str, name: str, timeout: timedelta,
                  env: Mapping[str, str]) -> tuple[bool, str]:

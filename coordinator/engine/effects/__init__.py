@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from coordinator.engine.effects import (
+    approving,
     examining,
     joining,
     notifying,
@@ -26,6 +27,7 @@ from coordinator.engine.facts import EffectFailed, Fact
 from coordinator.engine.world import World
 from coordinator.planning.actions import (
     Action,
+    AskApproval,
     CleanUp,
     Deliver,
     Examine,
@@ -63,6 +65,7 @@ _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Launch: starting.launch,
     StopWorker: starting.stop,
     Examine: examining.examine,
+    AskApproval: approving.ask,
     Push: publishing.push,
     Publish: publishing.publish,
     Join: joining.join,

@@ -12,7 +12,8 @@ from coordinator.domain.issue import PullRequest
 from coordinator.domain.outcome import Ending, Evidence, Outcome, Work
 from coordinator.domain.task import Task
 from coordinator.domain.worker import Exited, Missing, WorkerView
-from coordinator.engine.effects.starting import HookFailed, handle_of, run_hook
+from coordinator.engine.effects import staging
+from coordinator.engine.effects.starting import HookFailed, handle_of, hook_env, run_hook
 from coordinator.engine.facts import Examined
 from coordinator.engine.world import World
 from coordinator.planning.actions import Examine
@@ -40,8 +41,9 @@ def examine(action: Examine, world: World) -> Examined:
     outcome = _judge(world, provider, attempt, exited, work) if provider is not None else _unjudged(world, attempt)
     tail = readable(provider, world.executor.log_tail(handle, TAIL)) if provider is not None else ""
     evidence = _gather(world, task, attempt, outcome, work, world.mask(tail))
+    evidence = staging.look(world, task, attempt, evidence, hook_env(world))
     if provider is not None:
-        world.transcript.finish(recording(world, attempt), now, _ended_words(outcome))
+        world.transcript.finish(recording(world, attempt), now, _ended_words(evidence.outcome))
     ended = datetime.fromtimestamp(exited.ended_at, UTC) if exited.ended_at else now
     return Examined(task, attempt, evidence, exited.code, exited.duration_sec, ended, survivors)
 
@@ -135,7 +137,7 @@ def _keep(
         return work, "", False
     if not work.branch_ok:
         return work, world.repo_of(task).rescue(task.id, attempt.number) or "", False
-    forgotten = outcome.ending is Ending.SUCCEEDED and not work.commits
+    forgotten = outcome.ending is Ending.SUCCEEDED and not work.commits and staging.commits(world, task, attempt)
     message = {
         Ending.CANCELLED: "WIP: Stopped by user",
         Ending.TIMED_OUT: "WIP: Time limit reached",

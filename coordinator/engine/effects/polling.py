@@ -25,7 +25,7 @@ def vet(action: VetIssue, world: World) -> Vetted:
     issue, names = action.issue, world.policy.labels
     asked = world.clock.now()
     events = world.github.label_events(issue.number)
-    auto, retry = _last_added(events, names.auto), _last_added(events, names.retry)
+    auto, retry = last_added(events, names.auto), last_added(events, names.retry)
     blockers = world.github.blockers(issue.number) if issue.blocked_by_count else ()
     return Vetted(
         Vet(
@@ -33,11 +33,11 @@ def vet(action: VetIssue, world: World) -> Vetted:
             issue_updated_at=issue.updated_at,
             label_event_id=auto.id if auto else 0,
             actor=auto.actor if auto else "",
-            permission=_permission(world, auto),
+            permission=permission(world, auto),
             blocked_by=blockers,
             retry_event_id=retry.id if retry else 0,
             retry_actor=retry.actor if retry else "",
-            retry_permission=_permission(world, retry),
+            retry_permission=permission(world, retry),
             labelled_at=auto.at if auto else None,
             sure=asked - issue.updated_at >= ONE_CHANGE,
         ),
@@ -45,11 +45,11 @@ def vet(action: VetIssue, world: World) -> Vetted:
     )
 
 
-def _last_added(events: tuple[LabelEvent, ...], label: str) -> LabelEvent | None:
+def last_added(events: tuple[LabelEvent, ...], label: str) -> LabelEvent | None:
     return next((event for event in reversed(events) if event.label == label and event.added), None)
 
 
-def _permission(world: World, event: LabelEvent | None) -> str:
+def permission(world: World, event: LabelEvent | None) -> str:
     if event is None or not event.actor:
         return "none"
     if event.actor in world.policy.trust_users or event.actor in world.policy.trust_bots:

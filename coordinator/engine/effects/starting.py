@@ -10,9 +10,11 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.reasons import provider_reason
 from coordinator.domain.task import Task
 from coordinator.domain.worker import Exited, Running
+from coordinator.engine.effects import staging
 from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
 from coordinator.engine.plans import plans_of
 from coordinator.engine.world import World
+from coordinator.planning import stages
 from coordinator.planning.actions import Launch, Prepare, StopWorker
 from coordinator.ports import (
     AuthUnresolved,
@@ -59,6 +61,7 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
             repo.forget_note(task.id, name)
         # fresh until its hooks have passed once: the next attempt must not start in a half-made worktree
         _make_buildable(world, task, reused=tree.reused and bool(task.worktree))
+        staging.hand_on(world, task, attempt)
     except GitUnreachable:
         raise
     except ForeignWorktree as error:
@@ -114,8 +117,9 @@ def launch(action: Launch, world: World) -> Launched | NotStarted:
     task, attempt = action.task, action.attempt
     now = world.clock.now()
     try:
-        template = world.template(task.template)
-        spec, command = _specify(world, task, attempt, template)
+        look = stages.dressed(world.workflows(), world.policy, task)
+        template = world.template(look.template)
+        spec, command = _specify(world, look, attempt, template)
         pid = world.executor.submit(spec)
     except TemplateError as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, "template_error", str(error), False, now)
@@ -140,11 +144,11 @@ def _started(world: World, task: Task, attempt: Attempt) -> Launched | None:
 def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> tuple[LaunchSpec, Command]:
     handle = handle_of(attempt)
     cwd = world.repo_of(task).worktree_path(task.id)
-    previous = next((old for old in reversed(world.store.attempts().get(task.id, ())) if old.ending), None)
+    previous = staging.previous(world, attempt)
     base, _ = bases(world, task)
     issue = world.store.issues().get(task.issue) if task.issue is not None else None
     prompt = render_prompt(template, task, attempt, previous, base=base, repository=world.repository_name,
-                           url=issue.url if issue is not None else "")
+                           url=issue.url if issue is not None else "") + staging.words(world, task, attempt)
     provider = world.providers.get(attempt.provider)
     if provider is None:
         raise ValueError(world.no_provider(attempt.provider))

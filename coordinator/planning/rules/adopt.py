@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from coordinator.domain.issue import Issue, Vet, fingerprint
 from coordinator.domain.task import NEEDS_PERSON, Pin, Task, TaskState, issue_task_id
-from coordinator.planning import dependencies
+from coordinator.domain.workflow import BUILD
+from coordinator.planning import dependencies, stages
 from coordinator.planning.actions import VET_LANES, Adopt, Held, Move, VetIssue, Wait, vet_lane
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Snapshot
@@ -85,8 +86,8 @@ def pin_of(issue: Issue, vet: Vet) -> Pin:
 
 
 def chosen(issue: Issue, prefix: str, default: str) -> str:
-    """The value of a `provider:x` or `model:x` label; the first by name when there are several. A value that is no
-    name (it begins with a dash, say, and a program would read it as an option) counts as none."""
+    """The value of a `provider:x`, `model:x` or `workflow:x` label; the first by name when there are several. A value
+    that is no name (it begins with a dash, say, and a program would read it as an option) counts as none."""
     values = sorted(label[len(prefix):] for label in issue.labels if label.startswith(prefix))
     return next((value for value in values if _NAME.fullmatch(value)), default)
 
@@ -106,6 +107,7 @@ def make_task(issue: Issue, vet: Vet, policy: Policy, now: datetime) -> Task:
         provider=chosen(issue, "provider:", policy.provider),
         model=chosen(issue, "model:", ""),
         template=policy.template,
+        workflow=chosen(issue, "workflow:", policy.workflow),
         depends_on=dependencies.written(issue.body),
         last_retry_event_id=vet.retry_event_id,
     )
@@ -146,12 +148,16 @@ def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue]:
         and s.policy.trusts(vet.retry_actor, vet.retry_permission)
     )
     if anew or retry:
+        workflow = chosen(issue, "workflow:", s.policy.workflow)
+        other = workflow != (task.workflow or BUILD.name) or fingerprint(issue.title, issue.body) != task.pin.sha256
         yield Move(task, TaskState.QUEUED, detail="a person set the label", changes={
             **again(task),
             "pin": pin_of(issue, vet),
             "priority": priority_of(issue),
             "provider": chosen(issue, "provider:", s.policy.provider),
             "model": chosen(issue, "model:", ""),
+            "workflow": workflow,
+            **stages.again(anew=other),
             "depends_on": dependencies.written(issue.body),
             "last_retry_event_id": max(vet.retry_event_id, task.last_retry_event_id),
         })

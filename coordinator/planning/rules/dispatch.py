@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
-from coordinator.planning import dependencies
+from coordinator.planning import dependencies, stages
 from coordinator.planning.actions import Begin, Move, Prove, Wait, prove_lane, work_lane
 from coordinator.planning.limits import caps
 from coordinator.planning.limits.ladder import Ladder
@@ -41,7 +42,7 @@ def rule(s: Snapshot) -> Iterator[Begin | Move | Prove | Wait]:
 
 def _used_up(s: Snapshot, task: Task) -> str:
     """The cap that leaves no further session to the task; ""."""
-    cap = s.policy.sessions_per_task
+    cap = s.policy.sessions_per_task * stages.turns(s.workflows, task)
     if cap and caps.sessions(s, task) >= cap:
         return f"caps.sessions_per_task: {cap} sessions were spent on it"
     return caps.over(s, task)
@@ -49,21 +50,26 @@ def _used_up(s: Snapshot, task: Task) -> str:
 
 def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begin | Move | Prove | Wait]:
     """What brings a task that may start nearer to it, or what holds it."""
-    choice = _hindrance(s, task) or room.waves.hindrance(task, room.starting) or ladder.choose(task)
-    if isinstance(choice, (Wait, Move)):
+    look = stages.dressed(s.workflows, s.policy, task)
+    choice = (stages.hindrance(s, task) or _hindrance(s, task) or room.waves.hindrance(task, room.starting)
+              or ladder.choose(look))
+    if isinstance(choice, Move):
+        yield replace(choice, task=task)
+    elif isinstance(choice, Wait):
         yield choice
     elif wait := room.hindrance(task, choice.provider):
         yield wait
     elif choice.unproven:
         lane = prove_lane(choice.provider)
-        words = f"{choice.provider} is asked whether it answers, to stand in for {task.provider}"
+        words = f"{choice.provider} is asked whether it answers, to stand in for {look.provider}"
         yield Wait(task.id, "proving", words, f"coordinator retry {task.id} --provider NAME", s.holdoff.get(lane))
         if s.free(lane):
             yield Prove(choice.provider)
     else:
         room.take(task, choice.provider)
         ladder.take(task, choice.provider)
-        yield Begin(task, choice.provider, choice.instead_of, choice.reason)
+        stage = stages.stage_of(s.workflows, task).name
+        yield Begin(task, choice.provider, choice.instead_of, choice.reason, stage)
 
 
 def place(task: Task) -> tuple[int, object, int, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from coordinator.domain.issue import fingerprint
 from coordinator.domain.request import Request, RequestKind
 from coordinator.domain.task import ENDED, NEEDS_PERSON, Pin, Task, TaskState
+from coordinator.planning import stages
 from coordinator.planning.actions import (
     CLEAN_LANE,
     Adopt,
@@ -82,8 +83,11 @@ def _retry(s: Snapshot, request: Request, task: Task) -> Out:
     elif task.state in NEEDS_PERSON or task.state in (_S.IN_REVIEW, _S.BACKOFF):
         fresh = request.args.get("fresh") == "1"
         yield Move(task, _S.QUEUED, detail=f"a person asked for it ({request.source})",
-                   changes=again(task, fresh=fresh, provider=provider),
+                   changes={**again(task, fresh=fresh, provider=provider), **stages.again(anew=fresh)},
                    request=request, words=f"{task.id} is queued again")
+    elif task.state is _S.QUEUED and task.reason == stages.APPROVAL and not provider:
+        yield Move(task, None, changes=stages.approved(task, request.source), request=request,
+                   words=f"{task.id} is approved and goes on")
     elif task.state is _S.QUEUED and provider not in ("", task.provider):
         yield Move(task, None, changes={"provider": provider, "spent": ()}, request=request,
                    words=f"{task.id} will be worked on by {provider}")
@@ -111,6 +115,7 @@ def _add(s: Snapshot, request: Request, made: Task | None) -> Adopt | Answer:
             priority=int(request.args.get("priority", DEFAULT_PRIORITY)),
             provider=s.policy.provider,
             template=s.policy.template,
+            workflow=s.policy.workflow,
         ),
         request,
     )

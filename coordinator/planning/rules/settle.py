@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coordinator.domain.task import TaskState
-from coordinator.planning import completion
+from coordinator.planning import stages
 from coordinator.planning.actions import Settle
 from coordinator.planning.limits import circuit
 from coordinator.planning.snapshot import Snapshot
@@ -16,5 +16,5 @@ def rule(s: Snapshot) -> Iterator[Settle]:
         task, attempt = s.tasks.get(task_id), s.attempt(task_id)
         if task is None or attempt is None or task.state is not TaskState.RUNNING:
             continue
-        settlement = completion.settle(task, attempt, evidence, s.policy, s.now)
+        settlement = stages.settle(s, task, attempt, evidence)
         yield Settle(task, attempt, evidence, circuit.after(s, attempt, evidence.outcome, settlement))
