@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def policy_of(config: Config, provider: str = "") -> Policy:
     """What decisions need of the configuration; `provider` is the template's word, which goes first."""
     from coordinator.adapters.providers import PROVIDERS
+    from coordinator.planning.batch.cohort import Bands
     from coordinator.planning.policy import LabelNames, Policy
 
     labels = config.labels
@@ -42,6 +43,8 @@ def policy_of(config: Config, provider: str = "") -> Policy:
         idle_cpu=config.workers.idle_cpu,
         push_wip=config.worktree.push_wip,
         respect_assignee=config.trust.respect_assignee,
+        bands=Bands(config.batch.watch, config.batch.systemic, config.batch.min_ended, config.batch.min_same),
+        batch_label=config.batch.label,
         trust_users=frozenset(config.trust.users),
         trust_bots=frozenset(config.trust.bots),
         permission=config.trust.permission,

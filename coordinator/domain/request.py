@@ -16,6 +16,9 @@ class RequestKind(StrEnum):
     CLEAN = "clean"
     RESET_ERRORS = "reset_errors"
     ADD = "add"
+    HOLD_BATCH = "hold_batch"
+    RESUME_BATCH = "resume_batch"
+    CANCEL_BATCH = "cancel_batch"
     PLAN = "plan"
 
 
@@ -23,6 +26,7 @@ class RequestKind(StrEnum):
 class Request:
     """`task_id` is "" for requests about the whole coordinator. `source` is cli or ledger.
 
+    Those about a batch: see planning/rules/batch.py.
     `args` are plain strings: reason (stop), fresh "1", provider (retry), title, priority (add), dry_run "1",
     tasks (clean: the ended tasks whose worktrees go, with blanks between; "" = all that is no longer needed),
     plan (plan: the whole of it as JSON).

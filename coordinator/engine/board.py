@@ -13,6 +13,7 @@ from coordinator.domain.planfile import Undertaking
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
 from coordinator.domain.worker import Running, WorkerView
 from coordinator.domain.workflow import BUILD
+from coordinator.engine.gates import board_rows
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning.actions import Plan
@@ -54,6 +55,7 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "tasks": [_row(s, memory, made, task) for task in sorted(s.tasks.values(), key=_order)],
         "plans": [_plan(under) for under in s.plans.values()],
         "held": [asdict(held) for held in made.held],
+        "batches": board_rows(s),
     }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.outcome import Ending
 from coordinator.domain.workflow import BUILD
+from coordinator.engine.gates import counted
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning.snapshot import Snapshot
@@ -36,6 +37,7 @@ def counters(world: World, memory: Memory, s: Snapshot) -> dict[str, Any]:
         "tokens_in": sum(attempt.usage.tokens_in or 0 for attempt in attempts),
         "tokens_out": sum(attempt.usage.tokens_out or 0 for attempt in attempts),
         "cost_usd": round(sum(attempt.usage.cost_usd or 0.0 for attempt in attempts), 6),
+        "batches": counted(s),
         "by_provider": _sums(attempts, lambda one: one.provider),
         "by_day": dict(list(_sums(attempts, lambda one: _day(world, one)).items())[-DAYS:]),
         "by_stage": _by_stage(attempts),

@@ -190,6 +190,14 @@ class Told:
 
 
 @dataclass(frozen=True)
+class BatchTold:
+    """The umbrella issue of a batch knows of its hold with this number."""
+
+    key: str
+    number: int
+
+
+@dataclass(frozen=True)
 class Tidied:
     task: Task
     words: str
@@ -233,5 +241,5 @@ class EffectFailed:
 Fact = (
     Polled | Vetted | Proved | Prepared | Launched | NotStarted | StopSent | Examined | ApprovalAsked | Pushed |
     PullFound | PublishRefused | Joined | NotJoined | Looked | Delivered | NotDelivered | Told | Tidied | Cleaned |
-    Swept | Notified | EffectFailed
+    Swept | BatchTold | Notified | EffectFailed
 )

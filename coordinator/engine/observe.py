@@ -13,6 +13,7 @@ from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Missing, Unknown, WorkerView
 from coordinator.engine.effects.examining import recording
 from coordinator.engine.effects.starting import handle_of
+from coordinator.engine.gates import members, standings
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import plans_of
 from coordinator.engine.speech import speeches
@@ -78,6 +79,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
         errors_reset_at=store.document("errors_reset_at") or "",
         notified=frozenset(json.loads(store.document("notified") or "[]")),
         stays=stays_of(store),
+        batches=standings(store),
+        batched=members(store),
         confirmed=memory.confirmed,
         next_manual=_next_manual(tasks),
         workflows=world.workflows(),

@@ -19,6 +19,7 @@ from coordinator.domain.worker import Running, Unknown, Waiting
 from coordinator.engine.effects import staging
 from coordinator.engine.facts import (
     ApprovalAsked,
+    BatchTold,
     Cleaned,
     Delivered,
     EffectFailed,
@@ -42,6 +43,7 @@ from coordinator.engine.facts import (
     Told,
     Vetted,
 )
+from coordinator.engine.gates import told
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import keep, plans_of
 from coordinator.engine.world import World
@@ -91,6 +93,7 @@ class Recorder:
             Delivered: self._delivered,
             NotDelivered: self._not_delivered,
             Told: self._told,
+            BatchTold: lambda fact: told(world.store, fact.key, fact.number),
             Tidied: self._tidied,
             Cleaned: self._cleaned,
             Swept: self._swept,

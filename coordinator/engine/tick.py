@@ -16,6 +16,7 @@ from coordinator.domain.task import Task, TaskState
 from coordinator.engine import plans
 from coordinator.engine.effects import perform
 from coordinator.engine.facts import EffectFailed, Fact
+from coordinator.engine.gates import keep_members, turn
 from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.projections import Projections
@@ -28,6 +29,7 @@ from coordinator.planning.actions import (
     Answer,
     Begin,
     Flag,
+    KeepBatches,
     Move,
     Plan,
     Poll,
@@ -35,6 +37,7 @@ from coordinator.planning.actions import (
     StopWorker,
     TakePlan,
     Tell,
+    TurnBatch,
 )
 from coordinator.planning.plan import plan
 from coordinator.planning.snapshot import Snapshot
@@ -75,6 +78,8 @@ class Engine:
             Settle: self._settle,
             Answer: self._answer,
             Flag: self._flag,
+            TurnBatch: lambda action: turn(world, action),
+            KeepBatches: lambda action: keep_members(world.store, action.batched),
             TakePlan: self._take_plan,
         }
 

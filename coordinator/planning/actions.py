@@ -17,6 +17,7 @@ from coordinator.domain.outcome import Evidence
 from coordinator.domain.request import Request
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import WorkerView
+from coordinator.planning.batch.standing import Standing
 
 
 def work_lane(task_id: str) -> str:
@@ -46,6 +47,10 @@ def prove_lane(provider: str) -> str:
 def look_lane(task_id: str) -> str:
     """Rests between two looks at the files of a running task."""
     return f"look:{task_id}"
+
+
+def tell_batch_lane(key: str) -> str:
+    return f"say:{key}"
 
 
 def approval_lane(task_id: str) -> str:
@@ -290,6 +295,38 @@ class Flag:
 
 
 @dataclass(frozen=True)
+class TurnBatch:
+    """The gate of a batch comes to stand otherwise; `request` is answered with `words`."""
+
+    key: str
+    after: Standing
+    words: str
+    request: Request | None = None
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class KeepBatches:
+    """Remember which batch each task belongs to: an issue that is closed while we are away is seen no more."""
+
+    batched: Mapping[str, str]
+    lane: str = ""
+
+
+@dataclass(frozen=True)
+class TellBatch:
+    """Say on a batch's umbrella issue that it is held, and why."""
+
+    key: str
+    issue: int
+    held: Standing
+
+    @property
+    def lane(self) -> str:
+        return tell_batch_lane(self.key)
+
+
+@dataclass(frozen=True)
 class Tidy:
     """Remove the worktree of merged or closed work after its grace time."""
 
@@ -342,7 +379,8 @@ class Notify:
 
 
 Action = (
-    Poll | VetIssue | Adopt | Move | Begin | Prove | Prepare | Launch | StopWorker | Examine | Settle | AskApproval
+    TurnBatch | KeepBatches | TellBatch
+    | Poll | VetIssue | Adopt | Move | Begin | Prove | Prepare | Launch | StopWorker | Examine | Settle | AskApproval
     | Push | Publish | Join | Look | Deliver | TakePlan | Tell | Answer | Flag | Tidy | CleanUp | Sweep | Notify
 )
 

@@ -11,6 +11,7 @@ from coordinator.planning.rules import (
     adopt,
     approve,
     attention,
+    batch,
     dispatch,
     launch,
     plans,
@@ -30,6 +31,7 @@ Rule = Callable[[Snapshot], Iterable[Proposal]]
 
 RULES: tuple[Rule, ...] = (
     requests.rule,
+    batch.rule,
     poll.rule,
     settle.rule,
     supervise.rule,

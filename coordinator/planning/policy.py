@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from coordinator.planning.batch.cohort import Bands
+
 RANKS = {"none": 0, "read": 1, "triage": 2, "write": 3, "maintain": 4, "admin": 5}
 """GitHub's permissions of a collaborator, weakest first."""
 
@@ -74,6 +76,8 @@ class Policy:
     confirm_above: int = 10
     intake: bool = True
     max_worktree_errors: int = 10
+    bands: Bands = field(default_factory=Bands)
+    batch_label: str = "batch:"
     ages: Mapping[str, timedelta] = field(default_factory=dict)
 
     def trusts(self, actor: str, permission: str) -> bool:

@@ -15,6 +15,7 @@ from coordinator.domain.request import Request
 from coordinator.domain.task import Task
 from coordinator.domain.worker import WorkerView
 from coordinator.domain.workflow import Library
+from coordinator.planning.batch.standing import Standing
 from coordinator.planning.policy import Policy
 
 RESERVE = "reserve"
@@ -82,6 +83,7 @@ class Snapshot:
     providers that were asked to answer. `github_until` is set while GitHub cannot be asked, with `github_words` saying
     why; `poll_due` when the time for the next poll has come. `draining` is "" or why nothing new is started;
     `stop_workers` asks for running ones to be stopped. `notified` are the causes a person was told of.
+    `batches` tells by key where the gates of batches stand, `batched` which batch a task was last seen to belong to.
     `sessions_today` counts attempts of the host's local day, `money_today` is what was spent in it. `plans` are plan
     files under way by id, `touched` the files that their running tasks have changed so far. `swept_at` is when what is
     too old was removed last, `woke_at` when the clock was found set or the host back from sleep.
@@ -124,6 +126,8 @@ class Snapshot:
     errors_reset_at: str = ""
     notified: frozenset[str] = frozenset()
     stays: Mapping[str, Stay] = field(default_factory=dict)
+    batches: Mapping[str, Standing] = field(default_factory=dict)
+    batched: Mapping[str, str] = field(default_factory=dict)
     confirmed: bool = False
     next_manual: int = 1
     workflows: Library = field(default_factory=Library)

@@ -14,6 +14,7 @@ OF_A_PERSON = frozenset({"paused", "depends", "review", "blocked", "failed", "ca
                          "no_plan", "later_wave", "strict_waves"})
 
 OF_THE_WHOLE = frozenset({
+    "batch_held",
     "slot", "provider_cap", "label_cap", "draining", "coordinator_paused", "disk", "inodes", "reserve",
     "sessions_per_day", "money_per_day",
 })

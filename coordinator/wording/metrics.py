@@ -20,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "tokens_in": 0,
     "tokens_out": 0,
     "cost_usd": 0.0,
+    "batches": {},
     "by_provider": {},
     "by_day": {},
     "by_stage": {},

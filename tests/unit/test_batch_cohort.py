@@ -102,8 +102,9 @@ def test_queueing_outages_limits_and_a_persons_stop_count_for_neither_side():
     (bad(3, "config_error", "no such model"), "wrong settings: 3 of the 3 that ended"),
     ([*bad(2, "config_error", "a"), *bad(1, "template_error", "b"), *good(1)], "wrong settings: 3 of the 4"),
     (good(3, artefact="empty"), "results that cannot be used: 3 of 3"),
-    ([*good(3, artefact="unreadable"), *bad(2, "no_change", artefact="missing"), *waiting(9)],
+    ([*good(3, artefact="unreadable"), *bad(2, "oom_killed", artefact="missing")],
      "results that cannot be used: 3 of 3"),
+    ([*bad(3, "no_change"), *bad(1, "oom_killed")], "results that cannot be used: 3 of 3"),
     (bad(3, "process_exit", "ImportError: cannot import name 'x' from 'y'"), "the same crash each time: all 3"),
 ])
 def test_a_hard_stop_needs_no_five_that_ended(members, says):
@@ -282,6 +283,12 @@ def test_the_telling_line_is_found_before_the_words_that_only_point_elsewhere():
     assert last_error(text) == "Error: cannot find module x"
     assert last_error("one\ntwo\n \n") == "two"
     assert last_error("") == ""
+
+
+def test_lines_that_were_run_together_are_cut_where_the_last_error_begins():
+    trace = 'Traceback (most recent call last): File "/x/a.py", line 3, in <module> ' + "import y " * 20
+    assert last_error(f"{trace}ModuleNotFoundError: No module named 'y'") == "ModuleNotFoundError: No module named 'y'"
+    assert last_error("a" * 200) == "a" * 200
 
 
 @pytest.mark.parametrize("hostile", [

@@ -27,7 +27,7 @@ def test_the_file_is_indented_json_with_every_key() -> None:
     assert text == json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     assert set(data) == {
         "schema", "workers_launched", "workers_completed", "workers_failed", "worktree_errors", "prs_created",
-        "by_provider", "by_day", "by_stage", "last_update", "health", "reasons",
+        "batches", "by_provider", "by_day", "by_stage", "last_update", "health", "reasons",
         "duration_seconds_total", "tokens_in", "tokens_out", "cost_usd",
         "api_requests", "api_not_modified", "label_to_start_seconds", "exit_to_settled_seconds",
     }

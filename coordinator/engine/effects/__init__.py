@@ -23,6 +23,7 @@ from coordinator.engine.effects import (
     telling,
     tidying,
 )
+from coordinator.engine.effects.umbrella import tell as tell_umbrella
 from coordinator.engine.facts import EffectFailed, Fact
 from coordinator.engine.world import World
 from coordinator.planning.actions import (
@@ -43,6 +44,7 @@ from coordinator.planning.actions import (
     StopWorker,
     Sweep,
     Tell,
+    TellBatch,
     Tidy,
     VetIssue,
 )
@@ -72,6 +74,7 @@ _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Look: joining.look,
     Deliver: joining.deliver,
     Tell: telling.tell,
+    TellBatch: tell_umbrella,
     Tidy: tidying.tidy,
     CleanUp: tidying.clean,
     Sweep: tidying.sweep_out,

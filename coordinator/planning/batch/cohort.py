@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from coordinator.domain.reasons import REASONS
 from coordinator.planning.batch.members import Member, Stand
 from coordinator.planning.batch.signature import last_error, signature
 
@@ -22,6 +23,8 @@ LOST = 0.25
 """A provider of whose tasks fewer than this share succeeded takes what remains on it along."""
 INVALID = "invalid_output"
 """The cause of a task that ended well and left a result that cannot be used."""
+NOTHING = "no_change"
+"""The reason code of a task that ended well and left nothing."""
 CONFIGURATION = frozenset({"config_error", "template_error", "hook_failed", "contract_drift", "worktree_error"})
 """Reason codes of settings that are wrong for every task alike."""
 CRASHES = frozenset({"process_exit", "lost", "killed", "launch_failed"})
@@ -164,15 +167,21 @@ def _side(member: Member) -> str:
 
 
 def _judged(member: Member) -> bool:
-    return member.stand is Stand.GOOD or (member.stand is Stand.BAD and not member.excluded)
+    return member.stand is Stand.GOOD or (_failed(member) and not member.excluded)
 
 
 def _failed(member: Member) -> bool:
-    return member.stand is Stand.BAD or (member.stand is Stand.GOOD and _unusable(member))
+    return member.stand is Stand.BAD or _to_be_tried_again(member) or _unusable(member)
+
+
+def _to_be_tried_again(member: Member) -> bool:
+    """Its last attempt failed and the next one has not begun: a storm is seen before every retry is used up."""
+    known = REASONS.get(member.reason)
+    return member.stand is Stand.WAITING and known is not None and known.counts and not member.excluded
 
 
 def _unusable(member: Member) -> bool:
-    return member.artefact not in ("", "ok")
+    return member.stand is Stand.GOOD and member.artefact not in ("", "ok")
 
 
 def cause_of(member: Member) -> tuple[str, str]:
@@ -205,7 +214,8 @@ def _sample(member: Member) -> str:
 def project(members: Sequence[Member], judged: Sequence[Member], bands: Bands) -> Projection:
     """By what was seen of each provider. One of which too little is known is expected to do as well as hoped: nobody
     intervenes on uncertainty alone."""
-    remaining = Counter(one.provider for one in members if one.stand in (Stand.WAITING, Stand.RUNNING))
+    going = (one for one in members if one.stand in (Stand.WAITING, Stand.RUNNING) and not _failed(one))
+    remaining = Counter(one.provider for one in going)
     ended = Counter(one.provider for one in judged)
     good = Counter(one.provider for one in judged if not _failed(one))
     rates = {name: good[name] / ended[name] for name in ended if ended[name] >= bands.min_ended}
@@ -221,8 +231,8 @@ def project(members: Sequence[Member], judged: Sequence[Member], bands: Bands) -
 def _hard_stop(judged: Sequence[Member], causes: Sequence[Cause], bands: Bands) -> str:
     """One sentence for the first that is met; "". So many as fail alike elsewhere must be there, never fewer."""
     wrong = sum(len(cause.ids) for cause in causes if cause.code in CONFIGURATION)
-    known = [one for one in judged if one.stand is Stand.GOOD and one.artefact]
-    invalid = sum(_unusable(one) for one in known)
+    known = [one for one in judged if (one.stand is Stand.GOOD and one.artefact) or one.reason == NOTHING]
+    invalid = sum(_unusable(one) or one.reason == NOTHING for one in known)
     if wrong >= bands.min_same and wrong > len(judged) * MOST:
         return f"wrong settings: {wrong} of the {len(judged)} that ended"
     if invalid >= bands.min_same and invalid > len(known) * MOST:

@@ -21,7 +21,8 @@ class Stand(StrEnum):
 @dataclass(frozen=True)
 class Member:
     """One task or job, by its last attempt. `state` is the word people know it by (a task's state or a job's health).
-    `reason` is the reason code it ended with, `words` the last line of its error, masked; `excluded`: it ended for
+    `reason` is the reason code it ended with (of one that waits: its last attempt failed for it and it is to be tried
+    again), `words` the last line of its error, masked; `excluded`: it ended for
     something that is nobody's fault here (an outage, a limit, a queue). `wave` counts from 1. Times are aware UTC;
     `duration_sec` is that of the last attempt. `artefact` says what its result is: "" when nothing is known, "ok", or
     what is wrong with it ("empty", "missing", "unreadable")."""

@@ -15,6 +15,10 @@ _TELLS = re.compile(r"(?i)error|exception|fail|fatal|panic|denied|not found|cann
 _ASIDE = re.compile(r"(?i)^\W*(?:(?:npm err!|npm error|error:)\s*)?(?:a complete log|see |for more|at\s|run\s)")
 """Lines that only point to where more is said."""
 
+_HEAD = re.compile(r"(?i)[\w.]{0,60}(?:error|exception|fatal|panic|failed)\b[^:\s]{0,20}:")
+"""Where the telling part of several lines that were run together begins."""
+_LONG_LINE = 160
+
 _ESCAPE = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _STEPS = (
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)?"), "<time>"),
@@ -39,7 +43,14 @@ def last_error(text: str) -> str:
     lines = [line.strip() for line in text[-LONGEST_TEXT:].splitlines()]
     spoken = [line[:LONGEST_LINE] for line in lines if line][-LINES_SEARCHED:]
     telling = [line for line in spoken if _TELLS.search(line) and not _ASIDE.match(line)]
-    return (telling or spoken or [""])[-1]
+    return _telling_part((telling or spoken or [""])[-1])
+
+
+def _telling_part(line: str) -> str:
+    if len(line) <= _LONG_LINE:
+        return line
+    heads = [found.start() for found in _HEAD.finditer(line)]
+    return line[heads[-1] :] if heads else line
 
 
 def signature(text: str) -> str:

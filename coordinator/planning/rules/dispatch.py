@@ -10,6 +10,7 @@ from datetime import timedelta
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
 from coordinator.planning import dependencies, stages
 from coordinator.planning.actions import Begin, Move, Prove, Wait, prove_lane, work_lane
+from coordinator.planning.batch import gate as batch_gate
 from coordinator.planning.limits import caps
 from coordinator.planning.limits.ladder import Ladder
 from coordinator.planning.plans.starting import Waves
@@ -26,6 +27,7 @@ def rule(s: Snapshot) -> Iterator[Begin | Move | Prove | Wait]:
     rings = dependencies.circles({task.issue: open_blockers(s, task) for task in queued if task.issue is not None})
     room = _Room(s)
     ladder = Ladder(s, room.full)
+    shut = batch_gate.shut(s)
     for task in queued:
         no = withdrawn(s, task)
         ring = rings.get(task.issue or -1)
@@ -36,6 +38,8 @@ def rule(s: Snapshot) -> Iterator[Begin | Move | Prove | Wait]:
             yield Move(task, _S.BLOCKED, "cycle", f"the dependencies form a circle: {names}")
         elif words := _used_up(s, task):
             yield Move(task, _S.BLOCKED, "cap_reached", words)
+        elif task.id in shut:
+            yield shut[task.id]
         else:
             yield from _next(s, task, room, ladder)
 

@@ -20,6 +20,7 @@ from coordinator.planning.actions import (
     Tidy,
     work_lane,
 )
+from coordinator.planning.batch.gate import REQUESTS
 from coordinator.planning.rules.adopt import DEFAULT_PRIORITY, again
 from coordinator.planning.rules.tidy import asked, living
 from coordinator.planning.snapshot import Snapshot
@@ -47,6 +48,8 @@ def rule(s: Snapshot) -> Out:
             yield TakePlan(request, request.args.get("plan", ""))
         elif request.kind is _K.CLEAN and request.args.get("tasks"):
             yield from asked(s, request)
+        elif request.kind in REQUESTS:
+            continue   # rules/batch.py
         elif request.kind is _K.CLEAN:
             if s.free(CLEAN_LANE):
                 yield CleanUp(living(s), "a person asked for it", request)
