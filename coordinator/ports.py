@@ -774,7 +774,7 @@ class Files(Protocol):
     """Files that people and other programs read in place."""
 
     def read(self, path: Path) -> str | None:
-        """None when absent; undecodable bytes are replaced."""
+        """With its line ends as they are; None when absent; undecodable bytes are replaced."""
 
     def put(self, path: Path, text: str) -> None:
         """Atomically: temporary name in the same folder, fsync, replace. Raises OSError."""

@@ -66,7 +66,10 @@ def open_plan(path: Path, cwd: Path | None = None) -> Plan:
         raise BadPlanFile(f"{path} has more than {LARGEST >> 20} MB: no plan of people")
     if b"\0" in raw:
         raise BadPlanFile(f"{path} is no text: it holds zero bytes")
-    text = raw.decode("utf-8", "replace")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise BadPlanFile(f"{path} is no UTF-8 text: byte {error.start} is none; save it as UTF-8") from error
     read = read_plan(text, full.name)
     return Plan(full, text, read, repositories(read.plan, full, cwd or Path.cwd()))
 

@@ -16,14 +16,9 @@ from coordinator.domain.task import Task, TaskState
 from coordinator.engine.world import World
 from coordinator.planning.snapshot import Snapshot
 from coordinator.wording.escape import one_line
-from coordinator.wording.plan_md.writing import Change, update
+from coordinator.wording.plan_md.writing import STATUS_WORDS, Change, update
 
 _S = TaskState
-WORDS = {
-    _S.QUEUED: "Not Started", _S.PREPARING: "In Progress", _S.RUNNING: "In Progress", _S.PUBLISHING: "In Progress",
-    _S.BACKOFF: "In Progress", _S.IN_REVIEW: "Completed", _S.DONE: "Completed", _S.BLOCKED: "Blocked",
-    _S.FAILED: "Failed", _S.CANCELLED: "Cancelled",
-}
 
 
 class PlanFiles:
@@ -58,7 +53,7 @@ class PlanFiles:
             return None
         result = under.results.get(one.id) if task.state is _S.DONE else None
         log = self._log(task, s.attempts.get(task.id, ()), result)
-        return Change(WORDS[task.state], log, result.files if result is not None else ())
+        return Change(STATUS_WORDS[task.state], log, result.files if result is not None else ())
 
     def _log(self, task: Task, history: Sequence[Attempt], result: Result | None) -> str:
         """One entry a line, none of which changes later: each attempt that ended, then what came of the task."""
@@ -67,7 +62,7 @@ class PlanFiles:
             commits = f"{result.commits} commit{'s' if result.commits != 1 else ''}"
             entries += [f"{commits} merged as {result.sha[:12]}", result.validation, *result.notes]
         elif task.state in (_S.BLOCKED, _S.FAILED, _S.CANCELLED):
-            entries.append(f"{WORDS[task.state].lower()}: {task.reason} {task.detail}")
+            entries.append(f"{STATUS_WORDS[task.state].lower()}: {task.reason} {task.detail}")
         return "\n".join(one_line(entry, 400) for entry in entries if entry)
 
 

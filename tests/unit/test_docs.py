@@ -25,7 +25,7 @@ DOCS = ROOT / "docs"
 OPERATIONS = DOCS / "operations.md"
 ARCHITECTURE = DOCS / "architecture.md"
 PAGES = (
-    ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "skills" / "coordinator" / "SKILL.md",
+    ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "skills").rglob("SKILL.md")),
     *sorted(DOCS.rglob("*.md")),
 )  # fmt: skip
 OWN_PROVIDERS = ("claude", "cc_glm", "command")
@@ -112,8 +112,10 @@ def test_every_command_stands_with_exactly_its_options() -> None:
     told = firsts(section(OPERATIONS, "## Commands").partition("### ")[0])
     told += firsts(section(DOCS / "job-runner.md", "## Commands"))
     told += firsts(section(DOCS / "batches.md", "## Commands"))
+    told += firsts(section(DOCS / "plans.md", "## Commands"))
     real = {words: options(command) for words, command in commands()}
-    said = {re.split(r" (?:\[|ISSUE|ID|FILE|TEXT|--)", line)[0]: set(re.findall(r"--[a-z-]+", line)) for line in told}
+    ends = re.compile(r" (?:\[|ISSUE|ID|FILE|TEXT|PLAN|TOPIC|--)")
+    said = {ends.split(line)[0]: set(re.findall(r"--[a-z-]+", line)) for line in told}
     assert said == real
 
 
@@ -123,9 +125,10 @@ def test_every_exit_code_of_ours_stands_in_the_table() -> None:
 
 
 def test_no_page_names_a_command_that_does_not_exist() -> None:
-    real = {words for words, _ in commands()} | {"coordinator job", "coordinator batch"}
+    real = {words for words, _ in commands()} | {"coordinator job", "coordinator batch", "coordinator plan"}
+    word = re.compile(r"(?:`|^|\s)coordinator ((?:config |job |batch |plan )?[a-z][a-z-]*)(?=[`\s])")
     for page in PAGES:
-        for code in re.findall(r"(?:`|^|\s)coordinator ((?:config |job |batch )?[a-z][a-z-]*)(?=[`\s])", _code_of(page)):
+        for code in word.findall(_code_of(page)):
             assert f"coordinator {code}" in real, f"{page.name}: coordinator {code}"
 
 

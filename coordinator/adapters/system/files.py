@@ -14,7 +14,7 @@ class SystemFiles:
 
     def read(self, path: Path) -> str | None:
         try:
-            return path.read_text("utf-8", "replace")
+            return path.read_bytes().decode("utf-8", "replace")
         except FileNotFoundError:
             return None
 

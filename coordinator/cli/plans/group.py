@@ -9,6 +9,8 @@ from coordinator.cli.commands import bare, fill
 _HERE = "coordinator.cli.plans"
 HELP = "Plan files: many tasks as one undertaking."
 COMMANDS = {
+    **dict.fromkeys(("check", "show"), f"{_HERE}.checking"),
+    "new": f"{_HERE}.making",
     **dict.fromkeys(("run", "resume"), f"{_HERE}.running"),
     "status": f"{_HERE}.looking",
 }  # fmt: skip

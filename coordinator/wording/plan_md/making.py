@@ -5,7 +5,7 @@ from __future__ import annotations
 _TASK = """### T{number}: {what}
 - **depends_on**: [{depends}]
 - **repo**: {repo}
-- **location**: [{folder}/part-{number}.py]
+- **location**: [src/part_{number}.py]
 - **description**: What is to be done, and what must be true when it is.
 - **validation**: `git diff --check HEAD~1`
 - **status**: Not Started
@@ -23,7 +23,6 @@ def skeleton(topic: str, name: str, tasks: int, repo: str) -> str:
             what="Name of the task" if number > 1 else "Name of the first task",
             depends=f"T{number - 1}" if number > 1 else "",
             repo=repo,
-            folder=f"path/to/{topic}",
         )
         for number in range(1, tasks + 1)
     )

@@ -56,7 +56,7 @@ def read_plan(text: str, file_name: str) -> Read:
 
 
 def plan_id(file_name: str) -> str:
-    """The topic: `auth` of auth-plan.md, and of docs/auth-plan.md; of another name all but its ending."""
+    """The topic: `auth` of auth-plan.md in whatever folder; of another name all but its ending."""
     name = PurePosixPath(file_name.replace("\\", "/")).name
     if name.lower().endswith(ENDING) and len(name) > len(ENDING):
         return name[: -len(ENDING)]
