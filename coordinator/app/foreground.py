@@ -6,14 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from coordinator.planning.polling import NO_ANSWER, Look, Rules, check_limit, judge
 
 if TYPE_CHECKING:
     from coordinator.ports import Command, Credentials, Readiness, Settings
 
-__all__ = ["NO_ANSWER", "Agent", "Foreground", "Look", "Rules", "become", "check", "check_limit", "judge", "masked"]
+__all__ = ["NO_ANSWER", "Agent", "Foreground", "Look", "Rules", "become", "check", "check_limit", "judge", "masked",
+           "masked_data"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,13 @@ def masked(text: str, environ: Mapping[str, str]) -> str:
     from coordinator.runfiles.masking import Masker, secrets_in
 
     return Masker(secrets_in(environ)).text(text)
+
+
+def masked_data(data: Any, environ: Mapping[str, str]) -> Any:
+    """The same of plain data, value by value."""
+    from coordinator.runfiles.masking import Masker, secrets_in
+
+    return Masker(secrets_in(environ)).value(data)
 
 
 def _settings(provider: str, model: str, environ: Mapping[str, str]) -> Settings:

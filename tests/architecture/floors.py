@@ -48,6 +48,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "apscheduler": ("engine.daemon",),
     "apprise": ("adapters.notify",),
     "jinja2": ("wording",),
+    "pygal": ("wording",),
     "rich": ("cli",),
     "msgspec": ("cli", "engine.plans"),
     "typer": ("cli",),

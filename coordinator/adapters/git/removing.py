@@ -26,6 +26,13 @@ def remove_worktree(repository: Path, path: Path) -> str:
         return kept
 
 
+def unsaved(repository: Path, path: Path) -> str:
+    """What only this worktree or its branch holds, "" for nothing. Changes nothing. Raises GitError."""
+    funnel = Funnel(repository, secret=None, identity={})
+    tree = registry.registered(funnel, path.parent.resolve() / path.name)
+    return _lost_by_it(funnel, registry.verified(funnel, tree)) if tree is not None else "no worktree of its repository"
+
+
 def _lost_by_it(funnel: Funnel, tree: Tree) -> str:
     """What only this worktree or its branch holds; ""."""
     dirt = rescue.dirt(funnel, tree)

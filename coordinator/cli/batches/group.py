@@ -10,6 +10,7 @@ _HERE = "coordinator.cli.batches"
 COMMANDS = {
     **dict.fromkeys(("status", "watch"), f"{_HERE}.looking"),
     **dict.fromkeys(("cancel", "clean", "resubmit", "resume", "hold", "note"), f"{_HERE}.acting"),
+    "report": f"{_HERE}.reporting",
 }
 
 

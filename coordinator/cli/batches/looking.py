@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from datetime import timedelta
@@ -127,8 +126,7 @@ def _what_next(batch: Batch, look: Look) -> dict[str, str]:
     """In this order: what is wrong, the fix, and only then an end."""
     scope, worst = batch.scope, look.health.cause
     example = worst.ids[0] if worst is not None else ""
-    folder = f" --log-dir {shlex.quote(scope.log_dir)}" if scope.log_dir else ""
-    looked = f"coordinator job diagnose --beads {example}{folder}" if scope.by_hand else f"coordinator why {example}"
+    looked = scope.job_command("diagnose", example) if scope.by_hand else f"coordinator why {example}"
     steps = {"find the root cause": looked} if example else {}
     steps["write down the fix and end what runs"] = scope.command("cancel --yes --fix TEXT")
     steps["remove what the failed ones left"] = scope.command("clean --yes")

@@ -37,8 +37,8 @@ def wait(
         str, typer.Option("--regex", metavar="RE", help="A line that has it, with --file or --command.")] = "",
     file: Annotated[str, typer.Option("--file", metavar="F", help="In this file, which may come later.")] = "",
     command: Annotated[str, typer.Option("--command", metavar="C", help="Until sh ends it with 0.")] = "",
-    job: Annotated[list[str] | None, typer.Option("--job", "--beads", metavar="ID", help="Until it has ended; may be "
-                                                  "repeated.")] = None,
+    job: Annotated[list[str] | None, typer.Option("--job", metavar="ID", help="Until it has ended; may be repeated.")]
+    = None,
     batch: Annotated[str, typer.Option("--batch", metavar="KEY", help="prefix:P, label:L or plan:P, until all of it "
                                        "has ended.")] = "",
     timeout: Annotated[str, typer.Option("--timeout", metavar="D", help="For these: how long; 8h at most.")] = "",

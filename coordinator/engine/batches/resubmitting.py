@@ -42,8 +42,8 @@ def resubmit(batch: Batch, ids: Sequence[str], again: Again, pause: Callable[[ti
 
 
 def run_name(member: Member) -> str:
-    """The run of a member for people: `bd-1@20260304T120000Z`."""
-    return f"{member.id}@{member.started_at:%Y%m%dT%H%M%SZ}" if member.started_at is not None else member.id
+    """The run of a member for people: `bd-1 of 20260304120000`."""
+    return f"{member.id} of {member.started_at:%Y%m%d%H%M%S}" if member.started_at is not None else member.id
 
 
 def _started(batch: Batch, ids: Sequence[str], again: Again, before: dict[str, str], what: str) -> Iterator[Done]:

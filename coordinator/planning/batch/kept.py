@@ -26,7 +26,7 @@ def to_data(journal: Journal) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """The value with times as text, for JSON."""
     if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, Mapping):
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -39,6 +39,11 @@ class Scope:
         """`words` are those behind `batch`, such as `status`."""
         return f"coordinator batch {words} {self.options}"
 
+    def job_command(self, word: str, job: str) -> str:
+        """The same of one job of a prefix: `report`, `tail`, `diagnose`."""
+        given = f" --log-dir {shlex.quote(self.log_dir)}" if self.log_dir else ""
+        return f"coordinator job {word} --beads {shlex.quote(job)}{given}"
+
 
 def parse_key(text: str) -> tuple[str, str]:
     """(kind, name) of a key. Raises ValueError."""
