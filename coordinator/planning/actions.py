@@ -357,12 +357,13 @@ class Sweep:
 @dataclass(frozen=True)
 class Picture:
     """What a person wants to know before acting: workers active of so many slots (0 = no limit), tasks that wait, and
-    by what went wrong the tasks it stopped."""
+    by what went wrong the tasks it stopped. `evidence` are further lines about the cause itself."""
 
     active: int = 0
     slots: int = 0
     waiting: int = 0
     failing: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

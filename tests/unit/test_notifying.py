@@ -78,6 +78,14 @@ def test_ways_that_fail_are_said_once_each_and_the_cause_counts_as_told() -> Non
     assert getattr(fact, "keys", None) == ("blocked:gh-1:x", "blocked:gh-2:x")
 
 
+def test_what_is_known_of_the_cause_itself_stands_first() -> None:
+    said: list[str] = []
+    addresses = Addresses()
+    world = a_world(said, Commands(), addresses, Contacts(urls=("ntfy://topic",)))
+    perform(replace(NOTICE, picture=replace(NOTICE.picture, evidence=("3 × merge_conflict: gh-1",))), world)
+    assert addresses.sent[0][2] == f"{LINE}\n3 × merge_conflict: gh-1\n{BUNDLE}"
+
+
 def test_nobody_configured_is_one_line_in_the_log() -> None:
     said: list[str] = []
     commands, addresses = Commands(), Addresses()

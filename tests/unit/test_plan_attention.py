@@ -9,9 +9,10 @@ import pytest
 
 from coordinator.domain.task import TaskState
 from coordinator.planning.actions import CleanUp, Notify, Picture
+from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.plan import plan
 from coordinator.planning.snapshot import RESERVE, Gate, Parked
-from tests.factories import NOW, a_snapshot, a_task
+from tests.factories import NOW, a_snapshot, a_task, an_issue
 
 
 def told(snapshot) -> list[Notify]:
@@ -102,3 +103,32 @@ def test_who_is_told_learns_how_many_are_active_and_what_fails_alike():
     ]  # fmt: skip
     [notice] = told(a_snapshot(*tasks))
     assert notice.picture == Picture(active=2, slots=3, waiting=2, failing=(("stalled", ("gh-5", "gh-6")),))
+
+
+def in_batch(*tasks, **standing):
+    issues = {task.issue: an_issue(task.issue, "rpi-auto", "batch:spring") for task in tasks}
+    plain = Standing(GatePhase.HELD, since=NOW, number=1, told=1, why="3 of 5 failed alike: merge_conflict: a.py",
+                     cause="merge_conflict", share=0.6, evidence=("3 × merge_conflict: gh-1, gh-2, gh-3",))
+    return a_snapshot(*tasks, issues=issues, batches={"label:batch:spring": replace(plain, **standing)})
+
+
+@pytest.mark.req("A93", "A100", "X15")
+def test_a_batch_held_since_several_fail_alike_is_told_once_and_not_each_of_its_tasks():
+    alike = [a_task(n, TaskState.BLOCKED, reason="merge_conflict") for n in range(1, 4)]
+    other = a_task(4, TaskState.BLOCKED, reason="needs_human")
+    held, alone = all_told(in_batch(*alike, other, a_task(5)))
+    assert held.words == ("batch batch:spring is held, several of its tasks fail alike: "
+                          "3 of 5 failed alike: merge_conflict: a.py")
+    assert held.cure == "coordinator batch resume --label batch:spring --canary"
+    assert held.picture.evidence == ("3 × merge_conflict: gh-1, gh-2, gh-3",)
+    assert dict(held.picture.failing)["merge_conflict"] == ("gh-1", "gh-2", "gh-3")
+    assert alone.words.startswith("gh-4 is blocked: needs_human")
+    keys = frozenset({held.key, *held.along, alone.key})
+    assert told(replace(in_batch(*alike, other), notified=keys)) == []
+    [again] = told(replace(in_batch(*alike, other, number=2), notified=keys))
+    assert again.key != held.key, "held anew, told anew"
+
+
+@pytest.mark.parametrize("standing", [{"phase": GatePhase.CANARY}, {"phase": GatePhase.FREE}, {"by": "I hold it"}])
+def test_a_batch_that_a_person_holds_or_that_goes_on_calls_nobody(standing):
+    assert told(in_batch(a_task(5), **standing)) == []

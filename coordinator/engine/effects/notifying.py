@@ -14,7 +14,8 @@ def notify(action: Notify, world: World) -> Notified:
     line = world.mask(escalation.headline(action.words, action.cure))
     world.say(line)
     seen = action.picture
-    bundle = escalation.bundle(seen.active, seen.slots, seen.waiting, dict(seen.failing), "workers")
+    bundle = (*seen.evidence,
+              *escalation.bundle(seen.active, seen.slots, seen.waiting, dict(seen.failing), "workers"))
     about = {"COORDINATOR_CAUSE": action.key, "COORDINATOR_REPOSITORY": world.repository_name}
     message = Message(line, tuple(world.mask(one) for one in bundle), about)
     for failed in hand_over(world.options.contacts, message,

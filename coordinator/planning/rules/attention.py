@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from coordinator.domain.task import HOLDS_SLOT, PENDING, Task, TaskState
 from coordinator.planning.actions import NOTIFY_LANE, Notify, Picture
+from coordinator.planning.batch import gate
+from coordinator.planning.batch.membership import USED_UP, batches_of, title_of
+from coordinator.planning.batch.standing import GatePhase
 from coordinator.planning.snapshot import Snapshot
 from coordinator.planning.stays import Overdue, overdue
 
@@ -77,6 +81,19 @@ def _limit(s: Snapshot) -> Iterator[Notify]:
                       s.reserve.cure or "coordinator status")
 
 
+def _batches(s: Snapshot) -> Iterator[Notify]:
+    """A batch that is held since its tasks fail alike; of those that this cause blocked nobody is told one by one."""
+    for key, now in s.batches.items():
+        if now.phase is not GatePhase.HELD or now.by:
+            continue
+        alike = {now.cause, *USED_UP}
+        along = [_block(task) for task in batches_of(s).get(key, ())
+                 if task.state is TaskState.BLOCKED and task.reason in alike]
+        yield Notify(f"batch:{key}:{now.number}",
+                     f"batch {title_of(key)} is held, several of its tasks fail alike: {now.why}", gate.command(key),
+                     tuple(along), replace(picture(s), evidence=now.evidence))
+
+
 def _blocked(s: Snapshot) -> Iterator[Notify]:
     """Several for one reason are told of together."""
     fresh: defaultdict[str, list[Task]] = defaultdict(list)
@@ -119,4 +136,6 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-_CAUSES: tuple[Callable[[Snapshot], Iterator[Notify]], ...] = (_worktrees, _leaked, _parked, _limit, _blocked, _aged)
+_CAUSES: tuple[Callable[[Snapshot], Iterator[Notify]], ...] = (
+    _worktrees, _leaked, _parked, _limit, _batches, _blocked, _aged,
+)  # fmt: skip
