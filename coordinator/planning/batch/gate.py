@@ -14,7 +14,16 @@ from coordinator.domain.task import COMPLETED, NEEDS_PERSON, PENDING, Task, Task
 from coordinator.planning.actions import Wait
 from coordinator.planning.batch.cohort import BatchWord, Health, judge
 from coordinator.planning.batch.members import Stand
-from coordinator.planning.batch.membership import LABEL, batches_of, member, members_of, needs, resolve, title_of
+from coordinator.planning.batch.membership import (
+    LABEL,
+    batches_of,
+    by_age,
+    member,
+    members_of,
+    needs,
+    resolve,
+    title_of,
+)
 from coordinator.planning.batch.scope import Scope, parse_key
 from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.plans.waves import waves_of
@@ -113,7 +122,7 @@ def canary_of(s: Snapshot, key: str) -> Task | None:
     failed = [task for task in tasks if task.state in NEEDS_PERSON and task.state is not TaskState.CANCELLED]
     ready = [task for task in queued if not _open_needs(s, key, task)]
     ready = ready or [task for task in failed if not _open_needs(s, key, task)]
-    return min(ready, key=lambda task: (waves.get(task.id, 1), task.created_at, task.id), default=None)
+    return min(ready, key=lambda task: (waves.get(task.id, 1), *by_age(task)), default=None)
 
 
 def _wanted(s: Snapshot, task: Task) -> bool:

@@ -42,12 +42,16 @@ def _names_batch(s: Snapshot, label: str) -> bool:
 
 
 def batches_of(s: Snapshot) -> dict[str, tuple[Task, ...]]:
-    """The tasks of each batch, in the order of their ids."""
+    """The tasks of each batch, oldest first."""
     found: dict[str, list[Task]] = {}
-    for task in sorted(s.tasks.values(), key=lambda task: (task.created_at, task.id)):
+    for task in sorted(s.tasks.values(), key=by_age):
         if key := batch_of(s, task):
             found.setdefault(key, []).append(task)
     return {key: tuple(tasks) for key, tasks in sorted(found.items())}
+
+
+def by_age(task: Task) -> tuple[datetime, int, str]:
+    return (task.created_at, task.issue or 0, task.id)
 
 
 def title_of(key: str) -> str:
