@@ -21,7 +21,7 @@ from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.plan import plan
 from coordinator.planning.snapshot import Snapshot
 from tests.factories import NOW, a_running, a_snapshot, a_task, an_issue
-from tests.support.batches import (
+from tests.support.gated import (
     EARLIER,
     KEY,
     LABEL,

@@ -15,7 +15,7 @@ from coordinator.planning.batch.cohort import Bands
 from coordinator.planning.batch.standing import GatePhase
 from coordinator.planning.plan import plan
 from tests.factories import NOW, a_running, a_task, an_issue
-from tests.support.batches import (
+from tests.support.gated import (
     KEY,
     LABEL,
     WIDE,
