@@ -10,6 +10,8 @@
 PYTHON ?= python3
 ARGS ?=
 PY := .venv/bin/python
+# Several tests at once, for most of them wait; how many says tests/conftest.py.
+PYTEST := $(PY) -m pytest --numprocesses=auto --dist=worksteal
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 LOCK := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra build
 
@@ -20,7 +22,7 @@ endif
 
 help:
 	@echo "make demo        the main job on a stand-in GitHub, in under a minute   (ARGS=--keep, --serve, ...)"
-	@echo "make test        every test that needs nothing but Python packages      (ARGS=-k word)"
+	@echo "make test        every test that needs nothing but Python packages      (ARGS='-k word', ARGS=-n0: one by one)"
 	@echo "make test-real   the tests on the real agent CLIs, installed by npm into .real"
 	@echo "make check       lint, types, floors and tests"
 	@echo "make rows        the promises of docs/requirements.tsv that no test carries   (ARGS='--part 2')"
@@ -34,7 +36,7 @@ demo: .venv/package.stamp
 
 test: .venv/dev.stamp
 	@echo "==> tests: all but tests/real"
-	@$(PY) -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-real: .venv/dev.stamp
 	@command -v npm >/dev/null || [ "$$(id -u)" != 0 ] || { \
@@ -42,7 +44,7 @@ test-real: .venv/dev.stamp
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nodejs npm >/dev/null; }
 	@if command -v npm >/dev/null; then \
 	    $(MAKE) --no-print-directory .real/parts.stamp && \
-	    echo "==> test-real: tests on the real CLIs" && $(PY) -m pytest tests/real $(ARGS); \
+	    echo "==> test-real: tests on the real CLIs" && $(PYTEST) tests/real $(ARGS); \
 	else \
 	    echo "==> test-real: skipped, npm is missing; install it with: sudo apt install nodejs npm"; \
 	fi

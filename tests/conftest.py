@@ -1,25 +1,53 @@
-"""Checks `req` marks at collection: one that cannot be believed stops the run before it starts."""
+"""What holds for every test: marks that can be believed, Ctrl-C that is heard, and no limit that only measures how
+busy the machine is."""
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.rows import MOST_IDS, Row, read_table
+
+WRONG = pytest.StashKey[list[str]]()
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Most tests wait for processes more than they work, so that a machine carries more of them than it has cores."""
+    return min(len(os.sched_getaffinity(0)) + 2, 8)
 
 
 def pytest_configure() -> None:
     """A run in the background is started deaf to Ctrl-C, and so would be everything it starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.load_profile("busy machine")
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     known = read_table()
-    wrong = dict.fromkeys(line for item in items for line in _faults(item, known))
-    if wrong:
+    wrong = list(dict.fromkeys(line for item in items for line in _faults(item, known)))
+    if wrong and hasattr(config, "workeroutput"):   # one of several processes of a run: the first of them tells it
+        config.workeroutput["wrong"] = wrong
+        items.clear()
+    elif wrong:
         raise pytest.UsageError(*wrong)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash.setdefault(WRONG, []).extend(getattr(node, "workeroutput", {}).get("wrong", ()))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if wrong := session.config.stash.get(WRONG, []):
+        raise pytest.UsageError(*dict.fromkeys(wrong))
 
 
 def _faults(item: pytest.Item, known: Mapping[str, Row]) -> list[str]:

@@ -11,15 +11,16 @@ import pytest
 from tests.rows import ROOT
 
 
-def collected(folder: Path, marks: str) -> subprocess.CompletedProcess[str]:
+def collected(folder: Path, marks: str, *how: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_planted.py").write_text(
         f"import pytest\n@pytest.mark.parametrize('n', [1, 2])\n@pytest.mark.{marks}\ndef test_it(n): ...\n"
     )
     argv = [sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest"]
-    argv += ["-p", "no:cacheprovider", str(folder)]
+    argv += ["-p", "no:cacheprovider", *how, str(folder)]
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
 
 
+@pytest.mark.parametrize("how", ["-n0", "-n2"])
 @pytest.mark.parametrize(
     ("marks", "words"),
     [
@@ -27,8 +28,8 @@ def collected(folder: Path, marks: str) -> subprocess.CompletedProcess[str]:
         ("req('E1', 'E2', 'E3', 'E4', 'E5', 'E6', 'E7', 'E8', 'E9')", "test_it: carries 9 rows; 8 at most"),
     ],
 )
-def test_a_mark_that_cannot_be_believed_stops_the_run(tmp_path: Path, marks: str, words: str) -> None:
-    run = collected(tmp_path, marks)
+def test_a_mark_that_cannot_be_believed_stops_the_run(tmp_path: Path, marks: str, words: str, how: str) -> None:
+    run = collected(tmp_path, marks, how)
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
     assert run.stderr.count(words) == 1
     assert "passed" not in run.stdout

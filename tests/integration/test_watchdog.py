@@ -116,7 +116,7 @@ def test_in_the_background_it_outlives_its_shell_logs_with_times_and_ends_at_ter
     os.kill(pid, signal.SIGHUP)
     until(lambda: "looks at" in log.read_text(), "its first line")
     os.kill(pid, signal.SIGTERM)
-    until(lambda: not alive(pid), "its end", 5)
+    until(lambda: not alive(pid), "its end")
     assert not pidfile.exists()
     lines = [line for line in log.read_text().splitlines() if "nohup" not in line]
     assert [re.match(TIMED, line) is not None for line in lines] == [True, True]

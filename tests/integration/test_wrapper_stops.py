@@ -54,7 +54,7 @@ def test_touching_stop_asks_the_agent_politely_within_two_seconds(place: Bench) 
     ready(place, spec)
     began = time.monotonic()
     (spec.cwd / "STOP").touch()
-    until(lambda: "leaving 2" in place.out(spec), "the polite signal", 5)
+    until(lambda: "leaving 2" in place.out(spec), "the polite signal")
     assert time.monotonic() - began < 2.0
     end = ended(executor, spec)
     assert (end.code, end.reason) == (0, "manual_stop")
@@ -184,7 +184,7 @@ def test_no_file_that_an_agent_puts_in_its_wrapper_s_way_keeps_it_from_stopping(
     executor.submit(spec)
     until((spec.cwd / "set").exists, "the trap")
     beat = place.pairs(spec, "heartbeat")["up"]
-    until(lambda: float(place.pairs(spec, "heartbeat")["up"]) > float(beat) + 0.2, "later beats", 5)
+    until(lambda: float(place.pairs(spec, "heartbeat")["up"]) > float(beat) + 0.2, "later beats")
     (spec.cwd / "STOP").touch()
     assert ended(executor, spec, 8).reason == "manual_stop"
 

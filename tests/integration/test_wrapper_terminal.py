@@ -40,7 +40,7 @@ def test_an_agent_that_is_silent_into_a_file_is_heard_on_a_terminal_as_it_speaks
     code = "import time; print('working'); time.sleep(60)"   # a file would get it with the buffer, at the end
     spec = place.python(code, pty=True)
     executor.submit(spec)
-    until(lambda: place.out(spec) == "working\n", "its first line", 5)
+    until(lambda: place.out(spec) == "working\n", "its first line")
 
 
 @pytest.mark.req("P17")
@@ -118,4 +118,4 @@ def test_a_wrapper_with_a_terminal_reaps_what_falls_to_it(place: Bench) -> None:
         seen = [identity.look(pid) for pid in identity.children(wrapper)]
         return [proc.pid for proc in seen if proc is not None and proc.state == "Z"]
 
-    until(lambda: len(identity.children(wrapper)) == 1 and not zombies(), "every orphan reaped", 5)
+    until(lambda: len(identity.children(wrapper)) == 1 and not zombies(), "every orphan reaped")

@@ -132,7 +132,7 @@ def test_the_wrapper_leaves_no_zombie_while_it_runs(place: Bench) -> None:
         seen = [identity.look(pid) for pid in identity.children(wrapper)]
         return [proc.pid for proc in seen if proc is not None and proc.state == "Z"]
 
-    until(lambda: not zombies(), "every orphan reaped", 3)
+    until(lambda: not zombies(), "every orphan reaped")
 
 
 def test_the_agent_s_end_is_seen_where_the_kernel_lists_no_children(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_the_agent_s_end_is_seen_where_the_kernel_lists_no_children(monkeypatch:
     agent = Agent()
     agent.pid = os.posix_spawnp("sh", ["sh", "-c", "read line; exit 7"], dict(os.environ),
                                 file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)])
-    until(lambda: not agent.reap(), "its end", 5)
+    until(lambda: not agent.reap(), "its end")
     assert not agent.running()
     assert os.waitstatus_to_exitcode(agent.status or 0) == 7
 

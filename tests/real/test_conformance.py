@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from coordinator.adapters.providers import provider
 from coordinator.ports import Finished
-from tests.real.conftest import FOUND
+from tests.real.conftest import CELL
 from tests.recordings.record import recorded, version
 from tests.support.agents import CANARY, STANDS, Bench
 from tests.support.conformance import PROVIDERS, Row, called, scenarios
@@ -28,7 +26,6 @@ pytestmark = pytest.mark.timeout(120)
 
 
 CELLS = list(all_cells())
-Played = Future[tuple[Bench, Finished]]
 
 
 def play(name: str, row: Row, folder: Path) -> tuple[Bench, Finished]:
@@ -44,28 +41,18 @@ def play(name: str, row: Row, folder: Path) -> tuple[Bench, Finished]:
             assert server.strays == []
 
 
-@pytest.fixture(scope="module")
-def cells(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Any, Played]]:
-    """The cells that are asked for, played two at a time."""
-    asked = [item.callspec.params for item in request.session.items if "cells" in getattr(item, "fixturenames", ())]
-    with ThreadPoolExecutor(2) as pool:
-        yield {
-            (one["name"], one["row"].name): pool.submit(play, one["name"], one["row"], tmp_path_factory.mktemp("cell"))
-            for one in asked
-            if not missing(STANDS[one["name"]].binary)
-        }
-        pool.shutdown(cancel_futures=True)
-
-
 @pytest.mark.req("N6", "W25")
 @pytest.mark.parametrize(("row", "name"), [pytest.param(row, name, id=f"{name}: {row.name}") for row, name in CELLS])
-def test_each_end_has_its_class(cells: dict[Any, Played], name: str, row: Row) -> None:
-    if (name, row.name) not in cells:
+def test_each_end_has_its_class(
+    tmp_path: Path, record_property: Callable[[str, object], None], name: str, row: Row
+) -> None:
+    if missing(STANDS[name].binary):
         pytest.skip(missing(STANDS[name].binary))
-    bench, run = cells[name, row.name].result()
+    bench, run = play(name, row, tmp_path)
     outcome = provider(name).judge(run)
-    FOUND[row.name, name] = called(outcome, name)
-    assert FOUND[row.name, name] == row.cell(name), outcome.detail
+    found = called(outcome, name)
+    record_property(CELL, [row.name, name, found])
+    assert found == row.cell(name), outcome.detail
     assert (outcome.ending == "Succeeded") == (row.cell(name) == "success")
     if row.name == "limit with a reset" and name == "codex":
         assert outcome.reset_at is not None

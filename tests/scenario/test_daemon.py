@@ -39,7 +39,7 @@ def test_an_exit_is_settled_at_once_and_not_by_a_poll_and_leaves_no_zombie(yard:
         daemon.until((yard.worktree(number) / "first.txt").exists)
         polls = len([one for one in yard.github.requests if "/issues" in one.path and one.method == "GET"])
         (yard.worktree(number) / "GO").touch()
-        daemon.until_state(number, "IN_REVIEW", seconds=10)
+        daemon.until_state(number, "IN_REVIEW")
         daemon.until(lambda: daemon.zombies() == [])
         assert "ended with exit code 0" in daemon.said
         later = [one for one in yard.github.requests if one.method == "GET" and one.path.endswith("/issues")]
@@ -53,7 +53,7 @@ def test_sigterm_ends_it_within_seconds_and_the_next_one_finds_its_worker_again(
     with a_daemon(yard, interval="10m") as daemon:
         daemon.until_state(number, "RUNNING")
         pid = daemon.row(number)["pid"]
-        assert daemon.end(seconds=5) == 0
+        assert daemon.end(seconds=15) == 0
         assert "told to end" in daemon.said
         assert identity.look(pid) is not None
     with a_daemon(yard) as again:

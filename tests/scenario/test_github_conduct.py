@@ -6,10 +6,9 @@ import json
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Callable
-from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -92,25 +91,37 @@ def test_a_tick_without_a_poll_asks_nothing(yard: Yard):
 
 
 @pytest.mark.req("E37")
-def test_the_daemon_polls_no_oftener_than_its_interval_and_a_workers_end_wakes_it_at_once(
+def test_the_daemon_polls_no_oftener_than_its_interval_and_a_workers_end_wakes_it(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ):
     number = yard.issue()
     polls: list[float] = []
     client = yard.engine.world.github
     listing = client.changed_issues
-    monkeypatch.setattr(client, "changed_issues", lambda cursor: (polls.append(time.monotonic()), listing(cursor))[1])
-    ended = threading.Timer(4.5, os.kill, (os.getpid(), signal.SIGTERM))
-    ended.start()
+
+    def listed(cursor: Any) -> Any:
+        polls.append(time.monotonic())
+        if len(polls) >= 4 and yard.state(number) == "IN_REVIEW":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return listing(cursor)
+
+    woken: set[str] = set()
+    wait = yard.wakes.wait
+
+    def waited(seconds: float) -> set[str]:
+        words = wait(seconds)
+        woken.update(words)
+        return words
+
+    monkeypatch.setattr(client, "changed_issues", listed)
+    monkeypatch.setattr(yard.wakes, "wait", waited)
+    began = time.monotonic()
 
     Daemon(yard.engine, yard.wakes, reload=lambda: None, stop_workers=False).run(yard.engine.world.clock, jitter=0)
 
-    ended.join()
     assert yard.state(number) == "IN_REVIEW"
-    assert len(polls) >= 3
-    assert all(after - before > 0.9 for before, after in pairwise(polls[1:]))
-    [attempt] = yard.engine.world.store.attempts()[f"gh-{number}"]
-    assert (attempt.settled_at - attempt.ended_at).total_seconds() < 0.9
+    assert all(at - began > 0.9 * nth for nth, at in enumerate(polls)), "one that is late does not excuse others"
+    assert "exit" in woken, "how soon that is: test_daemon, where no poll comes for minutes"
 
 
 # --- nothing missed ---------------------------------------------------------------------------------
@@ -293,7 +304,7 @@ def test_a_token_revoked_between_the_last_poll_and_the_push_ends_nothing(yard: Y
     number = at_work(yard)
     yard.github.revoke(BOT_TOKEN)
     go(yard)
-    end = time.monotonic() + 8
+    end = time.monotonic() + 40
     while yard.state(number) == "RUNNING" and time.monotonic() < end:
         yard.tick(poll=False)
         yard.wakes.wait(0.1)

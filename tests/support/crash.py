@@ -29,7 +29,7 @@ from tests.support.bypass import Seen, Watch
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLED = 137
-PATIENCE = 30.0
+PATIENCE = 90.0
 """Seconds a life may take; one alone takes two."""
 TOKEN = "bot-token-of-the-crashes"
 FILES = {"README.md": "# widgets\n"}
@@ -451,7 +451,7 @@ def _files(plot: Plot, report: Report) -> Iterator[str]:
 
 
 def _quiet(plot: Plot, report: Report) -> Iterator[str]:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while left := [proc.pid for one in report.attempts for proc in identity.with_token(one["token"])]:
         if time.monotonic() > until:
             yield f"left running: {left}"

@@ -18,7 +18,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.runfiles import identity
 from tests.support.yard import Yard
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass

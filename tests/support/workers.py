@@ -21,7 +21,7 @@ Found = Mapping[str, str]
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], what: str, seconds: float = 15.0) -> T:
+def until(look: Callable[[], T], what: str, seconds: float = 45.0) -> T:
     """The first true answer of `look`; fails with `what` was waited for."""
     end = time.monotonic() + seconds
     while not (answer := look()):
@@ -79,7 +79,7 @@ def view(executor: LocalExecutor, spec: LaunchSpec) -> WorkerView:
     return executor.look([spec.handle])[spec.handle]
 
 
-def ended(executor: LocalExecutor, spec: LaunchSpec, seconds: float = 20.0) -> Exited:
+def ended(executor: LocalExecutor, spec: LaunchSpec, seconds: float = 60.0) -> Exited:
     def look() -> Exited | None:
         executor.reap()
         seen = view(executor, spec)

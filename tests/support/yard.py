@@ -134,7 +134,7 @@ class Yard:
         self.plan = self.engine.tick()
         return self.plan
 
-    def until(self, done: Callable[[], bool], seconds: float = 20.0) -> None:
+    def until(self, done: Callable[[], bool], seconds: float = 60.0) -> None:
         """Ticks until `done`; fails with the log when it takes longer than `seconds`."""
         end = time.monotonic() + seconds
         while True:
@@ -145,7 +145,7 @@ class Yard:
                 raise AssertionError("not reached:\n" + "\n".join(self.lines[-40:]) + f"\n{self.states()}")
             self.wakes.wait(0.1)
 
-    def until_state(self, number: int, *states: str, seconds: float = 20.0) -> Task:
+    def until_state(self, number: int, *states: str, seconds: float = 60.0) -> Task:
         """Ticks until issue `number`'s task is in one of these states and nothing is under way."""
         self.until(lambda: self.state(number) in states and not self.engine.busy, seconds)
         self.tick()
