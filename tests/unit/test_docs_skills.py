@@ -81,7 +81,7 @@ def shell_lines(page: Path) -> Iterator[tuple[str, bool]]:
     for line, pasted in [*((one, True) for one in "\n".join(fences).splitlines()), *((one, False) for one in inline)]:
         for piece in re.split(r"; (?:do )?", line):
             if re.match(r"coordinator [a-z]", piece):
-                yield piece, pasted
+                yield re.split(r" [>|] ", piece)[0], pasted
 
 
 def understood(words: list[str], *, whole: bool = True) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from coordinator.domain.planfile import Delivery, PlanFile, Undertaking
 from coordinator.domain.task import TaskState
 from coordinator.planning.actions import CleanUp, Notify, Picture
 from coordinator.planning.batch.standing import GatePhase, Standing
@@ -132,3 +133,17 @@ def test_a_batch_held_since_several_fail_alike_is_told_once_and_not_each_of_its_
 @pytest.mark.parametrize("standing", [{"phase": GatePhase.CANARY}, {"phase": GatePhase.FREE}, {"by": "I hold it"}])
 def test_a_batch_that_a_person_holds_or_that_goes_on_calls_nobody(standing):
     assert told(in_batch(a_task(5), **standing)) == []
+
+
+def test_a_plan_that_cannot_be_delivered_is_told_once_and_again_when_it_is_refused_anew():
+    def refused(words: str, **known):
+        one = Delivery("web", "/src/web", "feature-auth", words=words, **known)
+        under = Undertaking(PlanFile("auth", "Auth"), "auth-plan.md", "", NOW, {"web": one})
+        return a_snapshot(plans={"auth": under})
+
+    [notice] = all_told(refused("the push of feature-auth was refused: protected"))
+    assert notice.words == "plan auth is not delivered in web: the push of feature-auth was refused: protected"
+    assert notice.cure == "coordinator plan resume auth-plan.md"
+    assert told(refused("", delivered_at=NOW)) == []
+    heard = frozenset({notice.key})
+    assert len(told(replace(refused("the pull request was refused", pushed_sha="a" * 40), notified=heard))) == 1

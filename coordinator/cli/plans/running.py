@@ -75,6 +75,7 @@ def _configuration(made: Plan, provider: str, workers: int | None) -> Config:
     if config.workers.provider not in app.provider_names():
         known = f"Known are {', '.join(app.provider_names())}."
         raise Trouble(f"there is no provider {config.workers.provider!r}", known, code=NO_PROVIDER)
+    app.check_addresses(config, os.environ)
     return config
 
 

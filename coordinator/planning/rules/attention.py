@@ -3,6 +3,7 @@ the same words."""
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -94,6 +95,17 @@ def _batches(s: Snapshot) -> Iterator[Notify]:
                      tuple(along), replace(picture(s), evidence=now.evidence))
 
 
+def _plans(s: Snapshot) -> Iterator[Notify]:
+    """What was refused of a whole plan, which is no task's trouble."""
+    for under in s.plans.values():
+        for name, delivery in under.deliveries.items():
+            if delivery.words and delivery.delivered_at is None:
+                where = f" in {name}" if name else ""
+                yield _notify(s, f"plan:{under.id}:{name}:{delivery.pushed_sha}:{delivery.words[:100]}",
+                              f"plan {under.id} is not delivered{where}: {delivery.words}",
+                              f"coordinator plan resume {shlex.quote(under.path)}")
+
+
 def _blocked(s: Snapshot) -> Iterator[Notify]:
     """Several for one reason are told of together."""
     fresh: defaultdict[str, list[Task]] = defaultdict(list)
@@ -137,5 +149,5 @@ def _names(names: Sequence[str]) -> str:
 
 
 _CAUSES: tuple[Callable[[Snapshot], Iterator[Notify]], ...] = (
-    _worktrees, _leaked, _parked, _limit, _batches, _blocked, _aged,
+    _worktrees, _leaked, _parked, _limit, _batches, _plans, _blocked, _aged,
 )  # fmt: skip
