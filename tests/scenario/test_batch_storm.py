@@ -78,7 +78,7 @@ def why_of(yard: Yard, number: int) -> tuple[str, ...]:
     return why(row, labels=read["labels"], now=datetime.now(UTC), local=lambda moment: moment).lines
 
 
-@pytest.mark.req("N5", "W5", "C11")
+@pytest.mark.req("N5", "W5")
 @pytest.mark.timeout(180)
 def test_waves_after_a_storm_are_held_until_one_task_and_then_one_wave_went_well(tmp_path: Path):
     with a_yard(tmp_path, settings={"retries": "0"}) as yard:

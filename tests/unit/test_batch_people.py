@@ -60,7 +60,6 @@ def test_a_hold_with_cancel_stops_what_runs_of_this_batch_alone():
     assert not [one for one in made if isinstance(one, Move)]
 
 
-@pytest.mark.req("D22")
 def test_a_batch_is_cancelled_whole_and_nothing_beside_it():
     running, waiting, pausing, other = a_running(1), a_task(2), backing_off(3), a_task(4)
     s = world(running, waiting, pausing, done(5), other)
@@ -99,7 +98,7 @@ def test_a_batch_that_is_not_there_is_named(kind):
 # --- who is told ---
 
 
-@pytest.mark.req("N5", "A93")
+@pytest.mark.req("N5")
 def test_the_umbrella_issue_is_told_once_a_hold():
     s = held()
     assert not [one for one in plan(s).actions if isinstance(one, TellBatch)]
