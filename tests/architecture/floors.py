@@ -6,7 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 OURS = "coordinator"
@@ -133,13 +133,22 @@ class Source:
     def room(self) -> str:
         return room_of(self.module)
 
-    def calls(self) -> Iterator[tuple[ast.Call, str]]:
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Call):
-                yield node, ast.unparse(node.func)
+    def calls(self) -> tuple[tuple[ast.Call, str], ...]:
+        return self._calls
 
-    def imports(self) -> Iterator[tuple[int, str]]:
+    @cached_property
+    def _calls(self) -> tuple[tuple[ast.Call, str], ...]:
+        return tuple((node, ast.unparse(node.func)) for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+
+    def imports(self) -> tuple[tuple[int, str], ...]:
         """(line, dotted name) of all that is imported, at any depth, under TYPE_CHECKING too."""
+        return self._imports
+
+    @cached_property
+    def _imports(self) -> tuple[tuple[int, str], ...]:
+        return tuple(self._imported())
+
+    def _imported(self) -> Iterator[tuple[int, str]]:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, one.name) for one in node.names)
@@ -170,7 +179,13 @@ def room_of(module: str) -> str:
 
 
 def sources(root: Path) -> list[Source]:
-    return [Source(root, path) for path in sorted((root / OURS).rglob("*.py"))]
+    return [_source(root, path, path.stat().st_mtime_ns) for path in sorted((root / OURS).rglob("*.py"))]
+
+
+@cache
+def _source(root: Path, path: Path, changed: int) -> Source:
+    """One for each state of a file: every rule reads every file, and parsing is most of the work."""
+    return Source(root, path)
 
 
 def within(module: str, names: tuple[str, ...]) -> bool:
