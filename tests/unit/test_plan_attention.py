@@ -13,7 +13,7 @@ from coordinator.planning.actions import CleanUp, Notify, Picture
 from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.plan import plan
 from coordinator.planning.snapshot import RESERVE, Gate, Parked
-from tests.factories import NOW, a_snapshot, a_task, an_issue
+from tests.factories import NOW, a_running, a_snapshot, a_task, an_issue
 
 
 def told(snapshot) -> list[Notify]:
@@ -147,3 +147,14 @@ def test_a_plan_that_cannot_be_delivered_is_told_once_and_again_when_it_is_refus
     assert told(refused("", delivered_at=NOW)) == []
     heard = frozenset({notice.key})
     assert len(told(replace(refused("the pull request was refused", pushed_sha="a" * 40), notified=heard))) == 1
+
+
+def test_a_leak_is_told_once_however_many_of_its_processes_die_one_by_one():
+    task, attempt = a_running(1)
+    first = a_snapshot(task, attempts={task.id: (attempt,)}, survivors={task.id: (11, 12)})
+    [notice] = all_told(first)
+    assert notice.cure == "kill -9 11 12"
+    heard = frozenset({notice.key})
+    assert told(replace(first, survivors={task.id: (12,)}, notified=heard)) == []
+    again = replace(attempt, number=2)
+    assert len(told(replace(first, attempts={task.id: (attempt, again)}, notified=heard))) == 1

@@ -51,12 +51,13 @@ TASKS = st.builds(a_task, st.integers(1, 6), st.sampled_from(TaskState))
 def snapshots(draw) -> Snapshot:
     issues = {one.number: one for one in draw(st.lists(ISSUES, max_size=6))}
     tasks = {one.id: one for one in draw(st.lists(TASKS, max_size=6))}
-    return aged(
+    made = aged(
         tasks=tasks, issues=issues, vets={one.number: one for one in draw(st.lists(VETS, max_size=6))},
         github_until=draw(st.sampled_from([None, NOW + HOUR])),
         floors=draw(st.sampled_from([(), (Gate(RESERVE, "few requests are left"),)])),
         busy=draw(st.sampled_from([frozenset(), frozenset({"vet:1"})])), paused=draw(st.booleans()),
     )  # fmt: skip
+    return replace(made, policy=replace(made.policy, confirm_above=draw(st.sampled_from([1, 10]))))
 
 
 @pytest.mark.req("W8")

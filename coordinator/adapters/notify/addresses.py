@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from coordinator.adapters.notify.child import GOOD, LATE, WRONG
 from coordinator.ports import Probe
 
 PATIENCE = 30.0
@@ -37,6 +36,8 @@ class AppriseNotifier:
         """What each address that did not do says of itself."""
         if not urls:
             return
+        from coordinator.adapters.notify.child import GOOD
+
         order = json.dumps({"urls": list(urls), "title": title, "text": text, "seconds": PATIENCE})
         argv = [sys.executable, "-P", str(Path(__file__).with_name("child.py"))]
         code, out, _ = self._probe.run(argv, timeout=PATIENCE + _SLACK, env=self._env, stdin=order)
@@ -51,6 +52,8 @@ class AppriseNotifier:
 
 
 def _words(said: str) -> str:
+    from coordinator.adapters.notify.child import LATE, WRONG
+
     if said == WRONG:
         return "is no address that apprise knows"
     if said == LATE:

@@ -58,9 +58,9 @@ def _worktrees(s: Snapshot) -> Iterator[Notify]:
 
 def _leaked(s: Snapshot) -> Iterator[Notify]:
     for task_id, pids in s.survivors.items():
-        names = " ".join(str(pid) for pid in pids)
-        yield _notify(s, f"leaked:{task_id}:{names}", f"{task_id}: killed, yet processes live on: {names}",
-                      f"kill -9 {names}")
+        names, attempt = " ".join(str(pid) for pid in pids), s.attempt(task_id)
+        yield _notify(s, f"leaked:{task_id}:{attempt.number if attempt is not None else 0}",
+                      f"{task_id}: killed, yet processes live on: {names}", f"kill -9 {names}")
 
 
 def _parked(s: Snapshot) -> Iterator[Notify]:
