@@ -10,7 +10,7 @@ from typing import Any
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.planfile import Undertaking
-from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
+from coordinator.domain.task import COMPLETED, HOLDS_SLOT, Task, TaskState
 from coordinator.domain.worker import Running, WorkerView
 from coordinator.domain.workflow import BUILD
 from coordinator.engine.gates import board_rows
@@ -22,6 +22,8 @@ from coordinator.planning.snapshot import Snapshot
 from coordinator.planning.stages import stage_of
 
 SCHEMA = 1
+PAST = frozenset({TaskState.PUBLISHING}) | COMPLETED
+"""States in which a task has passed all its stages."""
 
 
 def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def _row(s: Snapshot, memory: Memory, made: Plan, task: Task) -> dict[str, Any]:
         "detail": task.detail,
         "provider": task.provider,
         "workflow": task.workflow or BUILD.name,
-        "stage": stage_of(s.workflows, task).name,
+        "stage": stage_of(s.workflows, task).name if task.state not in PAST else "",
         "plan": task.plan,
         "labels": sorted(issue.labels) if issue is not None else [],
         "branch": task.branch,

@@ -192,6 +192,9 @@ def test_a_note_is_read_without_following_links_and_cut(world: World) -> None:
     os.mkfifo(note)
     assert repo.note("gh-1", "BLOCKED.md") == ""
     repo.forget_note("gh-1", "BLOCKED.md")
+    note.mkdir()
+    assert repo.note("gh-1", "BLOCKED.md") == ""
+    note.rmdir()
     note.write_text("ü" * 9000)
     assert repo.note("gh-1", "BLOCKED.md") == "ü" * 4000
     with pytest.raises(GitError, match="is no note"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from fnmatch import fnmatch
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -76,12 +77,13 @@ class FakeFiles:
 
 @dataclass
 class Tree:
-    """A worktree: who owns it, notes of people and workers, changes not committed."""
+    """A worktree: who owns it, notes of people and workers, changes not committed, files that are no work."""
 
     branch: str
     onto: str = ""
     notes: dict[str, str] = field(default_factory=dict)
     dirty: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
 
 
 class FakeRepository:
@@ -98,6 +100,7 @@ class FakeRepository:
         self.made: set[str] = set()
         self.refuse_push = ""
         self.fails: list[Exception] = []
+        self.passes: Callable[[str], bool] = lambda name: True
         self.conflicts: set[str] = set()
         self.invalid: dict[str, int] = {}
         self._shas = count(1)
@@ -235,9 +238,20 @@ class FakeRepository:
 
     def run_hook(self, task_id: str, command: str, name: str, timeout: timedelta,
                  env: Mapping[str, str]) -> tuple[bool, str]:
+        if not self.passes(name):
+            return False, "it does not pass"
         left = self.invalid.get(task_id, 0)
         self.invalid[task_id] = max(0, left - 1)
         return left == 0, "" if left == 0 else "1 failed"
+
+    def hand(self, task_id: str, files: Mapping[str, str], drop: Sequence[str]) -> None:
+        with crossing("file", f"hand-off {task_id}"):
+            kept = {name: text for name, text in self.trees[task_id].files.items() if name not in drop}
+            self.trees[task_id].files = {**kept, **files}
+
+    def left(self, task_id: str, patterns: Sequence[str]) -> Mapping[str, Sequence[tuple[str, str]]]:
+        files = self.trees[task_id].files
+        return {one: [(name, text) for name, text in files.items() if fnmatch(name, one)] for one in patterns}
 
     def copy_into(self, task_id: str, names: Sequence[str]) -> tuple[str, ...]:
         return ()
@@ -259,6 +273,7 @@ class Script:
     silent: bool = False
     vanishes: bool = False
     blocked: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -314,6 +329,7 @@ class FakeExecutor:
             self.repo.commit(job)
         if script.dirty:
             tree.dirty = ("forgotten.txt",)
+        tree.files |= script.files
         if script.blocked:
             tree.notes["BLOCKED.md"] = script.blocked
         taken = any(one.head_ref == tree.branch and one.state is PullState.OPEN for one in self.github.pulls.values())

@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
@@ -20,6 +21,7 @@ from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import ACTIVE, HOLDS_SLOT, MOVES, UNSTARTED, Task, TaskState
+from coordinator.domain.workflow import BUILD, HANDOFF, Gate, Library, Stage, Workflow
 from coordinator.engine.memory import Memory
 from coordinator.engine.tick import Engine
 from coordinator.planning.actions import Action, Begin, Move, Plan
@@ -37,6 +39,13 @@ SCRIPTS = (
     Script(ending=Ending.FAILED, reason="command_auth_blocked", commits=0),
 )
 MARK = re.compile(r"<!-- coordinator:[^>]*-->")
+PLAN, REVIEW = f"{HANDOFF}/PLAN.md", f"{HANDOFF}/REVIEW.md"
+STAGES = (
+    Stage("plan", leaves=(PLAN,)),
+    Stage("build"),
+    Stage("review", leaves=(REVIEW,), gate=Gate(command="check"), retries=2, sends_back_to="build", sends_back=2),
+)
+STAGE = re.compile("You are stage `([a-z]+)`")
 TASKS_MD, STOP = ROOT / "tasks.md", ROOT / "STOP"
 
 
@@ -85,14 +94,19 @@ class History:
         self._seen: dict[str, Task] = {}
         self.policy = Policy(
             provider="command", login="", max_workers=2, backoff=timedelta(seconds=10), sessions_per_task=9,
-            stall=timedelta(minutes=2), start_grace=timedelta(seconds=5), park=timedelta(seconds=20),
+            backoff_max=timedelta(minutes=8), stall=timedelta(minutes=2), start_grace=timedelta(seconds=5),
+            park=timedelta(seconds=20),
             providers=frozenset({"command", "codex"}), fallback=self.random.choice(({}, {"command": ("codex",)})),
             tidy_after=timedelta(minutes=10), labels=LabelNames(mode=self.random.choice(("minimal", "full"))),
         )
         self.outside.executor.scripts = self._script
+        self.blind: list[str] = []
+        self.staged = Random(-seed - 1)   # so that the other histories stay as they are
+        self.outside.repo.passes = lambda name: name != "gate" or self.staged.random() < 0.7
         for number in (1, 2, 3):
             body = "Depends on #1" if number == 3 else ""
-            self.outside.github.person_opens(number, "rpi-auto", body=body)
+            chosen = ("workflow:three",) if number == 2 and seed % 3 == 0 else ()
+            self.outside.github.person_opens(number, "rpi-auto", *chosen, body=body)
         self._come_up()
 
     # --- the coordinator ---
@@ -100,7 +114,10 @@ class History:
     def _come_up(self) -> None:
         self.pool = Later(self.random)
         self.late: tuple[Action, ...] = ()
-        self.engine = Engine(self.outside.world(self.policy), self.pool, lambda why: None, Memory())
+        approval = replace(STAGES[0], gate=Gate(approval=self.seed % 2 == 0))
+        known = {"build": BUILD, "three": Workflow("three", (approval, *STAGES[1:]))}
+        world = self.outside.world(self.policy, workflows=lambda: Library(known))
+        self.engine = Engine(world, self.pool, lambda why: None, Memory())
 
     def _cross(self, moment: str, kind: str, what: str) -> None:
         if not self._running:
@@ -147,12 +164,26 @@ class History:
 
     def _script(self, spec: LaunchSpec) -> Script:
         script = self.random.choice(SCRIPTS)
+        if stage := STAGE.search(spec.prompt):
+            script = self._stage(stage[1], script, spec)
         self.story.append(f"{spec.handle.job} starts {spec.handle.token[:6]}: {script}")
         return script
 
+    def _stage(self, stage: str, script: Script, spec: LaunchSpec) -> Script:
+        """Each stage leaves what it must, but for one time in six; nobody builds without the plan before it."""
+        if stage != "plan" and "this is the plan" not in spec.prompt:
+            self.blind.append(stage)
+        if self.staged.random() < 0.15:
+            return script
+        if stage == "plan":
+            return replace(script, commits=0, dirty=False, opens_pull=False, files={PLAN: "this is the plan"})
+        verdict = self.staged.choice(("VERDICT: approved", "VERDICT: approved", "VERDICT: changes needed"))
+        return replace(script, files={REVIEW: verdict}) if stage == "review" else script
+
     # --- the story ---
 
-    def run(self, steps: int = 25) -> None:
+    def run(self, steps: int = 0) -> None:
+        steps = steps or (40 if self.seed % 3 == 0 else 25)
         unwatch = watch(self._cross)
         try:
             self._die_soon()
@@ -196,7 +227,7 @@ class History:
         return [
             nothing, nothing, nothing, nothing, self._label, self._pause, self._retry_label, self._close, self._edit,
             self._request, self._request, self._end_pull, self._end_pull, self._weather, self._stop_file, self._add,
-            self._refusal, self._delete_ledger, self._login,
+            self._refusal, self._delete_ledger, self._login, *((self._approve,) * 4 if self.seed % 3 == 0 else ()),
         ]
 
     def _number(self) -> int:
@@ -210,6 +241,11 @@ class History:
 
     def _retry_label(self) -> None:
         self._toggle("rpi-retry", always=True)
+
+    def _approve(self) -> None:
+        on = self.staged.random() < 0.8
+        self.story.append(f"label rpi-approved {'on' if on else 'off'} #2")
+        self.outside.github.person_labels(2, "rpi-approved", on=on)
 
     def _toggle(self, label: str, *, always: bool = False) -> None:
         number = self._number()
@@ -307,8 +343,24 @@ class History:
         marks = Counter(mark for _, comment in github.said.values() for mark in MARK.findall(comment.body))
         self._must(max(marks.values(), default=0) <= 1, f"a comment was written twice: {marks}")
         self._providers_are_kept_apart()
+        self._stages_follow_one_another()
         lost = self.outside.repo.made - self.outside.repo.kept()
         self._must(not lost, f"lost commits: {lost}")
+
+    def _stages_follow_one_another(self) -> None:
+        """A stage begins only when the one before it ended well; the work goes out only after the last one."""
+        task = self.outside.store.task("gh-2")
+        if task is None or task.workflow != "three":
+            return
+        self._must(not self.blind, f"{self.blind} had to work without a plan")
+        history = self.outside.store.attempts().get("gh-2", ())
+        names = [stage.name for stage in STAGES]
+        well = [one.stage for one in history if one.ending is Ending.SUCCEEDED]
+        for attempt in history:
+            at = names.index(attempt.stage) if attempt.stage in names else 0
+            self._must(not at or names[at - 1] in well, f"{attempt.stage} was begun after {well}")
+        if task.state is TaskState.PUBLISHING:
+            self._must(history[-1].stage == names[-1], f"published after {history[-1].stage}")
 
     def _providers_are_kept_apart(self) -> None:
         """A parked provider is tried by one task at a time, and none stands in for another before it answered."""

@@ -1,6 +1,6 @@
 """The engine against random histories: people, weather, workers, and a death of the coordinator every few writes.
 
-COORDINATOR_HISTORIES sets how many (`make soak`). Five faults are planted to show that the histories would find them.
+COORDINATOR_HISTORIES sets how many (`make soak`). Six faults are planted to show that the histories would find them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from coordinator.domain.request import Event
 from coordinator.domain.task import Task
 from coordinator.engine import effects
-from coordinator.engine.effects import starting
+from coordinator.engine.effects import staging, starting
 from coordinator.planning.actions import Launch
 from coordinator.planning.limits.ladder import Ladder
 from tests.support.fakes import FakeExecutor, Worker
@@ -99,3 +99,8 @@ def test_a_parked_provider_that_is_tried_by_many_is_found(monkeypatch):
 def test_a_provider_that_stands_in_unproven_is_found(monkeypatch):
     monkeypatch.setattr(Ladder, "_proven", lambda self, provider: True)
     assert "never answered" in found()
+
+
+def test_a_plan_that_is_not_handed_on_is_found(monkeypatch):
+    monkeypatch.setattr(staging, "keep", lambda action, store: None)
+    assert "without a plan" in found()

@@ -27,10 +27,12 @@ def note(path: Path, name: str) -> str:
         fd = os.open(_note_path(path, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
-    with os.fdopen(fd, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             return ""
-        return file.read(NOTE_LIMIT * 4).decode("utf-8", "replace")[:NOTE_LIMIT]
+        return os.read(fd, NOTE_LIMIT * 4).decode("utf-8", "replace")[:NOTE_LIMIT]
+    finally:
+        os.close(fd)
 
 
 def forget_note(path: Path, name: str) -> None:

@@ -19,6 +19,7 @@ _WORDS = {
     "StopWorker": "stop its worker",
     "Examine": "look at what its worker left",
     "Settle": "settle its attempt",
+    "AskApproval": "ask who approved it",
     "Push": "push its branch",
     "Publish": "open its pull request",
     "Tell": "bring its comments and labels up to date",

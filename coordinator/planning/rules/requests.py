@@ -88,6 +88,9 @@ def _retry(s: Snapshot, request: Request, task: Task) -> Out:
         yield Move(task, _S.QUEUED, detail=f"a person asked for it ({request.source})",
                    changes={**again(task, fresh=fresh, provider=provider), **stages.again(anew=fresh)},
                    request=request, words=f"{task.id} is queued again")
+    elif task.state is _S.QUEUED and task.reason == stages.APPROVAL and request.args.get("fresh") == "1":
+        anew = {**again(task, fresh=True, provider=provider), **stages.again(anew=True), "reason": "", "detail": ""}
+        yield Move(task, None, changes=anew, request=request, words=f"{task.id} is begun anew")
     elif task.state is _S.QUEUED and task.reason == stages.APPROVAL and not provider:
         yield Move(task, None, changes=stages.approved(task, request.source), request=request,
                    words=f"{task.id} is approved and goes on")

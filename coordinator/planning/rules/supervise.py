@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Exited, Health, Missing, Running, Unknown
+from coordinator.domain.workflow import BUILD
 from coordinator.planning.actions import Examine, StopWorker, Wait, work_lane
 from coordinator.planning.health import Settings, judge_health, leapt
 from coordinator.planning.limits import caps
@@ -55,7 +56,8 @@ def _running(s: Snapshot, task: Task, attempt: Attempt, view: Running) -> Iterat
             yield order
         yield Wait(task.id, "stopping", f"is to be stopped: {order.words}", until=s.holdoff.get(lane))
         return
-    yield Wait(task.id, "running", "the worker runs", f"coordinator view {task.id} --follow")
+    stage = f" (stage {attempt.stage})" if attempt.stage not in ("", BUILD.name) else ""
+    yield Wait(task.id, "running", f"the worker runs{stage}", f"coordinator view {task.id} --follow")
 
 
 def _withdrawn(s: Snapshot, task: Task, attempt: Attempt) -> StopWorker | None:
