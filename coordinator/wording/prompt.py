@@ -19,6 +19,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.task import Task
 from coordinator.wording.escape import clean, one_line
+from coordinator.wording.plan_md.mini import mini_plan, told
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+)([smhd])")
@@ -98,10 +99,10 @@ def _words(data: Mapping[str, Any], place: str) -> tuple[str, ...]:
 
 def render_prompt(
     template: Template, task: Task, attempt: Attempt, previous: Attempt | None, *, base: str, repository: str,
-    url: str = "",
+    url: str = "", plan: Mapping[str, object] | None = None,
 ) -> str:
     """The prompt of this attempt, from the pinned words of the issue alone. `url` is the issue's own address as
-    GitHub tells it. Raises TemplateError."""
+    GitHub tells it, `plan` what is said of the plan that the task stands in. Raises TemplateError."""
     place = f"worker_templates/{template.name}/prompt.md"
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
@@ -109,6 +110,7 @@ def render_prompt(
     try:
         return environment.from_string(template.prompt).render(
             issue=_issue(task, url),
+            plan=plan,
             task=task.id,
             repository=repository,
             branch=task.branch,
@@ -125,12 +127,14 @@ def render_prompt(
 
 def _issue(task: Task, url: str) -> dict[str, object]:
     title, body = one_line(task.pin.title), clean(task.pin.body)
+    small = mini_plan(body)
     return {
         "number": task.issue,
         "title": title,
         "body": body,
         "url": one_line(url),
         "text": fenced_words(f"{title}\n\n{body}".strip()),
+        "small_plan": fenced_words(told(small)) if small else "",
     }
 
 

@@ -30,6 +30,7 @@ from coordinator.ports import (
     Settings,
     StopOrder,
 )
+from coordinator.wording.plan_prompt import plan_words
 from coordinator.wording.prompt import Template, TemplateError, render_prompt
 
 NOTES = ("STOP", "BLOCKED.md")
@@ -148,7 +149,8 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
     base, _ = bases(world, task)
     issue = world.store.issues().get(task.issue) if task.issue is not None else None
     prompt = render_prompt(template, task, attempt, previous, base=base, repository=world.repository_name,
-                           url=issue.url if issue is not None else "") + staging.words(world, task, attempt)
+                           url=issue.url if issue is not None else "", plan=_plan(world, task, attempt, cwd),
+                           ) + staging.words(world, task, attempt)
     provider = world.providers.get(attempt.provider)
     if provider is None:
         raise ValueError(world.no_provider(attempt.provider))
@@ -199,6 +201,16 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
         speaks=command.speaks,
     )
     return spec, command
+
+
+def _plan(world: World, task: Task, attempt: Attempt, worktree: Path) -> dict[str, object] | None:
+    """What the prompt says of the plan that a task stands in; None for one of no plan."""
+    under = plans_of(world.store).get(task.plan) if task.plan else None
+    one = under.task_of(task.id) if under is not None else None
+    if under is None or one is None:
+        return None
+    return plan_words(under.plan, one, under.path, worktree=str(worktree), key=one.beads or task.id,
+                      agent=attempt.provider)
 
 
 def merged(settings: Settings, template: Template, task: Task, attempt: Attempt) -> Settings:

@@ -43,13 +43,14 @@ class Read:
 def read_plan(text: str, file_name: str) -> Read:
     """The plan in the text of a file with this name. Never raises: what cannot be read is a finding."""
     sheet = scan(text)
-    blocks = tuple(block for block in sheet.blocks() if block.id)
+    every = sheet.blocks()
+    blocks = tuple(block for block in every if block.id)
     tasks = tuple(_task(sheet, block) for block in blocks)
     title, name = _title(sheet)
     plan = PlanFile(plan_id(file_name), name, tasks, _overview(sheet))
     found = [
         *_file_findings(sheet, plan, file_name, title),
-        *(finding for block in sheet.blocks() for finding in _block_findings(sheet, block)),
+        *(finding for block in every for finding in _block_findings(sheet, block)),
         *_id_findings(sheet, blocks),
     ]
     return Read(plan, tuple(sorted(found, key=lambda finding: finding.line)))
