@@ -34,17 +34,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LABEL", "LONGEST_WATCH", "PLAN", "PREFIX", "Bands", "Batch", "BatchWord", "End", "JournalFile", "Look", "Member",
-    "Memory", "Mode", "Scope", "Stand", "Watch", "bands_of", "batch_of", "job_scope", "jobs_of", "members_of_jobs",
-    "members_of_rows", "news_of", "parse_key", "sights_of", "status_of", "watch",
+    "Memory", "Mode", "Scope", "Stand", "Watch", "bands_of", "batch_of", "gate_of", "job_scope", "jobs_of",
+    "members_of_jobs", "members_of_rows", "news_of", "parse_key", "sights_of", "status_of", "watch",
 ]  # fmt: skip
 
 _TAIL = 16384
 """Bytes of a log's end in which the last error is looked for."""
 
 
-def batch_of(scope: Scope, find: Find, bands: Bands, environ: Mapping[str, str]) -> Batch:
+def batch_of(
+    scope: Scope, find: Find, bands: Bands, environ: Mapping[str, str], gate: Callable[[], str] = str
+) -> Batch:
     """Nothing is opened or made."""
-    return Batch(scope, find, JournalFile(scope, environ), bands, now)
+    return Batch(scope, find, JournalFile(scope, environ), bands, now, gate)
 
 
 def sights_of(members: Iterable[Member]) -> dict[str, Sight]:
@@ -54,7 +56,7 @@ def sights_of(members: Iterable[Member]) -> dict[str, Sight]:
 
 def status_of(batch: Batch, look: Look, at: datetime) -> dict[str, Any]:
     """A look as plain data."""
-    return telling.status(batch.scope, look.members, look.health, look.journal, look.pace, at)
+    return telling.status(batch.scope, look.members, look.health, look.journal, look.pace, at, batch.gate())
 
 
 def news_of(look: Look) -> dict[str, Any]:
@@ -123,6 +125,16 @@ def members_of_rows(rows: Iterable[Mapping[str, Any]], kind: str, name: str) -> 
     """Of the board's rows those of a label or a plan, in the order of their ids."""
     mine = (row for row in rows if (name in (row.get("labels") or ()) if kind == LABEL else row.get("plan") == name))
     return sorted((of_row(row) for row in mine), key=lambda one: one.id)
+
+
+def gate_of(board: Mapping[str, Any], scope: Scope) -> str:
+    """How the coordinator's gate stands for this batch, by its board."""
+    rows = board.get("batches")
+    mine = (row for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict))
+    row = next((one for one in mine if one.get("key") == scope.key), {})
+    words = {"held": f"held: {row.get('held_for')}", "canary": f"{row.get('canary')} is tried alone",
+             "wave": f"wave {row.get('wave')} is tried; its health decides the rest"}
+    return words.get(str(row.get("phase") or ""), "open" if row else "")
 
 
 # --- the journal ----------------------------------------------------------------------------------------

@@ -203,7 +203,7 @@ def _settle(
     try:
         _check_task(runner.world.store, task)
         request = left or runner.world.store.ask(kind, task, dict(args), "cli", app.now())
-        answer = runner.settle_request(request, task, patience)
+        answer = runner.settle_request(request, task, patience, args.get("tasks", "").split())
         moved = runner.world.store.task(task) if task else None
     finally:
         runner.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -62,13 +62,15 @@ class Runner:
         self.world.policy = replace(policy, login=self.world.policy.login)
         self.world.say("the configuration was read anew")
 
-    def settle_request(self, request: int, task_id: str, patience: float) -> str | None:
-        """Ticks for one request alone, at most `patience` seconds: no other task's work goes on and nothing new is
-        started. The answer, None without one."""
+    def settle_request(
+        self, request: int, task_id: str, patience: float, others: Collection[str] = ()
+    ) -> str | None:
+        """Ticks for one request alone, at most `patience` seconds: no work but that of its task, or of these `others`
+        that it is about too, goes on, and nothing new is started. The answer, None without one."""
         self.memory.draining = "no coordinator runs here"
         self.memory.poll_due = False
         store = self.world.store
-        self.memory.busy |= {work_lane(task.id) for task in store.tasks() if task.id != task_id}
+        self.memory.busy |= {work_lane(task.id) for task in store.tasks() if task.id not in {task_id, *others}}
         for _ in range(1 + int(patience / LOOK_EVERY)):
             self.engine.tick()
             task = store.task(task_id) if task_id else None

@@ -55,8 +55,9 @@ def cancel(
         return _code(done)
     from coordinator.cli.batches.asking import ask_batch
 
-    ask_batch(made.scope, "cancel_batch", reason=fix)
-    made.note("cancel", fix, [one.id for one in going])
+    ids = [one.id for one in going]
+    ask_batch(made.scope, "cancel_batch", ids, reason=fix)
+    made.note("cancel", fix, ids)
     return 0
 
 
@@ -139,29 +140,31 @@ def _resubmit_jobs(
 
 
 def resume(
-    batch: Named = "", prefix: Prefix = "", label: Label = "", plan: Plan = "", fix: Fix = "",
+    batch: Named = "", label: Label = "", plan: Plan = "", fix: Fix = "",
     canary: Annotated[bool, typer.Option("--canary", help="One task first: its success lets the next wave go on.")]
     = False,
 ) -> None:  # fmt: skip
     """Let a held batch go on, all of it or one task first."""
     from coordinator.cli.batches.asking import ask_batch
 
-    made = _of_tasks(batch_of(batch, prefix, label, plan), "resume")
+    made = _of_tasks(batch_of(batch, "", label, plan), "resume")
     ask_batch(made.scope, "resume_batch", canary="1" if canary else "")
     made.note("resume", fix or ("one task first" if canary else "all of it"))
 
 
 def hold(
-    batch: Named = "", prefix: Prefix = "", label: Label = "", plan: Plan = "",
+    batch: Named = "", label: Label = "", plan: Plan = "",
     reason: Annotated[str, typer.Option(help="Told wherever one asks why nothing starts.")] = "",
     cancel_running: Annotated[bool, typer.Option("--cancel", help="End what runs, too.")] = False,
 ) -> None:  # fmt: skip
     """Start nothing more of a batch; what runs goes on, unless --cancel."""
+    from coordinator.app.batches import Stand
     from coordinator.cli.batches.asking import ask_batch
 
-    made = _of_tasks(batch_of(batch, prefix, label, plan), "hold")
-    ask_batch(made.scope, "hold_batch", reason=reason, cancel="1" if cancel_running else "")
-    made.note("hold", reason)
+    made = _of_tasks(batch_of(batch, "", label, plan), "hold")
+    ids = [one.id for one in _of(made, Stand.RUNNING)] if cancel_running else []
+    ask_batch(made.scope, "hold_batch", ids, reason=reason, cancel="1" if cancel_running else "")
+    made.note("hold", reason, ids)
 
 
 def note(

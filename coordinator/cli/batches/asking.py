@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.cli.asking import PATIENCE, SLOW_PATIENCE, ask
+from coordinator.cli.trouble import Trouble
 
 if TYPE_CHECKING:
     from coordinator.app import Place
     from coordinator.app.batches import Batch, Scope
 
 
-def ask_batch(scope: Scope, kind: str, **args: str) -> None:
-    """hold_batch, resume_batch or cancel_batch; prints the answer. Raises Trouble."""
-    given = {"batch": scope.key, **{key: value for key, value in args.items() if value}}
+def ask_batch(scope: Scope, kind: str, ids: Sequence[str] = (), **args: str) -> None:
+    """hold_batch, resume_batch or cancel_batch; prints the answer. `ids` are those whose work is concerned, which alone
+    moves where nobody runs. Raises Trouble."""
+    given = {"batch": scope.name if scope.kind == "label" else scope.key,
+             **{key: value for key, value in {**args, "tasks": " ".join(ids)}.items() if value}}
     ask(_place(scope), kind, "", given, SLOW_PATIENCE if kind == "cancel_batch" else PATIENCE)
 
 
@@ -38,6 +41,9 @@ def ask_again(batch: Batch, ids: Sequence[str], fix: str, *, smoke: bool) -> Non
 
 
 def _place(scope: Scope) -> Place:
-    from coordinator.app import Place
+    from coordinator.app import Place, daemon_pid
 
-    return Place(Path(scope.place))
+    place = Place(Path(scope.place))
+    if scope.kind == "plan" and not daemon_pid(place) and not (place.root / ".git").exists():
+        raise Trouble(f"nobody runs the plan {scope.name} now, so nobody can be asked", "coordinator plan resume PLAN")
+    return place

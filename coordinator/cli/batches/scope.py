@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from coordinator.cli.trouble import USAGE, Trouble
 if TYPE_CHECKING:
     from coordinator.app import Place
     from coordinator.app.batches import Batch, Member, Scope
+    from coordinator.cli.board import Board
 
 Named = Annotated[
     str, typer.Argument(metavar="[BATCH]", help="prefix:P, label:L or plan:P; anything else is a label.")]
@@ -70,22 +72,75 @@ def _of_tasks(kind: str, name: str) -> Batch:
     from coordinator import app
     from coordinator.app import batches
 
-    place = app.place()
+    place, name = _of_plan(name) if kind == batches.PLAN else _of_label(name)
     scope = batches.Scope(kind, name, str(place.root))
     bands = batches.bands_of(app.configuration(place, os.environ))
-    return batches.batch_of(scope, _on_the_board(place, scope), bands, os.environ)
-
-
-def _on_the_board(place: Place, scope: Scope) -> Callable[[Mapping[str, Any]], Sequence[Member]]:
-    from coordinator import app
-    from coordinator.app import batches
-    from coordinator.cli.board import read_board
 
     def find(_: Mapping[str, Any]) -> Sequence[Member]:
-        board = read_board(place.board, place.jobs, app.daemon_pid(place), app.now())
-        return batches.members_of_rows(board.rows, scope.kind, scope.name)
+        return batches.members_of_rows(_board(place).rows, kind, name)
 
-    return find
+    return batches.batch_of(scope, find, bands, os.environ, lambda: batches.gate_of(_board(place).data, scope))
+
+
+def _of_label(name: str) -> tuple[Place, str]:
+    """The repository here, and the label in full: `spring` means `batch:spring` where no task has the first."""
+    from coordinator import app
+
+    place = app.place()
+    full = f"{app.configuration(place, os.environ).batch.label}{name}"
+    known = {str(label) for row in _board(place).rows for label in row.get("labels") or ()}
+    return place, full if full in known and name not in known else name
+
+
+def _of_plan(name: str) -> tuple[Place, str]:
+    """Where the plan is worked on, by its file or its id: by a coordinator of its own, or that of a repository."""
+    path = Path(name)
+    if path.is_file():
+        from coordinator.app.plans import place_of
+        from coordinator.cli.plans.common import opened as opened_plan
+
+        made = opened_plan(path)
+        roots = (root for root in made.roots.values() if root is not None)
+        found = [place_of(made.file.id, made.path, os.environ), *map(_place, dict.fromkeys(roots))]
+        name, known = made.file.id, [one for one in found if _knows(one, made.file.id)][:1]
+    else:
+        known = [one for one in _places_of_plans() if _knows(one, name)]
+    if not known:
+        raise Trouble(f"no plan {name!r} was begun here", "coordinator plan run PLAN")
+    if len(known) > 1:
+        raise Trouble(f"{len(known)} plans have the id {name!r}", "Name its file: --plan PATH")
+    return known[0], name
+
+
+def _places_of_plans() -> list[Place]:
+    """Of this repository, if we stand in one, and of every plan that has a coordinator of its own."""
+    from coordinator import app
+    from coordinator.app.faces import state_home
+
+    try:
+        here = [app.place()]
+    except app.NoRepository:
+        here = []
+    plans = state_home(os.environ) / "coordinator" / "plans"
+    return [*here, *(_place(one) for one in (sorted(plans.iterdir()) if plans.is_dir() else []))]
+
+
+def _place(root: Path) -> Place:
+    from coordinator.app import Place
+
+    return Place(root)
+
+
+def _knows(place: Place, plan: str) -> bool:
+    rows = _board(place).data.get("plans")
+    return any(isinstance(row, dict) and row.get("id") == plan for row in (rows if isinstance(rows, list) else []))
+
+
+def _board(place: Place) -> Board:
+    from coordinator import app
+    from coordinator.cli.board import read_board
+
+    return read_board(place.board, place.jobs, app.daemon_pid(place), app.now())
 
 
 def _empty(scope: Scope) -> Trouble:

@@ -50,11 +50,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Batch:
+    """`gate` says in words how its coordinator lets it start, "" where nobody does."""
+
     scope: Scope
     find: Find
     memory: Memory
     bands: Bands
     now: Callable[[], datetime]
+    gate: Callable[[], str] = str
 
     def peek(self) -> Look:
         """As a look, with nothing written."""

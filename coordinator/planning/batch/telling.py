@@ -19,7 +19,7 @@ _BY_LABEL = re.compile(r"(?:[;,] (?:then )?s|\AS)et the (?:retry label|label ane
 
 
 def status(
-    scope: Scope, members: Sequence[Member], health: Health, journal: Journal, pace: Pace, now: datetime
+    scope: Scope, members: Sequence[Member], health: Health, journal: Journal, pace: Pace, now: datetime, gate: str = ""
 ) -> dict[str, Any]:
     """Times are ISO UTC, durations seconds, shares between 0 and 1."""
     counts = health.counts
@@ -34,6 +34,7 @@ def status(
         "failed_share": round(counts.bad / counts.ended, 4) if counts.ended else 0.0,
         "states": _states(members),
         "causes": causes(health, scope),
+        "gate": gate,
         "mode": str(pace.mode),
         "next_look_seconds": pace.pause.total_seconds(),
         "watched_since": plain(journal.begun_at),
