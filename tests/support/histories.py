@@ -22,9 +22,12 @@ from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import ACTIVE, HOLDS_SLOT, MOVES, UNSTARTED, Task, TaskState
 from coordinator.domain.workflow import BUILD, HANDOFF, Gate, Library, Stage, Workflow
+from coordinator.engine import gates
 from coordinator.engine.memory import Memory
 from coordinator.engine.tick import Engine
 from coordinator.planning.actions import Action, Begin, Move, Plan
+from coordinator.planning.batch.cohort import Bands
+from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.policy import LabelNames, Policy
 from coordinator.planning.waits import known_code
 from coordinator.ports import LaunchSpec, Readiness
@@ -39,6 +42,7 @@ SCRIPTS = (
     Script(ending=Ending.FAILED, reason="command_auth_blocked", commits=0),
 )
 MARK = re.compile(r"<!-- coordinator:[^>]*-->")
+BATCH, KEY = "batch:x", "label:batch:x"
 PLAN, REVIEW = f"{HANDOFF}/PLAN.md", f"{HANDOFF}/REVIEW.md"
 STAGES = (
     Stage("plan", leaves=(PLAN,)),
@@ -98,15 +102,19 @@ class History:
             park=timedelta(seconds=20),
             providers=frozenset({"command", "codex"}), fallback=self.random.choice(({}, {"command": ("codex",)})),
             tidy_after=timedelta(minutes=10), labels=LabelNames(mode=self.random.choice(("minimal", "full"))),
+            bands=Bands(min_ended=2, min_same=2),
         )
+        self.batched = self.random.random() < 0.4
         self.outside.executor.scripts = self._script
         self.blind: list[str] = []
         self.staged = Random(-seed - 1)   # so that the other histories stay as they are
         self.outside.repo.passes = lambda name: name != "gate" or self.staged.random() < 0.7
         for number in (1, 2, 3):
             body = "Depends on #1" if number == 3 else ""
-            chosen = ("workflow:three",) if number == 2 and seed % 3 == 0 else ()
-            self.outside.github.person_opens(number, "rpi-auto", *chosen, body=body)
+            labels = [*[BATCH] * self.batched, *["workflow:three"] * (number == 2 and seed % 3 == 0)]
+            self.outside.github.person_opens(number, "rpi-auto", *labels, body=body)
+        if self.batched:
+            self.outside.github.person_opens(4, BATCH)
         self._come_up()
 
     # --- the coordinator ---
@@ -149,7 +157,9 @@ class History:
         self._lives(lambda: self.pool.some(self.random.randrange(3)))
         self._lives(self._old_plan)
         made: list[Plan] = []
+        before = self._gate()
         self._lives(lambda: made.append(self.engine.tick()))
+        self._gate_holds(before)
         self._at_all_times()
         return made[0] if made else None
 
@@ -227,7 +237,8 @@ class History:
         return [
             nothing, nothing, nothing, nothing, self._label, self._pause, self._retry_label, self._close, self._edit,
             self._request, self._request, self._end_pull, self._end_pull, self._weather, self._stop_file, self._add,
-            self._refusal, self._delete_ledger, self._login, *((self._approve,) * 4 if self.seed % 3 == 0 else ()),
+            self._refusal, self._delete_ledger, self._login, *[self._batch_request] * (6 * self.batched),
+            *[self._approve] * (4 * (self.seed % 3 == 0)),
         ]
 
     def _number(self) -> int:
@@ -272,6 +283,13 @@ class History:
         args = {"fresh": "1"} if kind is RequestKind.RETRY and self.random.random() < 0.3 else {}
         self.story.append(f"{kind} {task} {args}")
         self.outside.store.ask(kind, task, args, "cli", self.outside.clock.now())
+
+    def _batch_request(self) -> None:
+        kind = self.random.choice((RequestKind.HOLD_BATCH, RequestKind.RESUME_BATCH, RequestKind.RESUME_BATCH,
+                                   RequestKind.CANCEL_BATCH))
+        args = {"canary": "1"} if self.random.random() < 0.6 else {}
+        self.story.append(f"{kind} {args}")
+        self.outside.store.ask(kind, "", {"batch": BATCH, **args}, "cli", self.outside.clock.now())
 
     def _end_pull(self) -> None:
         pulls = [pull for pull in self.outside.github.pulls.values() if pull.state is PullState.OPEN]
@@ -346,6 +364,23 @@ class History:
         self._stages_follow_one_another()
         lost = self.outside.repo.made - self.outside.repo.kept()
         self._must(not lost, f"lost commits: {lost}")
+
+    def _gate(self) -> tuple[Standing, bool, set[str]]:
+        """Where the batch's gate stands, whether somebody wants it otherwise, and every attempt of its tasks."""
+        store = self.outside.store
+        asked = any("batch" in request.args for request in store.requests())
+        mine = {task_id for task_id, key in gates.members(store).items() if key == KEY}
+        tokens = {one.token for task_id in mine for one in store.attempts().get(task_id, ())}
+        return gates.standings(store).get(KEY, Standing()), asked, tokens
+
+    def _gate_holds(self, before: tuple[Standing, bool, set[str]]) -> None:
+        """What a gate keeps shut over a whole tick does not start in it."""
+        now, _, tokens = self._gate()
+        if before[0] != now or before[1] or now.phase not in (GatePhase.HELD, GatePhase.CANARY):
+            return
+        new = {one.task_id for history in self.outside.store.attempts().values() for one in history
+               if one.token in tokens - before[2]}
+        self._must(new <= {now.canary}, f"{new} began behind the gate: {now}")
 
     def _stages_follow_one_another(self) -> None:
         """A stage begins only when the one before it ended well; the work goes out only after the last one."""

@@ -16,6 +16,7 @@ from coordinator.domain.task import Task
 from coordinator.engine import effects
 from coordinator.engine.effects import staging, starting
 from coordinator.planning.actions import Launch
+from coordinator.planning.batch import gate
 from coordinator.planning.limits.ladder import Ladder
 from tests.support.fakes import FakeExecutor, Worker
 from tests.support.histories import Broken, History
@@ -99,6 +100,11 @@ def test_a_parked_provider_that_is_tried_by_many_is_found(monkeypatch):
 def test_a_provider_that_stands_in_unproven_is_found(monkeypatch):
     monkeypatch.setattr(Ladder, "_proven", lambda self, provider: True)
     assert "never answered" in found()
+
+
+def test_a_gate_of_a_batch_that_nobody_heeds_is_found(monkeypatch):
+    monkeypatch.setattr(gate, "shut", lambda snapshot: {})
+    assert " began behind the gate" in found()
 
 
 def test_a_plan_that_is_not_handed_on_is_found(monkeypatch):
