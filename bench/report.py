@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md: what bench/jobs.py and bench/transcripts.py print on this machine, now. `make bench`."""
+"""Writes docs/benchmarks.md: what the scripts beside it print on this machine, now. `make bench`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEAD = """# Benchmarks
 What `make bench` printed when it last ran. Figures differ from machine to machine; the ratio to the baseline measured
 in the same run is what counts.
 """
-PARTS = (("Jobs", "jobs.py"), ("Transcripts", "transcripts.py"))
+PARTS = (("Jobs", "jobs.py"), ("Transcripts", "transcripts.py"), ("Overlapping tasks", "overlap.py"))
 
 
 def printed(script: str) -> str:
