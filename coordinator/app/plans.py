@@ -53,7 +53,7 @@ def open_plan(path: Path, cwd: Path | None = None) -> Plan:
     from coordinator.runfiles import atomic
     from coordinator.wording.plan_md.reading import read_plan
 
-    full = path.absolute()
+    full = Path(os.path.realpath(path))
     if full.is_dir():
         raise BadPlanFile(f"{path} is a folder, not a plan file")
     try:
@@ -113,7 +113,7 @@ def faults(plan: Plan) -> tuple[Finding, ...]:
     """Everything that is wrong or doubtful about the plan, in the file's order."""
     from coordinator.planning.plans.checking import findings
 
-    found = (*plan.read.findings, *findings(plan.file, plan.roots))
+    found = (*plan.read.findings, *map(plan.read.placed, findings(plan.file, plan.roots)))
     return tuple(sorted(found, key=lambda one: one.line))
 
 

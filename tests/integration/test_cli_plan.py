@@ -71,9 +71,9 @@ def test_a_plan_with_warnings_alone_is_good_and_check_changes_nothing(web: Path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "auth-plan.md: 2 warnings",
-        "  line 15: warning: the validation of T2 is no command, so nobody runs it",
+        "  line 20: warning: the validation of T2 is no command, so nobody runs it",
         "    → write the command alone in backticks, such as `pytest tests/test_keys.py`",
-        "  line 22: warning: T1, T10 of wave 1 overlap in src/b.py: they are run one after the other",
+        "  line 25: warning: T1, T10 of wave 1 overlap in src/b.py: they are run one after the other",
         "    → let T10 depend on T1, or give each files of its own",
     ]
     assert tree(web) == before
@@ -85,30 +85,41 @@ def test_a_plan_with_errors_ends_with_27_and_tells_line_and_cure(web: Path) -> N
     lines = done.stdout.splitlines()
     assert (done.returncode, lines[0]) == (27, "auth-plan.md: 2 errors, 2 warnings")
     assert lines[1:3] == [
-        "  line 8: error: the location '/src/a.py' of T1 is outside its repository",
+        "  line 11: error: the location '/src/a.py' of T1 is outside its repository",
         "    → write the path from the root of web, such as src/a.py; for another repository write a task of its own",
     ]
     place = lines.index("  line 16: error: T2 depends on T3, which is no task")
     assert lines[place + 1] == "    → take it out, or name one of T1, T2, T10"
 
 
+def test_a_plan_may_be_a_link_to_the_file(web: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine-plan.md").symlink_to(web / "auth-plan.md")
+    (tmp_path / "broken-plan.md").symlink_to("nowhere")
+    (tmp_path / "loop-plan.md").symlink_to("loop-plan.md")
+    code, data = found(tmp_path, "show", "mine-plan.md")
+    assert (code, data["id"], data["file"]) == (0, "auth", str(web / "auth-plan.md"))
+    for name in ("broken", "loop"):
+        done = program(tmp_path, "plan", "check", f"{name}-plan.md")
+        assert (done.returncode, f"{name}-plan.md" in done.stderr) == (1, True)
+
+
 def test_repositories_are_found_beside_the_one_stood_in_and_beside_the_plan(web: Path, tmp_path: Path) -> None:
     assert found(web, "check", "auth-plan.md")[0] == 0
     assert found(tmp_path, "check", "web/auth-plan.md")[0] == 0
     assert errors(web, PLAN.replace("acme/api", "acme/nowhere")) == [
-        (15, "there is no checkout of the repository 'acme/nowhere'")
+        (17, "there is no checkout of the repository 'acme/nowhere'")
     ]
 
 
 @pytest.mark.parametrize(("text", "line", "words"), [
     ("", 1, "there is no section `## Tasks`"),
-    (PLAN.replace("[]", "[T2]"), 8, "tasks wait for each other in a circle: T1 waits for T2 waits for T1"),
+    (PLAN.replace("[]", "[T2]"), 9, "tasks wait for each other in a circle: T1 waits for T2 waits for T1"),
     (PLAN + "- **repo**: api\n", 28, "T10 has the field repo twice"),
     (PLAN.replace("### T10", "### T2"), 22, "there is a second task T2: T2 stands on line 15"),
     (PLAN.replace("- **repo**: web\n", ""), 8, "T1 has no field repo"),
     (PLAN.replace("T1", "задача"), 0, ""),
-    (PLAN.replace("\n", "\r\n").replace("[src/]", "[..]"), 15, "the location '..' of T2 is outside its repository"),
-    ("\ufeff" + PLAN.replace("- **", "-\t**").replace("[src/]", "[~/x]"), 15,
+    (PLAN.replace("\n", "\r\n").replace("[src/]", "[..]"), 18, "the location '..' of T2 is outside its repository"),
+    ("\ufeff" + PLAN.replace("- **", "-\t**").replace("[src/]", "[~/x]"), 18,
      "the location '~/x' of T2 is outside its repository"),
 ])  # fmt: skip
 def test_bad_plans_are_told_what_is_wrong(web: Path, text: str, line: int, words: str) -> None:

@@ -71,7 +71,7 @@ def _crowded(number: int, wave: Sequence[PlanTask]) -> Iterator[Finding]:
         last, shared = group[-1], ", ".join(paths[:3]) + (" and more" if len(paths) > 3 else "")
         yield Finding("warning", last.line, last.id, f"{_names(group)} of wave {number} overlap in {shared}: they are "
                       "run one after the other",
-                      f"let {last.id} depend on {group[-2].id}, or give each files of its own")  # fmt: skip
+                      f"let {last.id} depend on {group[-2].id}, or give each files of its own", "location")  # fmt: skip
 
 
 def overlapping(wave: Sequence[PlanTask]) -> dict[tuple[PlanTask, ...], tuple[str, ...]]:

@@ -48,7 +48,7 @@ def _circles(plan: PlanFile) -> Iterator[Finding]:
         if len(chain) > 1:
             words = f"tasks wait for each other in a circle: {' waits for '.join((*chain, chain[0]))}"
         cure = f"take {chain[1 % len(chain)]} out of the depends_on of {first.id}, or another link of the circle"
-        yield Finding("error", first.line, first.id, words, cure)
+        yield Finding("error", first.line, first.id, words, cure, "depends_on")
 
 
 def _chain(waits_for: Mapping[str, frozenset[str]], members: frozenset[str], start: str) -> tuple[str, ...]:
@@ -77,10 +77,11 @@ def _repositories(plan: PlanFile, repos: Mapping[str, object | None]) -> Iterato
         if root is None:
             yield Finding("error", task.line, task.id, f"there is no checkout of the repository {name!r}",
                           "clone it into a folder of this name beside the one you stand in, or write the path of its "
-                          "checkout as repo")  # fmt: skip
+                          "checkout as repo", "repo")  # fmt: skip
         elif seen.setdefault(root, name) != name:
             yield Finding("warning", task.line, task.id, f"{seen[root]} and {name} are one repository",
-                          f"write {seen[root]} everywhere: each name has a pull request of its own")  # fmt: skip
+                          f"write {seen[root]} everywhere: each name has a pull request of its own",
+                          "repo")  # fmt: skip
 
 
 def _outside(task: PlanTask) -> Iterator[Finding]:
@@ -88,10 +89,11 @@ def _outside(task: PlanTask) -> Iterator[Finding]:
         if _ELSEWHERE.match(path) or plain(path).split("/")[0] in ("..", ".git"):
             yield Finding("error", task.line, task.id, f"the location {path!r} of {task.id} is outside its repository",
                           f"write the path from the root of {task.repo or 'the repository'}, such as src/a.py; for "
-                          "another repository write a task of its own")  # fmt: skip
+                          "another repository write a task of its own", "location")  # fmt: skip
 
 
 def _by_hand(task: PlanTask) -> Iterator[Finding]:
     if task.validation and not command_of(task.validation):
         yield Finding("warning", task.line, task.id, f"the validation of {task.id} is no command, so nobody runs it",
-                      "write the command alone in backticks, such as `pytest tests/test_keys.py`")  # fmt: skip
+                      "write the command alone in backticks, such as `pytest tests/test_keys.py`",
+                      "validation")  # fmt: skip

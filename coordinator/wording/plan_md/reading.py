@@ -4,8 +4,8 @@ no file and knows no repository: what needs those is found in planning/plans/che
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
@@ -30,14 +30,20 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Read:
-    """A plan as far as it could be read. With a finding of level error it must not be run."""
+    """A plan as far as it could be read. With a finding of level error it must not be run. `lines` are those of the
+    fields, by task and name."""
 
     plan: PlanFile
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...]
+    lines: Mapping[tuple[str, str], int]
 
     @property
     def errors(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.level == "error")
+
+    def placed(self, finding: Finding) -> Finding:
+        """What was found about a field of the plan, on that field's line."""
+        return replace(finding, line=self.lines.get((finding.task, finding.field), finding.line))
 
 
 def read_plan(text: str, file_name: str) -> Read:
@@ -53,7 +59,8 @@ def read_plan(text: str, file_name: str) -> Read:
         *(finding for block in every for finding in _block_findings(sheet, block)),
         *_id_findings(sheet, blocks),
     ]
-    return Read(plan, tuple(sorted(found, key=lambda finding: finding.line)))
+    lines = {(block.id, one.key): one.index + 1 for block in reversed(blocks) for one in reversed(block.fields)}
+    return Read(plan, tuple(sorted(found, key=lambda finding: finding.line)), lines)
 
 
 def plan_id(file_name: str) -> str:
