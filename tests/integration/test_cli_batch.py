@@ -16,6 +16,7 @@ import pytest
 from coordinator.adapters.executors.shelf import Shelf
 from coordinator.adapters.store import SqlStore
 from coordinator.app import batches, jobs
+from coordinator.app.plans import place_of
 from coordinator.domain.issue import Issue
 from coordinator.domain.job import Job
 from coordinator.domain.request import Event
@@ -121,6 +122,7 @@ def test_a_log_is_read_once_of_a_job_that_failed_and_never_of_another(
 ) -> None:
     ended(bench, "bd-1")
     ended(bench, "bd-2", "failed")
+    bench.put("bd-2.err", "ValueError: no table\n")
     bench.ours("bd-3", os.getpid())
     read: list[str] = []
     tail = Shelf.tail
@@ -130,11 +132,13 @@ def test_a_log_is_read_once_of_a_job_that_failed_and_never_of_another(
         return tail(shelf, job, limit)
 
     monkeypatch.setattr(Shelf, "tail", counted)
-    scope = batches.job_scope("bd-", str(bench.folder), {})
-    find = batches.members_of_jobs(scope, {}, jobs.reading_settings({}))
-    seen = batches.sights_of(find({}))
-    for _ in range(3):
-        seen = batches.sights_of(find(seen))
+    environ = {"HOME": str(bench.folder.parent)}
+    scope = batches.job_scope("bd-", str(bench.folder), environ)
+    find = batches.members_of_jobs(scope, environ, jobs.reading_settings(environ))
+    for _ in range(3):   # each is a command of its own
+        made = batches.batch_of(scope, find, batches.Bands(), environ)
+        assert {one.id: bool(one.words) for one in made.look().members} == {"bd-1": False, "bd-2": True, "bd-3": False}
+        assert made.members() == made.look().members
     assert read == ["bd-2"]
 
 
@@ -164,6 +168,21 @@ def test_what_an_agent_printed_shows_no_secret_and_moves_no_cursor(bench: Bench,
         assert "refused" in ran.stdout, argv
         assert not {"s3cret", "\x1b"} & {word for word in ("s3cret", "\x1b") if word in ran.stdout}, argv
     assert "s3cret" not in journal(hand).read_text()
+
+
+@pytest.mark.parametrize(("states", "code", "said"), [
+    ("gf", 0, "prefix:bd- is over: 1 good, 1 failed of 2"), ("gr", 1, "1 of 2 of prefix:bd- run or wait")])
+def test_a_batch_is_waited_for_until_nothing_of_it_goes_on(
+    bench: Bench, tmp_path: Path, states: str, code: int, said: str
+) -> None:
+    for number, state in enumerate(states):
+        if state == "r":
+            bench.ours(f"bd-{number}", os.getpid())
+        else:
+            ended(bench, f"bd-{number}", "success" if state == "g" else "failed")
+    ran = program(tmp_path, "wait", "--batch", "prefix:bd-", "--log-dir", "jobs", "--timeout", "300ms", "--quiet")
+    assert (ran.returncode, ran.stderr) == (code, "")
+    assert ran.stdout.endswith(f": {said}\n")
 
 
 # --- acting ----------------------------------------------------------------------------------------------
@@ -349,3 +368,50 @@ def test_a_batch_that_nobody_knows_is_said_in_words(repository: Path, named: lis
     ran = program(repository, "batch", "status", *named)
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.startswith("error: no ")
+
+
+# --- tasks of a plan -------------------------------------------------------------------------------------
+
+
+def begun_plan(place: Path, path: Path) -> None:
+    """A plan that a coordinator of its own has begun, by the board that it wrote."""
+    rows = [{"id": f"plan-auth-t{number}", "state": state, "plan": "auth", "reason": reason, "detail": detail}
+            for number, state, reason, detail in (
+                (1, "DONE", "", ""), (2, "FAILED", "validation_failed", "2 tests failed"), (3, "QUEUED", "", ""))]
+    rows.append({"id": "plan-other-t1", "state": "FAILED", "plan": "other"})
+    gate = {"key": "plan:auth", "phase": "held", "held_for": "all failed alike"}
+    (place / ".coordinator").mkdir(parents=True)
+    (place / ".coordinator" / "board.json").write_text(json.dumps({
+        "schema": 1, "tasks": rows, "plans": [{"id": "auth", "path": str(path)}], "batches": [gate]}))
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    """A plan file beside a repository, begun by a coordinator of its own."""
+    root = a_repository(tmp_path / "widgets")
+    assert program(root, "plan", "new", "auth").returncode == 0
+    path = next(root.glob("*auth*-plan.md"))
+    begun_plan(place_of("auth", path, {"HOME": str(tmp_path)}).root, path)
+    return path
+
+
+@pytest.mark.parametrize("named", [["--plan", "auth"], ["--plan", "auth-plan.md"], ["plan:auth"]])
+def test_a_plan_names_its_tasks_by_its_file_or_its_id(plan: Path, named: list[str]) -> None:
+    found = json.loads(program(plan.parent, "batch", "status", *named, "--json").stdout)
+    assert (found["scope"], found["states"]) == ("plan:auth", {"DONE": 1, "FAILED": 1, "QUEUED": 1})
+    assert found["gate"] == "held: all failed alike"
+    assert [one["code"] for one in found["causes"]] == ["validation_failed"]
+
+
+def test_a_plan_that_nobody_runs_cannot_be_asked(plan: Path) -> None:
+    ran = program(plan.parent, "batch", "resume", "plan:auth", "--canary")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "nobody runs the plan auth now" in ran.stderr
+    assert "coordinator plan resume PLAN" in ran.stderr
+
+
+def test_two_plans_of_one_id_are_told_apart_by_their_file(plan: Path, tmp_path: Path) -> None:
+    begun_plan(place_of("auth", tmp_path / "auth-plan.md", {"HOME": str(tmp_path)}).root, tmp_path / "auth-plan.md")
+    ran = program(plan.parent, "batch", "status", "plan:auth")
+    assert (ran.returncode, "2 plans have the id 'auth'" in ran.stderr) == (1, True)
+    assert program(plan.parent, "batch", "status", "--plan", "auth-plan.md").returncode == 0

@@ -182,7 +182,7 @@ def note(
 
 
 def _of(made: Batch, *stands: Stand) -> list[Member]:
-    return [one for one in made.find({}) if one.stand in stands]
+    return [one for one in made.members() if one.stand in stands]
 
 
 def _of_tasks(made: Batch, word: str) -> Batch:

@@ -29,7 +29,7 @@ def ask_clean(scope: Scope, ids: Sequence[str]) -> None:
 def ask_again(batch: Batch, ids: Sequence[str], fix: str, *, smoke: bool) -> None:
     """All of them are queued again; with `smoke` behind a closed gate, that lets one through first."""
     scope = batch.scope
-    before = {one.id: one.attempts for one in batch.find({})}
+    before = {one.id: one.attempts for one in batch.members()}
     if smoke:
         ask_batch(scope, "hold_batch", reason=fix or "the failed ones are tried again, one first")
     for name in ids:

@@ -55,7 +55,7 @@ def opened(kind: str, name: str, log_dir: str = "") -> Batch:
     from coordinator.app import batches
 
     made = _of_jobs(name, log_dir) if kind == batches.PREFIX else _of_tasks(kind, name)
-    if not made.find({}):
+    if not made.members():
         raise _empty(made.scope)
     return made
 

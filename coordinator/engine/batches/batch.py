@@ -59,14 +59,17 @@ class Batch:
     now: Callable[[], datetime]
     gate: Callable[[], str] = str
 
+    def members(self) -> tuple[Member, ...]:
+        """As they are now."""
+        return tuple(self.find(self.memory.read().sights))
+
     def peek(self) -> Look:
         """As a look, with nothing written."""
-        before = self.memory.read()
-        return self._seen(before, tuple(self.find(before.sights)))[0]
+        return self._seen(self.memory.read(), self.members())[0]
 
     def look(self) -> Look:
         """Looks, and writes down what was seen."""
-        members = tuple(self.find(self.memory.read().sights))
+        members = self.members()
         found: list[Look] = []
 
         def how(before: Journal) -> Journal:

@@ -29,7 +29,7 @@ class Again:
 
 def resubmit(batch: Batch, ids: Sequence[str], again: Again, pause: Callable[[timedelta], None]) -> Iterator[Done]:
     """Written down with the old and the new run of each. Raises SmokeFailed."""
-    before = {one.id: run_name(one) for one in batch.find({})}
+    before = {one.id: run_name(one) for one in batch.members()}
     rest = list(ids)
     if again.limit is not None and len(ids) > 1:
         first = [*_started(batch, rest[:1], again, before, "smoke")]
@@ -61,7 +61,7 @@ def _started(batch: Batch, ids: Sequence[str], again: Again, before: dict[str, s
 def _await_well(batch: Batch, name: str, limit: timedelta, pause: Callable[[timedelta], None]) -> None:
     until = batch.now() + limit
     while True:
-        one = next((member for member in batch.find({}) if member.id == name), None)
+        one = next((member for member in batch.members() if member.id == name), None)
         if one is None or one.stand in (Stand.BAD, Stand.STOPPED):
             told = f"{one.state}: {one.reason} {one.words}".strip() if one is not None else "it is gone"
             raise SmokeFailed(f"{name} was tried first and did not end well ({told})")
