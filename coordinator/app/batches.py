@@ -122,8 +122,10 @@ def _words(job: Job, tail: bytes) -> str:
 
 
 def members_of_rows(rows: Iterable[Mapping[str, Any]], kind: str, name: str) -> list[Member]:
-    """Of the board's rows those of a label or a plan, in the order of their ids."""
-    mine = (row for row in rows if (name in (row.get("labels") or ()) if kind == LABEL else row.get("plan") == name))
+    """Of the board's rows those of a label or a plan, in the order of their ids; an issue that was closed while nobody
+    looked has no labels any more, and is of the batch that its gate knows."""
+    mine = (row for row in rows if (name in (row.get("labels") or ()) if kind == LABEL else row.get("plan") == name)
+            or (row.get("batch") or {}).get("key") == f"{kind}:{name}")
     return sorted((of_row(row) for row in mine), key=lambda one: one.id)
 
 

@@ -13,7 +13,7 @@ from coordinator.domain.planfile import Undertaking
 from coordinator.domain.task import COMPLETED, HOLDS_SLOT, Task, TaskState
 from coordinator.domain.worker import Running, WorkerView
 from coordinator.domain.workflow import BUILD
-from coordinator.engine.gates import board_rows
+from coordinator.engine.gates import board_members, board_rows
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning.actions import Plan
@@ -28,7 +28,7 @@ PAST = frozenset({TaskState.PUBLISHING}) | COMPLETED
 
 def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str, Any]) -> dict[str, Any]:
     """Plain data. Times are ISO UTC; `me` names the process that wrote it (pid, start, boot id)."""
-    budget = world.github.budget()
+    budget, seen = world.github.budget(), board_members(s)
     return {
         "schema": SCHEMA,
         "generated_at": _iso(s.now),
@@ -54,7 +54,8 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "labels": asdict(s.policy.labels),
         "counts": dict(Counter(str(task.state) for task in s.tasks.values())),
         "today": _today(world, s),
-        "tasks": [_row(s, memory, made, task) for task in sorted(s.tasks.values(), key=_order)],
+        "tasks": [_row(s, memory, made, task) | {"batch": seen.get(task.id)}
+                  for task in sorted(s.tasks.values(), key=_order)],
         "plans": [_plan(under) for under in s.plans.values()],
         "held": [asdict(held) for held in made.held],
         "batches": board_rows(s),

@@ -13,11 +13,12 @@ from coordinator.engine.world import World
 from coordinator.planning.actions import TurnBatch
 from coordinator.planning.batch import gate
 from coordinator.planning.batch.cohort import as_data
-from coordinator.planning.batch.membership import title_of
+from coordinator.planning.batch.membership import batches_of, members_of, title_of
 from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.snapshot import Snapshot
 from coordinator.ports import Store
 
+MOST_WORDS = 300
 GATES, MEMBERS = "batches", "batch_members"
 """Documents: the standing of each batch by its key, and the batch of each task whose issue carried its label."""
 
@@ -66,6 +67,15 @@ def _read(item: Mapping[str, Any]) -> Standing:
     moments = {name: datetime.fromisoformat(item[name]) for name in ("since", "judged_from") if item.get(name)}
     known = {name: item[name] for name in Standing.__dataclass_fields__ if name in item}
     return Standing(**{**known, **moments, "phase": GatePhase(item["phase"]), "evidence": tuple(item["evidence"])})
+
+
+def board_members(s: Snapshot) -> dict[str, dict[str, Any]]:
+    """What its batch sees of each task that is in one."""
+    return {
+        one.id: {"key": key, "wave": one.wave, "reason": one.reason, "words": one.words[:MOST_WORDS],
+                 "excluded": one.excluded}
+        for key in batches_of(s) for one in members_of(s, key)
+    }
 
 
 def board_rows(s: Snapshot) -> list[dict[str, Any]]:

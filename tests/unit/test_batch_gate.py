@@ -109,6 +109,13 @@ def test_a_task_counts_once_by_its_last_attempt(made, stand, reason, excluded):
     assert (one.stand, one.reason, one.excluded) == (stand, reason, excluded)
 
 
+@pytest.mark.parametrize("reason", ["next_stage", "changes_needed"])
+def test_a_task_between_two_stages_of_its_workflow_has_not_failed(reason):
+    task, attempt = done(1, _S.QUEUED)
+    [one] = members_of(world((replace(task, reason=reason), attempt)), KEY)
+    assert (one.stand, one.reason) == (Stand.WAITING, "")
+
+
 def test_the_cause_of_a_task_whose_retries_are_used_up_is_that_of_its_last_attempt():
     task, attempt = failed(1, "process_exit", "exit 1, no result event in its output")
     task = replace(task, reason="max_retries", detail="process_exit: exit 1, no result event in its output")

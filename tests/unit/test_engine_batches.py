@@ -8,12 +8,14 @@ from datetime import timedelta
 import pytest
 
 from coordinator.adapters.system.seam import watch
+from coordinator.app.batches import members_of_rows
 from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import TaskState
 from coordinator.engine import gates
 from coordinator.engine.memory import Memory
 from coordinator.engine.tick import AtOnce, Engine
+from coordinator.planning.batch.cohort import as_data, judge
 from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.policy import Policy
 from coordinator.ports import Readiness
@@ -91,6 +93,10 @@ def test_a_hold_is_kept_told_once_and_read_by_people_and_programs():
         KEY, LABEL, "held", "systemic", "push_refused", 1, UMBRELLA)
     waits = {one["id"]: one["wait"]["code"] for one in read["tasks"]}
     assert (waits["gh-6"], waits["gh-7"]) == ("batch_held", "batch_held")
+    by_rows = judge(members_of_rows(read["tasks"], "label", LABEL))   # as `coordinator batch status` sees it
+    assert (str(by_rows.word), [as_data(by_rows)[key] for key in ("causes", "counts")]) == (
+        row["word"], [row["causes"], row["counts"]])
+    assert {one["id"]: one["batch"]["wave"] for one in read["tasks"]}["gh-6"] == 2
     metrics = json.loads(outside.files.texts[ROOT / "adws" / "metrics.json"])["batches"][LABEL]
     assert [metrics[key] for key in ("class", "cause", "ended", "failed")] == ["systemic", "push_refused", 5, 3]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.outcome import Ending
 from coordinator.domain.planfile import Undertaking, plan_task_id
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.task import COMPLETED, NEEDS_PERSON, PENDING, Task, TaskState, issue_task_id
@@ -21,6 +22,7 @@ USED_UP = frozenset({"max_retries", "no_auto_restart"})
 """Reasons of a task that say only that its attempts were used up: the last of these says why."""
 _UNTOLD = re.compile(r"(?:exit|signal) -?\w+, no result event")
 """An end of which the agent itself said nothing; its log may tell."""
+WELL = (None, Ending.SUCCEEDED)
 LONGEST_SAID = 160
 """Letters of a detail that was one line; a longer one is several, run together."""
 
@@ -109,7 +111,7 @@ def begun(s: Snapshot, task: Task) -> datetime:
 def member(s: Snapshot, task: Task, waves: Mapping[str, int]) -> Member:
     attempt = s.attempt(task.id)
     stand = _stand(task)
-    failed = stand is Stand.BAD or (task.state in PENDING and attempt is not None and attempt.ending is not None)
+    failed = stand is Stand.BAD or (task.state in PENDING and attempt is not None and attempt.ending not in WELL)
     code, words = _cause(task, attempt) if failed else ("", "")
     return Member(
         id=task.id, stand=stand, state=str(task.state), wave=waves.get(task.id, 1), reason=code, words=words,

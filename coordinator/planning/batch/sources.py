@@ -82,15 +82,16 @@ def of_row(row: Mapping[str, Any]) -> Member:
     attempts = row.get("attempts") or []
     last: Mapping[str, Any] = attempts[-1] if attempts else {}
     reason, bad = str(row.get("reason") or last.get("reason") or ""), stand is Stand.BAD
-    wave = row.get("wave")
+    seen: Mapping[str, Any] = row.get("batch") or {}   # as the gate of its batch sees it
+    wave = seen.get("wave")
     return Member(
         id=str(row["id"]),
         stand=stand,
         state=str(row["state"]),
         wave=wave if isinstance(wave, int) and wave > 0 else 1,
-        reason=reason if bad or stand is Stand.STOPPED else "",
-        words=str(row.get("detail") or last.get("detail") or "") if bad else "",
-        excluded=bad and _excluded(reason),
+        reason=str(seen.get("reason") or "") or (reason if bad or stand is Stand.STOPPED else ""),
+        words=str(seen.get("words") or "") or (str(row.get("detail") or last.get("detail") or "") if bad else ""),
+        excluded=bool(seen.get("excluded")) or (bad and _excluded(reason)),
         since=_moment(row.get("since")),
         started_at=_moment(last.get("started")),
         ended_at=_moment(last.get("ended")),
