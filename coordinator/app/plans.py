@@ -56,6 +56,8 @@ def open_plan(path: Path, cwd: Path | None = None) -> Plan:
     full = Path(os.path.realpath(path))
     if full.is_dir():
         raise BadPlanFile(f"{path} is a folder, not a plan file")
+    if full.exists() and not full.is_file():
+        raise BadPlanFile(f"{path} is no file of text")
     try:
         raw = atomic.read(str(full), LARGEST)
     except OSError as error:

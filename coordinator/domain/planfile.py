@@ -98,11 +98,15 @@ class Undertaking:
 
     def key(self, task: PlanTask) -> str:
         """The id of the task that this one of the file became."""
-        return plan_task_id(self.id, task.id)
+        return self._keys.get(task.id) or plan_task_id(self.id, task.id)
 
     def task_of(self, task_id: str) -> PlanTask | None:
         """The file's task that this task was made of."""
         return self._by_key.get(task_id)
+
+    @cached_property
+    def _keys(self) -> Mapping[str, str]:
+        return {task.id: plan_task_id(self.id, task.id) for task in self.plan.tasks}
 
     @cached_property
     def _by_key(self) -> Mapping[str, PlanTask]:

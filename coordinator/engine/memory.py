@@ -19,8 +19,9 @@ GAP = timedelta(seconds=90)
 @dataclass
 class Memory:
     """`failures` counts an effect's failures in a row, by lane, `bugs` those among them that are faults of ours;
-    `checked` is when a provider was asked last, `seen_at` when the
-    engine looked last, `woke_at` when it found the clock set or the host back from sleep."""
+    `looked` is until when the files of a running task need no other look, by lane; `checked` is when a provider was
+    asked last, `seen_at` when the engine looked last, `woke_at` when it found the clock set or the host back from
+    sleep."""
 
     busy: set[str] = field(default_factory=set)
     holdoff: dict[str, datetime] = field(default_factory=dict)
@@ -28,6 +29,7 @@ class Memory:
     bugs: dict[str, int] = field(default_factory=dict)
     examined: dict[str, Examined] = field(default_factory=dict)
     survivors: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    looked: dict[str, datetime] = field(default_factory=dict)
     touched: dict[str, frozenset[str]] = field(default_factory=dict)
     signs: dict[str, Signs] = field(default_factory=dict)
     views: dict[str, WorkerView] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Memory:
             self.woke_at = now
         if now < before:
             self.holdoff.clear()
+            self.looked.clear()
             self.checked.clear()
             self.github_until = self.listed_at = None
 

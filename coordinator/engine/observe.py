@@ -57,7 +57,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         speech=speeches(tuple(tasks.values()), attempts, world.policy),
         requests=store.requests(),
         busy=frozenset(memory.busy),
-        holdoff=dict(memory.holdoff),
+        holdoff={**memory.looked, **memory.holdoff},
         github_until=memory.github_until,
         github_words=memory.github_words,
         poll_due=memory.poll_due,

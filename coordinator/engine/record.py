@@ -319,6 +319,7 @@ class Recorder:
         moved = replace(task.move(_S.DONE, at, reason="merged", detail=words), completed_at=at)
         self._world.store.save(moved, self._event(moved, "joined", words, fact.attempt), was=task.version)
         self._memory.touched.pop(task.id, None)
+        self._memory.looked.pop(look_lane(task.id), None)
         for note in (result.validation, *result.notes):
             if note:
                 self._world.say(f"{task.id}: {note}")
@@ -331,7 +332,7 @@ class Recorder:
 
     def _looked(self, fact: Looked) -> None:
         self._memory.touched[fact.task_id] = fact.files
-        self._memory.holdoff[look_lane(fact.task_id)] = fact.until
+        self._memory.looked[look_lane(fact.task_id)] = fact.until
 
     def _delivered(self, fact: Delivered) -> None:
         pull = fact.pull
