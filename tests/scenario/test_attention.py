@@ -26,9 +26,10 @@ def test_a_blocked_task_calls_a_person_once_and_the_address_s_token_is_masked_ev
             [(path, body)] = inbox.got
             assert path == f"/{SECRET}"
             assert body["title"] == "Coordinator acme/widgets"
-            first, active, patterns = body["message"].strip().splitlines()
+            first, everything, active, patterns = body["message"].strip().splitlines()
             assert first.startswith(f"ESCALATE: gh-{number} is blocked: needs_human: ")
             assert first.endswith(f"→ coordinator why gh-{number}")
+            assert everything.endswith(f": coordinator job diagnose --beads gh-{number}")
             assert (active, patterns) == ("active workers: 0 of 3", f"error patterns: 1 × needs_human (gh-{number})")
             shown = (yard.read(f"logs/gh-{number}.jsonl"), *yard.lines, *yard.comments(number))
             assert "the hook is ***" in shown[0]

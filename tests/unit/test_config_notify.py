@@ -10,6 +10,7 @@ import pytest
 from coordinator.adapters.notify.addresses import secrets_of
 from coordinator.adapters.providers.environment import NEVER
 from coordinator.config import Config, ConfigError, entries, load
+from coordinator.runfiles.masking import secrets_in
 
 SECRET = "xoxb-T0psecret99"
 URLS = (f"slack://{SECRET}/B11111111/c22222222", f"mailto://me:{SECRET}@example.org", f"json://h/x?token={SECRET}")
@@ -60,8 +61,9 @@ def test_what_of_an_address_may_be_a_token_is_known_and_a_host_is_not() -> None:
     assert not {"hooks.example.org", "example.org", "me", "h", "slack"} & found
 
 
-def test_no_agent_inherits_the_addresses() -> None:
+def test_no_agent_inherits_the_addresses_and_the_variable_counts_as_a_secret() -> None:
     assert "COORDINATOR_NOTIFY_*" in NEVER
+    assert secrets_in({"COORDINATOR_NOTIFY_URLS": URLS[0]}) == (URLS[0],)
 
 
 def test_ages_that_are_named_stand_over_the_usual_ones(tmp_path: Path) -> None:

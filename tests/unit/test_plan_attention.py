@@ -106,6 +106,15 @@ def test_who_is_told_learns_how_many_are_active_and_what_fails_alike():
     assert notice.picture == Picture(active=2, slots=3, waiting=2, failing=(("stalled", ("gh-5", "gh-6")),))
 
 
+@pytest.mark.req("A100")
+@pytest.mark.parametrize(("changes", "named"), [({"attempts": 2}, True), ({"attempts": 0}, False),
+                                                ({"attempts": 2, "plan": "auth"}, False)])
+def test_a_session_that_blocked_its_task_is_handed_on_as_one_file(changes, named):
+    [notice] = told(a_snapshot(a_task(5, TaskState.BLOCKED, reason="stalled", **changes)))
+    lines = [line for line in notice.picture.evidence if line.endswith("coordinator job diagnose --beads gh-5")]
+    assert len(lines) == named
+
+
 def in_batch(*tasks, **standing):
     issues = {task.issue: an_issue(task.issue, "rpi-auto", "batch:spring") for task in tasks}
     plain = Standing(GatePhase.HELD, since=NOW, number=1, told=1, why="3 of 5 failed alike: merge_conflict: a.py",

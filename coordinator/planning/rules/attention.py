@@ -115,9 +115,17 @@ def _blocked(s: Snapshot) -> Iterator[Notify]:
     for reason, tasks in fresh.items():
         first = tasks[0]
         are = "is" if len(tasks) == 1 else "are"
-        yield _notify(s, _block(first),
-                      f"{_names([task.id for task in tasks])} {are} blocked: {reason}: {first.detail[:200]}",
-                      f"coordinator why {first.id}", [_block(task) for task in tasks[1:]])
+        yield Notify(_block(first),
+                     f"{_names([task.id for task in tasks])} {are} blocked: {reason}: {first.detail[:200]}",
+                     f"coordinator why {first.id}", tuple(_block(task) for task in tasks[1:]),
+                     replace(picture(s), evidence=_file(first)))
+
+
+def _file(task: Task) -> tuple[str, ...]:
+    """How all that is known of a session comes into one file. A plan by hand keeps its run files elsewhere."""
+    if task.plan or not task.attempts:
+        return ()
+    return (f"everything about it in one file, without secrets: coordinator job diagnose --beads {task.id}",)
 
 
 def _block(task: Task) -> str:
