@@ -11,10 +11,9 @@ OF_ITSELF = frozenset({
 """Time, or the end of something under way, moves it; `unknown` only while the executor could not be asked."""
 
 OF_A_PERSON = frozenset({"paused", "depends", "review", "blocked", "failed", "cancelled", "provider_unknown",
-                         "no_plan", "later_wave", "strict_waves"})
+                         "no_plan", "later_wave", "strict_waves", "batch_held"})
 
 OF_THE_WHOLE = frozenset({
-    "batch_held",
     "slot", "provider_cap", "label_cap", "draining", "coordinator_paused", "disk", "inodes", "reserve",
     "sessions_per_day", "money_per_day",
 })

@@ -14,6 +14,7 @@ from coordinator.domain.request import RequestKind
 from coordinator.domain.task import NEEDS_PERSON, TaskState
 from coordinator.domain.worker import Exited, Missing, Unknown, Waiting
 from coordinator.planning.actions import Begin, Move, work_lane
+from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Gate, Parked
@@ -58,6 +59,9 @@ HELD = [
     ("paused", a_snapshot(a_task(), issues={1: an_issue(1, "rpi-auto", "rpi-pause")}), {"issues": {1: an_issue()}}),
     ("depends", a_snapshot(a_task(1, depends_on=(2,)), issues={1: an_issue(), 2: an_issue(2, "x")}),
      {"issues": {1: an_issue(), 2: an_issue(2, "x", state="closed")}}),
+    ("batch_held", a_snapshot(a_task(), issues={1: an_issue(1, "rpi-auto", "batch:x")},
+                              batches={"label:batch:x": Standing(GatePhase.HELD, NOW, why="it failed")}),
+     {"batches": {"label:batch:x": Standing()}}),
     ("slot", a_snapshot(BUSY, a_task(), policy=ONE), {"policy": replace(ONE, max_workers=2)}),
     ("provider_cap", a_snapshot(BUSY, a_task(), policy=replace(ONE, max_workers=9, provider_caps={"command": 1})),
      {"policy": replace(ONE, max_workers=9)}),
