@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.domain.request import RequestKind
-from tests.support.running import command
+from tests.support.running import a_daemon, command
 from tests.support.stories import restart
 from tests.support.yard import Yard, a_yard
 
@@ -130,6 +130,22 @@ def test_a_gate_that_is_not_passed_is_told_to_the_next_try_and_then_to_a_person(
     assert "no gear" not in prompt(yard, 1).partition("After you")[0]
     assert "The try before you did not pass" in prompt(yard, 2)
     assert yard.repository.pulls() == []
+
+
+def test_a_gate_in_which_the_coordinator_was_killed_is_asked_again_and_no_agent_is(yard: Yard) -> None:
+    asked, go = yard.folder / "asked", yard.folder / "go"
+    gate = f"echo once >> {asked}; while [ ! -e {go} ]; do sleep 0.05; done"
+    workflow(yard, "slow", f'[[stages]]\nname = "build"\ngate = {{ command = "{gate}" }}\n')
+    number = yard.issue(labels=("rpi-auto", "workflow:slow"))
+    with a_daemon(yard) as killed:
+        killed.until(asked.exists)
+        killed.child.kill()
+        killed.child.wait()
+        go.touch()
+    with a_daemon(yard) as running:
+        running.until_state(number, "IN_REVIEW")
+        assert [one.ending for one in running.attempts(number)] == ["Succeeded"]
+    assert asked.read_text() == "once\nonce\n"
 
 
 def test_a_workflow_that_cannot_be_used_holds_its_tasks_until_it_is_mended(yard: Yard) -> None:
