@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from coordinator.app.batches import jobs_of
-from coordinator.domain.job import Job
-from coordinator.engine.batches.batch import Batch
+from coordinator.engine.batches.batch import Batch, Files
 from coordinator.planning.batch.members import Member, Stand
 from coordinator.planning.batch.report import Inputs, assemble
 from coordinator.ports import GitError
 
 
-def report_of(batch: Batch, environ: Mapping[str, str]) -> dict[str, Any]:
+def report_of(batch: Batch) -> dict[str, Any]:
     """Reads only; nothing of it is noted in the batch's journal."""
-    look = batch.peek()
-    jobs = {one.id: one for one in jobs_of(batch.scope, environ)} if batch.scope.by_hand else {}
-    journal = batch.memory.read()
+    look, journal, files = batch.peek(), batch.memory.read(), batch.files()
     return assemble(Inputs(
         batch.scope, look.members, look.health, journal, batch.bands, batch.now(),
-        outputs={one.id: words for one in look.members if (words := _output(one, jobs.get(one.id))) is not None},
-        logs={one.id: f"{job.folder}/{one.id}.log" for one in look.members if (job := jobs.get(one.id)) is not None},
+        outputs={one.id: words for one in look.members if (words := _output(one, files.get(one.id))) is not None},
+        logs={one.id: log for one in look.members if (log := files.get(one.id, Files()).log) and Path(log).is_file()},
     ))  # fmt: skip
 
 
-def _output(member: Member, job: Job | None) -> str | None:
+def _output(member: Member, files: Files | None) -> str | None:
     """"" when what a member made is somewhere else too, else what is not; None where there is nothing to compare."""
     from coordinator.adapters.git.removing import unsaved
     from coordinator.config.rooting import find_root
 
-    place = Path(job.meta["worktree"]) if job is not None and job.meta.get("worktree") else None
+    place = Path(files.worktree) if files is not None and files.worktree else None
     if member.stand is not Stand.GOOD or place is None or not place.is_dir():
         return None
     root = find_root(place)

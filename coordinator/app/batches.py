@@ -15,7 +15,7 @@ from coordinator.adapters.system.notebook import Notebook, Unusable
 from coordinator.app import now
 from coordinator.app.faces import COORDINATOR, state_home, where
 from coordinator.domain.job import Job, latest
-from coordinator.engine.batches.batch import Batch, Find, Look, Memory
+from coordinator.engine.batches.batch import Batch, Files, Find, Look, Memory
 from coordinator.engine.batches.watching import End, Watch, watch
 from coordinator.planning.batch import kept, telling
 from coordinator.planning.batch.cadence import LONGEST_WATCH, Mode
@@ -26,6 +26,7 @@ from coordinator.planning.batch.scope import LABEL, PLAN, PREFIX, Scope, parse_k
 from coordinator.planning.batch.signature import last_error
 from coordinator.planning.batch.sources import of_job, of_row
 from coordinator.planning.health.jobs import judge_job
+from coordinator.runfiles import names
 from coordinator.runfiles.masking import Masker, secrets_in
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
     from coordinator.planning.health import Settings
 
 __all__ = [
-    "LABEL", "LONGEST_WATCH", "PLAN", "PREFIX", "Bands", "Batch", "BatchWord", "End", "JournalFile", "Look", "Member",
-    "Memory", "Mode", "Scope", "Stand", "Watch", "bands_of", "batch_of", "gate_of", "job_scope", "jobs_of",
-    "members_of_jobs", "members_of_rows", "news_of", "parse_key", "sights_of", "status_of", "watch",
+    "LABEL", "LONGEST_WATCH", "PLAN", "PREFIX", "Bands", "Batch", "BatchWord", "End", "JournalFile", "Look",
+    "Member", "Memory", "Mode", "Scope", "Stand", "Watch", "bands_of", "batch_of", "files_of_jobs", "files_of_rows",
+    "gate_of", "job_scope", "jobs_of", "members_of_jobs", "members_of_rows", "news_of", "parse_key", "sights_of",
+    "status_of", "watch",
 ]  # fmt: skip
 
 _TAIL = 16384
@@ -43,10 +45,11 @@ _TAIL = 16384
 
 
 def batch_of(
-    scope: Scope, find: Find, bands: Bands, environ: Mapping[str, str], gate: Callable[[], str] = str
-) -> Batch:
+    scope: Scope, find: Find, bands: Bands, environ: Mapping[str, str], gate: Callable[[], str] = str,
+    files: Callable[[], Mapping[str, Files]] = dict,
+) -> Batch:  # fmt: skip
     """Nothing is opened or made."""
-    return Batch(scope, find, JournalFile(scope, environ), bands, now, gate)
+    return Batch(scope, find, JournalFile(scope, environ), bands, now, gate, files)
 
 
 def sights_of(members: Iterable[Member]) -> dict[str, Sight]:
@@ -88,6 +91,11 @@ def jobs_of(scope: Scope, environ: Mapping[str, str]) -> list[Job]:
     return [one for one in newest if one is not None]
 
 
+def files_of_jobs(scope: Scope, environ: Mapping[str, str]) -> dict[str, Files]:
+    return {one.id: Files(one.meta.get("worktree", ""), names.path(one.folder, one.id, "log"))
+            for one in jobs_of(scope, environ)}
+
+
 def members_of_jobs(scope: Scope, environ: Mapping[str, str], judged_by: Settings) -> Find:
     """Logs are read for jobs that failed since they were seen last, and for no other."""
     from coordinator.app import jobs
@@ -127,6 +135,11 @@ def members_of_rows(rows: Iterable[Mapping[str, Any]], kind: str, name: str) -> 
     mine = (row for row in rows if (name in (row.get("labels") or ()) if kind == LABEL else row.get("plan") == name)
             or (row.get("batch") or {}).get("key") == f"{kind}:{name}")
     return sorted((of_row(row) for row in mine), key=lambda one: one.id)
+
+
+def files_of_rows(rows: Iterable[Mapping[str, Any]], logs: Path) -> dict[str, Files]:
+    """`logs` is the folder of the transcripts."""
+    return {str(row["id"]): Files(str(row.get("worktree") or ""), str(logs / f"{row['id']}.jsonl")) for row in rows}
 
 
 def gate_of(board: Mapping[str, Any], scope: Scope) -> str:

@@ -47,7 +47,7 @@ def names(ids: Sequence[str]) -> str:
 def pace_line(data: Mapping[str, Any]) -> str:
     if data["mode"] == "over":
         return "over: nothing of it runs or waits"
-    return f"look again in {data['next_look_seconds']:.0f} s ({data['mode']})"
+    return f"look again in {data['next_look_seconds']:g} s ({data['mode']})"
 
 
 def news_lines(news: Mapping[str, Any], *, quiet: bool = False) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coordinator.wording.escape import defuse, one_line
+from coordinator.wording.escape import INVISIBLE, defuse, one_line
 
 MOST = 60
 """Rows of one table; a batch of hundreds has its members in the JSON."""
@@ -90,7 +90,8 @@ def _cell(text: str) -> str:
 
 
 def _safe(text: str) -> str:
-    return defuse(one_line(text, 600)).replace("`", "'").replace("](", "] (")
+    """Harmless, with ids of tasks left as they are typed: a reference to an issue of ours closes and pings nothing."""
+    return defuse(one_line(text, 600)).replace(f"gh{INVISIBLE}-", "gh-").replace("`", "'").replace("](", "] (")
 
 
 # --- the parts -------------------------------------------------------------------------------------------

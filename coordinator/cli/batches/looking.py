@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from datetime import timedelta
@@ -65,9 +66,9 @@ def watch(
     if longest > batches.LONGEST_WATCH:
         raise Trouble(f"--timeout is {timeout}", "One cycle is 8h at most; start another one after it.", code=USAGE)
     made = batch_of(batch, prefix, label, plan, log_dir)
-    teller = Teller(made, quiet=quiet)
-    order = batches.Watch(teller.news, teller.first, longest, to_the_end=until == "done",
-                          every=duration("--interval", every) if every else None)
+    pause = duration("--interval", every) if every else None
+    teller = Teller(made, pause, quiet=quiet)
+    order = batches.Watch(teller.news, teller.first, longest, to_the_end=until == "done", every=pause)
     began = time.monotonic()
     try:
         end = batches.watch(made, order, lambda pause: time.sleep(pause.total_seconds()), once=once)
@@ -79,17 +80,17 @@ def watch(
 
 
 class Teller:
-    """Prints the looks of one watch."""
+    """Prints the looks of one watch, which come `every` so often if that was asked for."""
 
-    def __init__(self, batch: Batch, *, quiet: bool) -> None:
-        self._batch, self._quiet = batch, quiet
+    def __init__(self, batch: Batch, every: timedelta | None, *, quiet: bool) -> None:
+        self._batch, self._every, self._quiet = batch, every, quiet
         self._last: Look | None = None
 
     def first(self, look: Look) -> None:
         """A batch that nobody looked at before is shown whole; of any other only what is new since then."""
         from coordinator.wording.batch_lines import NO_NEWS, pace_line, status_lines
 
-        data = data_of(self._batch, look)
+        data = self._data(look)
         if look.news.first and not self._quiet:
             say(status_lines(data))
         elif not look.news.any and not self._quiet:
@@ -98,13 +99,19 @@ class Teller:
 
     def news(self, look: Look) -> None:
         from coordinator.app.batches import news_of
+        from coordinator.app.calling import call
         from coordinator.wording.batch_lines import counts_line, news_lines, pace_line
 
         self._last = look
         say(list(news_lines(news_of(look), quiet=self._quiet)))
+        say(list(call(self._batch, look, os.environ)))
         if look.news.any and not look.news.first and not self._quiet:
-            data = data_of(self._batch, look)
+            data = self._data(look)
             say([f"{counts_line(data)}; {data['word']}; {pace_line(data)}"])
+
+    def _data(self, look: Look) -> dict[str, Any]:
+        data = data_of(self._batch, look)
+        return data if self._every is None else {**data, "next_look_seconds": self._every.total_seconds()}
 
     def end(self, span: timedelta, *, once: bool) -> None:
         """One line, and where somebody is wanted the evidence with what to do next."""

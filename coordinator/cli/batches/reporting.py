@@ -34,7 +34,7 @@ def report(
     if form not in FORMATS:
         raise Trouble(f"--format is {form!r}", f"Give {', '.join(FORMATS)}.", code=USAGE)
     made = batch_of(batch, prefix, label, plan, log_dir)
-    data = batch_report.report_of(made, os.environ)
+    data = batch_report.report_of(made)
     if form == "json":
         print_json(data)
     elif form == "html":

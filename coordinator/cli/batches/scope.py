@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,7 +66,8 @@ def _of_jobs(prefix: str, log_dir: str) -> Batch:
 
     scope = batches.job_scope(prefix, log_dir, os.environ)
     find = batches.members_of_jobs(scope, os.environ, jobs.reading_settings(os.environ))
-    return batches.batch_of(scope, find, batches.bands_of(jobs.configuration(os.environ)), os.environ)
+    return batches.batch_of(scope, find, batches.bands_of(jobs.configuration(os.environ)), os.environ,
+                            files=lambda: batches.files_of_jobs(scope, os.environ))
 
 
 def _of_tasks(kind: str, name: str) -> Batch:
@@ -73,13 +75,16 @@ def _of_tasks(kind: str, name: str) -> Batch:
     from coordinator.app import batches
 
     place, name = _of_plan(name) if kind == batches.PLAN else _of_label(name)
+    for line in _board(place).warnings:
+        print(f"note: {line}", file=sys.stderr)
     scope = batches.Scope(kind, name, str(place.root))
     bands = batches.bands_of(app.configuration(place, os.environ))
 
     def find(_: Mapping[str, Any]) -> Sequence[Member]:
         return batches.members_of_rows(_board(place).rows, kind, name)
 
-    return batches.batch_of(scope, find, bands, os.environ, lambda: batches.gate_of(_board(place).data, scope))
+    return batches.batch_of(scope, find, bands, os.environ, lambda: batches.gate_of(_board(place).data, scope),
+                            lambda: batches.files_of_rows(_board(place).rows, place.logs))
 
 
 def _of_label(name: str) -> tuple[Place, str]:

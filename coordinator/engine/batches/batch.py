@@ -49,8 +49,16 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Files:
+    """Where a member works, and what tells of its last run; "" where there is none."""
+
+    worktree: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True)
 class Batch:
-    """`gate` says in words how its coordinator lets it start, "" where nobody does."""
+    """`gate` says in words how its coordinator lets it start, "" where nobody does; `files` by the member's id."""
 
     scope: Scope
     find: Find
@@ -58,6 +66,7 @@ class Batch:
     bands: Bands
     now: Callable[[], datetime]
     gate: Callable[[], str] = str
+    files: Callable[[], Mapping[str, Files]] = dict
 
     def members(self) -> tuple[Member, ...]:
         """As they are now."""

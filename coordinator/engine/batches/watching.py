@@ -45,14 +45,14 @@ def watch(batch: Batch, order: Watch, pause: Callable[[timedelta], None], *, onc
             return End.BAD if one.failed else End.GOOD
         if once:
             return End.BAD if one.health.word is BatchWord.SYSTEMIC else End.GOOD
-        if _wants_somebody(one) and not order.to_the_end:
+        if wants_somebody(one) and not order.to_the_end:
             return End.BAD
         if left <= timedelta(0):
             return End.NOT_YET
         pause(min(order.every or one.pace.pause, left))
 
 
-def _wants_somebody(one: Look) -> bool:
+def wants_somebody(one: Look) -> bool:
     """A batch that turned systemic since the last look; who begins a watch of one that was known to be goes on."""
     known = one.news.turned == "" and not one.news.first
     return one.health.word is BatchWord.SYSTEMIC and not known
