@@ -28,10 +28,10 @@ def counters(world: World, memory: Memory, s: Snapshot) -> dict[str, Any]:
     requests, unchanged = api_counts(world, memory)
     return {
         "workers_launched": sum(attempt.launched_at is not None for attempt in attempts),
-        "workers_completed": completed,
+        "workers_completed": completed + world.store.count("joined"),
         "workers_failed": sum(attempt.ending not in WELL for attempt in attempts),
         "worktree_errors": s.worktree_errors,
-        "prs_created": completed,
+        "prs_created": completed + world.store.count("plan_pull"),
         "reasons": dict(sorted(Counter(one.reason for one in attempts if one.ending not in WELL).items())),
         "duration_seconds_total": round(sum(attempt.duration_sec for attempt in attempts), 3),
         "tokens_in": sum(attempt.usage.tokens_in or 0 for attempt in attempts),

@@ -178,7 +178,8 @@ def test_a_trailer_is_a_line_of_the_last_paragraph():
 
 @pytest.mark.parametrize(("file", "locations", "inside"), [
     ("src/a.py", ("src",), True), ("srcs/a.py", ("src",), False), ("src/a.py", ("./src/",), True),
-    ("a", (".",), True), ("src/deep/a.py", ("src/**/*.py",), True), ("a.py", ("a.py",), True), ("A.py", ("a.py",), False),
+    ("a", (".",), True), ("src/deep/a.py", ("src/**/*.py",), True), ("a.py", ("a.py",), True),
+    ("A.py", ("a.py",), False),
 ])
 def test_a_file_is_within_a_location_by_name_folder_or_pattern(file, locations, inside):
     assert within(file, locations) is inside
@@ -282,6 +283,14 @@ def test_a_plan_given_by_request_is_taken_up_by_the_coordinator_that_runs(monkey
     assert store.answered(good) == "plan auth: 3 tasks are taken up"
     assert (store.answered(bad) or "").startswith("the plan is not taken up: ")
     assert way.run()
+
+
+def test_the_counters_know_tasks_that_came_in_and_the_one_pull_request():
+    way = Underway(a_plan(CHAIN))
+    assert way.run()
+    counted = json.loads(next(text for path, text in way.outside.files.texts.items() if path.name == "metrics.json"))
+    names = ("workers_launched", "workers_completed", "workers_failed", "prs_created")
+    assert [counted[key] for key in names] == [3, 3, 0, 1]
 
 
 def test_the_board_tells_of_plans():
