@@ -70,6 +70,9 @@ def test_a_batch_remembers_tasks_whose_issue_is_no_longer_listed():
     gone = replace(s, issues={2: s.issues[2]}, batched=kept.batched)
     assert [one.id for one in members_of(gone, KEY)] == ["gh-1", "gh-2"]
     assert not [action for action in plan(gone).actions if isinstance(action, KeepBatches)]
+    other = replace(s, issues={1: an_issue(1), 2: s.issues[2]}, batched=kept.batched)
+    [kept] = [action for action in plan(other).actions if isinstance(action, KeepBatches)]
+    assert kept.batched == {"gh-2": KEY}
 
 
 @pytest.mark.parametrize("name", [LABEL, "spring", KEY])
@@ -219,6 +222,11 @@ def test_new_failures_after_a_release_hold_it_again():
         free = with_task(free, *failed(number, at=free.now))
     free = with_task(with_task(free, *done(4, at=free.now)), *done(5, at=free.now))
     assert (turn(free).after.phase, turn(free).after.number) == (GatePhase.HELD, 2)
+
+
+def test_a_release_that_was_timed_by_a_clock_ahead_hides_no_failure():
+    s = storm(batches={KEY: Standing(judged_from=NOW + timedelta(hours=2))})
+    assert turn(s).after.phase is GatePhase.HELD
 
 
 @pytest.mark.req("N5")

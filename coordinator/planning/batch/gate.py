@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from coordinator.domain.issue import Issue
 from coordinator.domain.request import Request, RequestKind
@@ -33,6 +34,7 @@ _P = GatePhase
 _K = RequestKind
 REQUESTS = frozenset({_K.HOLD_BATCH, _K.RESUME_BATCH, _K.CANCEL_BATCH})
 OPEN = Standing()
+SLACK = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,13 @@ def standing(s: Snapshot, key: str) -> Standing:
 
 def healths(s: Snapshot) -> Mapping[str, Health]:
     """How each batch stands, by what was begun since it was let go on last."""
-    return {key: judge(members_of(s, key, since=standing(s, key).judged_from), s.policy.bands) for key in batches_of(s)}
+    return {key: judge(members_of(s, key, since=_past(s, standing(s, key).judged_from)), s.policy.bands)
+            for key in batches_of(s)}
+
+
+def _past(s: Snapshot, moment: datetime | None) -> datetime | None:
+    """None for a moment that a clock told which has been set back since: what is begun now would be too old for it."""
+    return moment if moment is not None and moment <= s.now + SLACK else None
 
 
 def turns(s: Snapshot) -> Iterator[Turn]:
@@ -210,7 +218,7 @@ def _free(s: Snapshot, now: Standing) -> Standing:
 def _wave(s: Snapshot, key: str, now: Standing, health: Health) -> Turn | None:
     """A wave that stands well opens the gate for good once enough of it ended; one that is over and stands not so well
     opens it for the next."""
-    here = [one for one in members_of(s, key, since=now.since) if one.wave <= now.wave]
+    here = [one for one in members_of(s, key, since=_past(s, now.since)) if one.wave <= now.wave]
     ended = sum(one.stand in (Stand.GOOD, Stand.BAD) and not one.excluded for one in here)
     every = needs(s, batches_of(s).get(key, ()))
     going = any(one.stand is Stand.RUNNING or (one.stand is Stand.WAITING and not _stuck(s, every, one.id))

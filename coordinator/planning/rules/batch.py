@@ -34,8 +34,8 @@ Out = Iterator[Answer | KeepBatches | Move | StopWorker | TellBatch | TurnBatch]
 
 def rule(s: Snapshot) -> Out:
     found = {task.id: key for task in s.tasks.values() if (key := batch_of(s, task)) and not task.plan}
-    if any(s.batched.get(task_id) != key for task_id, key in found.items()):
-        yield KeepBatches({**s.batched, **found})
+    if found != s.batched:
+        yield KeepBatches(found)
     turned = set()
     for turn in gate.turns(s):
         if turn.again is not None:
