@@ -7,11 +7,14 @@
 .SUFFIXES:
 .PHONY: help demo test test-real check lint types floors rows soak bench lock clean
 
+# Hundreds of processes of a test run load what is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 ARGS ?=
 PY := .venv/bin/python
 # Several tests at once, for most of them wait; how many says tests/conftest.py.
-PYTEST := $(PY) -m pytest --numprocesses=auto --dist=worksteal
+PYTEST := $(PY) -m pytest --numprocesses=auto --dist=loadgroup
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 LOCK := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra build
 

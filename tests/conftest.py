@@ -30,14 +30,25 @@ def pytest_configure() -> None:
     settings.load_profile("busy machine")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     known = read_table()
     wrong = list(dict.fromkeys(line for item in items for line in _faults(item, known)))
-    if wrong and hasattr(config, "workeroutput"):   # one of several processes of a run: the first of them tells it
+    if not hasattr(config, "workeroutput"):
+        if wrong:
+            raise pytest.UsageError(*wrong)
+        return
+    if wrong:   # one of several processes of a run: the first of them tells it
         config.workeroutput["wrong"] = wrong
         items.clear()
-    elif wrong:
-        raise pytest.UsageError(*wrong)
+    for item in filter(_shares, items):
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether it uses what is made once for a module: its module's tests stay in one process, so that it is."""
+    made = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    return any(definitions[-1].scope == "module" for definitions in made.values())
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -28,7 +28,7 @@ CLAUDE = next((p for p in (BIN / "claude", BIN.parent.parent / "bin" / "claude")
 pytestmark = pytest.mark.skipif(CLAUDE is None, reason="the claude CLI is not installed: make test-real")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model() -> Iterator[ModelServer]:
     with serving() as server:
         yield server
