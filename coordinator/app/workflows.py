@@ -56,7 +56,7 @@ def _read(where: Place) -> Library:
         try:
             workflow = parse_workflow(name, path.read_text("utf-8"))
             known[name] = replace(workflow, stages=tuple(_checked(name, one, template) for one in workflow.stages))
-        except (WorkflowError, TemplateError) as error:
+        except WorkflowError as error:
             broken[name] = str(error)
         except UnicodeDecodeError as error:
             broken[name] = f"adws/workflows/{name}.toml is no UTF-8: {error.reason} at byte {error.start}"
@@ -66,14 +66,14 @@ def _read(where: Place) -> Library:
 
 
 def _checked(name: str, stage: Stage, template: Callable[[str], Template]) -> Stage:
-    """The stage with the provider that its template names, where it names none. Raises WorkflowError, TemplateError."""
+    """The stage with the provider that its template names, where it names none. Raises WorkflowError."""
     from coordinator.app import provider_names
 
     place = f"adws/workflows/{name}.toml, stage {stage.name}"
     if stage.template:
         try:
             stage = replace(stage, provider=stage.provider or template(stage.template).provider)
-        except TemplateError as error:
+        except (TemplateError, OSError, UnicodeDecodeError) as error:
             raise WorkflowError(f"{place}: template = {stage.template!r}: {error}") from error
     if stage.provider and stage.provider not in provider_names():
         known = ", ".join(provider_names())

@@ -47,6 +47,12 @@ def ran(library: Library, task: Task, attempt: Attempt) -> tuple[Workflow, int] 
     return None if at is None else (workflow, at)
 
 
+def gone(library: Library, task: Task, attempt: Attempt) -> str:
+    """Words for an attempt whose stage is not there any more."""
+    name = task.workflow or BUILD.name
+    return library.broken.get(name, f"the workflow {name!r} has no stage {attempt.stage!r} any more")
+
+
 def dressed(library: Library, policy: Policy, task: Task) -> Task:
     """The task with provider, model and template of its stage, to be looked at and never saved. What a person chose
     goes first: a provider other than the usual one, or a model of it."""
@@ -60,8 +66,10 @@ def dressed(library: Library, policy: Policy, task: Task) -> Task:
 
 
 def turns(library: Library, task: Task) -> int:
-    """By how much the cap of sessions is raised: it is meant for each stage."""
-    return len((workflow_of(library, task) or BUILD).stages)
+    """By how much the cap of sessions is raised: it is meant for each stage. 0 while nobody knows them: then nothing is
+    begun, and a cap should not take the task from a file that is about to be mended."""
+    workflow = workflow_of(library, task)
+    return len(workflow.stages) if workflow is not None else 0
 
 
 def hindrance(s: Snapshot, task: Task) -> Wait | Move | None:
@@ -131,9 +139,8 @@ def settle(s: Snapshot, task: Task, attempt: Attempt, evidence: Evidence) -> Set
     if evidence.outcome.reason == GATE and plain.to is _S.BLOCKED and not evidence.blocked_note:
         return replace(plain, reason=GATE, detail=evidence.outcome.detail)
     if found is None:
-        gone = well and plain.to in (_S.PUBLISHING, _S.FAILED)
-        words = f"the workflow {task.workflow} has no stage {attempt.stage} any more, or cannot be used"
-        return Settlement(_S.BLOCKED, "workflow_error", words) if gone else plain
+        lost = well and plain.to in (_S.PUBLISHING, _S.FAILED)
+        return Settlement(_S.BLOCKED, "workflow_error", gone(s.workflows, task, attempt)) if lost else plain
     if len(found[0].stages) == 1 or plain.to not in (_S.PUBLISHING, _S.FAILED):
         return plain
     if not well:

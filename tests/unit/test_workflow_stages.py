@@ -12,13 +12,17 @@ from coordinator.domain.outcome import Ending, Evidence, Outcome
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.workflow import APPROVED, BUILD, CHANGES, HANDOFF, Gate, Left, Library, Stage, Workflow
+from coordinator.engine.effects import perform
+from coordinator.engine.effects.starting import handle_of
+from coordinator.engine.facts import Launched, NotStarted
 from coordinator.planning import stages
-from coordinator.planning.actions import Adopt, AskApproval, Begin, Move, Settlement
+from coordinator.planning.actions import Adopt, AskApproval, Begin, Launch, Move, Settlement
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Refused
 from coordinator.wording.workflow import MOST_OF_ONE, stage_words
 from tests.factories import NOW, a_request, a_running, a_snapshot, a_task, a_vet, an_attempt, an_issue, evidence
+from tests.support.fakes import Script, Worker, an_outside
 
 PLAN, REVIEW = f"{HANDOFF}/PLAN.md", f"{HANDOFF}/REVIEW.md"
 PLANNER = Stage("planner", template="planner", leaves=(PLAN,), retries=2)
@@ -175,6 +179,27 @@ def test_a_file_that_cannot_be_used_holds_its_tasks_and_a_name_that_is_not_there
     move = next(one for one in made.actions if isinstance(one, Move))
     assert (move.task, move.to, move.reason) == (none, S.BLOCKED, "workflow_error")
     assert move.detail == "there is no workflow 'none' (known: build, careful, three)"
+
+
+def test_a_file_that_is_to_be_mended_loses_no_task_to_a_cap() -> None:
+    history = tuple(an_attempt(n, ending=Ending.SUCCEEDED, reason="process_exit") for n in range(1, 9))
+    made = plan(a_snapshot(a_task(workflow="odd"), workflows=LIBRARY, attempts={"gh-1": history}))
+    assert made.waits["gh-1"].code == "workflow_error"
+
+
+def test_an_agent_of_a_stage_that_went_meanwhile_is_not_started_but_one_that_runs_is_recorded() -> None:
+    outside = an_outside()
+    task, attempt = a_task(state=S.PREPARING, workflow="odd"), an_attempt(stage="planner", prepared_at=NOW)
+    fact = perform(Launch(task, attempt), outside.world(workflows=lambda: LIBRARY))
+    assert isinstance(fact, NotStarted)
+    assert (fact.reason, fact.words) == ("workflow_error", LIBRARY.broken["odd"])
+    fact = perform(Launch(replace(task, workflow="three"), replace(attempt, stage="gone")),
+                   outside.world(workflows=lambda: LIBRARY))
+    assert isinstance(fact, NotStarted)
+    assert fact.words == "the workflow 'three' has no stage 'gone' any more"
+    assert outside.executor.workers == []
+    outside.executor.workers.append(Worker(handle_of(attempt), Script(), NOW))
+    assert isinstance(perform(Launch(task, attempt), outside.world(workflows=lambda: LIBRARY)), Launched)
 
 
 def test_a_default_that_is_not_there_holds_all_tasks_and_blocks_none() -> None:

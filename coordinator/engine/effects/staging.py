@@ -19,6 +19,11 @@ from coordinator.planning.actions import Settle
 from coordinator.ports import Store
 from coordinator.wording.workflow import stage_words
 
+
+class NoStage(Exception):
+    """The workflow of a begun attempt changed, so that nobody knows what its agent should do; words for people."""
+
+
 Handed = Mapping[str, tuple[tuple[str, str], ...]]
 """By stage, the files that it left: (path in the worktree, text)."""
 
@@ -48,6 +53,12 @@ def _key(task_id: str) -> str:
 
 
 # --- before the agent ---------------------------------------------------------------------------------
+
+
+def require(world: World, task: Task, attempt: Attempt) -> None:
+    """Raises NoStage."""
+    if stages.ran(world.workflows(), task, attempt) is None:
+        raise NoStage(stages.gone(world.workflows(), task, attempt))
 
 
 def hand_on(world: World, task: Task, attempt: Attempt) -> None:

@@ -118,12 +118,15 @@ def launch(action: Launch, world: World) -> Launched | NotStarted:
     task, attempt = action.task, action.attempt
     now = world.clock.now()
     try:
+        staging.require(world, task, attempt)
         look = stages.dressed(world.workflows(), world.policy, task)
         template = world.template(look.template)
         spec, command = _specify(world, look, attempt, template)
         pid = world.executor.submit(spec)
     except TemplateError as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, "template_error", str(error), False, now)
+    except staging.NoStage as error:
+        return _started(world, task, attempt) or NotStarted(task, attempt, "workflow_error", str(error), False, now)
     except NotReady as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, error.reason, error.words, False, now)
     except LaunchFailed as error:
