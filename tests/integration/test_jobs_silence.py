@@ -36,6 +36,7 @@ BOUND = STALL + 12.0
 TIMES = {"COORDINATOR_WORKERS_STALL": f"{STALL:g}s", "COORDINATOR_WORKERS_GRACE": "1s",
          "COORDINATOR_WORKERS_STOP_GRACE": "500ms"}  # fmt: skip
 WATCHED = 4 * STALL
+PAUSE = 0.1
 
 WAITS = "exec 9<>fifo; read -r -u 9"
 WORKS = "while :; do for i in {1..40000}; do :; done; read -r -t 0.3 -u 9; done"
@@ -67,7 +68,8 @@ LOST = {"orphan of a dead wrapper": "lost", "the host was restarted": "host_rebo
 
 @dataclass
 class Field:
-    """`began` is when a job's last sign of life may have been, by the monotonic clock; `met` when it was restarted."""
+    """`began` is when a job's last sign of life may have been, by the monotonic clock; `met` when it was restarted.
+    `late` is what looking at them took beside its pauses: next to nothing, unless the machine has too much to do."""
 
     root: Path
     desk: verbs.Desk
@@ -76,6 +78,7 @@ class Field:
     met: dict[str, float] = field(default_factory=dict)
     orphans: list[int] = field(default_factory=list)
     said: str = ""
+    late: float = 0.0
 
     def job(self, what: str) -> Job:
         found = latest(self.desk.jobs.of(self.names[what]))
@@ -132,17 +135,19 @@ def befall(field: Field) -> None:
 def watch(field: Field, watchdog: subprocess.Popen[bytes]) -> None:
     """Until each dead one was met and the healthy ones have been silent for several limits."""
     end = time.monotonic() + WATCHED
-    waiting = [*DEAD, *ONCE]
+    waiting, looked = [*DEAD, *ONCE], time.monotonic()
     while waiting or time.monotonic() < end:
         assert watchdog.poll() is None
         for what in list(waiting):
             if field.job(what).retries:
                 field.met[what] = time.monotonic()
                 waiting.remove(what)
-        if time.monotonic() > end + 20:
+        if time.monotonic() > end + 60:
             break
-        time.sleep(0.1)
-    until(lambda: all(field.job(what).blocked for what in DEAD), "the second stalls", 30)
+        time.sleep(PAUSE)
+        now = time.monotonic()
+        field.late, looked = field.late + now - looked - PAUSE, now
+    until(lambda: all(field.job(what).blocked for what in DEAD), "the second stalls", 60)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +202,7 @@ def test_no_healthy_job_is_touched(seen: Field, what: str) -> None:
 @pytest.mark.req("N14", "A37", "A44", "A49", "A92")
 @pytest.mark.parametrize("what", DEAD)
 def test_each_stall_is_met_in_time_by_one_restart_and_then_by_a_block(seen: Field, what: str) -> None:
-    assert seen.met[what] - seen.began[what] < BOUND
+    assert seen.met[what] - seen.began[what] < BOUND + 3 * seen.late
     job = seen.job(what)
     assert (job.retries, job.blocked_reason, seen.outcomes(what)) == (1, "max_retries", ["stalled"])
     assert isinstance(job.view, Running), "a block ends nothing"
@@ -211,7 +216,7 @@ def test_each_stall_is_met_in_time_by_one_restart_and_then_by_a_block(seen: Fiel
 @pytest.mark.req("N14", "W7", "P5")
 @pytest.mark.parametrize("what", ONCE)
 def test_a_tree_that_was_stopped_is_found_ended_whole_and_works_again(seen: Field, what: str) -> None:
-    assert seen.met[what] - seen.began[what] < BOUND
+    assert seen.met[what] - seen.began[what] < BOUND + 3 * seen.late
     job = seen.job(what)
     assert (job.retries, job.blocked, seen.outcomes(what)) == (1, False, ["stalled"])
     tokens = {env["COORDINATOR_TOKEN"] for _, env in carriers("COORDINATOR_RUN")
