@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 MOST_NAMES = 8
+MOST_LINES = 20
+"""Of one look: of a storm the first are enough, its causes stand in the status."""
 NO_NEWS = "no material change"
 
 
@@ -52,9 +54,12 @@ def pace_line(data: Mapping[str, Any]) -> str:
 
 def news_lines(news: Mapping[str, Any], *, quiet: bool = False) -> Iterator[str]:
     """One line for each member that moved and for the batch when it turned; `quiet`: failures and turns alone."""
-    for change in news["changes"]:
-        if change["failed"] or not (quiet or (news["first"] and change["before"] == "")):
-            yield change_line(change)
+    told = [one for one in news["changes"]
+            if one["failed"] or not (quiet or (news["first"] and one["before"] == ""))]
+    yield from (change_line(one) for one in told[:MOST_LINES])
+    if len(told) > MOST_LINES:
+        rest = told[MOST_LINES:]
+        yield f"… and {len(rest)} more moved, {sum(one['failed'] for one in rest)} of them failed"
     if news["turned"]:
         yield f"the batch turned from {news['turned']} to {news['word']}: {news['why']}"
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coordinator.engine.batches.batch import Look
 from coordinator.engine.batches.watching import End, Watch, watch
@@ -14,7 +17,7 @@ from coordinator.planning.batch.journal import MOST, Journal
 from coordinator.planning.batch.members import Member
 from coordinator.planning.batch.telling import news
 from coordinator.wording.batch_lines import news_lines
-from tests.support.batches import BAD, GOOD, RUNNING, World, a_member, members
+from tests.support.batches import BAD, GOOD, RUNNING, STOPPED, WAITING, World, a_member, members
 
 EIGHT = timedelta(hours=8)
 
@@ -133,3 +136,30 @@ def test_a_journal_is_read_as_it_was_written_and_garbage_in_it_is_left_out() -> 
 def test_a_journal_of_another_batch_or_version_is_not_taken_for_this_one(data: object) -> None:
     with pytest.raises(kept.Unreadable):
         kept.from_data(data, replace(Journal("prefix", "bd-")))
+
+
+def test_of_a_storm_the_first_lines_are_told_and_the_rest_is_counted() -> None:
+    world = World(members(running=50), members(bad=40, good=10))
+    _, told = seen(world)
+    assert len(lines(told[1])) == 22
+    assert lines(told[1])[20] == "… and 30 more moved, 20 of them failed"
+
+
+STANDS = st.sampled_from([GOOD, BAD, RUNNING, WAITING, STOPPED])
+
+
+@given(st.lists(st.lists(STANDS, min_size=1, max_size=4), min_size=1, max_size=8))
+def test_whatever_happens_the_news_of_all_looks_add_up_to_what_is_so_and_nothing_is_told_twice(
+    story: list[list[dict[str, Any]]]
+) -> None:
+    world = World(*([a_member(f"bd-{number}", kind) for number, kind in enumerate(kinds)] for kinds in story))
+    known: dict[str, str] = {}
+    for number, kinds in enumerate(story):
+        look = world.batch.look()
+        for change in look.news.changes:
+            assert known.get(change.id, "") == change.before != change.after
+            known[change.id] = change.after
+        known = {name: state for name, state in known.items() if state != "gone"}
+        assert known == {f"bd-{at}": kind["state"] for at, kind in enumerate(kinds)}
+        assert world.memory.journal == kept.from_data(kept.to_data(world.memory.journal), Journal("prefix", "bd-"))
+        assert look.journal.looks == number + 1
