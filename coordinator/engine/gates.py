@@ -90,7 +90,8 @@ def board_rows(s: Snapshot) -> list[dict[str, Any]]:
             "judged_from": now.judged_from.isoformat(timespec="seconds") if now.judged_from is not None else None,
             "holds": now.number, "held_for": now.why if now.phase is not GatePhase.FREE else "",
             "cause": now.cause if now.phase is not GatePhase.FREE else health.cause.code if health.cause else "",
-            "canary": now.canary, "wave": now.wave, "umbrella": issue.number if issue is not None else None,
+            "canary": now.canary, "wave": now.wave, "moves": gate.command(key),
+            "umbrella": issue.number if issue is not None else None,
         })
     return rows
 

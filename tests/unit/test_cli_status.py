@@ -90,6 +90,18 @@ def test_parked_providers_and_the_days_money_stand_in_the_head() -> None:
     assert "$4.12/$20.00" in "\n".join(lines[:3])
 
 
+def test_a_batch_whose_gate_is_not_open_stands_in_the_head() -> None:
+    row = {"name": "batch:spring", "held_for": "3 of 5 (60%) failed alike\x1b[2J", "canary": "gh-6", "wave": 2,
+           "moves": "coordinator batch resume --label batch:spring --canary"}
+    phases = ("", "held", "canary", "wave")
+    lines = {phase: picture(160, {**DATA, "batches": [{**row, "phase": phase}]}) for phase in phases}
+    assert ("! batch batch:spring is held → coordinator batch resume --label batch:spring --canary: "
+            "3 of 5 (60%) failed alike") in lines["held"]
+    assert "! batch batch:spring is held while gh-6 is tried" in lines["canary"]
+    assert "! batch batch:spring: wave 2 decides whether the rest goes on" in lines["wave"]
+    assert not [line for line in lines[""] if "spring" in line]
+
+
 def test_foreign_text_cannot_move_the_cursor() -> None:
     assert "\x1b" not in "".join(picture(200))
 

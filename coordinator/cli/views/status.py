@@ -118,6 +118,16 @@ def health(board: Board) -> str:
     return "waiting" if table(data.get("github")).get("until") or data.get("gates") else "ok"
 
 
+def _batch(row: dict[str, Any]) -> str:
+    """A batch whose gate is not open."""
+    name = clean(row.get("name"))
+    if row["phase"] == "canary":
+        return f"batch {name} is held while {clean(row.get('canary'))} is tried"
+    if row["phase"] == "wave":
+        return f"batch {name}: wave {row.get('wave')} decides whether the rest goes on"
+    return f"batch {name} is held → {clean(row.get('moves'))}: {clean(row.get('held_for'))}"
+
+
 def _troubles(board: Board) -> list[str]:
     data, github = board.data, table(board.data.get("github"))
     lines = []
@@ -134,6 +144,7 @@ def _troubles(board: Board) -> list[str]:
         when = f"is parked until {until:%Y-%m-%d %H:%M} UTC" if until else "is tried again by one task"
         cure = " → coordinator resume" if until else ""
         lines.append(f"{clean(one.get('provider'))} {when}: {clean(one.get('words'))}{cure}")
+    lines += [_batch(one) for one in data.get("batches") or () if isinstance(one, dict) and one.get("phase")]
     gates = [gate for gate in data.get("gates") or () if isinstance(gate, dict)]
     return lines + [f"{clean(gate.get('words'))} → {clean(gate.get('cure') or 'coordinator doctor')}" for gate in gates]
 
