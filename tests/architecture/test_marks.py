@@ -20,12 +20,11 @@ def collected(folder: Path, marks: str, *how: str) -> subprocess.CompletedProces
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
 
 
-@pytest.mark.parametrize("how", ["-n0", "-n2"])
 @pytest.mark.parametrize(
-    ("marks", "words"),
+    ("marks", "words", "how"),
     [
-        ("req('no-such-row')", "test_it: no row 'no-such-row' in docs/requirements.tsv"),
-        ("req('E1', 'E2', 'E3', 'E4', 'E5', 'E6', 'E7', 'E8', 'E9')", "test_it: carries 9 rows; 8 at most"),
+        ("req('no-such-row')", "test_it: no row 'no-such-row' in docs/requirements.tsv", "-n0"),
+        ("req('E1', 'E2', 'E3', 'E4', 'E5', 'E6', 'E7', 'E8', 'E9')", "test_it: carries 9 rows; 8 at most", "-n2"),
     ],
 )
 def test_a_mark_that_cannot_be_believed_stops_the_run(tmp_path: Path, marks: str, words: str, how: str) -> None:
