@@ -282,6 +282,7 @@ def test_the_telling_line_is_found_before_the_words_that_only_point_elsewhere():
     text = "start\nError: cannot find module x\n    at load (a.js:1)\nnpm ERR! A complete log of this run is in /x\n\n"
     assert last_error(text) == "Error: cannot find module x"
     assert last_error("one\ntwo\n \n") == "two"
+    assert last_error("\x1b[31mone\x1b[0m\r\x1b[2Jfatal: \x1b[1mtwo\x07\x1b]0;title\x07") == "fatal: two]0;title"
     assert last_error("") == ""
 
 

@@ -40,7 +40,7 @@ _STEPS = (
 
 def last_error(text: str) -> str:
     """The last line that tells of an error, else the last one that says anything; ""."""
-    lines = [line.strip() for line in text[-LONGEST_TEXT:].splitlines()]
+    lines = [_ESCAPE.sub("", line).strip() for line in text[-LONGEST_TEXT:].splitlines()]
     spoken = [line[:LONGEST_LINE] for line in lines if line][-LINES_SEARCHED:]
     telling = [line for line in spoken if _TELLS.search(line) and not _ASIDE.match(line)]
     return _telling_part((telling or spoken or [""])[-1])
@@ -55,7 +55,7 @@ def _telling_part(line: str) -> str:
 
 def signature(text: str) -> str:
     """The telling line without paths, numbers, ids, addresses, quoted names and times; at most `LONGEST` letters."""
-    line = _ESCAPE.sub("", last_error(text))
+    line = last_error(text)
     for pattern, word in _STEPS:
         line = pattern.sub(word, line)
     return line.strip()[:LONGEST]
