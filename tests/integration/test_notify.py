@@ -92,3 +92,27 @@ def test_config_show_masks_addresses(tmp_path: Path) -> None:
         assert ran.returncode == 0, ran.stderr
         assert "slack://***" in ran.stdout
         assert SECRET not in ran.stdout
+
+
+@pytest.mark.req("A93")
+def test_a_watch_of_jobs_that_fail_alike_calls_the_operator_once(tmp_path: Path, inbox: Inbox) -> None:
+    root, jobs, told = a_repository(tmp_path / "widgets"), tmp_path / "jobs", tmp_path / "told"
+    (root / "coordinator.toml").write_text(f'[notify]\ncommand = "tee -a {told}"\nurls = ["{inbox.at(SECRET)}"]\n')
+    jobs.mkdir(mode=0o700)
+    for number in range(6):
+        meta = f"beads=bd-{number}\nprovider=claude\nstarted_at=2026-03-04T11:00:00Z\n"
+        (jobs / f"bd-{number}.meta").write_text(meta)
+        (jobs / f"bd-{number}.outcome").write_text(
+            f"beads=bd-{number}\nstate=failed\nexit_code=1\nreason_code=process_exit\n"
+            "completed_at=2026-03-04T11:05:00Z\nduration_sec=300\n")  # fmt: skip
+        (jobs / f"bd-{number}.log").write_text("Traceback:\nModuleNotFoundError: No module named 'yaml'\n")
+    for _ in range(2):
+        ran = program(root, "batch", "watch", "--prefix", "bd-", "--log-dir", str(jobs), "--once",
+                      XDG_STATE_HOME=str(tmp_path / "state"))  # fmt: skip
+        assert SECRET not in ran.stdout + ran.stderr
+    text = told.read_text()
+    assert text.count("ESCALATE") == 1
+    assert "several of its jobs fail alike: the same crash each time: all 6 that ended" in text
+    assert "error patterns: 6 × process_exit (bd-0, bd-1, bd-2, bd-3, bd-4 and 1 more)" in text
+    [(_, body)] = inbox.got
+    assert body["message"].strip() == text.strip()
