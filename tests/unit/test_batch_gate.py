@@ -20,7 +20,7 @@ from coordinator.planning.batch.membership import batch_of, batches_of, members_
 from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.plan import plan
 from coordinator.planning.snapshot import Snapshot
-from tests.factories import NOW, a_running, a_snapshot, a_task, an_issue
+from tests.factories import NOW, a_running, a_snapshot, a_task, an_attempt, an_issue
 from tests.support.gated import (
     EARLIER,
     KEY,
@@ -283,6 +283,22 @@ def test_the_canarys_success_releases_the_next_wave_alone(state):
     assert begun(released) == ["gh-7"]
     assert plan(released).waits["gh-8"].words == (
         "its batch batch:spring is held after wave 1, whose health decides (this is 2)")
+
+
+def test_the_canary_of_a_plan_has_succeeded_once_its_validation_passed():
+    file = PlanFile("auth", "Auth", tuple(PlanTask(f"T{n}", "a") for n in range(1, 8)))
+    names = [plan_task_id("auth", one.id) for one in file.tasks]
+    since = NOW - timedelta(minutes=5)
+    tasks = [replace(a_task(n), id=name, issue=None, plan="auth") for n, name in enumerate(names)]
+    tried = replace(tasks[0], state=_S.PUBLISHING, attempts=1)
+    s = a_snapshot(tried, *tasks[1:], plans={"auth": Undertaking(file, "/p/auth-plan.md", "0" * 64, NOW)},
+                   attempts={names[0]: (replace(an_attempt(), task_id=names[0], created_at=NOW),)},
+                   batches={"plan:auth": Standing(GatePhase.CANARY, since, 1, 1, "why", canary=names[0])})
+    assert not [one for one in plan(s).actions if isinstance(one, TurnBatch)]
+    merged = replace(s, tasks={**s.tasks, names[0]: replace(tried, state=_S.DONE)})
+    assert turn(merged).after.phase is GatePhase.WAVE
+    refused = replace(tried, state=_S.BLOCKED, reason="validation_failed", detail="make test: 1 failed")
+    assert turn(replace(s, tasks={**s.tasks, names[0]: refused})).after.phase is GatePhase.HELD
 
 
 @pytest.mark.req("N5")

@@ -190,7 +190,8 @@ def _canary(s: Snapshot, key: str, now: Standing, health: Health) -> Turn | None
     task = s.tasks.get(now.canary)
     if task is None:
         return _hold(s, key, now, health, f"its canary {now.canary} is no task any more")
-    if task.state in COMPLETED or task.state is TaskState.PUBLISHING:
+    published = task.state is TaskState.PUBLISHING and not task.plan   # a plan's task has its validation before it
+    if task.state in COMPLETED or published:
         return _release(s, key, now)
     one = member(s, task, {})
     failed = one.stand is Stand.BAD or (one.stand is Stand.WAITING and one.reason and not one.excluded)
