@@ -362,6 +362,20 @@ def test_resubmitting_a_label_queues_what_failed_behind_a_gate_that_lets_one_thr
                                                    for number in (1, 2)}
 
 
+def test_a_label_without_a_gate_is_ended_and_queued_again_task_by_task(repository: Path) -> None:
+    held = program(repository, "batch", "hold", "rpi-auto")
+    assert (held.returncode, "label:rpi-auto has no gate" in held.stderr) == (1, True)
+    assert program(repository, "batch", "cancel", "rpi-auto", "--yes", "--fix", "x").returncode == 0
+    assert states(repository)["gh-4"] == "CANCELLED"
+    first = program(repository, "batch", "resubmit", "rpi-auto", "--only-failed", "--yes")
+    assert (first.returncode, "no coordinator runs here" in first.stderr) == (1, True)
+    assert states(repository)["gh-1"] == "FAILED"
+    every = program(repository, "batch", "resubmit", "rpi-auto", "--only-failed", "--yes", "--no-smoke")
+    assert every.returncode == 0, every.stderr
+    assert states(repository) == {"gh-1": "QUEUED", "gh-2": "QUEUED", "gh-3": "IN_REVIEW", "gh-4": "CANCELLED",
+                                  "gh-5": "QUEUED"}  # fmt: skip
+
+
 def test_cleaning_a_label_is_asked_of_its_coordinator(repository: Path) -> None:
     ran = program(repository, "batch", "clean", "spring", "--yes")
     assert (ran.returncode, ran.stdout) == (0, "no worktree of 2 ended tasks is left\n")

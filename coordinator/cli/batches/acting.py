@@ -7,7 +7,7 @@ starts, and nothing is done to a job or task outside the batch.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,10 +53,10 @@ def cancel(
             done = list(_told(batch_verbs.cancel(desk, [one.id for one in going])))
         made.note("cancel", fix, [one.id for one in done if one.ok])
         return _code(done)
-    from coordinator.cli.batches.asking import ask_batch
+    from coordinator.cli.batches.asking import ask_cancel
 
     ids = [one.id for one in going]
-    ask_batch(made.scope, "cancel_batch", ids, reason=fix)
+    ask_cancel(made, ids, fix)
     made.note("cancel", fix, ids)
     return 0
 
@@ -111,32 +111,43 @@ def resubmit(
     words = "resubmit --only-failed --yes" if only_failed else "resubmit --yes"
     if not _agreed(_of(made, *stands), "would be started again", made.scope.command(words), yes=yes):
         return 0
-    if not made.scope.by_hand:
-        from coordinator.cli.batches.asking import ask_again
+    smoke = None if no_smoke else limit
+    if made.scope.by_hand:
+        return _resubmit_jobs(made, ids, log_dir, smoke, pause, fix)
+    from coordinator.cli.batches import asking
 
-        ask_again(made, ids, fix, smoke=not no_smoke)
+    if made.gate():
+        asking.ask_again(made, ids, fix, smoke=not no_smoke)
         return 0
-    return _resubmit_jobs(made, ids, log_dir, None if no_smoke else limit, pause, fix)
+    if smoke is not None and len(ids) > 1:
+        asking.need_a_coordinator(made)
+    return _resubmit(made, ids, lambda names: asking.retried(made, names), smoke, fix)
 
 
 def _resubmit_jobs(
     made: Batch, ids: Sequence[str], log_dir: str, limit: timedelta | None, stagger: timedelta, fix: str
 ) -> int:
-    from coordinator.app import batch_verbs as verbs
-    from coordinator.app import jobs
+    from coordinator.app import batch_verbs, jobs
     from coordinator.app.faces import COORDINATOR
 
     with acting(COORDINATOR, log_dir) as desk:
         def start(names: Sequence[str]) -> Iterator[Done]:
-            return verbs.start_again(desk, names, jobs.prompt_of, stagger)
+            return batch_verbs.start_again(desk, names, jobs.prompt_of, stagger)
 
-        again = verbs.Again(start, limit, fix)
-        try:
-            done = list(_told(verbs.resubmit(made, ids, again, lambda span: time.sleep(span.total_seconds()))))
-        except verbs.SmokeFailed as failed:
-            raise Trouble(f"{failed}; the other {len(ids) - 1} were not started", made.scope.command("status"),
-                          code=FAILED) from failed
-    return _code(done)
+        return _resubmit(made, ids, start, limit, fix)
+
+
+def _resubmit(
+    made: Batch, ids: Sequence[str], start: Callable[[Sequence[str]], Iterator[Done]], limit: timedelta | None, fix: str
+) -> int:
+    from coordinator.app import batch_verbs as verbs
+
+    again = verbs.Again(start, limit, fix)
+    try:
+        return _code(list(_told(verbs.resubmit(made, ids, again, lambda span: time.sleep(span.total_seconds())))))
+    except verbs.SmokeFailed as failed:
+        raise Trouble(f"{failed}; the other {len(ids) - 1} were not started", made.scope.command("status"),
+                      code=FAILED) from failed
 
 
 def resume(
@@ -189,6 +200,9 @@ def _of_tasks(made: Batch, word: str) -> Batch:
     if made.scope.by_hand:
         raise Trouble(f"jobs started by hand are not held, so there is nothing to {word}",
                       "Nothing of them starts by itself. Tasks: --label or --plan.", code=USAGE)
+    if not made.gate():
+        raise Trouble(f"{made.scope.key} has no gate that could be closed or opened",
+                      "Plans have one, and labels that begin with batch: (batch.label).")
     return made
 
 

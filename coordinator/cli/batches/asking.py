@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from coordinator.cli.trouble import Trouble
 
 if TYPE_CHECKING:
     from coordinator.app import Place
+    from coordinator.app.batch_verbs import Done
     from coordinator.app.batches import Batch, Scope
 
 
@@ -20,6 +21,35 @@ def ask_batch(scope: Scope, kind: str, ids: Sequence[str] = (), **args: str) -> 
     given = {"batch": scope.name if scope.kind == "label" else scope.key,
              **{key: value for key, value in {**args, "tasks": " ".join(ids)}.items() if value}}
     ask(_place(scope), kind, "", given, SLOW_PATIENCE if kind == "cancel_batch" else PATIENCE)
+
+
+def ask_cancel(batch: Batch, ids: Sequence[str], reason: str) -> None:
+    """Of a batch without a gate each task is stopped by itself."""
+    if batch.gate():
+        ask_batch(batch.scope, "cancel_batch", ids, reason=reason)
+        return
+    place = _place(batch.scope)
+    for name in ids:
+        ask(place, "stop", name, {"reason": reason}, SLOW_PATIENCE)
+
+
+def need_a_coordinator(batch: Batch) -> None:
+    """Raises Trouble where none runs: whoever is tried first would never end."""
+    from coordinator.app import daemon_pid
+
+    if not daemon_pid(_place(batch.scope)):
+        raise Trouble("no coordinator runs here, so the one that is tried first would not start",
+                      "coordinator run, then again; or queue all of them: --no-smoke")
+
+
+def retried(batch: Batch, ids: Sequence[str]) -> Iterator[Done]:
+    """Each is queued again."""
+    from coordinator.app.batch_verbs import Done
+
+    place, attempts = _place(batch.scope), {one.id: one.attempts for one in batch.members()}
+    for name in ids:
+        ask(place, "retry", name, {}, PATIENCE)
+        yield Done(name, ok=True, words="queued", run=f"{name} attempt {attempts.get(name, 0) + 1}")
 
 
 def ask_clean(scope: Scope, ids: Sequence[str]) -> None:

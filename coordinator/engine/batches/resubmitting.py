@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from coordinator.engine.batches.batch import Batch
 from coordinator.engine.batches.jobs import Done
+from coordinator.planning.batch.journal import run_of
 from coordinator.planning.batch.members import Member, Stand
 
 LOOK_EVERY = timedelta(seconds=2)
@@ -29,14 +30,14 @@ class Again:
 
 def resubmit(batch: Batch, ids: Sequence[str], again: Again, pause: Callable[[timedelta], None]) -> Iterator[Done]:
     """Written down with the old and the new run of each. Raises SmokeFailed."""
-    before = {one.id: run_name(one) for one in batch.members()}
-    rest = list(ids)
+    known = {one.id: one for one in batch.members()}
+    before, rest = {name: run_name(one) for name, one in known.items()}, list(ids)
     if again.limit is not None and len(ids) > 1:
         first = [*_started(batch, rest[:1], again, before, "smoke")]
         yield from first
         if not all(one.ok for one in first):
             raise SmokeFailed(f"{rest[0]} could not be started: {first[0].words}")
-        _await_well(batch, rest[0], again.limit, pause)
+        _await_well(batch, known[rest[0]], again.limit, pause)
         rest = rest[1:]
     yield from _started(batch, rest, again, before, "resubmit")
 
@@ -58,11 +59,13 @@ def _started(batch: Batch, ids: Sequence[str], again: Again, before: dict[str, s
             batch.note(what, again.words, ids, made)
 
 
-def _await_well(batch: Batch, name: str, limit: timedelta, pause: Callable[[timedelta], None]) -> None:
-    until = batch.now() + limit
+def _await_well(batch: Batch, failed: Member, limit: timedelta, pause: Callable[[timedelta], None]) -> None:
+    """A board may show for a moment how it stood before."""
+    name, until = failed.id, batch.now() + limit
     while True:
         one = next((member for member in batch.members() if member.id == name), None)
-        if one is None or one.stand in (Stand.BAD, Stand.STOPPED):
+        same = one is not None and (run_of(one), one.since) == (run_of(failed), failed.since)
+        if one is None or (one.stand in (Stand.BAD, Stand.STOPPED) and not same):
             told = f"{one.state}: {one.reason} {one.words}".strip() if one is not None else "it is gone"
             raise SmokeFailed(f"{name} was tried first and did not end well ({told})")
         if one.stand is Stand.GOOD:
