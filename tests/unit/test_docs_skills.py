@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,15 @@ def shell_lines(page: Path) -> Iterator[tuple[str, bool]]:
                 yield re.split(r" [>|] ", piece)[0], pasted
 
 
+@cache
+def whole_program() -> Any:
+    return typer.main.get_command(program())
+
+
 def understood(words: list[str], *, whole: bool = True) -> str:
     """"" when the program takes these words, else what it says to them. Nothing is run. Not `whole`: a command that is
     only named may lack what it needs."""
-    command: Any = typer.main.get_command(program())
+    command: Any = whole_program()
     context = command.make_context("coordinator", [], resilient_parsing=True)
     while getattr(command, "commands", None) and words:
         name, *words = words
