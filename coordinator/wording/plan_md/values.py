@@ -12,8 +12,9 @@ NOTHING = frozenset({"", "none", "(none)", "n/a", "-", "—", "–", "[]", "null
 """What people write into a field that has no value."""
 
 LONGEST_ITEM = 4096
-_SIGN = r"[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?"
-_BULLET, _BULLETS = re.compile(rf"^{_SIGN}"), re.compile(rf"^(?:{_SIGN})+")
+_BOX = r"\[[ xX]\][ \t]+"
+_SIGN = rf"[ \t]*(?:[-*+]|\d{{1,3}}[.)])[ \t]+(?:{_BOX})?"
+_BULLET, _BULLETS = re.compile(rf"^{_SIGN}"), re.compile(rf"^(?:{_SIGN}|{_BOX})+")
 _TICKS = re.compile(r"`+")
 _REMARK = re.compile(r"\s+(?:\(.*\)|[-–—]\s.*)$")
 _LINES = re.compile(r":L?\d+(?:[-–]L?\d+)?$")

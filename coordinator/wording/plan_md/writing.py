@@ -80,8 +80,14 @@ def _change(sheet: Sheet, block: Block, change: Change, draft: _Draft) -> None:
         else:
             _set_status(sheet, found, one_line(value), draft)
     if missing:
-        after = block.index if _swallowed(sheet, block) else sheet.content_end(block.index, block.end) - 1
-        draft.after.setdefault(after, []).extend(missing)
+        draft.after.setdefault(_last_line(sheet, block), []).extend(missing)
+
+
+def _last_line(sheet: Sheet, block: Block) -> int:
+    """The line after which a new field stands: the last that has words, or that before the field which never ends."""
+    if sheet.unclosed is None or not _swallowed(sheet, block):
+        return sheet.content_end(block.index, block.end) - 1
+    return next((one.index for one in block.fields if _swallowed(sheet, one)), sheet.unclosed) - 1
 
 
 def _swallowed(sheet: Sheet, part: Block | Field) -> bool:
@@ -91,7 +97,7 @@ def _swallowed(sheet: Sheet, part: Block | Field) -> bool:
 
 def _new_field(sheet: Sheet, block: Block, key: str, value: str | tuple[str, ...]) -> Iterator[str]:
     """The lines of a field that the task did not have, written as the one beside it is."""
-    beside = block.fields[0 if _swallowed(sheet, block) else -1] if block.fields else None
+    beside = next((one for one in block.fields if _swallowed(sheet, one)), block.fields[-1] if block.fields else None)
     lead, indent = f"- **{key}**:", ""
     if beside:
         start = beside.lead.rindex(beside.written)
@@ -109,8 +115,9 @@ def _set_status(sheet: Sheet, found: Field, status: str, draft: _Draft) -> None:
     there = values.entries(values.text_of(sheet, found))
     if there[:1] == ((status,) if status else ()):
         return
-    if not found.value.strip() and there:
-        draft.dropped.add(_below(sheet, found)[0])
+    below = _below(sheet, found)
+    if below and not found.value.strip() and sheet.kinds[below[0]] is Kind.PLAIN:
+        draft.dropped.add(below[0])
     draft.replaced[found.index] = _with(found, status)
 
 
