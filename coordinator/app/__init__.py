@@ -94,10 +94,10 @@ def _settings_of(where: Place) -> Path:
     """The file of settings: for a plan's own place that of its first repository."""
     if where.root.parent.name != "plans" or where.config.exists():
         return where.config
-    from coordinator.app.plans import stored
+    from coordinator.app.plans import home_of, stored
 
     under = stored(where)
-    return Place(Path(next(iter(under.deliveries.values())).root)).config if under is not None else where.config
+    return Place(home_of(under)).config if under is not None else where.config
 
 
 def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
@@ -322,7 +322,7 @@ def world_on(
         store=memory,
         github=home.github or _no_github(),
         repo=home.repo,
-        site=sites(config, token),
+        site=sites(config, token, where.root),
         executor=LocalExecutor(where.jobs, wakes.put, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu),
         providers=known,
         probe=SystemProbe(cleaned, say),

@@ -162,34 +162,46 @@ def place_of_task(task_id: str, environ: Mapping[str, str]) -> Place | None:
 
 def undertaking(plan: Plan, config: Config, at: Any, *, wave: int = 0, strict: bool = False) -> Undertaking:
     """The plan as it is begun; all its repositories must have been found."""
-    here = find_root(Path.cwd())
+    found = {name: root for name, root in plan.roots.items() if root is not None}
+    home = next(iter(found.values()), None)
     deliveries = {
-        name: Delivery(name, str(root), f"{BRANCH}{plan.file.id}", config.repository.base if root == here else "")
-        for name, root in plan.roots.items() if root is not None
+        name: Delivery(name, str(root), f"{BRANCH}{plan.file.id}", config.repository.base if root == home else "")
+        for name, root in found.items()
     }
     digest = hashlib.sha256(plan.text.encode()).hexdigest()
     return Undertaking(plan.file, str(plan.path), digest, at, deliveries, wave=wave, strict=strict)
 
 
 def plan_configuration(plan: Plan, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
-    """The settings of the repository one stands in, else of the plan's first. Raises ConfigError."""
-    root = find_root(Path.cwd()) or next((root for root in plan.roots.values() if root is not None), Path.cwd())
+    """The settings of the plan's first repository. Raises ConfigError."""
+    root = next((root for root in plan.roots.values() if root is not None), Path.cwd())
     return configuration(Place(root), environ, overrides)
+
+
+def home_of(under: Undertaking) -> Path:
+    """The checkout whose settings hold for the plan: that of its first repository."""
+    return Path(next(iter(under.deliveries.values())).root)
 
 
 # --- repositories of plans ------------------------------------------------------------------------------
 
 
-def sites(config: Config, token: str) -> Callable[[str], Site]:
-    """Opens the repository of a plan's task by its checkout, once. The result raises GitError."""
+def sites(config: Config, token: str, home: Path) -> Callable[[str], Site]:
+    """Opens the repository of a plan's task by its checkout, once. The settings are those of the one at `home`: what
+    they say of this repository alone, its fork, holds for no other. The result raises GitError."""
     known: dict[str, Site] = {}
 
     def site(root: str) -> Site:
         if root not in known:
-            known[root] = _site(Path(root), config, token)
+            own = Path(root) == home
+            known[root] = _site(Path(root), config if own else _others(config), token)
         return known[root]
 
     return site
+
+
+def _others(config: Config) -> Config:
+    return replace(config, repository=replace(config.repository, name="", base="", fork=""))
 
 
 def _site(root: Path, config: Config, token: str) -> Site:
@@ -197,22 +209,22 @@ def _site(root: Path, config: Config, token: str) -> Site:
     from coordinator.adapters.github.addresses import clone_url
     from coordinator.engine.world import Site
 
-    def made(url: str = "") -> GitRepository:
+    def made(**addresses: str) -> GitRepository:
         from coordinator.adapters.git.repository import GitRepository
 
         return GitRepository(
-            root, url=url, worktree_root=str(agents_folder(config.plans.worktrees)), leaf=root.name,
-            token=(lambda: token) if token else None,
-            identity={"name": "Coordinator", "email": "coordinator@localhost"},
+            root, worktree_root=str(agents_folder(config.plans.worktrees)), leaf=root.name,
+            token=(lambda: token) if token else None, default_branch=config.repository.base,
+            identity={"name": "Coordinator", "email": "coordinator@localhost"}, **addresses,
         )
 
-    repo = made()
-    name = repo.full_name
+    repo, api, fork = made(), config.repository.api_url or API_URL, config.repository.fork
+    name = config.repository.name or repo.full_name
     if repo.by_path or not name:
         return Site(repo, None, name, "its remote is no repository on GitHub")
     if not token:
         return Site(repo, None, name, "there is no GitHub token: set GITHUB_TOKEN or GH_TOKEN, or gh auth login")
-    repo = made(clone_url(config.repository.api_url or API_URL, name))
+    repo = made(url=clone_url(api, name), push_url=clone_url(api, fork) if fork else "")
     return Site(repo, github_client(config, name, lambda: token), name)
 
 
@@ -236,12 +248,12 @@ def _world(where: Place, under: Undertaking, config: Config, environ: Mapping[st
     from coordinator.app.templates import template_finder
     from coordinator.engine.world import Site
 
-    token = token_or_none(environ)
-    first = sites(config, token)(next(iter(under.deliveries.values())).root)
+    token, root = token_or_none(environ), home_of(under)
+    first = sites(config, token, root)(str(root))
     home = Site(first.repo, Offline("a plan's coordinator asks for no issues"), first.name)
     world = world_on(where, config, environ, wakes, named, say, memory, home, token)
     world.policy = replace(world.policy, intake=False)
-    world.template = template_finder(Place(Path(next(iter(under.deliveries.values())).root)))
+    world.template, world.site = template_finder(Place(root)), sites(config, token, root)
     return world
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from coordinator.domain.planfile import PlanTask, Undertaking
 from coordinator.domain.task import ACTIVE, NEEDS_PERSON, Task, TaskState
@@ -18,6 +19,7 @@ class Waves:
     def __init__(self, s: Snapshot) -> None:
         self._s = s
         self._waves: dict[str, Mapping[str, int]] = {}
+        self._at_work: dict[str, tuple[str, ...]] = {}
 
     def of(self, under: Undertaking) -> Mapping[str, int]:
         """The wave of each of the file's tasks, from 1."""
@@ -71,7 +73,7 @@ class Waves:
     def _in_the_way(
         self, under: Undertaking, one: PlanTask, task: Task, starting: Mapping[str, Task]
     ) -> Wait | None:
-        mine = predict(one.description, one.location)
+        mine = _expected(one)
         for other, files in self._busy_files(under, one, task, starting):
             if shared := overlaps(mine, files):
                 words = f"{other} works on {', '.join(sorted(shared)[:3])} too: one after the other"
@@ -82,13 +84,22 @@ class Waves:
         self, under: Undertaking, one: PlanTask, task: Task, starting: Mapping[str, Task]
     ) -> Iterator[tuple[str, frozenset[str]]]:
         """Of each task at work in the same repository: the files it is expected to change, and those it changed."""
-        for other in under.plan.tasks:
-            key = under.key(other)
-            held = self._s.tasks.get(key)
-            busy = held is not None and (held.state in ACTIVE or key in starting)
-            if busy and key != task.id and other.repo == one.repo:
-                expected = predict(other.description, other.location)
-                yield other.id, expected | self._s.touched.get(key, frozenset())
+        for key in (*self._active(under.id), *starting):
+            other = under.task_of(key)
+            if other is not None and key != task.id and other.repo == one.repo:
+                yield other.id, _expected(other) | self._s.touched.get(key, frozenset())
+
+    def _active(self, plan_id: str) -> tuple[str, ...]:
+        if plan_id not in self._at_work:
+            tasks = self._s.tasks.values()
+            self._at_work[plan_id] = tuple(one.id for one in tasks if one.plan == plan_id and one.state in ACTIVE)
+        return self._at_work[plan_id]
+
+
+@lru_cache(maxsize=4096)
+def _expected(one: PlanTask) -> frozenset[str]:
+    """By its locations, else by its words, else by what an earlier run of the plan had it change."""
+    return predict(one.description, one.location, one.files_edited)
 
 
 def _branch(under: Undertaking, one: PlanTask) -> str:
