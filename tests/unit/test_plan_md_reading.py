@@ -62,7 +62,7 @@ def without(*lines: str) -> str:
     return "".join(line for line in PLAN.splitlines(keepends=True) if not line.startswith(lines))
 
 
-@pytest.mark.req("B8", "B9")
+@pytest.mark.req("B8", "B9", "B102")
 def test_a_plan_as_the_guide_has_it_is_read_whole() -> None:
     found = read(PLAN)
     assert found.findings == ()
@@ -162,7 +162,6 @@ def test_a_validation_in_a_fence_is_read_with_its_fence() -> None:
     assert only("- **validation**:\n  ```sh\n  make test\n  ```\n").validation == "```sh\nmake test\n```"
 
 
-@pytest.mark.req("B102")
 def test_ids_may_be_of_any_script_and_have_dots() -> None:
     text = PLAN.replace("T1", "bd-1.10").replace("T2", "задача-2")
     found = read(text)
