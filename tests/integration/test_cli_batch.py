@@ -421,11 +421,11 @@ def test_a_plan_names_its_tasks_by_its_file_or_its_id(plan: Path, named: list[st
     assert [one["code"] for one in found["causes"]] == ["validation_failed"]
 
 
-def test_a_plan_that_nobody_runs_cannot_be_asked(plan: Path) -> None:
+def test_a_plan_without_a_memory_cannot_be_asked(plan: Path) -> None:
     ran = program(plan.parent, "batch", "resume", "plan:auth", "--canary")
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert "nobody runs the plan auth now" in ran.stderr
-    assert "coordinator plan resume PLAN" in ran.stderr
+    assert "nobody runs the plan auth, and its memory is gone" in ran.stderr
+    assert "coordinator plan run PLAN" in ran.stderr
 
 
 def test_two_plans_of_one_id_are_told_apart_by_their_file(plan: Path, tmp_path: Path) -> None:

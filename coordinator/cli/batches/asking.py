@@ -74,6 +74,6 @@ def _place(scope: Scope) -> Place:
     from coordinator.app import Place, daemon_pid
 
     place = Place(Path(scope.place))
-    if scope.kind == "plan" and not daemon_pid(place) and not (place.root / ".git").exists():
-        raise Trouble(f"nobody runs the plan {scope.name} now, so nobody can be asked", "coordinator plan resume PLAN")
+    if scope.kind == "plan" and not daemon_pid(place) and not place.store.exists():
+        raise Trouble(f"nobody runs the plan {scope.name}, and its memory is gone", "coordinator plan run PLAN")
     return place
