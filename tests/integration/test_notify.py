@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from coordinator import app
 from coordinator.adapters.notify import addresses
 from coordinator.adapters.notify.addresses import AppriseNotifier
 from coordinator.adapters.system.probe import SystemProbe
+from coordinator.engine.runner import KeepOld
 from tests.support.inbox import Inbox, an_inbox
 from tests.support.program import a_repository, program
 
@@ -116,3 +118,23 @@ def test_a_watch_of_jobs_that_fail_alike_calls_the_operator_once(tmp_path: Path,
     assert "error patterns: 6 × process_exit (bd-0, bd-1, bd-2, bd-3, bd-4 and 1 more)" in text
     [(_, body)] = inbox.got
     assert body["message"].strip() == text.strip()
+
+
+def test_a_plan_is_not_begun_while_nobody_could_be_told_of_it(tmp_path: Path) -> None:
+    root = a_repository(tmp_path / "widgets")
+    assert program(root, "plan", "new", "auth", "--tasks", "1").returncode == 0
+    (root / "coordinator.toml").write_text(f'[notify]\nurls = ["slak://{SECRET}"]\n')
+    ran = program(root, "plan", "run", "auth-plan.md", XDG_STATE_HOME=str(tmp_path / "state"))
+    assert ran.returncode == 64, ran.stderr
+    assert "notify.urls, entry 1 of 1 (slak://…)" in ran.stderr
+    assert SECRET not in ran.stderr + ran.stdout
+    assert not (tmp_path / "state").exists()
+
+
+def test_read_anew_with_an_address_that_nobody_knows_the_old_settings_stay(tmp_path: Path) -> None:
+    place = app.Place(a_repository(tmp_path / "widgets"))
+    place.config.write_text(f'[notify]\nurls = ["slak://{SECRET}"]\n')
+    with pytest.raises(KeepOld) as caught:
+        app.reread(place, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, {})
+    assert "(slak://…) is no address" in str(caught.value)
+    assert SECRET not in str(caught.value)
