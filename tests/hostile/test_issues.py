@@ -71,7 +71,7 @@ if os.path.basename(os.getcwd()) in ASKS: write("BLOCKED.md", words)
 result(text=words)
 """
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 
 @dataclass

@@ -151,7 +151,7 @@ class Follower:
             self.child = subprocess.Popen(argv(bench, "--follow"), env=environ(bench.folder.parent), stdout=out)
 
     def saw(self, text: str) -> bool:
-        return wait_until(lambda: self.out.read_text() == text, 10)
+        return wait_until(lambda: self.out.read_text() == text, 40)
 
 
 @pytest.fixture

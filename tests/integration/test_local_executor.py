@@ -142,7 +142,7 @@ def test_a_hard_stop_does_not_wait_for_politeness(place: Bench) -> None:
     spec = place.spec("sh", "-c", "trap '' TERM INT; while :; do sleep 0.05; done", grace=timedelta(seconds=30))
     executor.submit(spec)
     executor.stop(spec.handle, StopOrder("stalled", "no sign of life", hard=True))
-    end = ended(executor, spec, seconds=20)
+    end = ended(executor, spec, seconds=5)
     assert (end.reason, end.signal) == ("stalled", signal.SIGKILL)
 
 

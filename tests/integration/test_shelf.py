@@ -113,7 +113,7 @@ def test_a_zombie_is_not_running(bench: Bench) -> None:
     child = subprocess.Popen(["sleep", "0.01"])
     bench.ours("bd-1", child.pid)
     bench.put("bd-2.pid", f"{child.pid}\n")
-    assert wait_until(lambda: Path(f"/proc/{child.pid}/stat").read_text().split()[2] == "Z", 5)
+    assert wait_until(lambda: Path(f"/proc/{child.pid}/stat").read_text().split()[2] == "Z", 20)
     assert [one.view for one in bench.shelf.all()] == [Missing(started=True)] * 2
     child.wait()
 

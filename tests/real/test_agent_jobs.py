@@ -18,7 +18,7 @@ from tests.support.program import a_repository, environ
 from tests.support.real_parts import missing
 from tests.support.workers import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 def by_hand(root: Path, name: str, server: ModelServer, scenario: str, *, configured: bool = True) -> Hand:

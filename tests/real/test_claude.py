@@ -90,7 +90,7 @@ class World:
             )
 
     def judge(self, child: subprocess.Popen[bytes], wrapper_reason: str = "process_exit") -> Outcome:
-        code = child.wait(timeout=50)
+        code = child.wait(timeout=100)
         commits = int(self.git("rev-list", "--count", f"{self.base}..HEAD"))
         work = Work(self.base, self.git("rev-parse", "HEAD"), commits)
         with (self.root / "out").open("rb") as lines:

@@ -24,7 +24,7 @@ from tests.support.model_server import COMMIT, Answer, ModelServer, Refusal, Tur
 from tests.support.real_parts import CLAUDE, missing
 from tests.support.yard import BOT_TOKEN, Yard, a_yard
 
-pytestmark = [pytest.mark.skipif(bool(missing(CLAUDE)), reason=missing(CLAUDE)), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.skipif(bool(missing(CLAUDE)), reason=missing(CLAUDE)), pytest.mark.timeout(240)]
 
 SECTION = """
 [providers.claude]

@@ -21,7 +21,7 @@ from tests.support.conformance import cells as all_cells
 from tests.support.model_server import serving
 from tests.support.real_parts import missing
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 """One cell may take long: some CLIs ask again and again before they give up."""
 
 

@@ -21,7 +21,7 @@ from tests.support.program import a_repository, environ
 from tests.support.real_parts import CLAUDE, missing
 from tests.support.workers import until
 
-pytestmark = [pytest.mark.skipif(bool(missing(CLAUDE)), reason=missing(CLAUDE)), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.skipif(bool(missing(CLAUDE)), reason=missing(CLAUDE)), pytest.mark.timeout(240)]
 
 
 @dataclass

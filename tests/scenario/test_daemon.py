@@ -53,7 +53,7 @@ def test_sigterm_ends_it_within_seconds_and_the_next_one_finds_its_worker_again(
     with a_daemon(yard, interval="10m") as daemon:
         daemon.until_state(number, "RUNNING")
         pid = daemon.row(number)["pid"]
-        assert daemon.end(seconds=15) == 0
+        assert daemon.end(seconds=5) == 0
         assert "told to end" in daemon.said
         assert identity.look(pid) is not None
     with a_daemon(yard) as again:

@@ -152,7 +152,7 @@ class Bench:
                                     stderr=err, start_new_session=True)  # fmt: skip
 
     def finished(self, child: subprocess.Popen[bytes], wrapper_reason: str = "process_exit") -> Finished:
-        code = child.wait(timeout=50)
+        code = child.wait(timeout=100)
         commits = int(self.git("rev-list", "--count", f"{self.base}..HEAD"))
         work = Work(self.base, self.git("rev-parse", "HEAD"), commits)
         exited, ended_by = (code, None) if code >= 0 else (None, -code)
@@ -182,7 +182,7 @@ class Bench:
                 raise AssertionError(f"it ended by itself: {self.out[-2000:]!r}")
 
     def wait_for(self, text: bytes) -> None:
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 100
         while text not in self.out and text not in (self.root / "err").read_bytes():
             assert time.monotonic() < deadline, f"{text!r} was never printed; {self.out[-2000:]!r}"
             time.sleep(0.05)

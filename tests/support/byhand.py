@@ -65,7 +65,7 @@ class Hand:
         """One command; --log-dir is added unless `log_dir` is False, `more` goes into its environment."""
         return subprocess.run([*entry(name), *self.line(argv, log_dir=log_dir)], cwd=cwd or self.root,
                               env=self.environ(**more), text=True, errors="replace", stdin=subprocess.DEVNULL,
-                              capture_output=True, timeout=50, check=False)  # fmt: skip
+                              capture_output=True, timeout=150, check=False)  # fmt: skip
 
     def line(self, argv: tuple[str, ...], *, log_dir: bool = True) -> list[str]:
         return [argv[0], *(["--log-dir", str(self.jobs)] if log_dir else []), *argv[1:]]
@@ -164,7 +164,7 @@ def in_a_terminal(argv: list[str], env: Mapping[str, str], cwd: Path) -> str:
         finally:
             os._exit(127)
     said = b""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while time.monotonic() < end:
         try:
             chunk = os.read(master, 4096)

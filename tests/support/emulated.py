@@ -53,7 +53,7 @@ class Hands:
         self._session.headers["Authorization"] = f"token {token}"
 
     def ask(self, verb: str, path: str, body: Any = None) -> Any:
-        answer = self._session.request(verb, f"{self._url}/{path}", json=body, timeout=10)
+        answer = self._session.request(verb, f"{self._url}/{path}", json=body, timeout=30)
         if not answer.ok:
             raise CannotAct(f"{verb} {path}: {answer.status_code} {answer.text[:200]}")
         return answer.json() if answer.content else None
@@ -182,7 +182,7 @@ def emulating(folder: Path) -> Iterator[str]:
 
 
 def _await(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while True:
         try:
             requests.get(f"{url}/rate_limit", timeout=1)

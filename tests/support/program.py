@@ -20,7 +20,7 @@ def environ(home: Path, **more: str) -> dict[str, str]:
 def program(root: Path, *argv: str, python: str = sys.executable, **more: str) -> subprocess.CompletedProcess[str]:
     """`coordinator ARGV` in `root`; `more` goes into its environment."""
     return subprocess.run([python, "-m", "coordinator", *argv], cwd=root, env=environ(root.parent, **more), text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=50, check=False)  # fmt: skip
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=150, check=False)  # fmt: skip
 
 
 def a_repository(root: Path, remote: str = "https://github.com/acme/widgets.git") -> Path:

@@ -16,9 +16,10 @@ from typing import Any
 from coordinator.adapters.store import SqlStore
 from coordinator.domain.attempt import Attempt
 from coordinator.runfiles import identity
+from tests.support.patience import BUSY, end_of
 from tests.support.yard import Yard
 
-PATIENCE = 60.0
+PATIENCE = 20.0
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Running:
         return self.log.read_text("utf-8", "replace")
 
     def until(self, done: Callable[[], Any], seconds: float = PATIENCE) -> None:
-        end = time.monotonic() + seconds
+        end = end_of(time.monotonic(), seconds)
         while not done():
             if time.monotonic() > end:
                 raise AssertionError(f"not reached:\n{self.said[-3000:]}\n{self.board()}")
@@ -66,13 +67,13 @@ class Running:
     def end(self, number: int = signal.SIGTERM, seconds: float = PATIENCE) -> int:
         """Signals it and waits; its exit code."""
         self.child.send_signal(number)
-        return self.child.wait(seconds)
+        return self.child.wait(BUSY * seconds)
 
 
 def command(yard: Yard, *args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """One `coordinator` command, as a person types it in the repository."""
     return subprocess.run([sys.executable, "-m", "coordinator", *args], cwd=cwd or yard.clone, env=environ(yard),
-                          capture_output=True, text=True, timeout=60, check=False)
+                          capture_output=True, text=True, timeout=150, check=False)
 
 
 def environ(yard: Yard) -> dict[str, str]:

@@ -16,14 +16,15 @@ from coordinator.adapters.executors.local import LocalExecutor
 from coordinator.domain.worker import Exited, WorkerView
 from coordinator.ports import Handle, LaunchSpec
 from coordinator.runfiles import atomic, identity
+from tests.support.patience import end_of
 
 Found = Mapping[str, str]
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], what: str, seconds: float = 45.0) -> T:
+def until(look: Callable[[], T], what: str, seconds: float = 15.0) -> T:
     """The first true answer of `look`; fails with `what` was waited for."""
-    end = time.monotonic() + seconds
+    end = end_of(time.monotonic(), seconds)
     while not (answer := look()):
         assert time.monotonic() < end, f"waited {seconds} s for: {what}"
         time.sleep(0.01)
@@ -79,7 +80,7 @@ def view(executor: LocalExecutor, spec: LaunchSpec) -> WorkerView:
     return executor.look([spec.handle])[spec.handle]
 
 
-def ended(executor: LocalExecutor, spec: LaunchSpec, seconds: float = 60.0) -> Exited:
+def ended(executor: LocalExecutor, spec: LaunchSpec, seconds: float = 20.0) -> Exited:
     def look() -> Exited | None:
         executor.reap()
         seen = view(executor, spec)

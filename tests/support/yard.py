@@ -27,6 +27,7 @@ from coordinator.rehearsal.people import Person, RepositoryHandle
 from coordinator.rehearsal.standin import StandIn
 from coordinator.runfiles import identity
 from tests.support.description import check_all
+from tests.support.patience import end_of
 
 BOT, BOT_TOKEN = "bot", "bot-token-of-the-yard"
 FILES = {"README.md": "# widgets\n", "src/widget.py": "def turn() -> int:\n    return 1\n"}
@@ -134,9 +135,9 @@ class Yard:
         self.plan = self.engine.tick()
         return self.plan
 
-    def until(self, done: Callable[[], bool], seconds: float = 60.0) -> None:
-        """Ticks until `done`; fails with the log when it takes longer than `seconds`."""
-        end = time.monotonic() + seconds
+    def until(self, done: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Ticks until `done`; fails with the log when it takes much longer than `seconds`."""
+        end = end_of(time.monotonic(), seconds)
         while True:
             self.tick()
             if done():
@@ -145,7 +146,7 @@ class Yard:
                 raise AssertionError("not reached:\n" + "\n".join(self.lines[-40:]) + f"\n{self.states()}")
             self.wakes.wait(0.1)
 
-    def until_state(self, number: int, *states: str, seconds: float = 60.0) -> Task:
+    def until_state(self, number: int, *states: str, seconds: float = 20.0) -> Task:
         """Ticks until issue `number`'s task is in one of these states and nothing is under way."""
         self.until(lambda: self.state(number) in states and not self.engine.busy, seconds)
         self.tick()
