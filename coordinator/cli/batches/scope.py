@@ -76,7 +76,9 @@ def _of_tasks(kind: str, name: str) -> Batch:
 
     place, name = _of_plan(name) if kind == batches.PLAN else _of_label(name)
     for line in _board(place).warnings:
-        print(f"note: {line}", file=sys.stderr)
+        cure = "coordinator plan run PLAN" if kind == batches.PLAN else "coordinator run"
+        print(f"note: {line.removesuffix('coordinator run')}{cure if line.endswith('coordinator run') else ''}",
+              file=sys.stderr)
     scope = batches.Scope(kind, name, str(place.root))
     bands = batches.bands_of(app.configuration(place, os.environ))
 

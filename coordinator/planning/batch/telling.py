@@ -13,7 +13,7 @@ from coordinator.planning.batch.cohort import Cause, Health, as_data
 from coordinator.planning.batch.journal import Journal, News
 from coordinator.planning.batch.kept import plain
 from coordinator.planning.batch.members import Member
-from coordinator.planning.batch.scope import Scope
+from coordinator.planning.batch.scope import LABEL, Scope
 
 _BY_LABEL = re.compile(r"(?:[;,] (?:then )?s|\AS)et the (?:retry label|label anew)[^.]*(?:\.\Z)?")
 
@@ -54,10 +54,10 @@ def _cause(one: Cause) -> dict[str, Any]:
 
 
 def cure(cause: Cause, scope: Scope) -> str:
-    """What the reason code itself advises, "" for a code outside the list. Jobs have no labels."""
+    """What the reason code itself advises, "" for a code outside the list. Only issues have labels."""
     found = REASONS.get(cause.code)
     words = found.cure if found is not None else ""
-    return _BY_LABEL.sub("", words) if scope.by_hand else words
+    return words if scope.kind == LABEL else _BY_LABEL.sub("", words)
 
 
 def member(one: Member) -> dict[str, Any]:
