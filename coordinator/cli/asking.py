@@ -213,4 +213,5 @@ def _settle(
         raise Trouble("it could not be done yet; it is kept and done by the next: coordinator run")
     print(answer)
     if moved is not None:
-        print(f"{moved.id} is {moved.state} now; no coordinator runs here, so nothing starts before: coordinator run")
+        again = "coordinator run" if runner.world.policy.intake else "coordinator plan resume PLAN"
+        print(f"{moved.id} is {moved.state} now; no coordinator runs here, so nothing starts before: {again}")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from coordinator.cli.views.harmless import harmless
 from coordinator.domain.task import TaskState
 from coordinator.runfiles import atomic, codec, identity, names
 
@@ -119,7 +120,8 @@ def _age_warnings(data: Mapping[str, Any], daemon: int, now: datetime) -> tuple[
     age = (now - written).total_seconds() if written is not None else 0.0
     if not daemon:
         when = f"{written:%Y-%m-%d %H:%M} UTC" if written is not None else "an unknown time"
-        return (f"no coordinator runs here; this is what was true at {when}: coordinator run",)
+        again = harmless(str(data.get("again") or "coordinator run"))
+        return (f"no coordinator runs here; this is what was true at {when}: {again}",)
     if written is not None and age > OLD_AFTER:
         return (f"the coordinator (pid {daemon}) lives, but wrote nothing for {int(age)} s: coordinator doctor",)
     return ()

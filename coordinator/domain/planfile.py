@@ -100,6 +100,10 @@ class Undertaking:
         """The id of the task that this one of the file became."""
         return self._keys.get(task.id) or plan_task_id(self.id, task.id)
 
+    def feature_key(self, task: PlanTask) -> str:
+        """What the commits of a task must name as Feature-Key: its bead, else the id it is known by here."""
+        return task.beads or self.key(task)
+
     def task_of(self, task_id: str) -> PlanTask | None:
         """The file's task that this task was made of."""
         return self._by_key.get(task_id)

@@ -34,6 +34,7 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "generated_at": _iso(s.now),
         **me,
         "repository": world.repository_name,
+        "again": _again(s),
         "root": str(world.root),
         "poll_seconds": s.policy.poll.total_seconds(),
         "polled_at": _iso(memory.polled_at),
@@ -60,6 +61,12 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "held": [asdict(held) for held in made.held],
         "batches": board_rows(s),
     }
+
+
+def _again(s: Snapshot) -> str:
+    """What is typed to have this work go on."""
+    own = next(iter(s.plans.values()), None) if not s.policy.intake else None
+    return f"coordinator plan resume {own.path}" if own is not None else "coordinator run"
 
 
 def _plan(under: Undertaking) -> dict[str, Any]:

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from coordinator.cli.views.fitting import DASH, Line, age, clean, cut, pad
+from coordinator.cli.views.fitting import DASH, Line, age, clean, cut, pad, width_of
 from coordinator.domain.planfile import Undertaking
 from coordinator.domain.task import NEEDS_PERSON
 
 if TYPE_CHECKING:
     from coordinator.cli.board import Board
 
-COLUMNS = (("TASK", 8), ("STATE", 11), ("FOR", 8), ("NAME", 36))
+COLUMNS = (8, 11, 8, 36)
+"""Widths of a task's id, its state, since when, and its name; names are given no more than they need."""
 SHA = 12
 
 
@@ -40,9 +41,12 @@ def plan_status(row: Mapping[str, Any], board: Board, now: datetime, width: int)
     counts = [f"{merged} of {len(states)} merged", f"{bad} need a person" if bad else ""]
     lines.append(Line("head", cut(f"plan {clean(row['id'])} · {clean(row.get('name', ''))} · "
                                   f"{' · '.join(filter(None, counts))}", width)))
+    lines += [Line("warning", cut(text, width)) for text in _held(row, board)]
+    names = min(COLUMNS[-1], max((width_of(clean(task.get("name", ""))) for task in row["tasks"]), default=0))
     for number in sorted({int(task.get("wave") or 0) for task in row["tasks"]}):
         lines.append(Line("title", f"wave {number}"))
-        lines += [_task(board, task, now, width) for task in row["tasks"] if int(task.get("wave") or 0) == number]
+        these = [task for task in row["tasks"] if int(task.get("wave") or 0) == number]
+        lines += [_task(board, task, now, names, width) for task in these]
     lines += [Line("plain", cut(text, width)) for text in _deliveries(row.get("deliveries") or [])]
     return lines
 
@@ -66,7 +70,15 @@ def _now(board: Board, task: Mapping[str, Any]) -> Mapping[str, Any]:
     return board.row(str(task.get("task"))) or {}
 
 
-def _task(board: Board, task: Mapping[str, Any], now: datetime, width: int) -> Line:
+def _held(row: Mapping[str, Any], board: Board) -> Iterable[str]:
+    """That the plan's batch lets nothing start, for what cause, and what opens it."""
+    for batch in board.data.get("batches") or []:
+        if isinstance(batch, dict) and batch.get("key") == f"plan:{row['id']}" and batch.get("phase") == "held":
+            cure = f"coordinator batch resume --plan {clean(row['id'])} --canary"
+            yield f"! nothing of it is started: {clean(batch.get('cause', ''))} → {cure}"
+
+
+def _task(board: Board, task: Mapping[str, Any], now: datetime, names: int, width: int) -> Line:
     from coordinator.cli.board import moment
 
     row = _now(board, task)
@@ -74,7 +86,8 @@ def _task(board: Board, task: Mapping[str, Any], now: datetime, width: int) -> L
     since = moment(row.get("since"))
     cells = (clean(task.get("id", "")), "merged" if state == "DONE" else state.lower().replace("_", " "),
              age((now - since).total_seconds()) if since is not None else DASH, clean(task.get("name", "")))
-    text = "  " + "  ".join(pad(cell, size) for cell, (_, size) in zip(cells, COLUMNS, strict=True))
+    sizes = (*COLUMNS[:-1], names)
+    text = "  " + "  ".join(pad(cell, size) for cell, size in zip(cells, sizes, strict=True))
     return Line(state, cut(f"{text}  {_note(task, row)}".rstrip(), width))
 
 

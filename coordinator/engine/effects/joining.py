@@ -63,18 +63,13 @@ def join(action: Join, world: World) -> Joined | NotJoined:
 def _commits(world: World, task: Task, under: Undertaking, one: PlanTask, survey: Survey) -> tuple[str, ...]:
     """What is odd about the commits. Raises Withheld for what the settings refuse."""
     found = tuple(commits.faults(
-        one, feature_key(under, one), survey.files, survey.lines, survey.messages, _pushed(world, task),
+        one, under.feature_key(one), survey.files, survey.lines, survey.messages, _pushed(world, task),
         world.options.strictness,
     ))
     refused = next((fault for fault in found if fault.reason), None)
     if refused is not None:
         raise Withheld(refused.reason, refused.words)
     return tuple(fault.words for fault in found)
-
-
-def feature_key(under: Undertaking, one: PlanTask) -> str:
-    """What the commits of a task must name as Feature-Key: its bead, else the id it is known by here."""
-    return one.beads or under.key(one)
 
 
 def _pushed(world: World, task: Task) -> str:
@@ -105,7 +100,7 @@ def _validated(world: World, task: Task, one: PlanTask) -> str:
 def _merged(repo: Repository, task: Task, attempt: Attempt, under: Undertaking, one: PlanTask) -> str:
     branch = under.deliveries[one.repo].branch
     message = (f"Merge {one.id} ({one.name}) into {branch}\n\n"
-               f"Plan: {under.id}\nTask: {task.id}\nFeature-Key: {feature_key(under, one)}\n")
+               f"Plan: {under.id}\nTask: {task.id}\nFeature-Key: {under.feature_key(one)}\n")
     try:
         return repo.merge(branch, attempt.head_sha, message)
     except MergeConflict as error:

@@ -212,7 +212,7 @@ def _plan(world: World, task: Task, attempt: Attempt, worktree: Path) -> dict[st
     one = under.task_of(task.id) if under is not None else None
     if under is None or one is None:
         return None
-    return plan_words(under.plan, one, under.path, worktree=str(worktree), key=one.beads or task.id,
+    return plan_words(under.plan, one, under.path, worktree=str(worktree), key=under.feature_key(one),
                       agent=attempt.provider)
 
 
