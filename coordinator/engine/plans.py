@@ -94,7 +94,7 @@ def goes_on(world: World, plan_id: str, made: Plan) -> bool:
     under = plans_of(world.store).get(plan_id)
     if under is None:
         return False
-    tasks = [task for task in world.store.tasks() if task.plan == plan_id]
+    tasks = [task for task in world.store.tasks() if task.plan == plan_id and under.task_of(task.id) is not None]
     if all(task.state is TaskState.DONE for task in tasks):
         return any(awaits_delivery(one) for one in under.deliveries.values())
     waits = (made.waits[task.id] for task in tasks if task.id in made.waits)
@@ -102,11 +102,12 @@ def goes_on(world: World, plan_id: str, made: Plan) -> bool:
 
 
 def _joined(old: Undertaking, new: Undertaking, tasks: Mapping[str, Task]) -> Undertaking:
-    """The plan as it goes on. A task that began is pinned; one that is gone from the file stays if it began."""
+    """The plan as it goes on. A task that began is pinned; one that is gone from the file stays if it began, unless it
+    waits for a person, who has said by this what is to become of it."""
     begun = {one.id: one for one in old.plan.tasks if (task := tasks.get(old.key(one))) and task.attempts}
     kept = [begun.get(one.id, one) for one in new.plan.tasks]
     known = {one.id for one in kept}
-    kept += [one for one in begun.values() if one.id not in known]
+    kept += [one for one in begun.values() if one.id not in known and tasks[old.key(one)].state not in NEEDS_PERSON]
     whole = all((task := tasks.get(old.key(one))) and task.state in ENDED for one in kept)
     deliveries = {
         name: _delivery(old.deliveries.get(name), delivery, whole=whole) for name, delivery in new.deliveries.items()

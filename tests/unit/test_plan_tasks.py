@@ -264,6 +264,18 @@ def test_a_plan_edited_meanwhile_changes_what_has_not_begun_and_nothing_else():
     assert way.task("T4").state is S.DONE
 
 
+def test_a_blocked_task_that_a_person_takes_out_of_the_file_holds_the_plan_up_no_longer():
+    way = Underway(a_plan({"T1": [], "T2": []}), scripts=lambda job, n: Script(
+        seconds=1, ending=Ending.FAILED if job.endswith("t2") else Ending.SUCCEEDED))
+    assert not way.run()
+    assert way.task("T2").state is S.BLOCKED
+    way.under = a_plan({"T1": []})
+    way.come_up(again=False)
+    assert way.run()
+    assert len(way.outside.github.pulls) == 1
+    assert way.task("T2").state is S.BLOCKED
+
+
 def test_two_files_that_would_be_one_plan_are_told_apart():
     way = Underway(a_plan(CHAIN))
     with pytest.raises(OtherPlan, match=r"under way from /w/auth-plan\.md"):
