@@ -105,11 +105,11 @@ def resubmit(
     from coordinator.app.batches import Stand
 
     made = batch_of(batch, prefix, label, plan, log_dir)
-    stands = (Stand.BAD,) if only_failed else (Stand.BAD, Stand.STOPPED)
-    ids = [one.id for one in _of(made, *stands)]
+    over = _of(made, *((Stand.BAD,) if only_failed else (Stand.BAD, Stand.STOPPED)))
+    ids = [one.id for one in over]
     limit, pause = duration("--smoke-timeout", smoke_timeout), duration("--stagger", stagger)
     words = "resubmit --only-failed --yes" if only_failed else "resubmit --yes"
-    if not _agreed(_of(made, *stands), "would be started again", made.scope.command(words), yes=yes):
+    if not _agreed(over, "would be started again", made.scope.command(words), yes=yes):
         return 0
     smoke = None if no_smoke else limit
     if made.scope.by_hand:

@@ -46,8 +46,8 @@ def watch(
     label: Label = "",
     plan: Plan = "",
     log_dir: LogDir = "",
-    until: Annotated[str, typer.Option(metavar="done|attention", help="Also end when the batch turns systemic, or "
-                                       "only when it is done.")] = "attention",
+    until: Annotated[str, typer.Option(metavar="done|attention", help="done: till it is over; attention: or till it "
+                                       "turns systemic.")] = "attention",
     timeout: Annotated[str, typer.Option(metavar="DURATION", help="One cycle of waiting; 8h at most.")] = "8h",
     every: Annotated[str, typer.Option("--interval", metavar="DURATION", help="Look so often, whatever the cadence "
                                        "says.")] = "",
