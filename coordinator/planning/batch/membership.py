@@ -9,7 +9,7 @@ from datetime import datetime
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.outcome import Ending
-from coordinator.domain.planfile import Undertaking, plan_task_id
+from coordinator.domain.planfile import Undertaking
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.task import COMPLETED, NEEDS_PERSON, PENDING, Task, TaskState, issue_task_id
 from coordinator.planning.batch.members import Member, Stand
@@ -76,7 +76,7 @@ def needs(s: Snapshot, tasks: tuple[Task, ...]) -> dict[str, frozenset[str]]:
 
 
 def _of_file(under: Undertaking) -> dict[str, set[str]]:
-    ids = {one.id: plan_task_id(under.id, one.id) for one in under.plan.tasks}
+    ids = {one.id: under.key(one) for one in under.plan.tasks}
     return {ids[one.id]: {ids[name] for name in one.depends_on if name in ids} for one in under.plan.tasks}
 
 
