@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from coordinator.app import API_URL, Place, configuration, github_client, open_store, token_or_none, world_on
 from coordinator.app.faces import state_home
@@ -90,8 +91,23 @@ def _find(name: str, homes: list[Path], starts: Iterable[Path]) -> Path | None:
     for root in homes:
         if root.name == last or (("/" in name) and _full_name(root) == name):
             return root
-    beside = [*(root.parent / last for root in homes), *(start / name for start in starts), Path(name).expanduser()]
-    return next((one.resolve() for one in beside if one.is_dir() and find_root(one) == one.resolve()), None)
+    beside = (*(root.parent / last for root in homes), *(start / name for start in starts), _own(name))
+    return next((one.resolve() for one in beside if _is_root(one)), None)
+
+
+def _own(name: str) -> Path:
+    """A path that a person wrote; one below the home of nobody stays as it is."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
+def _is_root(one: Path) -> bool:
+    try:
+        return one.is_dir() and find_root(one) == one.resolve()
+    except OSError:   # a name that no folder can have
+        return False
 
 
 def _full_name(root: Path) -> str:
@@ -209,23 +225,30 @@ def _site(root: Path, config: Config, token: str) -> Site:
     from coordinator.adapters.github.addresses import clone_url
     from coordinator.engine.world import Site
 
-    def made(**addresses: str) -> GitRepository:
+    def made(secret: Callable[[], str] | None = None, **addresses: str) -> GitRepository:
         from coordinator.adapters.git.repository import GitRepository
 
         return GitRepository(
-            root, worktree_root=str(agents_folder(config.plans.worktrees)), leaf=root.name,
-            token=(lambda: token) if token else None, default_branch=config.repository.base,
+            root, worktree_root=str(agents_folder(config.plans.worktrees)), leaf=root.name, token=secret,
+            default_branch=config.repository.base,
             identity={"name": "Coordinator", "email": "coordinator@localhost"}, **addresses,
         )
 
     repo, api, fork = made(), config.repository.api_url or API_URL, config.repository.fork
     name = config.repository.name or repo.full_name
-    if repo.by_path or not name:
-        return Site(repo, None, name, "its remote is no repository on GitHub")
+    if repo.by_path or not name or (not config.repository.name and _elsewhere(repo.host, clone_url(api, name))):
+        return Site(repo, None, name, "its remote is no repository on GitHub")   # its host gets no token of GitHub
     if not token:
         return Site(repo, None, name, "there is no GitHub token: set GITHUB_TOKEN or GH_TOKEN, or gh auth login")
-    repo = made(url=clone_url(api, name), push_url=clone_url(api, fork) if fork else "")
+    repo = made(lambda: token, url=clone_url(api, name), push_url=clone_url(api, fork) if fork else "")
     return Site(repo, github_client(config, name, lambda: token), name)
+
+
+def _elsewhere(host: str, address: str) -> bool:
+    """Whether a remote's host is surely another than that of this address; a name without a dot may be an alias of
+    ssh's configuration."""
+    served = urlsplit(address).hostname
+    return "." in host and host != served and not host.endswith(f".{served}")
 
 
 def runner(where: Place, under: Undertaking, config: Config, environ: Mapping[str, str], me: Mapping[str, str],

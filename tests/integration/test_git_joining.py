@@ -141,7 +141,9 @@ def test_the_folder_of_worktrees_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert agents_folder(str(tmp_path / "agents")) == made
 
 
-def test_a_folder_of_worktrees_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_of_worktrees_that_is_a_link_is_not_followed(tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "elsewhere").mkdir()
     (tmp_path / "agents").symlink_to(tmp_path / "elsewhere")
     assert agents_folder(str(tmp_path / "agents")) == tmp_path / f"agents-{os.geteuid()}"

@@ -80,10 +80,10 @@ def agents_folder(named: str) -> Path:
     it. Raises OSError."""
     folder = Path(named).expanduser()
     for one in (folder, folder.with_name(f"{folder.name}-{os.geteuid()}")):
-        if not one.exists():
+        if not os.path.lexists(one):
             with crossing("file", one.name):
                 one.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = one.lstat()
-        if found.st_uid == os.geteuid() and not one.is_symlink():
+        if found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode):
             return one
     raise PermissionError(1, "is not ours, nor is the folder beside it: set plans.worktrees", str(folder))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from coordinator.domain.task import TASK_ID
 from coordinator.ports import ForeignWorktree
@@ -34,6 +35,14 @@ def full_name(url: str) -> str:
     """owner/name out of https://host/owner/name.git, git@host:owner/name or ssh://…; "" for anything else."""
     found = _ADDRESS.fullmatch(url.strip())
     return f"{found['owner']}/{found['name']}" if found else ""
+
+
+def host(url: str) -> str:
+    """The host that an address names, of https://host/… and of git@host:…; "" for a path."""
+    if "://" in url:
+        return urlsplit(url.strip()).hostname or ""
+    found = re.match(r"(?:[^/@:]+@)?([^/@:]+):", url.strip())
+    return found[1] if found else ""
 
 
 def is_ssh(url: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from coordinator.adapters.git import commits, folder, handoff, joining, reading, registry, rescue, worktrees
 from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
-from coordinator.adapters.git.naming import full_name, is_ssh, place, safe_name
+from coordinator.adapters.git.naming import full_name, host, is_ssh, place, safe_name
 from coordinator.adapters.git.network import Remote
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.outcome import Work
@@ -49,6 +49,11 @@ class GitRepository:
     def full_name(self) -> str:
         """owner/name as the remote's address has it; "" when the address names none."""
         return full_name(self._remote.url if self._remote is not None else "")
+
+    @property
+    def host(self) -> str:
+        """The host that the remote's address names; "" where it names none."""
+        return host(self._remote.url) if self._remote is not None else ""
 
     @property
     def by_path(self) -> bool:
