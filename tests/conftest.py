@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.rows import MOST_IDS, Row, read_table
+from tests.support.turns import turn
 
+ALONE = "alone"
 WRONG = pytest.StashKey[list[str]]()
 
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -41,14 +43,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if wrong:   # one of several processes of a run: the first of them tells it
         config.workeroutput["wrong"] = wrong
         items.clear()
-    for item in filter(_shares, items):
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    groups = {item: _group(item) for item in items}
+    for item, group in groups.items():
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: {"": 1, ALONE: 2}.get(groups[item], 0))
+
+
+def _group(item: pytest.Item) -> str:
+    """The tests that one process of a run takes together; "" for one by itself."""
+    if item.get_closest_marker(ALONE):
+        return ALONE
+    return item.path.stem if _shares(item) else ""
 
 
 def _shares(item: pytest.Item) -> bool:
     """Whether it uses what is made once for a module: its module's tests stay in one process, so that it is."""
     made = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
     return any(definitions[-1].scope == "module" for definitions in made.values())
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    folder = item.config._tmp_path_factory.getbasetemp().parent   # of all processes of this run
+    with turn(folder, alone=item.get_closest_marker(ALONE) is not None):
+        return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -285,6 +285,7 @@ def test_a_wrapper_travels_with_the_compiled_form_of_its_own_sources_alone(
     assert bundle._compiled(source) == b""
 
 
+@pytest.mark.alone
 def test_the_end_of_a_worker_wakes_at_once(place: Bench) -> None:
     executor = place.executor()
     spec = place.spec("sh", "-c", f"while [ ! -e {place.root}/go ]; do sleep 0.01; done")

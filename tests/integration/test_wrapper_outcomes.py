@@ -351,7 +351,7 @@ def test_an_agent_that_the_kernel_kills_for_want_of_memory_is_said_to_be_so(plac
 def test_a_wrapper_that_was_started_deaf_to_its_children_s_end_learns_of_it(place: Bench) -> None:
     folder = place.jobs / "claude"
     folder.mkdir(parents=True)
-    token = f"deaf-{place.root.name}"
+    token = f"deaf-{place.mark}"
     pairs = {"token": token, "fence": "1", "run_id": "1", "cwd": str(place.root), "argv.0": "sh", "argv.1": "-c",
              "argv.2": "exit 4", "cgroup": "0"}
     atomic.write(str(folder / "gh-1.spec"), codec.encode(pairs))
@@ -362,6 +362,7 @@ def test_a_wrapper_that_was_started_deaf_to_its_children_s_end_learns_of_it(plac
     assert (atomic.read_pairs(str(folder / "gh-1.outcome")) or {})["exit_code"] == "4"
 
 
+@pytest.mark.alone
 def test_the_outcome_of_a_run_comes_at_once_after_its_end(place: Bench) -> None:
     executor = place.executor(beat=30)
     spec = place.spec("sleep", "60")
@@ -373,6 +374,7 @@ def test_the_outcome_of_a_run_comes_at_once_after_its_end(place: Bench) -> None:
     assert time.monotonic() - began < 1.0, "0.1 s is the aim (bench); far from the next look of a polling runner"
 
 
+@pytest.mark.alone
 def test_a_stop_file_is_noticed_long_before_the_next_heartbeat(place: Bench) -> None:
     executor = place.executor(beat=30, soft=0)
     spec = place.spec("sleep", "60")
@@ -383,6 +385,7 @@ def test_a_stop_file_is_noticed_long_before_the_next_heartbeat(place: Bench) -> 
     assert time.monotonic() - began < 2.0
 
 
+@pytest.mark.alone
 def test_a_stop_file_is_noticed_though_the_agent_makes_files_all_the_time(place: Bench) -> None:
     executor = place.executor(beat=30, soft=0)
     spec = place.spec("sh", "-c", "i=0; while :; do i=$((i+1)); : > f$((i % 50)); rm -f f$(((i + 25) % 50)); done")

@@ -47,6 +47,7 @@ def ready(place: Bench, spec: object) -> None:
 
 
 @pytest.mark.req("E12", "E14")
+@pytest.mark.alone
 def test_touching_stop_asks_the_agent_politely_within_two_seconds(place: Bench) -> None:
     executor = place.executor(soft=1.0)
     spec = place.python(POLITE, stop_signal="INT")
@@ -62,6 +63,7 @@ def test_touching_stop_asks_the_agent_politely_within_two_seconds(place: Bench) 
 
 
 @pytest.mark.req("E12")
+@pytest.mark.alone
 def test_stop_ends_an_agent_that_is_deaf_to_signals_within_five_seconds(place: Bench) -> None:
     executor = place.executor(soft=1.0)
     spec = place.python(DEAF, stop_signal="INT", grace=timedelta(seconds=2))

@@ -44,6 +44,7 @@ def test_an_agent_that_is_silent_into_a_file_is_heard_on_a_terminal_as_it_speaks
 
 
 @pytest.mark.req("P17")
+@pytest.mark.alone
 def test_a_helper_that_holds_the_terminal_does_not_hold_up_the_end(place: Bench) -> None:
     executor = place.executor()
     spec = place.spec("sh", "-c", "trap '' HUP; sh -c 'trap \"\" HUP; echo $$; sleep 12; true' & sleep 0.3; exit 5",

@@ -159,7 +159,7 @@ def _bare(place: Bench, token: str, fence: int, written: str) -> subprocess.Pope
 
 
 def test_of_two_wrappers_with_one_token_one_starts_the_agent(place: Bench) -> None:
-    token = f"twice-{place.root.name}"
+    token = f"twice-{place.mark}"
     wrappers = [_bare(place, token, 1, "once") for _ in range(4)]
     try:
         until(lambda: [each.poll() for each in wrappers].count(None) == 1, "three to give way")
@@ -175,7 +175,7 @@ def test_of_two_wrappers_with_one_token_one_starts_the_agent(place: Bench) -> No
 def test_a_wrapper_with_a_lower_fence_starts_nothing(place: Bench) -> None:
     (place.jobs / "claude").mkdir(parents=True)
     (place.jobs / "claude" / "gh-1.fence").write_text("5\n")
-    late = _bare(place, f"late-{place.root.name}", 4, "late")
+    late = _bare(place, f"late-{place.mark}", 4, "late")
     assert late.wait(20) == 75
     assert not (place.root / "started").exists()
 

@@ -31,7 +31,7 @@ def place(tmp_path: Path) -> Iterator[Bench]:
 
 def run(place: Bench, script: str, *, provider: str = "claude", speaks: str = "claude", **more: object) -> Found:
     executor = place.executor()
-    handle = Handle(provider, "bd-1", f"token-{provider}-{place.root.name}")
+    handle = Handle(provider, "bd-1", f"token-{provider}-{place.mark}")
     spec = place.spec("sh", "-c", script, handle=handle, speaks=speaks, **more)
     executor.submit(spec)
     ended(executor, spec)

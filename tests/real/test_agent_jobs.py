@@ -72,6 +72,7 @@ def test_each_end_is_judged_by_the_agent_s_own_words(
 
 
 @pytest.mark.req("C34", "C103")
+@pytest.mark.alone
 def test_a_model_that_opencode_itself_does_not_list_is_not_started(tmp_path: Path, scripted: ModelServer) -> None:
     hand = by_hand(tmp_path, "opencode", scripted, "text", configured=False)
     ran = hand.job("start", "--beads", "bd-1", "--provider", "opencode", "--prompt-file", "prompt")

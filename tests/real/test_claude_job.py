@@ -304,6 +304,7 @@ STOPS: dict[str, tuple[Answer, int]] = {
 
 @pytest.mark.req("E12", "E14")
 @pytest.mark.parametrize("doing", sorted(STOPS))
+@pytest.mark.alone
 def test_stop_ends_the_agent_within_five_seconds_whatever_it_does(
     tmp_path: Path, scripted: ModelServer, doing: str
 ) -> None:

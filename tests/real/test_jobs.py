@@ -109,6 +109,7 @@ def test_glm_through_claude_prints_text_and_its_exit_code_judges(
 
 
 @pytest.mark.req("P4", "A113")
+@pytest.mark.alone
 def test_stop_ends_claude_and_the_tool_it_runs(tmp_path: Path, scripted: ModelServer) -> None:
     hand = by_hand(tmp_path, scripted, "slow-tool")
     hand.start("claude")

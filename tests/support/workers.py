@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +45,12 @@ class Bench:
     def jobs(self) -> Path:
         return self.root / "jobs"
 
+    @property
+    def mark(self) -> str:
+        """Of this folder alone: tests of other processes have folders of the same name, and processes are ended by
+        their token."""
+        return sha256(os.fsencode(self.root)).hexdigest()[:16]
+
     def executor(self, **how: Any) -> LocalExecutor:
         """A coordinator's executor; another one stands for the coordinator after a restart."""
         made = LocalExecutor(self.jobs, self.woken.append, **{"beat": 0.3, "soft": 0.3, "cgroup": False, **how})
@@ -55,7 +62,7 @@ class Bench:
         cwd.mkdir(parents=True, exist_ok=True)
         number = len(self.specs) + 1
         given: dict[str, Any] = {
-            "handle": Handle("claude", job, token or f"token-{number}-{self.root.name}"), "worker_id": "w-abc123",
+            "handle": Handle("claude", job, token or f"token-{number}-{self.mark}"), "worker_id": "w-abc123",
             "attempt": number, "fence": number, "run_id": "20260102030405", "argv": argv,
             "env": {"PATH": os.environ["PATH"], "HOME": str(self.root)}, "cwd": cwd, "prompt": "do it",
             "stdin": "null", "timeout": timedelta(minutes=5), "grace": timedelta(seconds=1), **more,

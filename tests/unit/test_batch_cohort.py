@@ -297,9 +297,9 @@ def test_lines_that_were_run_together_are_cut_where_the_last_error_begins():
     "a.a-" * 100_000, "\x1b[" + "0" * 300_000, "\n" * 300_000, "f" * 300_000, "- " * 200_000, "://" * 100_000,
 ])
 def test_a_hostile_line_costs_no_time_and_gives_no_long_signature(hostile):
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(signature(hostile)) <= LONGEST
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @given(st.text(max_size=400))

@@ -239,7 +239,7 @@ def test_no_foreign_line_is_ever_lost(words: list[str]) -> None:
 
 
 def test_a_file_of_a_megabyte_is_read_in_linear_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     long = "[" * 300_000 + "\n[] " + "x " * 200_000 + "{p1}\n" + "#" * 100_000 + " y" * 90_000
     rewrite(ALL, BASE + long, BASE)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
