@@ -245,8 +245,8 @@ class Repository(Protocol):
         """A merge commit of `head` onto the local branch, none where it is contained already; the branch's tip.
         Raises MergeConflict, ForeignWorktree, GitError."""
 
-    def survey(self, base_sha: str, head: str) -> Survey:
-        """What the commits of `head` hold that the base does not have."""
+    def survey(self, base_sha: str, head: str, into: str = "") -> Survey:
+        """What the commits of `head` hold that the base does not have, nor the branch `into` that it comes to."""
 
     def log(self, base_sha: str, head: str) -> tuple[str, ...]:
         """A line a commit of `head` that the base does not have, oldest first, the newest hundred."""

@@ -60,6 +60,7 @@ def take(world: World, new: Undertaking) -> Undertaking:
     old = plans_of(store).get(new.id)
     if old is not None and old.path != new.path:
         raise OtherPlan(f"a plan {new.id} is under way from {old.path}: give one of the two files another name")
+    _refuse_taken(store, new)
     tasks = {task.id: task for task in store.tasks() if task.plan == new.id}
     under = new if old is None else _joined(old, new, tasks)
     keep(store, under)
@@ -71,6 +72,15 @@ def take(world: World, new: Undertaking) -> Undertaking:
             store.save(replace(moved, completed_at=now), Event(task.id, now, "to CANCELLED", "not in the plan file"),
                        was=task.version)
     return under
+
+
+def _refuse_taken(store: Store, new: Undertaking) -> None:
+    """T1 of the plan a-b and b-T1 of the plan a would be one task, on one branch."""
+    for one in new.plan.tasks:
+        other = store.task(new.key(one))
+        if other is not None and other.plan != new.id:
+            raise OtherPlan(f"{other.id}, which {one.id} would be, is a task of the plan {other.plan} already: give "
+                            f"{one.id} another id, or the file another name")
 
 
 def begin(world: World, new: Undertaking, *, again: bool) -> Undertaking:
@@ -108,13 +118,14 @@ def _joined(old: Undertaking, new: Undertaking, tasks: Mapping[str, Task]) -> Un
     kept = [begun.get(one.id, one) for one in new.plan.tasks]
     known = {one.id for one in kept}
     kept += [one for one in begun.values() if one.id not in known and tasks[old.key(one)].state not in NEEDS_PERSON]
+    used = {one.repo for one in kept}   # one that no task changes any more has nothing to be delivered
     whole = all((task := tasks.get(old.key(one))) and task.state in ENDED for one in kept)
     deliveries = {
         name: _delivery(old.deliveries.get(name), delivery, whole=whole) for name, delivery in new.deliveries.items()
     }
     return replace(
         new, plan=replace(new.plan, tasks=tuple(kept)), started_at=old.started_at, results=old.results,
-        deliveries={**old.deliveries, **deliveries},
+        deliveries={name: one for name, one in {**old.deliveries, **deliveries}.items() if name in used},
     )
 
 

@@ -328,6 +328,8 @@ class Recorder:
     def _not_joined(self, fact: NotJoined) -> None:
         attempt = replace(fact.attempt, ending=Ending.FAILED, reason=fact.reason, detail=fact.words)
         settlement = completion.failure(fact.task, attempt, fact.reason, fact.words, self._world.policy, fact.at)
+        if fact.reason == "worktree_error":   # git would not: another session of an agent cannot mend that
+            settlement = Settlement(_S.BLOCKED, fact.reason, fact.words)
         self._move(fact.task, attempt, settlement, fact.at)
 
     def _looked(self, fact: Looked) -> None:

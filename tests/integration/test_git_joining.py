@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,34 @@ def test_a_survey_counts_what_the_commits_hold_and_nothing_of_others(world: Worl
     assert found.lines == 4
     assert found.messages == ((head, "second"), (first, "first\n\nFeature-Key: bd-1"))
     assert repo.log(base, head) == (f"{first[:8]} first", f"{head[:8]} second")
+
+
+def test_what_an_agent_merged_of_the_plans_branch_is_not_its_own_work(world: World) -> None:
+    repo, one = begun(world, "plan-auth-t1")
+    _, two = begun(world, "plan-auth-t2")
+    base = git(two, "rev-parse", "HEAD")
+    repo.merge(FEATURE, commit(one, "a.txt", "1\n"), "Merge T1")
+    own = commit(two, "b.txt", "2\n", "second")
+    git(two, "merge", "-q", "--no-edit", FEATURE)
+    head = git(two, "rev-parse", "HEAD")
+    assert repo.survey(base, head).files == ("a.txt", "b.txt")
+    found = repo.survey(base, head, FEATURE)
+    assert (found.files, found.messages) == (("b.txt",), ((own, "second"),))
+    repo.merge(FEATURE, head, "Merge T2")
+    assert repo.survey(base, head, FEATURE).files == ("a.txt", "b.txt")   # found merged after a crash: not empty
+
+
+def test_a_git_that_is_too_old_to_merge_is_said(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, tree = begun(world, "plan-auth-t1")
+    head = commit(tree, "a.txt", "1\n")
+    old = tmp_path / "old" / "git"
+    old.parent.mkdir()
+    old.write_text(f'#!/bin/sh\ncase "$*" in *merge-tree*) echo usage >&2; exit 129;; esac\n'
+                   f'exec {shutil.which("git")} "$@"\n')
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}:{os.environ['PATH']}")
+    with pytest.raises(GitError, match=r"install git 2\.38 or newer"):
+        repository(world).merge(FEATURE, head, "Merge T1")
 
 
 def test_a_merge_driver_that_an_agent_configured_is_not_run(world: World, tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ class FakeRepository:
             into.append(f"merge-of-{head}")
             return into[-1]
 
-    def survey(self, base_sha: str, head: str) -> Survey:
+    def survey(self, base_sha: str, head: str, into: str = "") -> Survey:
         task_id = head.rpartition("-c")[0]
         return Survey((f"{task_id}.py",), 3, ((head, f"work\n\nFeature-Key: {task_id}\nAgent: command"),))
 

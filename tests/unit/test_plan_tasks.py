@@ -10,13 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coordinator.domain.checkout import Survey
 from coordinator.domain.outcome import Ending
+from coordinator.domain.planfile import Delivery
 from coordinator.domain.task import TaskState
 from coordinator.engine.plans import OtherPlan, take
 from coordinator.engine.world import Options
 from coordinator.planning.plans.commits import Strictness, faults, trailers, within
 from coordinator.planning.waits import known_code
-from coordinator.ports import Refused
+from coordinator.ports import GitError, Refused
 from tests.support.fakes import Script
 from tests.support.plan_world import FILE, SHOP, Underway, a_plan, changed
 
@@ -210,6 +212,57 @@ def test_a_pull_request_that_is_refused_is_said_and_its_push_is_not_forgotten(mo
     delivery = way.now.deliveries[SHOP]
     assert delivery.words == "the pull request was refused: no commits between main and feature-auth"
     assert delivery.pushed_sha == way.outside.repo.local["feature-auth"][-1]
+
+
+@pytest.mark.parametrize("taken", ["merge", "survey"])
+def test_a_merge_that_git_refuses_is_given_to_a_person_and_not_to_another_session(monkeypatch, taken):
+    way = Underway(a_plan({"T1": []}))
+    monkeypatch.setattr(way.outside.repo, taken, _refusing)
+    assert not way.run()
+    task = way.task("T1")
+    assert (task.state, task.reason, task.detail) == (S.BLOCKED, "worktree_error", "no such thing")
+    assert len(way.started) == 1
+
+
+@pytest.mark.parametrize("taken", ["push", "log"])
+def test_a_delivery_that_git_refuses_waits_for_a_person(monkeypatch, taken):
+    way = Underway(a_plan({"T1": []}))
+    monkeypatch.setattr(way.outside.repo, taken, _refusing)
+    assert not way.run()
+    assert way.now.deliveries[SHOP].words == "git refused to deliver it: no such thing"
+
+
+def _refusing(*_: object, **__: object) -> None:
+    raise GitError("no such thing")
+
+
+def test_a_repository_that_no_task_changes_any_more_has_nothing_to_be_delivered():
+    way = Underway(a_plan({"T1": [], "T2": ["T1"]}, wave=1))
+    other = Delivery("site", "/w/site", "feature-auth", "main")
+    way.under = changed(replace(way.under, deliveries={**way.under.deliveries, "site": other}), "T2", repo="site")
+    way.come_up(again=False)
+    assert not way.run()
+    way.under = a_plan({"T1": [], "T2": ["T1"]})
+    way.come_up(again=False)
+    assert way.run()
+    assert set(way.now.deliveries) == {SHOP}
+
+
+def test_two_tasks_of_two_plans_that_would_be_one_are_told_apart():
+    way = Underway(a_plan({"b-T1": []}))
+    other = a_plan({"T1": []}, path="/w/auth-b-plan.md")
+    with pytest.raises(OtherPlan, match=r"plan-auth-b-t1, which T1 would be, is a task of the plan auth already"):
+        take(way.engine.world, replace(other, plan=replace(other.plan, id="auth-b")))
+
+
+def test_what_is_odd_about_commits_is_told_without_secrets():
+    way = Underway(a_plan({"T1": []}))
+    way.engine.world.mask = lambda text: text.replace("sk-very-secret", "***")
+    message = "m\n\nFeature-Key: sk-very-secret\nAgent: a"
+    way.outside.repo.survey = lambda *_: Survey(("x",), 1, (("abc", message),))
+    assert way.run()
+    [note, *_] = [one for one in way.now.results["T1"].notes if "Feature-Key" in one]
+    assert "sk-very" not in note
 
 
 def test_a_plan_that_grew_after_its_delivery_goes_out_again_in_the_same_pull_request():

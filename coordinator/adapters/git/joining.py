@@ -13,8 +13,8 @@ from coordinator.ports import ForeignWorktree, GitError, MergeConflict
 from coordinator.runfiles.gitsafe import DIFF_ARGS
 
 MOST = 1000
-CONFLICT = 1
-"""How `git merge-tree` ends when files conflict."""
+CONFLICT, MISUSED = 1, 129
+"""How `git merge-tree` ends when files conflict, and when it does not know what it is asked for."""
 
 
 def feature(funnel: Funnel, branch: str, remote_tip: str, base_sha: str) -> str:
@@ -44,14 +44,20 @@ def merge(funnel: Funnel, branch: str, head: str, message: str) -> str:
     if ran.code == CONFLICT:
         files = tuple(name for name in ran.out.split("\0")[1:] if name)
         raise MergeConflict(f"{head[:12]} and {branch} change the same lines of {', '.join(files[:10])}", files)
+    if ran.code == MISUSED:
+        raise GitError("this git cannot merge without a worktree: install git 2.38 or newer")
     tree = funnel.judged(ran, "merge-tree").split("\0")[0].strip()
     made = funnel.write("commit-tree", tree, "-p", tip, "-p", head, "-F", "-", stdin=message, env=funnel.identity())
     funnel.write("update-ref", ref, made.strip(), tip)
     return made.strip()
 
 
-def survey(funnel: Funnel, base_sha: str, head: str) -> Survey:
-    """What a task's commits hold: files and lines changed since they left the base, and each commit's message."""
+def survey(funnel: Funnel, base_sha: str, head: str, into: str) -> Survey:
+    """What a task's commits hold: files and lines changed since they left the base, and each commit's message. What
+    an agent merged of the branch `into` is others' work; once that holds `head` it is no measure any more."""
+    tip = reading.resolve(funnel, f"refs/heads/{into}") if into else ""
+    if reading.is_ancestor(funnel, base_sha, tip) and not reading.is_ancestor(funnel, head, tip):
+        base_sha = tip
     out = funnel.read("diff", "--numstat", "-z", "--no-renames", *DIFF_ARGS, f"{base_sha}...{head}", "--")
     rows = [row.split("\t", 2) for row in out.split("\0") if row]
     lines = sum(int(count) for row in rows for count in row[:2] if count.isdigit())

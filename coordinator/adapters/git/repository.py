@@ -202,9 +202,9 @@ class GitRepository:
         with self._funnel.locked():
             return joining.merge(self._funnel, branch, head, message)
 
-    def survey(self, base_sha: str, head: str) -> Survey:
+    def survey(self, base_sha: str, head: str, into: str = "") -> Survey:
         with self._funnel.locked():
-            return joining.survey(self._funnel, base_sha, head)
+            return joining.survey(self._funnel, base_sha, head, into)
 
     def log(self, base_sha: str, head: str) -> tuple[str, ...]:
         with self._funnel.locked():

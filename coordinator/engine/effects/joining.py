@@ -20,6 +20,7 @@ from coordinator.planning.plans.checking import command_of
 from coordinator.ports import (
     Forbidden,
     ForeignWorktree,
+    GitError,
     GitUnreachable,
     MergeConflict,
     NotThere,
@@ -48,14 +49,16 @@ def join(action: Join, world: World) -> Joined | NotJoined:
     one = under.task_of(task.id)
     if one is None:
         return NotJoined(task, attempt, "manual_stop", "it is no longer in the plan file", world.clock.now())
-    repo = world.repo_of(task)
     try:
-        survey = repo.survey(attempt.base_sha, attempt.head_sha)
+        repo = world.repo_of(task)
+        survey = repo.survey(attempt.base_sha, attempt.head_sha, under.deliveries[one.repo].branch)
         notes = _commits(world, task, under, one, survey)
         validation = _validated(world, task, one)
         sha = _merged(repo, task, attempt, under, one)
     except Withheld as no:
         return NotJoined(task, attempt, no.reason, world.mask(no.words), world.clock.now())
+    except GitError as error:   # nothing here asks the network: what git refuses now it refuses again
+        return NotJoined(task, attempt, "worktree_error", world.mask(error.words), world.clock.now())
     result = Result(sha, survey.files, len(survey.messages), world.mask(validation), notes, world.clock.now())
     return Joined(task, attempt, one.id, under.deliveries[one.repo].branch, result)
 
@@ -69,7 +72,7 @@ def _commits(world: World, task: Task, under: Undertaking, one: PlanTask, survey
     refused = next((fault for fault in found if fault.reason), None)
     if refused is not None:
         raise Withheld(refused.reason, refused.words)
-    return tuple(fault.words for fault in found)
+    return tuple(world.mask(fault.words) for fault in found)
 
 
 def _pushed(world: World, task: Task) -> str:
@@ -77,7 +80,7 @@ def _pushed(world: World, task: Task) -> str:
     repo = world.repo_of(task)
     try:
         repo.fetch()
-    except GitUnreachable as error:
+    except GitError as error:
         world.say(f"{task.id}: whether its branch was pushed cannot be asked: {error.words}")
         return ""
     return repo.remote_tip(task.branch)
@@ -127,14 +130,24 @@ def look(action: Look, world: World) -> Looked:
 
 def deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
     """Pushes the plan's branch once and finds or opens its pull request. Where the repository is not on GitHub, or
-    nobody may ask there, the push is all."""
+    nobody may ask there, the push is all. What git refuses here a person must look at."""
+    try:
+        return _deliver(action, world)
+    except GitUnreachable:
+        raise
+    except GitError as error:
+        return NotDelivered(action.plan, action.repo, f"git refused to deliver it: {world.mask(error.words)}")
+
+
+def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
     under = plans_of(world.store)[action.plan]
     delivery = under.deliveries[action.repo]
     site = world.site(delivery.root)
     try:
         sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha)
     except PushRefused as error:
-        return NotDelivered(action.plan, action.repo, f"the push of {delivery.branch} was refused: {error.words}")
+        words = f"the push of {delivery.branch} was refused: {error.words}{_first(site.repo, delivery)}"
+        return NotDelivered(action.plan, action.repo, words)
     if site.github is None:
         words = f"{delivery.branch} is pushed; no pull request: {site.why_not}"
         return Delivered(action.plan, action.repo, sha, None, words, world.clock.now())
@@ -143,6 +156,19 @@ def deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
     except (Refused, Forbidden, NotThere) as error:
         return NotDelivered(action.plan, action.repo, f"the pull request was refused: {error.words}", sha)
     return Delivered(action.plan, action.repo, sha, pull, f"pull request #{pull.number}", world.clock.now())
+
+
+def _first(repo: Repository, delivery: Delivery) -> str:
+    """What a person does first where the remote's branch holds commits that are not here; "" where it does not."""
+    try:
+        repo.fetch()
+        theirs = repo.remote_tip(delivery.branch)
+        if not theirs or theirs == delivery.pushed_sha or not repo.log(f"refs/heads/{delivery.branch}", theirs):
+            return ""
+    except GitError:
+        return ""
+    return (f"; it stands on the remote at {theirs[:12]}, with commits that are not here. Merge them first: in "
+            f"{delivery.root} git switch {delivery.branch} && git merge {theirs[:12]} && git switch -")
 
 
 def _pull(world: World, site: Site, under: Undertaking, delivery: Delivery, sha: str) -> PullRequest:
