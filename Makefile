@@ -14,7 +14,7 @@ PYTHON ?= python3
 ARGS ?=
 PY := .venv/bin/python
 # Several tests at once, for most of them wait; how many says tests/conftest.py.
-PYTEST := $(PY) -m pytest --numprocesses=auto --dist=loadgroup --no-loadscope-reorder
+PYTEST := $(PY) -m pytest --numprocesses=auto --dist=loadscope --no-loadscope-reorder
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 LOCK := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra build
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,24 +45,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if wrong:   # one of several processes of a run: the first of them tells it
         config.workeroutput["wrong"] = wrong
         items.clear()
-    groups = {item: _group(item) for item in items}
-    for item, group in groups.items():
-        if group:
-            item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: {"": 1, ALONE: 2}.get(groups[item], 0))
+    items.sort(key=lambda item: 2 if item.get_closest_marker(ALONE) else 0 if _shares(item.path) else 1)
 
 
-def _group(item: pytest.Item) -> str:
-    """The tests that one process of a run takes together; "" for one by itself."""
-    if item.get_closest_marker(ALONE):
-        return ALONE
-    return item.path.stem if _shares(item) else ""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each process takes the next test when it has done one. What is made once for a module is made in one process:
+    the tests of its file stay together, and come first, as such a file takes long."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if _shares(config.rootpath / file) else nodeid
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
-def _shares(item: pytest.Item) -> bool:
-    """Whether it uses what is made once for a module: its module's tests stay in one process, so that it is."""
-    made = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
-    return any(definitions[-1].scope == "module" for definitions in made.values())
+@cache
+def _shares(file: Path) -> bool:
+    return 'scope="module"' in file.read_text("utf-8")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
