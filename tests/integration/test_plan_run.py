@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from tests.support.program import tree
 
 
 @pytest.fixture
-def yard(tmp_path: Path) -> PlanYard:
-    return make_yard(tmp_path, "shop")
+def yard(tmp_path: Path) -> Iterator[PlanYard]:
+    made = make_yard(tmp_path, "shop")
+    yield made
+    made.end()
 
 
 def told(yard: PlanYard, plan: Path) -> dict[str, str]:

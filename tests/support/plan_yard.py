@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.support.gitworld import commit, git
 from tests.support.program import environ
 
@@ -92,6 +94,12 @@ class PlanYard:
                 yield child
             finally:
                 child.poll() is None and child.send_signal(signal.SIGKILL)
+
+    def end(self) -> None:
+        """A test that failed must not leave its workers behind."""
+        for process in psutil.process_iter(["cwd"]):
+            if (process.info["cwd"] or "").startswith(str(self.agents)):
+                process.kill()
 
     def remote(self, repo: str) -> Path:
         return self.folder / f"{repo}.git"
