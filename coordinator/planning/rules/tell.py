@@ -39,8 +39,9 @@ def _difference(s: Snapshot, task: Task, speech: Speech, said: Outward) -> Tell:
 
 
 def _labels_differ(s: Snapshot, task: Task, speech: Speech, said: Outward) -> bool:
-    """By what was seen on the issue; of one that GitHub no longer lists, by what we are sure to have set."""
+    """By what was seen on the issue; of one that is closed, by what we are sure to have set: a full listing has the open
+    ones alone, so what was seen of it may be from before."""
     issue = s.issue_of(task)
-    if issue is not None:
+    if issue is not None and issue.open:
         return issue.labels & s.policy.labels.ours != speech.labels
     return said.labels != speech.labels and (bool(speech.labels) or task.id in s.outward)
