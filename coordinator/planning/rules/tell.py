@@ -39,8 +39,8 @@ def _difference(s: Snapshot, task: Task, speech: Speech, said: Outward) -> Tell:
 
 
 def _labels_differ(s: Snapshot, task: Task, speech: Speech, said: Outward) -> bool:
-    """By what was seen on the issue; of one that is closed, by what we are sure to have set: a full listing has the open
-    ones alone, so what was seen of it may be from before."""
+    """By what was seen on the issue; of one that is closed, by what we are sure to have set: a full listing has the
+    open ones alone, so what was seen of it may be from before."""
     issue = s.issue_of(task)
     if issue is not None and issue.open:
         return issue.labels & s.policy.labels.ours != speech.labels
