@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,11 +142,38 @@ def waves(plan: PlanFile) -> dict[str, int]:
     return waves_of({one.id: one.depends_on for one in plan.tasks})
 
 
-def request(under: Undertaking) -> dict[str, str]:
+def request(under: Undertaking, *, again: bool) -> dict[str, str]:
     """What a request holds that gives a plan to the coordinator of its repository."""
     from coordinator.engine.plans import encode
 
-    return {"plan": encode(under)}
+    return {"plan": encode(under), "again": "1" if again else ""}
+
+
+def refused(answer: str) -> bool:
+    """Whether that coordinator did not take the plan."""
+    from coordinator.engine.plans import NOT_TAKEN
+
+    return answer.startswith(NOT_TAKEN)
+
+
+def begun(under: Undertaking, own: Place) -> Iterator[tuple[Place, Undertaking]]:
+    """Where a plan of this id was begun in one of these repositories, from whatever file: by hand, in a folder beside
+    its `own`, or by the coordinator of a repository. Its tasks have the same branches and worktrees. Raises StoreError,
+    NewerSchema."""
+    from coordinator.engine.plans import plans_of
+
+    roots = {one.root for one in under.deliveries.values()}
+    by_hand = sorted(own.root.parent.glob(f"{own.root.name.rpartition('-')[0]}-*"))
+    for place in (Place(root) for root in (*by_hand, *map(Path, sorted(roots)))):
+        if not place.store.exists():
+            continue
+        memory = open_store(place)
+        try:
+            old = plans_of(memory).get(under.id)
+        finally:
+            memory.close()
+        if old is not None and roots & {one.root for one in old.deliveries.values()}:
+            yield place, old
 
 
 def work(where: Place, under: Undertaking, config: Config, environ: Mapping[str, str], me: Mapping[str, str],

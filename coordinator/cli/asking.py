@@ -128,8 +128,9 @@ def _request(kind: str, patience: float = PATIENCE) -> None:
     ask(app.place(), kind, "", {}, patience)
 
 
-def ask(place: Place, kind: str, task: str, args: Mapping[str, str], patience: float) -> None:
-    """Has this done by the coordinator of a repository, or by this process where none runs, and prints the answer."""
+def ask(place: Place, kind: str, task: str, args: Mapping[str, str], patience: float) -> str:
+    """Has this done by the coordinator of a repository, or by this process where none runs; prints and returns the
+    answer."""
     from coordinator import app
     from coordinator.domain.request import RequestKind
 
@@ -138,13 +139,12 @@ def ask(place: Place, kind: str, task: str, args: Mapping[str, str], patience: f
         if not app.daemon_pid(place):
             try:
                 with app.hold(place) as me:
-                    _settle(place, me, wanted, task, args, patience, left)
-                return
+                    return _settle(place, me, wanted, task, args, patience, left)
             except app.InUse:
                 pass   # one was started a moment ago: it answers
         left = left or _leave(place, wanted, task, args)
-        if _answered(place, left, until):
-            return
+        if answer := _answered(place, left, until):
+            return answer
 
 
 def _check_task(store: Any, task: str) -> None:
@@ -168,8 +168,8 @@ def _leave(place: Place, kind: RequestKind, task: str, args: Mapping[str, str]) 
         store.close()
 
 
-def _answered(place: Place, request: int, until: float) -> bool:
-    """Wakes the coordinator and waits for its word, or until `until` on the monotonic clock. False when it ended
+def _answered(place: Place, request: int, until: float) -> str:
+    """Wakes the coordinator and waits for its word, or until `until` on the monotonic clock. "" when it ended
     without a word: it may have been another command, here for its own request alone."""
     from coordinator import app
 
@@ -183,17 +183,17 @@ def _answered(place: Place, request: int, until: float) -> bool:
                 break
             time.sleep(LOOK_EVERY)
             if not pid:
-                return False
+                return ""
     finally:
         store.close()
     print(answer)
-    return True
+    return answer
 
 
 def _settle(
     place: Place, me: Mapping[str, str], kind: RequestKind, task: str, args: Mapping[str, str], patience: float,
     left: int,
-) -> None:
+) -> str:
     """Nobody runs here: this process is the coordinator for one request, the one that was left before if any."""
     from coordinator import app
 
@@ -215,3 +215,4 @@ def _settle(
     if moved is not None:
         again = "coordinator run" if runner.world.policy.intake else "coordinator plan resume PLAN"
         print(f"{moved.id} is {moved.state} now; no coordinator runs here, so nothing starts before: {again}")
+    return answer

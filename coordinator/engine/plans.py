@@ -22,6 +22,8 @@ from coordinator.ports import Store
 
 DOCUMENT = "plans"
 TEMPLATE = "plan-task"
+NOT_TAKEN = "the plan is not taken up"
+"""How the answer to a request begins that gave a plan and was refused."""
 
 
 class OtherPlan(Exception):

@@ -220,10 +220,11 @@ class Engine:
 
     def _take_plan(self, action: TakePlan) -> None:
         try:
-            under = plans.take(self.world, plans.decode(action.plan))
+            again = action.request.args.get("again") == "1"
+            under = plans.begin(self.world, plans.decode(action.plan), again=again)
             words = f"plan {under.id}: {len(under.plan.tasks)} tasks are taken up"
         except (plans.OtherPlan, ValueError) as error:
-            words = f"the plan is not taken up: {error}"
+            words = f"{plans.NOT_TAKEN}: {error}"
         self.world.store.answer(action.request.id, words)
         self.world.say(words)
 

@@ -3,12 +3,17 @@ cannot be."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from coordinator.app.plans import sites
+from coordinator import app
+from coordinator.app.plans import open_plan, sites, undertaking
+from coordinator.cli.trouble import Trouble
 from coordinator.config import load
+from coordinator.engine.plans import keep
+from tests.support.gitworld import git
 from tests.support.plan_yard import PlanYard, make_yard, task
 from tests.support.program import a_repository
 
@@ -46,3 +51,61 @@ def _funnel(root: Path, secret: object, identity: object) -> object:
     from coordinator.adapters.git.funnel import Funnel
 
     return Funnel(root, secret=secret, identity=identity)  # type: ignore[arg-type]
+
+
+def test_a_plan_that_was_begun_by_hand_goes_on_there_though_its_repository_is_held_meanwhile(yard: PlanYard) -> None:
+    plan = yard.plan(task("T1", "one", 'write("src/a")'), task("T2", "two", 'write("src/b")', on="T1"))
+    assert yard.run("plan", "run", str(plan), "--wave", "1").returncode == 1
+    with app.hold(app.Place(yard.home)):
+        ran = yard.run("plan", "run", str(plan))
+    assert (ran.returncode, "T1" in ran.stdout, "2 of 2 merged" in ran.stdout) == (0, True, True), ran.stderr
+    assert yard.run("plan", "run", str(plan)).returncode == 0
+    assert git(yard.remote("shop"), "rev-list", "--merges", "--count", "feature-auth") == "2"
+
+
+@pytest.mark.parametrize(("moved", "words"), [
+    (True, "which is not there any more"), (False, "Give one of the two files another name.")])
+def test_a_plan_of_the_same_name_from_another_file_is_refused(yard: PlanYard, moved: bool, words: str) -> None:
+    plan = yard.plan(task("T1", "one", 'write("src/a")'))
+    assert yard.run("plan", "run", str(plan)).returncode == 0
+    second = yard.home / "docs" / plan.name
+    second.parent.mkdir()
+    second.write_bytes(plan.read_bytes())
+    if moved:
+        plan.unlink()
+    ran = yard.run("plan", "run", str(second))
+    assert (ran.returncode, words in ran.stderr, f"from {plan}" in ran.stderr) == (1, True, True), ran.stderr
+    if moved:
+        second.rename(plan)
+        assert yard.run("plan", "run", str(plan)).returncode == 0
+
+
+def test_a_plan_that_a_repositorys_coordinator_has_is_not_begun_beside_it(yard: PlanYard) -> None:
+    plan = yard.plan(task("T1", "one", 'write("src/a")'))
+    made = open_plan(plan, yard.home)
+    under = undertaking(made, load(yard.home / "coordinator.toml", {}), app.now())
+    store = app.open_store(app.Place(yard.home))
+    keep(store, under)
+    store.close()
+    ran = yard.run("plan", "run", str(plan))
+    cure = f"cd {yard.home} && coordinator run"
+    assert (ran.returncode, "took this plan up" in ran.stderr, cure in ran.stderr) == (1, True, True), ran.stderr
+    assert not yard.agents.exists()
+
+
+@pytest.mark.parametrize(("path", "words"), [("", "ended meanwhile"), ("/elsewhere/auth-plan.md", "refused it")])
+def test_a_plan_that_is_not_taken_or_whose_taker_is_gone_is_not_called_worked_on(
+    yard: PlanYard, monkeypatch: pytest.MonkeyPatch, path: str, words: str
+) -> None:
+    from coordinator.cli.plans.running import _hand_over
+
+    for key, value in yard.environ().items():
+        monkeypatch.setenv(key, value)
+    place = app.Place(yard.home)
+    under = undertaking(open_plan(yard.plan(task("T1", "one")), yard.home), load(place.config, {}), app.now())
+    store = app.open_store(place)
+    if path:
+        keep(store, replace(under, path=path))
+    store.close()
+    with pytest.raises(Trouble, match=words):
+        _hand_over(place, under, again=False, own=False)

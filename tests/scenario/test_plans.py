@@ -71,6 +71,8 @@ def test_a_plan_is_handed_to_the_coordinator_that_holds_the_repository_beside_it
         handed = command(yard, "plan", "run", plan)
         assert handed.returncode == 0, handed.stderr
         assert "plan auth: 2 tasks are taken up" in handed.stdout
+        resumed = command(yard, "plan", "resume", plan, "--max-workers", "2")
+        assert (resumed.returncode, "works by its own settings" in resumed.stdout) == (0, True), resumed.stderr
         running.until(lambda: yard.repository.pulls("feature-auth"))
         running.until_state(number, "IN_REVIEW")
         until(lambda: "2 of 2 merged" in command(yard, "plan", "status", plan).stdout)

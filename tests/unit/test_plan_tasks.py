@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from random import Random
 
@@ -24,6 +25,8 @@ from tests.support.plan_world import FILE, SHOP, Underway, a_plan, changed
 
 S = TaskState
 CHAIN = {"T1": [], "T2": ["T1"], "T3": ["T2"]}
+PLANS = 120 if os.environ.get("COORDINATOR_SOAK") else 12
+"""Random plans; as many of two hundred tasks as a minute allows are among them."""
 DIAMOND = {"T1": [], "T2": ["T1"], "T3": ["T1"], "T4": ["T2", "T3"]}
 
 
@@ -350,6 +353,21 @@ def test_a_plan_given_by_request_is_taken_up_by_the_coordinator_that_runs(monkey
     assert way.run()
 
 
+def test_a_plan_that_is_resumed_by_request_tries_again_what_a_person_must_look_at():
+    from coordinator.domain.request import RequestKind
+    from coordinator.engine.plans import encode
+
+    way = Underway(a_plan({"T1": []}))
+    way.outside.repo.conflicts.add("plan-auth-t1")
+    assert not way.run()
+    way.outside.repo.conflicts.clear()
+    ask = way.outside.store.ask
+    ask(RequestKind.PLAN, "", {"plan": encode(way.under), "again": ""}, "cli", way.outside.clock.now())
+    assert not way.run()
+    ask(RequestKind.PLAN, "", {"plan": encode(way.under), "again": "1"}, "cli", way.outside.clock.now())
+    assert way.run()
+
+
 def test_the_counters_know_tasks_that_came_in_and_the_one_pull_request():
     way = Underway(a_plan(CHAIN))
     assert way.run()
@@ -382,11 +400,12 @@ def plans(draw: st.DrawFn, most: int) -> dict[str, list[str]]:
             for at, name in enumerate(names)}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=PLANS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(depends=plans(200), seed=st.integers(0, 2**32), slots=st.sampled_from([1, 3, 50]))
 def test_no_task_starts_before_what_it_depends_on_is_merged_and_all_that_can_is_started(depends, seed, slots):
     deaths = Random(seed)
     calm = len(depends) > 20
+    slots = max(slots, 50) if calm else slots
     way = Underway(a_plan(depends), slots=slots, deaths=None if calm else deaths)
 
     def look() -> None:

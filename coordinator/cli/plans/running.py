@@ -4,6 +4,7 @@ repository already."""
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,7 +55,7 @@ def run(
 
         print("\n".join(foreseen(under, waves(under.plan), config.workers.provider, config.workers.max)))
         return 0
-    return _work(made, under, config, again=False)
+    return _work(made, under, config, again=False, own=bool(provider or workers))
 
 
 def resume(
@@ -63,7 +64,8 @@ def resume(
     """Go on with a plan, and try again what was stopped, blocked or failed."""
     made = good(plan)
     config = _configuration(made, provider, workers)
-    return _work(made, _undertaking(made, config, wave, strict=strict_waves), config, again=True)
+    under = _undertaking(made, config, wave, strict=strict_waves)
+    return _work(made, under, config, again=True, own=bool(provider or workers))
 
 
 def _configuration(made: Plan, provider: str, workers: int | None) -> Config:
@@ -86,33 +88,58 @@ def _undertaking(made: Plan, config: Config, wave: int, *, strict: bool) -> Unde
     return undertaking(made, config, app.now(), wave=wave, strict=strict)
 
 
-def _work(made: Plan, under: Undertaking, config: Config, *, again: bool) -> int:
+def _work(made: Plan, under: Undertaking, config: Config, *, again: bool, own: bool) -> int:
+    """What was begun goes on where it was begun. `own`: settings for this run were given."""
     from coordinator import app
-    from coordinator.app.plans import place_of
+    from coordinator.app.plans import begun, place_of
 
-    held = _held(under)
-    if held is not None:
-        return _hand_over(held, under)
     place = place_of(made.file.id, made.path, os.environ)
+    known = {one.root: old for one, old in begun(under, place)}
+    held = _held(under, known) if place.root not in known else None
+    _refuse_twice(under, known, place if held is None else held)
+    if held is not None:
+        return _hand_over(held, under, again=again, own=own)
     with app.hold(place) as me:
         return _serve(place, under, config, me, again=again)
 
 
-def _held(under: Undertaking) -> Place | None:
-    """The plan's one repository, where a coordinator holds it: that one takes the plan."""
+def _refuse_twice(under: Undertaking, known: Mapping[Path, Undertaking], chosen: Place) -> None:
+    """Raises Trouble for a plan that two coordinators would work on: on the same branches, in the same worktrees."""
+    for root, old in known.items():
+        if old.path != under.path:
+            there = Path(old.path).exists()
+            raise Trouble(
+                f"a plan {under.id} was begun in the same repository from {old.path}"
+                + ("" if there else ", which is not there any more"),
+                "Give one of the two files another name." if there else
+                "Move the file back there to go on with it, or give this one another name.", "Nothing was started.")
+        if chosen.root not in known:
+            raise Trouble(f"the coordinator of {root} took this plan up, and none runs there now",
+                          f"cd {shlex.quote(str(root))} && coordinator run", "It goes on with the plan by itself.")
+
+
+def _held(under: Undertaking, known: Mapping[Path, Undertaking]) -> Place | None:
+    """The repository whose coordinator has the plan, or the plan's one repository, where a coordinator holds it."""
     from coordinator import app
 
-    roots = {delivery.root for delivery in under.deliveries.values()}
-    place = app.Place(Path(roots.pop())) if len(roots) == 1 else None
-    return place if place is not None and app.daemon_pid(place) else None
+    roots = {Path(delivery.root) for delivery in under.deliveries.values()}
+    places = map(app.Place, known or (roots if len(roots) == 1 else ()))
+    return next((place for place in places if place.root in roots and app.daemon_pid(place)), None)
 
 
-def _hand_over(held: Place, under: Undertaking) -> int:
-    from coordinator.app.plans import request
+def _hand_over(held: Place, under: Undertaking, *, again: bool, own: bool) -> int:
+    from coordinator import app
+    from coordinator.app.plans import refused, request
     from coordinator.cli.asking import ask
 
-    ask(held, "plan", "", request(under), PATIENCE)
-    print(f"the coordinator of {held.root} works on it: coordinator plan status {under.path}")
+    answer = ask(held, "plan", "", request(under, again=again), PATIENCE)
+    if refused(answer):
+        raise Trouble(f"the coordinator of {held.root} refused it", "Nothing was started.")
+    if not app.daemon_pid(held):
+        raise Trouble(f"the coordinator of {held.root} ended meanwhile", "coordinator run goes on with the plan.")
+    if own:
+        print("--provider and --max-workers are not for it: it works by its own settings")
+    print(f"the coordinator of {held.root} works on it: coordinator plan status {shlex.quote(under.path)}")
     return 0
 
 
