@@ -72,7 +72,8 @@ rows:
 soak: .venv/dev.stamp
 	@echo "==> soak: 5,000 random histories, a death before and after every write of a life, 200 jobs at once"
 	@COORDINATOR_HISTORIES=5000 COORDINATOR_SOAK=1 $(PY) -m pytest --timeout=3600 \
-	    tests/unit/test_simulation.py tests/scenario/test_crash_points.py tests/integration/test_jobs_many.py $(ARGS)
+	    tests/unit/test_simulation.py tests/unit/test_plan_tasks.py tests/scenario/test_crash_points.py \
+	    tests/integration/test_jobs_many.py $(ARGS)
 
 bench: .venv/dev.stamp
 	@echo "==> bench: up to 200 jobs, then a transcript of 200 MB; some minutes; written to docs/benchmarks.md"
