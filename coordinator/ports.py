@@ -237,9 +237,9 @@ class Repository(Protocol):
         """Pushes the branch; `expect` is what we pushed last ("" = the remote must not have it, or must be an
         ancestor). Returns the sha. Raises PushRefused, GitUnreachable."""
 
-    def feature(self, branch: str, base: str) -> str:
-        """The tip of a plan's branch, made from the remote's or the base where there is none. Raises ForeignWorktree
-        when somebody has it checked out, GitError."""
+    def feature(self, branch: str, base: str, last: str = "") -> str:
+        """The tip of a plan's branch; where there is none it is made from the remote's, else from `last`, what was
+        merged into it last, else from the base. Raises ForeignWorktree when somebody has it checked out, GitError."""
 
     def merge(self, branch: str, head: str, message: str) -> str:
         """A merge commit of `head` onto the local branch, none where it is contained already; the branch's tip.

@@ -101,6 +101,18 @@ def test_a_branch_that_is_gone_is_said_and_not_made_anew(world: World) -> None:
         repo.merge(FEATURE, head, "Merge T1")
 
 
+def test_a_branch_that_is_gone_is_made_again_with_all_that_was_merged(world: World) -> None:
+    repo, tree = begun(world, "plan-auth-t1")
+    last = repo.merge(FEATURE, commit(tree, "one.txt", "1\n"), "Merge T1")
+    git(world.checkout, "branch", "-D", FEATURE)
+    assert repo.feature(FEATURE, "main", last) == last
+    git(world.checkout, "branch", "-f", FEATURE, "main")
+    assert repo.feature(FEATURE, "main", last) == git(world.checkout, "rev-parse", "main")
+    git(world.checkout, "branch", "-D", FEATURE)
+    with pytest.raises(GitError):
+        repo.feature(FEATURE, "main", "0123456789" * 4)
+
+
 def test_a_survey_counts_what_the_commits_hold_and_nothing_of_others(world: World) -> None:
     repo, tree = begun(world, "plan-auth-t1")
     base = git(tree, "rev-parse", "HEAD")

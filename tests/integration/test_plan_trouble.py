@@ -3,18 +3,21 @@ cannot be."""
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from coordinator import app
+from coordinator.adapters.git.folder import run_hook
 from coordinator.app.plans import open_plan, sites, undertaking
 from coordinator.cli.trouble import Trouble
 from coordinator.config import load
 from coordinator.engine.plans import keep
 from tests.support.gitworld import git
-from tests.support.plan_yard import PlanYard, make_yard, task
+from tests.support.plan_yard import PlanYard, make_yard, task, until
 from tests.support.program import a_repository
 
 
@@ -109,3 +112,18 @@ def test_a_plan_that_is_not_taken_or_whose_taker_is_gone_is_not_called_worked_on
     store.close()
     with pytest.raises(Trouble, match=words):
         _hand_over(place, under, again=False, own=False)
+
+
+@pytest.mark.parametrize(("name", "lives"), [("validation", False), ("gate", False), ("after_create", True)])
+def test_what_a_validation_leaves_running_ends_with_it(tmp_path: Path, name: str, lives: bool) -> None:
+    ok, said = run_hook(tmp_path, "sleep 60 & echo $!", name, 20, {"PATH": os.environ["PATH"]})
+    assert ok
+    other = int(said)
+    try:
+        alive = Path(f"/proc/{other}/stat")
+        if not lives:
+            until(lambda: not alive.exists() or alive.read_text().rpartition(")")[2].split()[0] == "Z")
+        assert lives is (alive.exists() and alive.read_text().rpartition(")")[2].split()[0] != "Z")
+    finally:
+        if lives:
+            os.kill(other, signal.SIGKILL)

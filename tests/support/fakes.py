@@ -195,7 +195,7 @@ class FakeRepository:
             self.remote[branch] = list(mine)
             return mine[-1]
 
-    def feature(self, branch: str, base: str) -> str:
+    def feature(self, branch: str, base: str, last: str = "") -> str:
         with crossing("git", f"feature {branch}"):
             return self.local.setdefault(branch, list(self.remote[base]))[-1]
 

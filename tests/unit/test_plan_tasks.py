@@ -26,7 +26,7 @@ from tests.support.plan_world import FILE, SHOP, Underway, a_plan, changed
 S = TaskState
 CHAIN = {"T1": [], "T2": ["T1"], "T3": ["T2"]}
 PLANS = 120 if os.environ.get("COORDINATOR_SOAK") else 12
-"""Random plans; as many of two hundred tasks as a minute allows are among them."""
+"""Random plans, of one to two hundred tasks each."""
 DIAMOND = {"T1": [], "T2": ["T1"], "T3": ["T1"], "T4": ["T2", "T3"]}
 
 
@@ -249,6 +249,20 @@ def test_a_repository_that_no_task_changes_any_more_has_nothing_to_be_delivered(
     way.come_up(again=False)
     assert way.run()
     assert set(way.now.deliveries) == {SHOP}
+
+
+def test_a_plans_branch_that_was_deleted_before_it_was_out_is_made_again_from_what_was_merged_last(monkeypatch):
+    way = Underway(a_plan(CHAIN))
+    asked, feature = [], way.outside.repo.feature
+    monkeypatch.setattr(way.outside.repo, "feature",
+                        lambda branch, base, last="": asked.append(last) or feature(branch, base, last))
+    assert way.run()
+    results = way.now.results
+    assert asked == ["", results["T1"].sha, results["T2"].sha]
+    way.under = a_plan({**CHAIN, "T4": ["T3"]})
+    way.come_up(again=False)
+    assert way.run()
+    assert asked[3:] == [""]
 
 
 def test_two_tasks_of_two_plans_that_would_be_one_are_told_apart():

@@ -18,6 +18,8 @@ from coordinator.ports import GitError
 
 NOTE_LIMIT = 4000
 TAIL = 2000
+PROOFS = ("validation", "gate")
+"""Names of commands that look at the work after the agent."""
 _KEPT = 1 << 20   # bytes of a hook's output that are held, of each stream: it may print for as long as it runs
 
 
@@ -68,9 +70,11 @@ def _copied(source: Path, path: Path, name: str) -> bool:
 
 
 def run_hook(path: Path, command: str, name: str, seconds: float, env: Mapping[str, str]) -> tuple[bool, str]:
-    """Runs the operator's shell line in the worktree, in a process group of its own; (ok, tail of its output)."""
+    """Runs the operator's shell line in the worktree, in a process group of its own; (ok, tail of its output). A hook
+    may leave something running that the agent needs; what a validation or a gate left would only be in the way."""
     with crossing("process", name):
-        ran = run(["/bin/sh", "-c", command], env=env, cwd=path, timeout=seconds, last=_KEPT)
+        ran = run(["/bin/sh", "-c", command], env=env, cwd=path, timeout=seconds, last=_KEPT,
+                  sweep=name in PROOFS)
     said = (ran.out + ran.err).encode("utf-8", "replace").decode("utf-8").strip()
     return ran.ok, said[-TAIL:]
 

@@ -17,15 +17,18 @@ CONFLICT, MISUSED = 1, 129
 """How `git merge-tree` ends when files conflict, and when it does not know what it is asked for."""
 
 
-def feature(funnel: Funnel, branch: str, remote_tip: str, base_sha: str) -> str:
-    """The tip of the plan's branch, which is made where there is none: at the remote's tip of it, else at the base.
-    One that the base contains already, of a plan that was merged, moves up to the base."""
+def feature(funnel: Funnel, branch: str, remote_tip: str, base_sha: str, last: str) -> str:
+    """The tip of the plan's branch, which is made where there is none: at the remote's tip of it, else at `last`,
+    what was merged into it last, else at the base. One that the base contains already, of a plan that was merged,
+    moves up to the base."""
     _refuse_checked_out(funnel, branch)
     ref = f"refs/heads/{branch}"
     tip = reading.resolve(funnel, ref)
     if tip and not reading.is_ancestor(funnel, tip, base_sha):
         return tip
     wanted = base_sha if reading.is_ancestor(funnel, remote_tip, base_sha) else remote_tip or base_sha
+    if not tip and last and not any(reading.is_ancestor(funnel, last, one) for one in (base_sha, remote_tip)):
+        wanted = funnel.read("rev-parse", "--verify", f"{last}^{{commit}}").strip()   # deleted: its work is not lost
     if tip != wanted:
         funnel.write("update-ref", ref, wanted, tip or "0" * len(wanted))
     return wanted

@@ -193,10 +193,10 @@ class GitRepository:
 
     # --- plans --------------------------------------------------------------------------------------
 
-    def feature(self, branch: str, base: str) -> str:
+    def feature(self, branch: str, base: str, last: str = "") -> str:
         with self._funnel.locked():
             _check_branch(self._funnel, branch)
-            return joining.feature(self._funnel, branch, self._remote_tip(branch), self._base(base))
+            return joining.feature(self._funnel, branch, self._remote_tip(branch), self._base(base), last)
 
     def merge(self, branch: str, head: str, message: str) -> str:
         with self._funnel.locked():

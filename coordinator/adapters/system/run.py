@@ -48,10 +48,12 @@ def run(
     timeout: float = 60.0,
     pass_fds: Sequence[int] = (),
     last: int = 0,
+    sweep: bool = False,
 ) -> Ran:
     """Runs argv (never a shell string) to its end. 127 when it is not found, 124 when `timeout` (s) passed:
     then its whole process group is killed. `last`: only so many bytes of each stream's end are kept; without it
-    all, and a program that prints more than WHOLE is killed too, 125. Raises nothing for a failing program."""
+    all, and a program that prints more than WHOLE is killed too, 125. `sweep`: what it leaves running in its group ends
+    with it. Raises nothing for a failing program."""
     with _box(stdin.encode("utf-8", "surrogateescape")) as given, _box() as said, _box() as complained:
         try:
             child = subprocess.Popen(
@@ -63,7 +65,7 @@ def run(
                 raise
             return Ran(NOT_FOUND, "", f"{argv[0]}: {error.strerror}: {error.filename}")
         boxes = (said, complained)
-        stopped = _watched(child, timeout, lambda: any(_crowded(box, last) for box in boxes))
+        stopped = _watched(child, timeout, lambda: any(_crowded(box, last) for box in boxes), sweep=sweep)
         if not stopped and any(_crowded(box, last) for box in boxes):
             stopped = TOO_MUCH
         out, err = (_text(box, last or WHOLE) for box in boxes)
@@ -107,7 +109,7 @@ def _crowded(box: int, last: int) -> bool:
     return not last and size > WHOLE
 
 
-def _watched(child: subprocess.Popen[bytes], timeout: float, crowded: Callable[[], bool]) -> int:
+def _watched(child: subprocess.Popen[bytes], timeout: float, crowded: Callable[[], bool], *, sweep: bool) -> int:
     """0 when it ended by itself; else its group was killed, and why. It is reaped either way."""
     stopped, until = 0, time.monotonic() + timeout
     over = os.pidfd_open(child.pid)
@@ -122,7 +124,7 @@ def _watched(child: subprocess.Popen[bytes], timeout: float, crowded: Callable[[
         raise
     finally:
         os.close(over)
-    if stopped:
+    if stopped or sweep:   # before it is reaped: until then nobody else has its number
         _kill_group(child.pid)
     child.wait()
     return stopped
