@@ -4,7 +4,9 @@ cannot be."""
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +18,11 @@ from coordinator.app.plans import open_plan, sites, undertaking
 from coordinator.cli.trouble import Trouble
 from coordinator.config import load
 from coordinator.engine.plans import keep
-from tests.support.gitworld import git
+from tests.support.gitworld import commit, git
 from tests.support.plan_yard import PlanYard, make_yard, task, until
 from tests.support.program import a_repository
+
+NAMED = {f"GIT_{role}_{what}": "ann@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
 @pytest.fixture
@@ -127,3 +131,20 @@ def test_what_a_validation_leaves_running_ends_with_it(tmp_path: Path, name: str
     finally:
         if lives:
             os.kill(other, signal.SIGKILL)
+
+
+def test_a_refused_delivery_is_told_whole_with_a_cure_that_helps(yard: PlanYard) -> None:
+    other = yard.folder / "other"
+    git(yard.folder, "clone", "-q", str(yard.remote("shop")), str(other))
+    git(other, "checkout", "-q", "-b", "feature-auth")
+    commit(other, "theirs.txt", "x\n")
+    push = f'subprocess.run(["git", "-C", "{other}", "push", "-q", "origin", "feature-auth"], check=True)'
+    plan = yard.plan(task("T1", "one", 'write("src/a")', push), name="auth-plan.md")
+    assert yard.run("plan", "run", str(plan)).returncode == 1
+    said = " ".join(yard.run("plan", "status", str(plan), COLUMNS="60").stdout.split())
+    assert f"→ coordinator plan resume {plan}" in said
+    cure = re.search(r"in (\S+) (git switch .* git switch -) →", said)
+    assert cure is not None
+    subprocess.run(["sh", "-c", cure[2]], cwd=cure[1], env=yard.environ(**NAMED), check=True)
+    assert yard.run("plan", "resume", str(plan)).returncode == 0
+    assert "theirs.txt" in git(yard.remote("shop"), "ls-tree", "--name-only", "feature-auth")

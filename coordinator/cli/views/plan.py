@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.views.fitting import DASH, Line, age, clean, cut, pad, width_of
@@ -35,7 +37,7 @@ def foreseen(under: Undertaking, waves: Mapping[str, int], provider: str, slots:
 def plan_status(row: Mapping[str, Any], board: Board, now: datetime, width: int) -> list[Line]:
     """The answer first, then a table a wave, then what came out of it."""
     warnings = _warnings(row, board, settled=_settled(row, board))
-    lines = [Line("warning", cut(f"! {warning}", width)) for warning in warnings]
+    lines = [Line("warning", text) for warning in warnings for text in _wrapped(f"! {warning}", width)]
     states = [_now(board, task).get("state", "QUEUED") for task in row["tasks"]]
     merged, bad = states.count("DONE"), sum(state in NEEDS_PERSON for state in states)
     counts = [f"{merged} of {len(states)} merged", f"{bad} need a person" if bad else ""]
@@ -48,7 +50,21 @@ def plan_status(row: Mapping[str, Any], board: Board, now: datetime, width: int)
         these = [task for task in row["tasks"] if int(task.get("wave") or 0) == number]
         lines += [_task(board, task, now, names, width) for task in these]
     lines += [Line("plain", cut(text, width)) for text in _deliveries(row.get("deliveries") or [])]
+    for one in row.get("deliveries") or []:
+        if one.get("words") and not one.get("delivered_at"):
+            lines += [Line("warning", text) for text in _wrapped(_refused(row, one), width)]
     return lines
+
+
+def _refused(row: Mapping[str, Any], one: Mapping[str, Any]) -> str:
+    where = f"{clean(one.get('name', '')) or '.'}: {clean(one.get('branch', ''))}"
+    again = f"coordinator plan resume {shlex.quote(clean(row.get('path', '')))}"
+    return f"! {where} not delivered: {clean(one['words'])} → {again}"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """What a person must read to its end, on as many lines as it needs; a path or command's word is never broken."""
+    return wrap(text, max(width, 20), subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def _settled(row: Mapping[str, Any], board: Board) -> bool:
@@ -62,7 +78,8 @@ def _warnings(row: Mapping[str, Any], board: Board, *, settled: bool) -> Iterabl
     if board.daemon:
         return board.warnings
     at = str(board.data.get("generated_at", ""))[:16].replace("T", " ")
-    words = f"nobody works on this plan now (true at {at} UTC): coordinator plan resume {clean(row.get('path', ''))}"
+    words = f"nobody works on this plan now (true at {at} UTC): coordinator plan resume "
+    words += shlex.quote(clean(row.get("path", "")))
     return () if settled else (words,)
 
 
@@ -110,5 +127,3 @@ def _deliveries(deliveries: Iterable[Mapping[str, Any]]) -> Iterable[str]:
             yield f"{where} → PR #{one.get('pr_number')} {clean(one['pr_url'])}"
         elif one.get("delivered_at"):
             yield f"{where} pushed at {str(one.get('pushed_sha'))[:SHA]}; open its pull request by hand"
-        elif one.get("words"):
-            yield f"{where} not delivered: {clean(one['words'])} → coordinator plan resume"
