@@ -22,6 +22,7 @@ from coordinator.ports import Store
 
 DOCUMENT = "plans"
 TEMPLATE = "plan-task"
+GONE = "it is no longer in the plan file"
 NOT_TAKEN = "the plan is not taken up"
 """How the answer to a request begins that gave a plan and was refused."""
 
@@ -70,7 +71,7 @@ def take(world: World, new: Undertaking) -> Undertaking:
         _take_task(world, under, one, tasks.get(under.key(one)), now + timedelta(microseconds=place))
     for task in tasks.values():
         if under.task_of(task.id) is None and task.state in (TaskState.QUEUED, TaskState.BACKOFF):
-            moved = task.move(TaskState.CANCELLED, now, reason="manual_stop", detail="it is no longer in the plan file")
+            moved = task.move(TaskState.CANCELLED, now, reason="manual_stop", detail=GONE)
             store.save(replace(moved, completed_at=now), Event(task.id, now, "to CANCELLED", "not in the plan file"),
                        was=task.version)
     return under
@@ -140,7 +141,11 @@ def _delivery(old: Delivery | None, new: Delivery, *, whole: bool) -> Delivery:
 
 def _take_task(world: World, under: Undertaking, one: PlanTask, known: Task | None, at: datetime) -> None:
     fresh = task_of(under, one, world.policy, at)
-    if known is None:
+    if known is not None and known.state is TaskState.CANCELLED and known.detail == GONE:
+        back = replace(known.move(TaskState.QUEUED, at, detail="it is in the plan file again"), pin=fresh.pin,
+                       repo=fresh.repo, completed_at=None)
+        world.store.save(back, Event(known.id, at, "to QUEUED", back.detail), was=known.version)
+    elif known is None:
         world.store.add(fresh, Event(fresh.id, at, "adopted", f"task {one.id} of plan {under.id}"))
     elif not known.attempts and known.state not in ACTIVE and known.pin.sha256 != fresh.pin.sha256:
         changed = replace(known, pin=fresh.pin, repo=fresh.repo, version=known.version + 1, updated_at=at)

@@ -346,6 +346,18 @@ def test_a_blocked_task_that_a_person_takes_out_of_the_file_holds_the_plan_up_no
     assert way.task("T2").state is S.BLOCKED
 
 
+def test_a_task_that_comes_back_into_the_file_is_worked_on():
+    way = Underway(a_plan({"T1": [], "T2": ["T1"]}, wave=1))
+    assert not way.run()
+    way.under = a_plan({"T1": []})
+    way.come_up(again=False)
+    assert (way.task("T2").state, way.task("T2").detail) == (S.CANCELLED, "it is no longer in the plan file")
+    way.under = changed(a_plan({"T1": [], "T2": ["T1"]}), "T2", description="do it otherwise")
+    way.come_up(again=False)
+    assert way.run()
+    assert (way.task("T2").state, way.task("T2").pin.body) == (S.DONE, "do it otherwise")
+
+
 def test_two_files_that_would_be_one_plan_are_told_apart():
     way = Underway(a_plan(CHAIN))
     with pytest.raises(OtherPlan, match=r"under way from /w/auth-plan\.md"):
