@@ -30,10 +30,10 @@ class PlanFiles:
         self._missed: set[str] = set()
 
     def write(self, s: Snapshot) -> None:
-        """Brings the file of every plan up to date. Raises OSError."""
+        """Brings the file of every plan up to date, where it lies if it has become a link. Raises OSError."""
         for under in s.plans.values():
             changes = {one.id: change for one in under.plan.tasks if (change := self._change(s, under, one))}
-            if changes and changes != self._written.get(under.id) and self._put(Path(under.path), changes):
+            if changes and changes != self._written.get(under.id) and self._put(Path(under.path).resolve(), changes):
                 self._written[under.id] = changes
 
     def _put(self, path: Path, changes: dict[str, Change]) -> bool:

@@ -148,3 +148,16 @@ def test_a_refused_delivery_is_told_whole_with_a_cure_that_helps(yard: PlanYard)
     subprocess.run(["sh", "-c", cure[2]], cwd=cure[1], env=yard.environ(**NAMED), check=True)
     assert yard.run("plan", "resume", str(plan)).returncode == 0
     assert "theirs.txt" in git(yard.remote("shop"), "ls-tree", "--name-only", "feature-auth")
+
+
+def test_a_plan_file_that_became_a_link_is_written_where_it_lies(yard: PlanYard) -> None:
+    real, go = yard.folder / "real.md", yard.folder / "go"
+    plan = yard.plan(task("T1", "one", 'write("src/a")', f'wait("{go}")'))
+    with yard.running("plan", "run", str(plan)) as child:
+        until(lambda: list(yard.agents.glob("*/shop/src/a")))
+        plan.rename(real)
+        plan.symlink_to(real)
+        go.touch()
+        assert child.wait(60) == 0
+    assert plan.is_symlink()
+    assert "- **status**: Completed" in real.read_text()
