@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -68,9 +69,12 @@ def test_every_name_is_found_by_path_alone_from_any_folder(tmp_path: Path, env: 
 
 @pytest.fixture
 def pasted(tmp_path: Path) -> Iterator[tuple[str, ...]]:
-    """Runs what follows with folders of its own in the place of the well-known ones in /tmp."""
+    """Runs what follows with folders of its own in the place of the well-known ones in /tmp. One test at a time, as a
+    mount point that one takes away is gone for the other too."""
     if shutil.which("bwrap") is None:
         pytest.skip("bubblewrap is not installed: apt install bubblewrap")
+    turn = os.open("/tmp", os.O_RDONLY)
+    fcntl.flock(turn, fcntl.LOCK_EX)
     known = ("/tmp/cc-glm-jobs", "/tmp/dx-runner", "/tmp/agents", "/tmp/prompts")
     there = [one for one in known if Path(one).exists()]
     binds: list[str] = []
@@ -82,6 +86,7 @@ def pasted(tmp_path: Path) -> Iterator[tuple[str, ...]]:
     for one in known:
         if one not in there and Path(one).is_dir():
             Path(one).rmdir()   # bubblewrap makes the mount points
+    os.close(turn)
 
 
 @pytest.mark.req("X11", "A5", "A6", "A7", "A8", "A47")
