@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 
@@ -42,5 +43,7 @@ def expected(error: Exception) -> Known | None:
     if isinstance(error, BadPrompt):
         return Known(error.words, (error.cure, "Nothing was started."), 1)
     if isinstance(error, OSError) and error.strerror:
-        return Known(f"{error.strerror}: {error.filename or ''}".rstrip(": "), ("Look at it with: ls -ld",), 1)
+        name = str(error.filename or "")
+        cure = (f"Look at it with: ls -ld {shlex.quote(name)}",) if name else ()
+        return Known(f"{error.strerror}: {name}".rstrip(": "), cure, 1)
     return None

@@ -178,8 +178,8 @@ def begun(under: Undertaking, own: Place) -> Iterator[tuple[Place, Undertaking]]
 
 def work(where: Place, under: Undertaking, config: Config, environ: Mapping[str, str], me: Mapping[str, str],
          say: Callable[[str], None], *, again: bool) -> bool:
-    """Works on a plan until nothing of it moves by itself; whether it is delivered whole. `again`: what a person must
-    look at is tried once more. Raises BadPlanFile where another plan has its id, StoreError, GitError."""
+    """Works on a plan until nothing of it moves by itself; whether all that was asked for is done. `again`: what a
+    person must look at is tried once more. Raises BadPlanFile where another plan has its id, StoreError, GitError."""
     from coordinator.engine.plans import OtherPlan, begin
 
     made = runner(where, under, config, environ, me, say)

@@ -104,6 +104,20 @@ class Undertaking:
         """What the commits of a task must name as Feature-Key: its bead, else the id it is known by here."""
         return task.beads or self.key(task)
 
+    def last_merge(self, task_id: str) -> str:
+        """What was merged last into the branch that this task goes to; "" when nothing was, or when the branch was out
+        already: who deletes it then means it."""
+        one = self.task_of(task_id)
+        if one is None or self.deliveries[one.repo].pushed_sha:
+            return ""
+        return self.last_of(one.repo)
+
+    def last_of(self, repo: str) -> str:
+        """What was merged last in this repository, "" for nothing."""
+        mine = [self.results[one.id] for one in self.plan.tasks if one.repo == repo and one.id in self.results]
+        last = max(mine, key=lambda result: result.at or self.started_at, default=None)
+        return last.sha if last is not None else ""
+
     def task_of(self, task_id: str) -> PlanTask | None:
         """The file's task that this task was made of."""
         return self._by_key.get(task_id)

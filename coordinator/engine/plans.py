@@ -15,6 +15,7 @@ from coordinator.domain.request import Event, RequestKind
 from coordinator.domain.task import ACTIVE, ENDED, NEEDS_PERSON, Pin, Task, TaskState
 from coordinator.engine.world import World
 from coordinator.planning.actions import Plan
+from coordinator.planning.plans.waves import waves_of
 from coordinator.planning.policy import Policy
 from coordinator.planning.rules.plans import awaits_delivery
 from coordinator.planning.waits import OF_ITSELF
@@ -100,6 +101,16 @@ def delivered(world: World, plan_id: str) -> bool:
     """Whether every repository of the plan has its branch out."""
     under = plans_of(world.store).get(plan_id)
     return under is not None and all(one.delivered_at is not None for one in under.deliveries.values())
+
+
+def settled(world: World, plan_id: str) -> bool:
+    """Whether all that was asked for is done: the plan is delivered, or the waves that may start are merged."""
+    under = plans_of(world.store).get(plan_id)
+    if under is None or not under.wave:
+        return delivered(world, plan_id)
+    waves = waves_of({one.id: one.depends_on for one in under.plan.tasks})
+    asked = [world.store.task(under.key(one)) for one in under.plan.tasks if waves[one.id] <= under.wave]
+    return all(task is not None and task.state is TaskState.DONE for task in asked)
 
 
 def goes_on(world: World, plan_id: str, made: Plan) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from coordinator.domain.task import TaskState
 from coordinator.engine.daemon import Daemon, EffectPool
 from coordinator.engine.memory import Memory
-from coordinator.engine.plans import delivered, goes_on
+from coordinator.engine.plans import goes_on, settled
 from coordinator.engine.tick import Engine
 from coordinator.engine.wakes import Wakes
 from coordinator.engine.world import Options, World
@@ -48,10 +48,10 @@ class Runner:
         return self.engine.preview()[1]
 
     def serve_plan(self, plan_id: str) -> bool:
-        """Ticks until nothing of the plan moves by itself, or a signal ends it; whether it is delivered whole."""
+        """Ticks until nothing of the plan moves by itself, or a signal ends it; whether all that was asked is done."""
         daemon = Daemon(self.engine, self.wakes, reload=lambda: None, stop_workers=False)
         daemon.once(lambda made: goes_on(self.world, plan_id, made))
-        return delivered(self.world, plan_id)
+        return settled(self.world, plan_id)
 
     def _reload(self, reread: Callable[[], Any]) -> None:
         try:

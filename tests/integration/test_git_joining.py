@@ -106,8 +106,6 @@ def test_a_branch_that_is_gone_is_made_again_with_all_that_was_merged(world: Wor
     last = repo.merge(FEATURE, commit(tree, "one.txt", "1\n"), "Merge T1")
     git(world.checkout, "branch", "-D", FEATURE)
     assert repo.feature(FEATURE, "main", last) == last
-    git(world.checkout, "branch", "-f", FEATURE, "main")
-    assert repo.feature(FEATURE, "main", last) == git(world.checkout, "rev-parse", "main")
     git(world.checkout, "branch", "-D", FEATURE)
     with pytest.raises(GitError):
         repo.feature(FEATURE, "main", "0123456789" * 4)
@@ -152,6 +150,21 @@ def test_a_git_that_is_too_old_to_merge_is_said(world: World, tmp_path: Path, mo
     monkeypatch.setenv("PATH", f"{old.parent}:{os.environ['PATH']}")
     with pytest.raises(GitError, match=r"install git 2\.38 or newer"):
         repository(world).merge(FEATURE, head, "Merge T1")
+
+
+def test_a_plans_branch_that_an_agent_moved_back_is_not_built_on_and_the_cure_puts_it_back(world: World) -> None:
+    repo, tree = begun(world, "plan-auth-t1")
+    last = repo.merge(FEATURE, commit(tree, "one.txt", "1\n"), "Merge T1")
+    onward = git(world.checkout, "commit-tree", "-m", "x", "-p", last, f"{last}^{{tree}}")
+    git(world.checkout, "branch", "-f", FEATURE, onward)
+    assert repo.feature(FEATURE, "main", last) == onward   # it went on from there: nothing is lost
+    for moved in ("main", git(world.checkout, "commit-tree", "-m", "x", "HEAD^{tree}")):
+        git(world.checkout, "branch", "-f", FEATURE, moved)
+        with pytest.raises(ForeignWorktree, match="no longer holds") as told:
+            repo.feature(FEATURE, "main", last)
+    cure = str(told.value).rpartition("with: git ")[2].split()
+    git(world.checkout, *cure)
+    assert repo.feature(FEATURE, "main", last) == last
 
 
 def test_a_merge_driver_that_an_agent_configured_is_not_run(world: World, tmp_path: Path) -> None:

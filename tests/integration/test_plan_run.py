@@ -133,6 +133,16 @@ def test_a_validation_sees_no_secret_and_its_words_reach_the_plan_file(yard: Pla
     assert "sk-ant" not in text + ran.stdout + ran.stderr
 
 
+def test_the_waves_that_were_asked_for_end_well_and_nothing_goes_out_before_the_last(yard: PlanYard) -> None:
+    plan = yard.plan(task("T1", "one", 'write("src/a")'), task("T2", "two", 'write("src/b")', on="T1"))
+    first = yard.run("plan", "run", str(plan), "--wave", "1")
+    assert (first.returncode, yard.branches("shop")) == (0, ["main"]), first.stderr
+    git(yard.home, "branch", "-f", "feature-auth", git(yard.home, "commit-tree", "-m", "x", "HEAD^{tree}"))
+    moved = yard.run("plan", "run", str(plan))
+    assert (moved.returncode, "feature-auth was moved" in moved.stdout) == (1, True), moved.stdout
+    assert yard.branches("shop") == ["main"]
+
+
 def test_two_runs_of_one_plan_are_refused(yard: PlanYard) -> None:
     plan = yard.plan(task("T1", "one", f'wait("{yard.folder / "go"}")', 'write("src/a")'))
     with yard.running("plan", "run", str(plan)) as child:

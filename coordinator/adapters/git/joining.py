@@ -20,10 +20,13 @@ CONFLICT, MISUSED = 1, 129
 def feature(funnel: Funnel, branch: str, remote_tip: str, base_sha: str, last: str) -> str:
     """The tip of the plan's branch, which is made where there is none: at the remote's tip of it, else at `last`,
     what was merged into it last, else at the base. One that the base contains already, of a plan that was merged,
-    moves up to the base."""
+    moves up to the base. Raises ForeignWorktree for one that somebody moved: it no longer holds `last`."""
     _refuse_checked_out(funnel, branch)
     ref = f"refs/heads/{branch}"
     tip = reading.resolve(funnel, ref)
+    if tip and last and not any(reading.is_ancestor(funnel, last, one) for one in (tip, base_sha, remote_tip)):
+        raise ForeignWorktree(f"{branch} was moved: it no longer holds {last[:12]}, what was merged into it last. Put "
+                              f"it back with: git -C {funnel.root} branch -f {branch} {last[:12]}")
     if tip and not reading.is_ancestor(funnel, tip, base_sha):
         return tip
     wanted = base_sha if reading.is_ancestor(funnel, remote_tip, base_sha) else remote_tip or base_sha

@@ -31,6 +31,8 @@ from coordinator.runfiles import identity
 
 LEAST_GIT = (2, 36)
 """`git worktree list -z` came with it; all else we ask is older."""
+FOR_PLANS = (2, 38)
+"""`git merge-tree --write-tree` came with it."""
 SKEW = timedelta(seconds=60)
 NEEDED_SCOPE = "repo"
 
@@ -52,6 +54,8 @@ def git_version(probe: Probe) -> Check:
     least = ".".join(str(part) for part in LEAST_GIT)
     if (int(found[1]), int(found[2])) < LEAST_GIT:
         return Check("fail", f"git {found[0]} is too old, {least} is needed", "apt install git")
+    if (int(found[1]), int(found[2])) < FOR_PLANS:
+        return Check("warn", f"git {found[0]}: plan files need 2.38, all else goes", "apt install git")
     return Check("ok", f"git {found[0]}")
 
 

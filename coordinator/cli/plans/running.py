@@ -45,7 +45,7 @@ def run(
 ) -> int:
     """Work on a plan until nothing of it moves by itself any more; begun before, it goes on where it stood.
 
-    0 when all is delivered, 1 when a person is needed, 27 for a plan with errors."""
+    0 when all is delivered (with --wave: merged), 1 when a person is needed, 27 for a plan with errors."""
     made = good(plan)
     config = _configuration(made, provider, workers)
     under = _undertaking(made, config, wave, strict=strict_waves)

@@ -54,7 +54,7 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
         repo.fetch()
         base, onto = bases(world, task)
         if onto:
-            repo.feature(onto, base, _merged_last(world, task))
+            repo.feature(onto, base, plans_of(world.store)[task.plan].last_merge(task.id))
         tree = repo.ensure_worktree(
             task.id, task.branch, base, fresh=task.fresh, attempt=attempt.number, expect=task.pushed_sha, onto=onto
         )
@@ -72,19 +72,6 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
     except HookFailed as error:
         return NotStarted(task, attempt, "hook_failed", str(error), False, now)
     return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), tree.notes, now)
-
-
-def _merged_last(world: World, task: Task) -> str:
-    """What was merged last into the branch that this task of a plan begins on; "" when nothing was, or when the branch
-    was out already: who deletes it then means it."""
-    under = plans_of(world.store)[task.plan]
-    one = under.task_of(task.id)
-    if one is None or under.deliveries[one.repo].pushed_sha:
-        return ""
-    mine = (under.results[other.id] for other in under.plan.tasks
-            if other.repo == one.repo and other.id in under.results)
-    last = max(mine, key=lambda result: result.at or under.started_at, default=None)
-    return last.sha if last is not None else ""
 
 
 def bases(world: World, task: Task) -> tuple[str, str]:
