@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,3 +89,26 @@ def test_a_file_that_no_machine_can_start_is_a_program_that_is_not_there(tmp_pat
     program.chmod(0o755)
     ran = run([str(program)], env=ENV)
     assert (ran.code, "Exec format error" in ran.err) == (127, True)
+
+
+def test_ctrl_c_while_a_program_is_being_started_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def slow(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*args, **options))
+        os.kill(os.getpid(), signal.SIGINT)   # it came before anybody knew of the child
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    with pytest.raises(KeyboardInterrupt):
+        run(["sleep", "300"], env=dict(os.environ))
+    assert started[0].returncode == -signal.SIGKILL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("argv", [["no-such-program-here"], ["echo", "a\0b"]])
+def test_ctrl_c_is_heard_again_after_a_program_that_could_not_be_started(argv: list[str]) -> None:
+    with suppress(ValueError):
+        run(argv, env=dict(os.environ))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

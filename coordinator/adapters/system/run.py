@@ -9,11 +9,13 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 NOT_FOUND = 127
 TIMED_OUT = 124
@@ -55,17 +57,19 @@ def run(
     all, and a program that prints more than WHOLE is killed too, 125. `sweep`: what it leaves running in its group ends
     with it. Raises nothing for a failing program."""
     with _box(stdin.encode("utf-8", "surrogateescape")) as given, _box() as said, _box() as complained:
+        held = _Held()
         try:
             child = subprocess.Popen(
                 list(argv), env=dict(env), cwd=cwd, stdin=given, stdout=said, stderr=complained,
                 start_new_session=True, pass_fds=tuple(pass_fds),
             )
-        except OSError as error:
-            if error.errno not in _NO_PROGRAM:
+        except BaseException as error:
+            held.let_go()
+            if not isinstance(error, OSError) or error.errno not in _NO_PROGRAM:
                 raise
             return Ran(NOT_FOUND, "", f"{argv[0]}: {error.strerror}: {error.filename}")
         boxes = (said, complained)
-        stopped = _watched(child, timeout, lambda: any(_crowded(box, last) for box in boxes), sweep=sweep)
+        stopped = _watched(child, timeout, lambda: any(_crowded(box, last) for box in boxes), held, sweep=sweep)
         if not stopped and any(_crowded(box, last) for box in boxes):
             stopped = TOO_MUCH
         out, err = (_text(box, last or WHOLE) for box in boxes)
@@ -75,6 +79,28 @@ def run(
             TOO_MUCH: f"\n{argv[0]}: printed more than {WHOLE >> 20} MB; ended, since a part of it is of no use\n",
         }
         return Ran(stopped or child.returncode, out, err + words[stopped])
+
+
+class _Held:
+    """Ctrl-C, held back while a program is started: in the middle of it nobody would know yet what to kill."""
+
+    def __init__(self) -> None:
+        self._came = False
+        self._ours = threading.current_thread() is threading.main_thread() \
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self._ours:
+            signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._came = True
+
+    def let_go(self) -> None:
+        """It is heard again. Raises KeyboardInterrupt when it came meanwhile."""
+        ours, came, self._ours, self._came = self._ours, self._came, False, False
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if came:
+            raise KeyboardInterrupt
 
 
 @contextmanager
@@ -109,21 +135,26 @@ def _crowded(box: int, last: int) -> bool:
     return not last and size > WHOLE
 
 
-def _watched(child: subprocess.Popen[bytes], timeout: float, crowded: Callable[[], bool], *, sweep: bool) -> int:
+def _watched(
+    child: subprocess.Popen[bytes], timeout: float, crowded: Callable[[], bool], held: _Held, *, sweep: bool
+) -> int:
     """0 when it ended by itself; else its group was killed, and why. It is reaped either way."""
     stopped, until = 0, time.monotonic() + timeout
-    over = os.pidfd_open(child.pid)
     try:
-        waiting = select.poll()
-        waiting.register(over, select.POLLIN)
-        while not stopped and not waiting.poll(max(0.0, min(_LOOK_EVERY, until - time.monotonic())) * 1000):
-            stopped = TOO_MUCH if crowded() else TIMED_OUT if time.monotonic() >= until else 0
+        over = os.pidfd_open(child.pid)
+        try:
+            held.let_go()
+            waiting = select.poll()
+            waiting.register(over, select.POLLIN)
+            while not stopped and not waiting.poll(max(0.0, min(_LOOK_EVERY, until - time.monotonic())) * 1000):
+                stopped = TOO_MUCH if crowded() else TIMED_OUT if time.monotonic() >= until else 0
+        finally:
+            os.close(over)
     except BaseException:   # Ctrl-C: in a session of its own it would not hear it
         _kill_group(child.pid)
         child.wait()
+        held.let_go()
         raise
-    finally:
-        os.close(over)
     if stopped or sweep:   # before it is reaped: until then nobody else has its number
         _kill_group(child.pid)
     child.wait()
