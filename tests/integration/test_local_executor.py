@@ -47,7 +47,7 @@ def test_a_worker_that_ends_leaves_its_exit_code_output_and_figures(place: Bench
     assert executor.log_tail(spec.handle) == b"out\nbad\n"
     outcome = place.pairs(spec, "outcome")
     assert (outcome["state"], outcome["exit_code"], outcome["beads"]) == ("failed", "7", "gh-450")
-    assert not place.file(spec, "pid").exists()
+    until(lambda: not place.file(spec, "pid").exists(), "the wrapper's last step")
     for kind in ("log", "err", "outcome", "heartbeat", "prompt", "spec", "meta", "lock"):
         assert place.file(spec, kind).stat().st_mode & 0o777 == 0o600, kind
 

@@ -62,7 +62,7 @@ def _funnel(root: Path, secret: object, identity: object) -> object:
 
 def test_a_plan_that_was_begun_by_hand_goes_on_there_though_its_repository_is_held_meanwhile(yard: PlanYard) -> None:
     plan = yard.plan(task("T1", "one", 'write("src/a")'), task("T2", "two", 'write("src/b")', on="T1"))
-    assert yard.run("plan", "run", str(plan), "--wave", "1").returncode == 1
+    assert yard.run("plan", "run", str(plan), "--wave", "1").returncode == 0
     with app.hold(app.Place(yard.home)):
         ran = yard.run("plan", "run", str(plan))
     assert (ran.returncode, "T1" in ran.stdout, "2 of 2 merged" in ran.stdout) == (0, True, True), ran.stderr
