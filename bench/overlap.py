@@ -97,7 +97,7 @@ def replay(work: Sequence[Job], *, soft: bool) -> Run:
 
 def _plan(work: Sequence[Job]) -> Undertaking:
     file = PlanFile("replay", "Replay", tuple(job.one for job in work))
-    return Undertaking(file, "replay-plan.md", "", START, {"shop": Delivery("shop", "shop", "feature-replay")})
+    return Undertaking(file, "replay-plan.md", START, {"shop": Delivery("shop", "shop", "feature-replay")})
 
 
 def _task(under: Undertaking, key: str, place: int) -> Task:

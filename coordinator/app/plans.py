@@ -211,8 +211,7 @@ def undertaking(plan: Plan, config: Config, at: Any, *, wave: int = 0, strict: b
         name: Delivery(name, str(root), f"{BRANCH}{plan.file.id}", config.repository.base if root == home else "")
         for name, root in found.items()
     }
-    digest = hashlib.sha256(plan.text.encode()).hexdigest()
-    return Undertaking(plan.file, str(plan.path), digest, at, deliveries, wave=wave, strict=strict)
+    return Undertaking(plan.file, str(plan.path), at, deliveries, wave=wave, strict=strict)
 
 
 def plan_configuration(plan: Plan, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:

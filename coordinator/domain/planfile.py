@@ -85,7 +85,6 @@ class Undertaking:
 
     plan: PlanFile
     path: str
-    sha256: str
     started_at: datetime
     deliveries: Mapping[str, Delivery] = field(default_factory=dict)
     results: Mapping[str, Result] = field(default_factory=dict)
@@ -104,16 +103,11 @@ class Undertaking:
         """What the commits of a task must name as Feature-Key: its bead, else the id it is known by here."""
         return task.beads or self.key(task)
 
-    def last_merge(self, task_id: str) -> str:
-        """What was merged last into the branch that this task goes to; "" when nothing was, or when the branch was out
-        already: who deletes it then means it."""
-        one = self.task_of(task_id)
-        if one is None or self.deliveries[one.repo].pushed_sha:
+    def last_merge(self, repo: str) -> str:
+        """What was merged last into the plan's branch of this repository; "" when nothing was, or when the branch was
+        out already: who deletes it then means it."""
+        if self.deliveries[repo].pushed_sha:
             return ""
-        return self.last_of(one.repo)
-
-    def last_of(self, repo: str) -> str:
-        """What was merged last in this repository, "" for nothing."""
         mine = [self.results[one.id] for one in self.plan.tasks if one.repo == repo and one.id in self.results]
         last = max(mine, key=lambda result: result.at or self.started_at, default=None)
         return last.sha if last is not None else ""

@@ -30,7 +30,7 @@ def a_plan(depends: Mapping[str, Sequence[str]], **changes: object) -> Undertaki
                  description=f"do {name}")
         for name, others in depends.items()
     )
-    plain = Undertaking(PlanFile("auth", "Better auth", tasks), str(FILE), "", NOW,
+    plain = Undertaking(PlanFile("auth", "Better auth", tasks), str(FILE), NOW,
                         {SHOP: Delivery(SHOP, "/w/shop", "feature-auth", "main")})
     return replace(plain, **changes)  # type: ignore[arg-type]
 

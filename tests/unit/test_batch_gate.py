@@ -91,7 +91,7 @@ def test_waves_of_a_plan_are_those_of_its_file():
     file = PlanFile("auth", "Auth", (PlanTask("T1", "a"), PlanTask("T2", "b", depends_on=("T1",))))
     ids = [plan_task_id("auth", one.id) for one in file.tasks]
     tasks = [replace(a_task(n), id=task_id, issue=None, plan="auth") for n, task_id in enumerate(ids)]
-    s = a_snapshot(*tasks, plans={"auth": Undertaking(file, "/p/auth-plan.md", "0" * 64, NOW)})
+    s = a_snapshot(*tasks, plans={"auth": Undertaking(file, "/p/auth-plan.md", NOW)})
     assert [(one.id, one.wave) for one in members_of(s, "plan:auth")] == [(ids[0], 1), (ids[1], 2)]
 
 
@@ -291,7 +291,7 @@ def test_the_canary_of_a_plan_has_succeeded_once_its_validation_passed():
     since = NOW - timedelta(minutes=5)
     tasks = [replace(a_task(n), id=name, issue=None, plan="auth") for n, name in enumerate(names)]
     tried = replace(tasks[0], state=_S.PUBLISHING, attempts=1)
-    s = a_snapshot(tried, *tasks[1:], plans={"auth": Undertaking(file, "/p/auth-plan.md", "0" * 64, NOW)},
+    s = a_snapshot(tried, *tasks[1:], plans={"auth": Undertaking(file, "/p/auth-plan.md", NOW)},
                    attempts={names[0]: (replace(an_attempt(), task_id=names[0], created_at=NOW),)},
                    batches={"plan:auth": Standing(GatePhase.CANARY, since, 1, 1, "why", canary=names[0])})
     assert not [one for one in plan(s).actions if isinstance(one, TurnBatch)]

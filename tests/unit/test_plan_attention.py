@@ -147,7 +147,7 @@ def test_a_batch_that_a_person_holds_or_that_goes_on_calls_nobody(standing):
 def test_a_plan_that_cannot_be_delivered_is_told_once_and_again_when_it_is_refused_anew():
     def refused(words: str, **known):
         one = Delivery("web", "/src/web", "feature-auth", words=words, **known)
-        under = Undertaking(PlanFile("auth", "Auth"), "auth-plan.md", "", NOW, {"web": one})
+        under = Undertaking(PlanFile("auth", "Auth"), "auth-plan.md", NOW, {"web": one})
         return a_snapshot(plans={"auth": under})
 
     [notice] = all_told(refused("the push of feature-auth was refused: protected"))

@@ -143,8 +143,8 @@ def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
     under = plans_of(world.store)[action.plan]
     delivery = under.deliveries[action.repo]
     site = world.site(delivery.root)
-    if not delivery.pushed_sha:   # whoever moved it back since would have work left out
-        site.repo.feature(delivery.branch, delivery.base or site.repo.default_branch(), under.last_of(action.repo))
+    if last := under.last_merge(action.repo):   # whoever moved the branch back since would have work left out
+        site.repo.feature(delivery.branch, delivery.base or site.repo.default_branch(), last)
     try:
         sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha)
     except PushRefused as error:

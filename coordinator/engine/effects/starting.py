@@ -52,9 +52,9 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
     try:
         repo = world.repo_of(task)
         repo.fetch()
-        base, onto = bases(world, task)
+        base, onto, last = bases(world, task)
         if onto:
-            repo.feature(onto, base, plans_of(world.store)[task.plan].last_merge(task.id))
+            repo.feature(onto, base, last)
         tree = repo.ensure_worktree(
             task.id, task.branch, base, fresh=task.fresh, attempt=attempt.number, expect=task.pushed_sha, onto=onto
         )
@@ -74,15 +74,16 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
     return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), tree.notes, now)
 
 
-def bases(world: World, task: Task) -> tuple[str, str]:
-    """The remote's branch that a task's work goes to in the end, and the plan's branch it begins on, "" without a
-    plan. Raises GitError."""
+def bases(world: World, task: Task) -> tuple[str, str, str]:
+    """The remote's branch that a task's work goes to in the end, the plan's branch it begins on, and what was merged
+    into that last; "" without a plan. Raises GitError."""
     under = plans_of(world.store).get(task.plan) if task.plan else None
     one = under.task_of(task.id) if under is not None else None
     if under is None or one is None:
-        return world.options.base or world.repo_of(task).default_branch(), ""
+        return world.options.base or world.repo_of(task).default_branch(), "", ""
     delivery = under.deliveries[one.repo]
-    return delivery.base or world.repo_of(task).default_branch(), delivery.branch
+    base = delivery.base or world.repo_of(task).default_branch()
+    return base, delivery.branch, under.last_merge(one.repo)
 
 
 def _make_buildable(world: World, task: Task, *, reused: bool) -> None:
@@ -149,7 +150,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
     handle = handle_of(attempt)
     cwd = world.repo_of(task).worktree_path(task.id)
     previous = staging.previous(world, attempt)
-    base, _ = bases(world, task)
+    base, *_ = bases(world, task)
     issue = world.store.issues().get(task.issue) if task.issue is not None else None
     prompt = render_prompt(template, task, attempt, previous, base=base, repository=world.repository_name,
                            url=issue.url if issue is not None else "", plan=_plan(world, task, attempt, cwd),

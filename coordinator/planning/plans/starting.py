@@ -105,9 +105,3 @@ def _expected(one: PlanTask) -> frozenset[str]:
 def _branch(under: Undertaking, one: PlanTask) -> str:
     delivery = under.deliveries.get(one.repo)
     return delivery.branch if delivery is not None else "the plan's branch"
-
-
-def unfinished(s: Snapshot, under: Undertaking, repo: str = "") -> tuple[Task, ...]:
-    """Tasks of the plan (of one of its repositories) that are not merged yet."""
-    tasks = [s.tasks.get(under.key(one)) for one in under.plan.tasks if not repo or one.repo == repo]
-    return tuple(task for task in tasks if task is not None and task.state is not TaskState.DONE)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from coordinator.domain.planfile import Delivery, Undertaking
 from coordinator.domain.task import Task, TaskState
 from coordinator.planning.actions import Deliver, Join, Look, Wait, look_lane, work_lane
-from coordinator.planning.plans.starting import unfinished
 from coordinator.planning.snapshot import Snapshot
 
 
@@ -17,11 +16,13 @@ def rule(s: Snapshot) -> Iterator[Join | Deliver | Look | Wait]:
         if task.plan and task.state is TaskState.PUBLISHING:
             yield from _join(s, task)
     for under in s.plans.values():
-        if under.plan.tasks and not unfinished(s, under) and len(_tasks(s, under)) == len(under.plan.tasks):
+        tasks = _tasks(s, under)
+        merged = sum(task.state is TaskState.DONE for task in tasks)
+        if tasks and merged == len(under.plan.tasks):
             for name in under.deliveries:
                 yield from _deliver(s, under, name)
         else:
-            yield from _look(s, under)
+            yield from _look(s, tasks)
 
 
 def _tasks(s: Snapshot, under: Undertaking) -> list[Task]:
@@ -47,9 +48,8 @@ def _deliver(s: Snapshot, under: Undertaking, name: str) -> Iterator[Deliver]:
         yield action
 
 
-def _look(s: Snapshot, under: Undertaking) -> Iterator[Look]:
+def _look(s: Snapshot, tasks: list[Task]) -> Iterator[Look]:
     """Which files running tasks have changed so far, while another of the plan waits to start."""
-    tasks = _tasks(s, under)
     if not any(task.state is TaskState.QUEUED for task in tasks):
         return
     for task in tasks:
