@@ -45,6 +45,7 @@ def test_what_depends_on_nothing_starts_at_once_and_what_depends_starts_on_what_
     assert [job for job, _ in way.started] == ["plan-auth-t1", "plan-auth-t2", "plan-auth-t3", "plan-auth-t4"]
     merged = dict(way.started)
     assert merged["plan-auth-t1"] == frozenset({""})
+    assert "plan-auth-t1" in merged["plan-auth-t2"] & merged["plan-auth-t3"]
     assert {"plan-auth-t2", "plan-auth-t3"} <= merged["plan-auth-t4"]
     assert set(way.states().values()) == {S.DONE}
     [pull] = way.outside.github.pulls.values()
