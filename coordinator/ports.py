@@ -299,11 +299,13 @@ class Repository(Protocol):
 
 @dataclass(frozen=True)
 class Handle:
-    """Names one run: the job and its token. Enough to find it again after a crash."""
+    """Names one run: the job, its token and where it runs ("" for this machine, a name of [hosts], or `slurm`). Enough
+    to find it again after a crash."""
 
     provider: str
     job: str
     token: str
+    host: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from typing import Any
 
 from coordinator.config.kinds import Kind, shown
 from coordinator.config.rooting import user_file
-from coordinator.config.sections import LADDER, Config, ProviderSection
+from coordinator.config.sections import LADDER, Config, Host, ProviderSection
 
 DEFAULT = "default"
+RESERVED_HOSTS = ("local", "slurm", "all")
+"""Words that stand for this machine, for Slurm and for every host: no host may be called so."""
 COMMAND_LINE = "command line"
 
 _PREFIX = "COORDINATOR_"
@@ -58,13 +60,16 @@ def _kinds(section: type) -> _Keys:
 
 
 _SECTIONS: Mapping[str, Any] = {
-    one.name: one.default_factory for one in fields(Config) if one.name not in ("providers", "fallback", "origins")
+    one.name: one.default_factory
+    for one in fields(Config) if one.name not in ("providers", "hosts", "fallback", "origins")
 }
 _KINDS: Mapping[str, _Keys] = {name: _kinds(section) for name, section in _SECTIONS.items()}
-_PROVIDER_KINDS = _kinds(ProviderSection)
-_PROVIDERS = "providers"
+_NAMED: Mapping[str, Any] = {"providers": ProviderSection, "hosts": Host}
+"""Sections of which there are any number, each with a name: [providers.claude], [hosts.NAME]."""
+_NAMED_KINDS: Mapping[str, _Keys] = {name: _kinds(section) for name, section in _NAMED.items()}
+_EXAMPLES = {"providers": ("provider", "claude"), "hosts": ("host", "epyc12")}
 _FALLBACK = "fallback"
-_ALL_SECTIONS = (*_KINDS, _FALLBACK, _PROVIDERS)
+_ALL_SECTIONS = (*_KINDS, _FALLBACK, *_NAMED)
 
 
 def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, str] | None = None) -> Config:
@@ -87,11 +92,12 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
 def entries(config: Config) -> tuple[Entry, ...]:
     """All keys in force, in the order of the sections."""
     groups = [(name, getattr(config, name), _KINDS[name]) for name in _SECTIONS]
-    providers = [(f"{_PROVIDERS}.{name}", one, _PROVIDER_KINDS) for name, one in config.providers.items()]
+    named = [(f"{group}.{name}", one, _NAMED_KINDS[group])
+             for group in _NAMED for name, one in getattr(config, group).items()]
     return (
         *(one for group in groups for one in _entries(config, *group)),
         *(_entry(config, f"{_FALLBACK}.{name}", LADDER.show(ladder)) for name, ladder in config.fallback.items()),
-        *(one for group in providers for one in _entries(config, *group)),
+        *(one for group in named for one in _entries(config, *group)),
     )
 
 
@@ -109,15 +115,15 @@ def _entry(config: Config, key: str, value: str) -> Entry:
 def _of_file(path: Path) -> _Layer:
     layer: _Layer = {}
     for name, table in _parsed(path).items():
-        if name == _PROVIDERS:
+        if name in _NAMED:
             _want_table(table, name, str(path))
-            for provider, section in table.items():
-                _check_provider_name(provider, str(path))
-                layer.update(_of_table(section, f"{_PROVIDERS}.{provider}", _PROVIDER_KINDS, str(path)))
+            for one, section in table.items():
+                _check_name(name, one, str(path))
+                layer.update(_of_table(section, f"{name}.{one}", _NAMED_KINDS[name], str(path)))
         elif name == _FALLBACK:
             _want_table(table, name, str(path))
             for provider in table:
-                _check_provider_name(provider, str(path))
+                _check_name("providers", provider, str(path))
             layer.update(_of_table(table, name, dict.fromkeys(table, LADDER), str(path)))
         elif name in _KINDS:
             layer.update(_of_table(table, name, _KINDS[name], str(path)))
@@ -142,10 +148,10 @@ def _want_table(table: object, group: str, file: str) -> None:
         raise ConfigError(f"{file}: `{group}` must be a section, not a value", cure)
 
 
-def _check_provider_name(name: str, place: str) -> None:
+def _check_name(group: str, name: str, place: str) -> None:
     if not name or len(name) > 64 or not set(name) <= _NAME_CHARACTERS:
-        cure = "Write one such as [providers.claude]."
-        raise ConfigError(f"{place}: {shown(name)} is no name of a provider", cure)
+        what, example = _EXAMPLES[group]
+        raise ConfigError(f"{place}: {shown(name)} is no name of a {what}", f"Write one such as [{group}.{example}].")
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -175,8 +181,8 @@ def _of_environment(environ: Mapping[str, str]) -> _Layer:
         section, _, key = variable.removeprefix(_PREFIX).lower().partition("_")
         if not variable.startswith(_PREFIX) or not key:
             continue
-        if section == _PROVIDERS:
-            group, key, keys = _provider_variable(variable, key)
+        if section in _NAMED:
+            group, key, keys = _named_variable(variable, section, key)
         elif section == _FALLBACK:
             group, key = section, key.replace("_", "-")
             keys = {key: LADDER}
@@ -190,25 +196,27 @@ def _of_environment(environ: Mapping[str, str]) -> _Layer:
     return layer
 
 
-def _provider_variable(variable: str, rest: str) -> tuple[str, str, _Keys]:
+def _named_variable(variable: str, section: str, rest: str) -> tuple[str, str, _Keys]:
     """COORDINATOR_PROVIDERS_CC_GLM_MAX_TURNS: the longest key at its end, before it the name, _ for -."""
-    for key in sorted(_PROVIDER_KINDS, key=len, reverse=True):
+    keys = _NAMED_KINDS[section]
+    for key in sorted(keys, key=len, reverse=True):
         name = rest.removesuffix(f"_{key}")
         if name not in (rest, ""):
-            return f"{_PROVIDERS}.{name.replace('_', '-')}", key, _PROVIDER_KINDS
-    cure = f"Write COORDINATOR_PROVIDERS_<NAME>_<KEY>; the keys are {', '.join(_PROVIDER_KINDS)}."
-    raise ConfigError(f"environment {variable}: names no key of a provider", cure)
+            return f"{section}.{name.replace('_', '-')}", key, keys
+    cure = f"Write COORDINATOR_{section.upper()}_<NAME>_<KEY>; the keys are {', '.join(keys)}."
+    raise ConfigError(f"environment {variable}: names no key of a {_EXAMPLES[section][0]}", cure)
 
 
 def _of_overrides(overrides: Mapping[str, str]) -> _Layer:
     layer: _Layer = {}
     for dotted, text in overrides.items():
         group, _, key = dotted.rpartition(".")
-        if group.startswith(f"{_PROVIDERS}."):
-            _check_provider_name(group.removeprefix(f"{_PROVIDERS}."), COMMAND_LINE)
-            keys = _PROVIDER_KINDS
+        section, _, name = group.partition(".")
+        if section in _NAMED and "." in group:
+            _check_name(section, name, COMMAND_LINE)
+            keys = _NAMED_KINDS[section]
         elif group == _FALLBACK:
-            _check_provider_name(key, COMMAND_LINE)
+            _check_name("providers", key, COMMAND_LINE)
             keys = {key: LADDER}
         elif group in _KINDS:
             keys = _KINDS[group]
@@ -248,17 +256,19 @@ def _build(layer: _Layer) -> Config:
     sections = {
         name: _section(section, name, _KINDS[name], layer, origins) for name, section in _SECTIONS.items()
     }
-    groups = dict.fromkeys(group for group, _ in layer if group.startswith(f"{_PROVIDERS}."))
-    providers = {
-        group.partition(".")[2]: _section(ProviderSection, group, _PROVIDER_KINDS, layer, origins)
-        for group in groups
-    }
+    named: dict[str, Any] = {name: _all_named(name, layer, origins) for name in _NAMED}
     ladders = {name: _read(given, LADDER) for (group, name), given in layer.items() if group == _FALLBACK}
     origins |= {f"{_FALLBACK}.{name}": layer[_FALLBACK, name].origin for name in ladders}
-    config = Config(**sections, fallback=MappingProxyType(ladders), providers=MappingProxyType(providers),
-                    origins=MappingProxyType(origins))
+    config = Config(**sections, **named, fallback=MappingProxyType(ladders), origins=MappingProxyType(origins))
     _check_together(config)
     return config
+
+
+def _all_named(name: str, layer: _Layer, origins: dict[str, str]) -> Mapping[str, Any]:
+    groups = dict.fromkeys(group for group, _ in layer if group.startswith(f"{name}."))
+    return MappingProxyType({
+        group.partition(".")[2]: _section(_NAMED[name], group, _NAMED_KINDS[name], layer, origins) for group in groups
+    })
 
 
 def _section(section: type, group: str, keys: _Keys, layer: _Layer, origins: dict[str, str]) -> Any:
@@ -290,6 +300,7 @@ def _check_together(config: Config) -> None:
             where = config.origins[f"{_FALLBACK}.{name}"]
             words = f"{where}: fallback.{name} = {LADDER.show(ladder)} names a provider twice, or {name} itself"
             raise ConfigError(words, "Name each provider once; the one on the left is always tried first.")
+    _check_hosts(config)
     seen: dict[str, str] = {}
     for key in _KINDS["labels"]:
         name = getattr(config.labels, key).lower()
@@ -298,3 +309,20 @@ def _check_together(config: Config) -> None:
             words = f"{where}: labels.{key} and labels.{seen[name]} are both {shown(name)}"
             raise ConfigError(words, "Each label means one thing: give them different names.")
         seen[name] = key
+
+
+def _check_hosts(config: Config) -> None:
+    for name, host in config.hosts.items():
+        if name in RESERVED_HOSTS:
+            raise ConfigError(f"hosts.{name}: the name stands for something else", "Give the host another name.")
+        if not host.address:
+            where = next((at for key, at in config.origins.items() if key.startswith(f"hosts.{name}.")), COMMAND_LINE)
+            raise ConfigError(f"{where}: hosts.{name} has no address", f"Set hosts.{name}.address, as ssh takes it.")
+    defaults = [name for name, host in config.hosts.items() if host.default]
+    if len(defaults) > 1:
+        words = f"hosts {' and '.join(defaults)} are both the default"
+        raise ConfigError(words, "Leave `default = true` with one of them.")
+    if config.slurm.login and config.slurm.login not in config.hosts:
+        where, known = config.origins["slurm.login"], ", ".join(config.hosts) or "none"
+        words = f"{where}: slurm.login = {shown(config.slurm.login)} is no name of [hosts]"
+        raise ConfigError(words, f'Known are: {known}. "" gives jobs to the Slurm of this machine.')

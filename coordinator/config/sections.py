@@ -21,6 +21,11 @@ _VARIABLE = (r"[A-Za-z_][A-Za-z0-9_]*\*?", "environment variable; a * at its end
 _HOST_PATH = (r"(/|~/).*[^/]", "path of a file; begin with / or ~/")
 _FOLDER = (r"(/|~/).+", "folder; begin with / or ~/")
 _FILE_NAME = (r"(?!\.{1,2}$)[^/]+", "file name; it lies in ~/.config/systemd/user")
+_ADDRESS = (r"[A-Za-z0-9_\[][^\s]*", "address as ssh takes it: host, user@host or an alias of your ssh configuration")
+_PROGRAM = (r"[^\s-][^\n]*", "program; begin with / or ~/, or name one that stands in PATH")
+_SLURM_WORD = (r"[^\s,;\"'\\]+", "single word as sbatch takes it")
+_SLURM_TIME = (r"(\d+-)?\d+(:\d+){0,2}", "time as sbatch takes it: minutes, H:M:S or D-H:M:S")
+_SLURM_ARGUMENT = (r"--[a-z][a-z-]*(=[^\n]*)?", "long option of sbatch; write --name or --name=value")
 _LOGIN = (r"[A-Za-z0-9][A-Za-z0-9-]*(\[bot\])?", "GitHub login")
 
 
@@ -56,7 +61,8 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """How many workers, of what kind, and how long each may take, be silent, or stay after a stop."""
+    """How many workers, of what kind, where, and how long each may take, be silent, or stay after a stop. `lease`: how
+    long the host of a running worker may be out of reach before the worker is given up."""
 
     max: int = _key(kinds.number(1, 1000), 3)
     provider: str = _key(kinds.text(*_NAME), "claude")
@@ -68,6 +74,8 @@ class Workers:
     no_mutation: timedelta = _key(kinds.duration("1s"), "30m")
     idle_cpu: float = _key(kinds.share(), 0.02)
     stop_grace: timedelta = _key(kinds.duration("100ms"), "2s")
+    executor: str = _key(kinds.choice("local", "ssh", "slurm"), "local")
+    lease: timedelta = _key(kinds.duration("1s"), "10m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,53 @@ class ProviderSection:
     max: int = _key(kinds.number(0, 1000), 0)
     op_token_file: str = _optional(_HOST_PATH)
     op_legacy_names: tuple[str, ...] = _key(kinds.words(*_FILE_NAME), [])
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine that workers run on by ssh. `ssh` are the words before the address; tasks whose issue carries one of
+    `labels` run there and nowhere else; `path` are folders put before its PATH. `shared`: our files lie at the same
+    paths there. One that is not `enabled` takes work once its gate was passed and recorded; `gate` is a command run
+    there, `gate_doc` where it is explained."""
+
+    address: str = _optional(_ADDRESS)
+    ssh: tuple[str, ...] = _key(kinds.words(), ["ssh"])
+    slots: int = _key(kinds.number(1, 10_000), 2)
+    labels: tuple[str, ...] = _key(kinds.words(*_LABEL), [])
+    workdir: str = _key(kinds.text(*_FOLDER), "~/coordinator")
+    python: str = _key(kinds.text(*_PROGRAM), "python3")
+    path: tuple[str, ...] = _key(kinds.words(*_FOLDER), [])
+    shared: bool = _key(kinds.flag(), False)
+    enabled: bool = _key(kinds.flag(), True)
+    gate: str = _key(kinds.text(empty=True), "")
+    gate_doc: str = _key(kinds.text(empty=True), "")
+    purpose: str = _key(kinds.text(empty=True), "")
+    default: bool = _key(kinds.flag(), False)
+
+
+@dataclass(frozen=True, slots=True)
+class Slurm:
+    """How workers are given to Slurm: on this machine, or by way of `login`, a name of [hosts]. "" leaves a value to
+    the cluster. `max` caps jobs in its queue, `poll` is how often it is asked, `warning` how long before the time
+    limit a worker is told; tasks whose issue carries one of `labels` run there."""
+
+    partition: str = _optional(_SLURM_WORD)
+    account: str = _optional(_SLURM_WORD)
+    qos: str = _optional(_SLURM_WORD)
+    time: str = _key(kinds.text(*_SLURM_TIME, empty=True), "")
+    mem: str = _optional(_SLURM_WORD)
+    cpus: int = _key(kinds.number(0, 100_000), 0)
+    gres: str = _optional((r"[^\s;\"'\\]+", "list of resources as sbatch takes it"))
+    args: tuple[str, ...] = _key(kinds.words(*_SLURM_ARGUMENT), [])
+    login: str = _optional(_NAME)
+    workdir: str = _key(kinds.text(r"((/|~/).+)?", "folder; begin with / or ~/", empty=True), "")
+    python: str = _key(kinds.text(*_PROGRAM, empty=True), "")
+    path: tuple[str, ...] = _key(kinds.words(*_FOLDER), [])
+    shared: bool = _key(kinds.flag(), True)
+    max: int = _key(kinds.number(1, 100_000), 100)
+    labels: tuple[str, ...] = _key(kinds.words(*_LABEL), [])
+    poll: timedelta = _key(kinds.duration("1s"), "15s")
+    warning: timedelta = _key(kinds.duration("1s"), "2m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +269,10 @@ def _none() -> Mapping[str, ProviderSection]:
     return MappingProxyType({})
 
 
+def _no_hosts() -> Mapping[str, Host]:
+    return MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """All of it. `fallback` names for a provider those that may stand in for it, in order; `origins` tells for each
@@ -232,8 +291,10 @@ class Config:
     batch: Batch = field(default_factory=Batch)
     plans: Plans = field(default_factory=Plans)
     notify: Notify = field(default_factory=Notify)
+    slurm: Slurm = field(default_factory=Slurm)
     fallback: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     providers: Mapping[str, ProviderSection] = field(default_factory=_none)
+    hosts: Mapping[str, Host] = field(default_factory=_no_hosts)
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def provider(self, name: str) -> ProviderSection:

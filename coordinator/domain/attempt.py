@@ -23,7 +23,8 @@ class Attempt:
     `run_id` is UTC YYYYMMDDhhmmss. `stop_reason` is the intent to stop it (a reason code, "" = none) with
     `stop_words` for people and `stop_by` who asked: label, closed, pause, request, ledger, stall, shutdown, cap.
     `switch_from` is the task's own provider where another one stood in for it, for the reason code `fallback_reason`.
-    `stage` is the name of the workflow's stage that it worked on.
+    `stage` is the name of the workflow's stage that it worked on. `host` is where it runs: "" for this machine, a name
+    of [hosts], or `slurm`.
     """
 
     task_id: str
@@ -60,6 +61,7 @@ class Attempt:
     log_tail: str = ""
     rescue_ref: str = ""
     stage: str = ""
+    host: str = ""
 
     @property
     def phase(self) -> Phase:

@@ -86,7 +86,7 @@ ATTEMPTS = every_field(
     **words(
         "token worker_id provider run_id model session_id base_sha stop_reason stop_words stop_by reason "
         "switch_from fallback_reason "
-        "detail head_sha summary log_tail rescue_ref stage"
+        "detail head_sha summary log_tail rescue_ref stage host"
     ),
     **numbers("fence commits"),
     duration_sec=FLOATS,

@@ -14,7 +14,7 @@ from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import TaskState
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision this version reads and writes."""
 
 metadata = MetaData()
@@ -114,6 +114,7 @@ attempts = Table(
     _text("log_tail"),
     _text("rescue_ref"),
     _text("stage"),
+    _text("host"),
 )
 
 events = Table(

@@ -42,7 +42,7 @@ class HookFailed(Exception):
 
 
 def handle_of(attempt: Attempt) -> Handle:
-    return Handle(attempt.provider, attempt.task_id, attempt.token)
+    return Handle(attempt.provider, attempt.task_id, attempt.token, attempt.host)
 
 
 def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
