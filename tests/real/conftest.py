@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support import sshd as ssh_server
 from tests.support.conformance import table
 from tests.support.model_server import ModelServer, serving
+from tests.support.sshd import Sshd
 
 CELL = "cell"
 """The property of a test that holds (row, provider, what the end of its run was called): test_conformance.py."""
@@ -31,3 +34,12 @@ def scripted() -> Iterator[ModelServer]:
     with serving() as server:
         yield server
     assert server.strays == []
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """A host of this test alone, up. `sshd.cut` is the cable to it, `sshd.run` a client of its own."""
+    if why := ssh_server.missing():
+        pytest.skip(why)
+    with Sshd(tmp_path / "far") as host:
+        yield host
