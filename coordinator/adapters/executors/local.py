@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from coordinator.adapters.system.processes import Children, Exits, carriers, wai
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.worker import Missing, Running, Unknown, WorkerView
 from coordinator.ports import Clock, Handle, LaunchFailed, LaunchSpec, StopOrder
-from coordinator.runfiles import atomic, cgroup, fences, hunt, identity, names, rotation
+from coordinator.runfiles import atomic, cgroup, hunt, identity, launching, names, rotation
 from coordinator.runfiles.lock import Busy, Lock
 
 _CLAIM_PATIENCE = 10.0
@@ -62,7 +61,9 @@ class LocalExecutor:
                 known = self._started(handle)
                 if known is not None:
                     return known
-                self._refuse_overlap(spec)
+                refused = launching.overlap(folder, handle.job, spec.fence)
+                if refused:
+                    raise LaunchFailed("launch_failed", refused)
                 launch.prepare(folder, spec, self._tuning)
             return self._start(spec, folder)
         except Busy as busy:
@@ -75,29 +76,7 @@ class LocalExecutor:
 
     def _started(self, handle: Handle) -> int | None:
         """The wrapper's pid if the run files show that this token ever started."""
-        for kind in ("heartbeat", "outcome"):
-            pairs = atomic.read_pairs(self._path(handle, kind)) or {}
-            if pairs.get("token") == handle.token:
-                return Who(pairs).pid
-        return 0 if self._blank(handle) else None
-
-    def _blank(self, handle: Handle) -> bool:
-        """Heartbeats are not forced onto the disk: a power cut may leave an empty one of a run that was started."""
-        return (atomic.read(self._path(handle, "heartbeat")) == b""
-                and (atomic.read_pairs(self._path(handle, "spec")) or {}).get("token") == handle.token)
-
-    def _refuse_overlap(self, spec: LaunchSpec) -> None:
-        """One worker a job: an earlier one that lives, or a later one that has been, forbids this start."""
-        pairs = atomic.read_pairs(self._path(spec.handle, "heartbeat")) or {}
-        who = Who(pairs)
-        over = self._pairs(replace(spec.handle, token=pairs.get("token", "")), "outcome")
-        if not over and identity.alive(who.pid, who.start, who.boot):
-            raise LaunchFailed("launch_failed", f"{spec.handle.job} is still run by an earlier worker "
-                                                f"(pid {who.pid}): stop it first. Nothing was started.")
-        fence = fences.standing(self._folder(spec.handle), spec.handle.job)
-        if fence > spec.fence:
-            raise LaunchFailed("launch_failed", f"{spec.handle.job}: an attempt with fence {fence} came "
-                                                f"after this one ({spec.fence}). Nothing was started.")
+        return launching.started(self._folder(handle), handle.job, handle.token)
 
     def _start(self, spec: LaunchSpec, folder: str) -> int:
         handle = spec.handle
@@ -165,7 +144,9 @@ class LocalExecutor:
             self._watch(Who(beat))
         if isinstance(view, Missing) and not view.started:
             starting = self._children.living(handle.token)
-            return Missing(started=self._blank(handle)) if starting is None else Running(starting, 0.0)
+            if starting is not None:
+                return Running(starting, 0.0)
+            return Missing(started=launching.blank(self._folder(handle), handle.job, handle.token))
         return view
 
     def live(self) -> tuple[Handle, ...]:
