@@ -41,6 +41,15 @@ class Ran:
         return self.code == 0
 
 
+@dataclass(frozen=True)
+class RanBytes:
+    """A finished run whose output is no text."""
+
+    code: int
+    out: bytes
+    err: str
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -56,7 +65,26 @@ def run(
     then its whole process group is killed. `last`: only so many bytes of each stream's end are kept; without it
     all, and a program that prints more than WHOLE is killed too, 125. `sweep`: what it leaves running in its group ends
     with it. Raises nothing for a failing program."""
-    with _box(stdin.encode("utf-8", "surrogateescape")) as given, _box() as said, _box() as complained:
+    ended = run_bytes(
+        argv, env=env, cwd=cwd, stdin=stdin.encode("utf-8", "surrogateescape"), timeout=timeout, pass_fds=pass_fds,
+        last=last, sweep=sweep,
+    )  # fmt: skip
+    return Ran(ended.code, ended.out.decode("utf-8", "surrogateescape"), ended.err)
+
+
+def run_bytes(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    stdin: bytes = b"",
+    timeout: float = 60.0,
+    pass_fds: Sequence[int] = (),
+    last: int = 0,
+    sweep: bool = False,
+) -> RanBytes:
+    """The same for a program that is given, and prints, what is no text."""
+    with _box(stdin) as given, _box() as said, _box() as complained:
         held = _Held()
         try:
             child = subprocess.Popen(
@@ -67,18 +95,18 @@ def run(
             held.let_go()
             if not isinstance(error, OSError) or error.errno not in _NO_PROGRAM:
                 raise
-            return Ran(NOT_FOUND, "", f"{argv[0]}: {error.strerror}: {error.filename}")
+            return RanBytes(NOT_FOUND, b"", f"{argv[0]}: {error.strerror}: {error.filename}")
         boxes = (said, complained)
         stopped = _watched(child, timeout, lambda: any(_crowded(box, last) for box in boxes), held, sweep=sweep)
         if not stopped and any(_crowded(box, last) for box in boxes):
             stopped = TOO_MUCH
-        out, err = (_text(box, last or WHOLE) for box in boxes)
+        out, err = (_held_in(box, last or WHOLE) for box in boxes)
         words = {
             0: "",
             TIMED_OUT: f"\n{argv[0]}: no answer within {timeout:g} s",
             TOO_MUCH: f"\n{argv[0]}: printed more than {WHOLE >> 20} MB; ended, since a part of it is of no use\n",
         }
-        return Ran(stopped or child.returncode, out, err + words[stopped])
+        return RanBytes(stopped or child.returncode, out, err.decode("utf-8", "surrogateescape") + words[stopped])
 
 
 class _Held:
@@ -119,10 +147,10 @@ def _box(content: bytes = b"") -> Iterator[int]:
         os.close(fd)
 
 
-def _text(box: int, most: int) -> str:
+def _held_in(box: int, most: int) -> bytes:
     with open(box, "rb", closefd=False) as file:
         file.seek(max(0, os.fstat(box).st_size - most))
-        return file.read().decode("utf-8", "surrogateescape")
+        return file.read()
 
 
 def _crowded(box: int, last: int) -> bool:
