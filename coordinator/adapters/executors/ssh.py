@@ -10,7 +10,6 @@ import os
 import secrets
 import shlex
 import shutil
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,6 +19,7 @@ from coordinator.adapters.executors.ssh_marks import Heard, Marks
 from coordinator.adapters.executors.ssh_words import cause, mended
 from coordinator.adapters.system.run import NOT_FOUND, TIMED_OUT, run, run_bytes
 from coordinator.runfiles.masking import Masker, secrets_in
+from coordinator.runfiles.names import ForeignFolder, make_folder
 
 NEVER_SENT = ("GITHUB_TOKEN", "GH_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN")
 """`SendEnv` in a user's configuration would hand them on."""
@@ -149,8 +149,7 @@ def control_folder(env: Mapping[str, str]) -> Path | None:
 
 def _ours(place: Path) -> bool:
     try:
-        place.mkdir(mode=0o700, exist_ok=True)
-        facts = place.lstat()
-    except OSError:
+        make_folder(str(place))
+    except (OSError, ForeignFolder):
         return False
-    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o077
+    return not place.is_symlink()
