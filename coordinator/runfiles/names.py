@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     "pid", "log", "err", "meta", "outcome", "contract", "heartbeat", "prompt",
-    "lock", "fence", "spec", "stop",
+    "lock", "fence", "spec", "stop", "env",
 )
 ROTATED = ("log", "err", "outcome")
 

@@ -10,7 +10,7 @@ from coordinator.worker import notice
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional
+    from typing import List, Optional
 
     from coordinator.runfiles.cgroup import Group
     from coordinator.worker.spec import Spec
@@ -129,22 +129,12 @@ def _become(spec: Spec, group: Optional[Group], terminal: Optional[Terminal], fi
             group.join()
         for number in RESTORED:
             signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*WATCHED, *spec.warn))
         doing = "working directory %s" % spec.cwd
         os.chdir(spec.cwd)
         doing = spec.argv[0]
-        os.execvpe(spec.argv[0], spec.argv, environment())
+        os.execvpe(spec.argv[0], spec.argv, os.environ)
     except OSError as error:
         os.write(tell, ("%s: %s" % (doing, error.strerror)).encode("utf-8", "replace"))
     finally:
         os._exit(127)
-
-
-def environment() -> Dict[str, str]:
-    """Our own environment is the agent's, but for what the interpreter added to it at its start (PEP 538)."""
-    env = dict(os.environ)
-    with open("/proc/self/environ", "rb") as stream:
-        given = stream.read()
-    if not given.startswith(b"LC_CTYPE=") and b"\0LC_CTYPE=" not in given:
-        env.pop("LC_CTYPE", None)
-    return env

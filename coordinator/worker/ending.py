@@ -23,7 +23,8 @@ TIMED_OUT = 124
 NOT_STARTED = 127
 _KILLED = 128 + signal.SIGKILL
 _BY_HAND = (signal.SIGTERM, signal.SIGINT)
-_FAILURES = ("max_runtime", "launch_failed", "lost", "killed", "oom_killed")
+_LIMITS = ("max_runtime", "slurm_timeout")
+_FAILURES = (*_LIMITS, "launch_failed", "lost", "killed", "oom_killed")
 _SPELLINGS = {"dx-runner": {"no_mutation": "no_mutation_timeout", "max_runtime": "max_runtime_exceeded",
                             "stalled": "extended_stall"}}
 _SHORT = ("exit_code", "signal", "state", "reason_code", "ended_by", "completed_at", "ended_at", "duration_sec")
@@ -42,7 +43,7 @@ def reason_of(agent: Agent, stop: Optional[Stop], *, starved: bool = False) -> T
     code, number = _status(agent.status)
     if starved and (number == signal.SIGKILL or code == _KILLED):
         return "oom_killed", "the kernel killed it: its cgroup was out of memory"
-    heard = number or (code or 0) - 128
+    heard = heard_of(agent.status)
     if heard in _BY_HAND:
         return "manual_stop", "the agent was sent %s from outside" % signal.Signals(heard).name
     if number == signal.SIGKILL:
@@ -141,7 +142,13 @@ def _code(agent: Agent, stop: Optional[Stop], reason: str) -> Tuple[Optional[int
         return NOT_STARTED, 0
     if stop is not None and stop.exit_code is not None:
         return stop.exit_code, 0
-    return (TIMED_OUT, 0) if reason == "max_runtime" else _status(agent.status)
+    return (TIMED_OUT, 0) if reason in _LIMITS else _status(agent.status)
+
+
+def heard_of(status: Optional[int]) -> int:
+    """The signal that ended it, or that it says by 128 + number to have caught; else no signal's number."""
+    code, number = _status(status)
+    return number or (code or 0) - 128
 
 
 def _status(status: Optional[int]) -> Tuple[Optional[int], int]:

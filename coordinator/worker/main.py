@@ -12,7 +12,7 @@ import time
 
 from coordinator.runfiles import cgroup, hunt, names
 from coordinator.runfiles.lock import Busy
-from coordinator.worker import ending, notice
+from coordinator.worker import ending, environment, notice
 from coordinator.worker import spec as specs
 from coordinator.worker.agent import WATCHED, Agent, become_subreaper
 from coordinator.worker.record import Fenced, Record
@@ -27,10 +27,10 @@ _LOOK = 1.0        # a STOP file counts within two seconds
 _NOTICED = 30.0    # the same where the kernel says when one is made
 _CALM = 0.25       # for an agent that makes files all the time
 _STEP = 0.1
-_UNSTIRRED = tuple(each for each in WATCHED if each != notice.SIGNAL)
 _DRAIN = 2.0
 _PATIENCE = 300.0
 _ASKING = (signal.SIGTERM, signal.SIGINT)
+_HEARD = 1.0       # a scheduler signals all processes of a job, in no order: the agent may be dead of it before we hear
 
 
 class Wrapper:
@@ -40,6 +40,8 @@ class Wrapper:
         self._spec = spec
         self._record = Record(spec)
         self._observer = Observer(spec)
+        self._heard = (*WATCHED, *spec.warn)
+        self._place = _place_of(spec) if spec.warn else ""
         self._watch = Watch(spec, self._record)
         self._agent = Agent()
         self._stop: Optional[Stop] = None
@@ -54,7 +56,7 @@ class Wrapper:
 
     def run(self) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)   # whoever ignores it never learns of a child's end
-        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._heard)
         self._record.claim(self._pairs())
         heir = become_subreaper()
         self._group = cgroup.make(self._spec.token) if self._spec.cgroup else None
@@ -63,7 +65,9 @@ class Wrapper:
         self._orphans_are_ours = heir and self._agent.all_known
         self._look = _NOTICED if notice.arm(self._spec.cwd) else _LOOK
         self._guard()
-        return self._settle(began, self._end_tree())
+        survivors = self._end_tree()
+        self._keep()
+        return self._settle(began, survivors)
 
     def _guard(self) -> None:
         """Until the agent has ended or only KILL is left."""
@@ -71,16 +75,31 @@ class Wrapper:
         while True:
             self._agent.reap()
             if not self._agent.running():
-                self._stop = self._stop or self._watch.told()
+                self._stop = self._outranked(self._stop or self._warning(got))
                 return
             self._beat()
-            found = self._watch.look(got if got in _ASKING else 0)
+            found = self._watch.look(got if got in (*_ASKING, *self._spec.warn) else 0)
+            if self._stop is not None and self._stop.keep:
+                self._stop = self._outranked(self._stop)
             if self._stop is None and found is not None:
                 self._stop, self._steps = found, Steps(self._spec, self._agent, found)
             hard = any(stop is not None and stop.hard for stop in (found, self._stop))
             if self._steps is not None and self._steps.press(hard=hard):
                 return
             got = self._wait(self._patience())
+
+    def _outranked(self, stop: Optional[Stop]) -> Optional[Stop]:
+        """An order, a STOP file or a newer attempt in its place: they outrank a warning, or none at all."""
+        return (self._watch.told() or stop) if stop is None or stop.keep else stop
+
+    def _warning(self, got: int) -> Optional[Stop]:
+        """That of the scheduler, when the agent has ended; `got` is the signal that came last."""
+        warn = self._spec.warn
+        if warn and got not in warn:
+            patience = _HEARD if ending.heard_of(self._agent.status) in warn else 0
+            came = signal.sigtimedwait(tuple(warn), patience)
+            got = 0 if came is None else came.si_signo
+        return self._watch.warning(got) if got in warn else None
 
     def _patience(self) -> float:
         if self._steps is not None:
@@ -90,7 +109,7 @@ class Wrapper:
 
     def _wait(self, seconds: float) -> int:
         """Sleeps until a signal comes; its number, 0 for none."""
-        got = signal.sigtimedwait(_UNSTIRRED if self._stirred else WATCHED, seconds)
+        got = signal.sigtimedwait([each for each in self._heard if each != notice.SIGNAL or not self._stirred], seconds)
         self._stirred = got is not None and got.si_signo == notice.SIGNAL
         return 0 if got is None else int(got.si_signo)
 
@@ -125,6 +144,17 @@ class Wrapper:
         while self._left() and time.monotonic() < until:
             self._wait(0.05)
 
+    def _keep(self) -> None:
+        """The work of a run that its scheduler ended; not of one that was ordered to stop, nor of a fenced one: the
+        worktree may be another attempt's by now."""
+        if self._stop is None or not self._stop.keep:
+            return
+        stop = self._stop = self._outranked(self._stop)
+        if stop is not None and stop.keep:
+            from coordinator.worker import keeping
+
+            stop.words += "; " + keeping.keep(self._place, self._spec, stop.keep)
+
     def _beat(self) -> None:
         if time.monotonic() < self._next_beat or self._fenced:
             return
@@ -144,7 +174,7 @@ class Wrapper:
             "provider": self._spec.provider, "beat_sec": "%g" % self._spec.beat,
             "agent_pid": str(self._agent.pid or ""), "agent_start": str(self._agent.start or ""),
             "cgroup": self._group.folder if self._group is not None else "",
-            **self._observer.observe(),
+            **_where(), **self._observer.observe(),
         }
 
     def _settle(self, began: float, survivors: List[int]) -> int:
@@ -169,15 +199,31 @@ class Wrapper:
             self._wait(1.0)
 
 
+def _where() -> Dict[str, str]:
+    """The host, and the scheduler's names for job and node where it gave some."""
+    given = {"slurm_job": os.environ.get("SLURM_JOB_ID", ""), "node": os.environ.get("SLURMD_NODENAME", "")}
+    return {"host": os.uname().nodename, **{key: value for key, value in given.items() if value}}
+
+
+def _place_of(spec: specs.Spec) -> str:
+    from coordinator.worker import keeping  # only where a scheduler may end the run
+
+    return keeping.place_of(spec.cwd)
+
+
 def main(argv: List[str]) -> int:
-    """`<provider> <job> --dir FOLDER --token TOKEN`: the names come first, people look for them with ps."""
-    if len(argv) != 6 or argv[2] != "--dir" or argv[4] != "--token":
-        print("usage: wrapper PROVIDER JOB --dir FOLDER --token TOKEN", file=sys.stderr)
+    """`<provider> <job> --dir FOLDER --token TOKEN [--env]`: the names come first, people look for them with ps."""
+    if len(argv) not in (6, 7) or argv[2] != "--dir" or argv[4] != "--token" or argv[6:] not in ([], ["--env"]):
+        print("usage: wrapper PROVIDER JOB --dir FOLDER --token TOKEN [--env]", file=sys.stderr)
         return 64
-    provider, job, _, folder, _, token = argv
+    provider, job, _, folder, _, token = argv[:6]
     try:
         names.check_name(job)
-        return Wrapper(specs.read(provider, job, folder, token)).run()
+        spec = specs.read(provider, job, folder, token)
+        environment.clean()
+        if argv[6:]:
+            environment.take(spec)
+        return Wrapper(spec).run()
     except specs.Refused as refused:
         print("%s: %s" % (job, refused), file=sys.stderr)
         return refused.code

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from coordinator.runfiles import atomic, codec, names
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
@@ -21,7 +23,8 @@ class Refused(Exception):
 
 
 class Spec:
-    """One run. Times are in seconds; `timeout` 0 = no limit."""
+    """One run. Times are in seconds; `timeout` 0 = no limit. `warn`: signals by which a scheduler says that it will end
+    the run soon, each with the reason code that it stands for; `keep` is how long saving the work may take then."""
 
     def __init__(self, provider: str, job: str, folder: str, pairs: Dict[str, str]) -> None:
         def number(key: str, default: float) -> float:
@@ -47,6 +50,8 @@ class Spec:
         self.watch_tree = pairs.get("watch_tree", "1") == "1"
         self.spelling = pairs.get("spelling", "")
         self.cgroup = pairs.get("cgroup", "1") == "1"
+        self.warn = _warnings(pairs.get("warn", ""))
+        self.keep = number("keep_sec", 30)
         self.carried = {key[len(CARRIED):]: value for key, value in pairs.items() if key.startswith(CARRIED)}
 
     def path(self, kind: str) -> str:
@@ -58,6 +63,18 @@ def _argv(pairs: Dict[str, str]) -> List[str]:
     while "argv.%d" % len(argv) in pairs:
         argv.append(pairs["argv.%d" % len(argv)])
     return argv
+
+
+def _warnings(text: str) -> Dict[int, str]:
+    """`USR1:slurm_timeout,TERM:slurm_preempted`. Raises Refused."""
+    found: Dict[int, str] = {}
+    for each in filter(None, text.split(",")):
+        name, _, reason = each.partition(":")
+        number = getattr(signal, "SIG" + name, None)
+        if not isinstance(number, int) or not reason:
+            raise Refused("the spec's warn=%s: %s is no SIGNAL:REASON; nothing was started" % (text, each), 65)
+        found[int(number)] = reason
+    return found
 
 
 def read(provider: str, job: str, folder: str, token: str) -> Spec:

@@ -16,16 +16,23 @@ if TYPE_CHECKING:
     from coordinator.worker.record import Record
     from coordinator.worker.spec import Spec
 
+WARNINGS = {
+    "slurm_timeout": ("Slurm's time limit for the job is near", "WIP: Time limit reached"),
+    "slurm_preempted": ("Slurm needs the place of the job for another", "WIP: Preempted"),
+}
+"""Reason code -> what is said of it, and of the commit that keeps the work."""
 _SIGNALS = {"INT": signal.SIGINT, "TERM": signal.SIGTERM, "HUP": signal.SIGHUP, "QUIT": signal.SIGQUIT}
 
 
 class Stop:
     """A decision to stop. `soft` is how long the agent may take to end by itself before the first signal; `exit_code`
-    is recorded in place of its own."""
+    is recorded in place of its own. `keep` is the message under which uncommitted work is saved; only a warning has
+    one, and any order outranks it."""
 
     def __init__(self, reason: str, words: str, *, hard: bool = False, soft: float = 0.0,
-                 exit_code: Optional[int] = None) -> None:
+                 exit_code: Optional[int] = None, keep: str = "") -> None:
         self.reason, self.words, self.hard, self.soft, self.exit_code = reason, words, hard, soft, exit_code
+        self.keep = keep
 
 
 class Watch:
@@ -48,11 +55,19 @@ class Watch:
         told = self.told()
         if told is not None:
             return told
+        if signalled in self._spec.warn:
+            return self.warning(signalled)
         if signalled:
             return Stop("manual_stop", "%s reached the wrapper" % signal.Signals(signalled).name)
         if time.monotonic() >= self._until:
             return Stop("max_runtime", "the time limit of %g s was reached" % self._spec.timeout)
         return None
+
+    def warning(self, number: int) -> Stop:
+        """What this signal of the spec's `warn` stands for."""
+        reason = self._spec.warn[number]
+        said, keep = WARNINGS.get(reason, ("its scheduler will end it", "WIP: Stopped by the scheduler"))
+        return Stop(reason, "%s (%s)" % (said, signal.Signals(number).name), keep=keep)
 
     def told(self) -> Optional[Stop]:
         """What somebody put in a file. It counts after the agent's end too: its own hook may have been faster

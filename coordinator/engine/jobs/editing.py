@@ -10,7 +10,7 @@ from coordinator.engine.jobs.desk import Desk, stamp
 from coordinator.engine.jobs.ending import over, settle
 
 UNBLOCKED: Mapping[str, str] = {"blocked": "false", "blocked_at": "", "blocked_reason": ""}
-_OF_A_RUN = ("pid", "heartbeat", "stop", "spec")
+_OF_A_RUN = ("pid", "heartbeat", "stop", "spec", "env")
 
 
 def set_override(desk: Desk, job_id: str, value: bool) -> Job:
