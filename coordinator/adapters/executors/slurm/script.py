@@ -1,0 +1,111 @@
+"""What is handed to sbatch: the batch script and its options. Pure; whatever a value holds, it stays one word."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+PREFIX = "rpi-"
+"""How the name of every job of ours begins."""
+_ENV = ("env", "-u", "SBATCH_WAIT", "-u", "SBATCH_ARRAY_INX", "-u", "SBATCH_CLUSTERS", "-u", "SLURM_CLUSTERS")
+"""Variables that people set for their own jobs, and that no option of ours takes back."""
+_PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
+_MOST_WARNING = 65535
+_UNUSABLE = {
+    "--wrap": "the script is ours",
+    "--wait": "sbatch would not return before the job has ended",
+    "--test-only": "nothing would be submitted",
+    "--clusters": "jobs of another cluster could not be watched; name a login host of that cluster in slurm.login",
+    "--requeue": "a worker must not be started twice",
+    "--array": "an array would start many workers for one task",
+    "--export-file": "the environment of a worker is ours",
+    "--uid": "the job would belong to somebody else",
+    "--help": "nothing would be submitted",
+    "--usage": "nothing would be submitted",
+    "--version": "nothing would be submitted",
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """One batch job. `folder` is where it begins, `output` the file that takes what the script and Slurm itself say;
+    `wrapper` is the program that becomes the job. The next seven are as sbatch takes them, "" or 0 leaves them to the
+    cluster. `warning` is how many seconds before its end the wrapper gets USR1, 0 for never; `path` are folders put
+    before the node's PATH; `depends` are ids of jobs that must end well first; `array` as `0-7%2` makes it an array."""
+
+    name: str
+    token: str
+    folder: str
+    output: str
+    wrapper: tuple[str, ...]
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    time: str = ""
+    mem: str = ""
+    cpus: int = 0
+    gres: str = ""
+    args: tuple[str, ...] = ()
+    warning: int = 0
+    path: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ()
+    array: str = ""
+
+
+def script(order: Order) -> str:
+    """The batch script. Its first line after the interpreter is a command, so that sbatch reads no option behind it,
+    and it becomes the wrapper, so that Slurm's signals reach that and nothing else."""
+    folders = "".join(f"{_homely(each)}:" for each in order.path)
+    program, *words = order.wrapper
+    return "\n".join((
+        "#!/bin/sh",
+        "export SLURM_EXPORT_ENV=ALL",
+        'export HOME="${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}"',
+        f'export PATH={folders}"${{PATH:-{_PLAIN_PATH}}}"',
+        f"exec {' '.join((_homely(program), *map(shlex.quote, words)))}",
+        "",
+    ))
+
+
+def argv(order: Order) -> list[str]:
+    """The command that takes the script on its standard input. Options of ours come after those of the settings: the
+    last one counts."""
+    wanted = {
+        "--partition": order.partition, "--account": order.account, "--qos": order.qos, "--time": order.time,
+        "--mem": order.mem, "--cpus-per-task": str(order.cpus or ""), "--gres": order.gres,
+    }
+    ours = {
+        "--job-name": order.name, "--comment": order.token, "--chdir": order.folder,
+        "--output": _as_pattern(order.output), "--error": _as_pattern(order.output), "--open-mode": "append",
+        "--export": "NIL", "--array": order.array,
+        "--dependency": f"afterok:{':'.join(order.depends)}" if order.depends else "",
+        "--kill-on-invalid-dep": "no",   # it then says why it cannot run; cancelled it would not
+        "--signal": f"B:USR1@{min(order.warning, _MOST_WARNING)}" if order.warning > 0 else "",
+    }
+    return [*_ENV, "sbatch", "--nodes=1", "--ntasks=1", *_options(wanted), *order.args,
+            "--parsable", "--no-requeue", *_options(ours)]
+
+
+def unusable(args: tuple[str, ...]) -> str:
+    """Which of the settings' own arguments cannot be used, and why; "" when all can. sbatch takes beginnings of names
+    too."""
+    for each in args:
+        name = each.partition("=")[0]
+        for option, why in _UNUSABLE.items():
+            if len(name) > len("--") and option.startswith(name):
+                return f"{each}: {why}"
+    return ""
+
+
+def _options(values: dict[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in values.items() if value]
+
+
+def _homely(word: str) -> str:
+    """Quoted, but for a ~/ at its beginning: that is the home on the node."""
+    return f'"$HOME"/{shlex.quote(word[2:])}' if word.startswith("~/") else shlex.quote(word)
+
+
+def _as_pattern(path: str) -> str:
+    """sbatch replaces %-words in names of files, and takes backslashes out of them: no file can be named with one."""
+    return "/dev/null" if "\\" in path else path.replace("%", "%%")

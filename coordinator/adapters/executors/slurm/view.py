@@ -1,0 +1,83 @@
+"""A job's run files and what Slurm says of it, together: what an executor can say of the worker. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from coordinator.adapters.executors.slurm.states import Kind, Standing
+from coordinator.domain.worker import Exited, Missing, Running, Unknown, Waiting, WorkerView
+
+SETTLE = timedelta(seconds=20)
+"""How long after Slurm saw a job end its outcome may still be on its way, and a word of Slurm's may still change."""
+_FRESH = 90.0
+"""Seconds: a heartbeat as young as this proves a worker, whether Slurm can be asked or not."""
+_UNCLEAR = frozenset({"manual_stop", "process_exit", "killed", "slurm_timeout", "stopped"})
+"""What a wrapper says of an end that came by a signal: only Slurm knows whose signal it was."""
+_CAUSES = frozenset({"slurm_timeout", "slurm_oom", "slurm_preempted", "slurm_node_fail"})
+
+
+def judged(files: WorkerView, standing: Standing, now: datetime, *, asked: str = "",
+           settle: timedelta = SETTLE) -> WorkerView:
+    """`files` is what the run files say with all of them home; `asked` is the reason of our own order to stop it, if we
+    gave one. An outcome outranks whatever Slurm says; of an end by a signal Slurm knows the cause."""
+    if isinstance(files, Exited):
+        return files if asked else _explained(files, standing)
+    settled = now - standing.since >= settle
+    match standing.kind:
+        case Kind.WAITING:
+            return files if _running(files) and not standing.suspended else Waiting(standing.words)
+        case Kind.RUNNING:
+            return _while_it_runs(files, standing)
+        case Kind.NEVER:
+            return _exited(files, standing, asked) if settled else Waiting(standing.words)
+        case Kind.ENDED | Kind.GONE:
+            if settled:
+                return _exited(files, standing, asked)
+            return files if _running(files) else Unknown(f"{standing.words}; its outcome is waited for", standing.since)
+        case _:
+            return files if _beats(files, now) else Unknown(standing.words, standing.since)
+
+
+def _running(files: WorkerView) -> bool:
+    return isinstance(files, Running)
+
+
+def _beats(files: WorkerView, now: datetime) -> bool:
+    return isinstance(files, Running) and files.beat is not None and now.timestamp() - files.beat.at < _FRESH
+
+
+def _while_it_runs(files: WorkerView, standing: Standing) -> WorkerView:
+    if isinstance(files, Missing):
+        if files.started:
+            return Unknown("Slurm runs the job, and its worker is not seen", standing.since)
+        place = f" on {standing.node}" if standing.node else ""
+        return Waiting(f"Slurm has started the job{place}; its worker has not reported yet")
+    return files
+
+
+def _explained(files: Exited, standing: Standing) -> Exited:
+    """Its own end is no end by a signal of Slurm's; a good end stays one."""
+    by_signal = files.signal is not None or files.reason != "process_exit"
+    if standing.reason in _CAUSES and files.reason in _UNCLEAR and by_signal:
+        return replace(files, reason=standing.reason, words=standing.words)
+    return files
+
+
+def _exited(files: WorkerView, standing: Standing, asked: str) -> Exited:
+    """The end of a job that left no outcome, as Slurm tells it."""
+    started = not isinstance(files, Missing) or files.started
+    own = "lost" if started else "launch_failed"
+    reason = asked or standing.reason or ("killed" if standing.signal == 9 else own)
+    return Exited(
+        standing.code or None, standing.signal, reason, _last_words(standing),
+        ended_at=standing.ended_at, max_rss_kb=standing.max_rss_kb,
+        duration_sec=max(0.0, standing.ended_at - standing.started_at) if standing.started_at else 0.0,
+    )
+
+
+def _last_words(standing: Standing) -> str:
+    how = f" with exit code {standing.code}" if standing.code else f" by signal {standing.signal}" \
+        if standing.signal else ""
+    left = "" if standing.kind is Kind.NEVER else "; it left no outcome"
+    return f"{standing.words}{how}{left}"
