@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from coordinator.adapters.executors.ssh_marks import Heard, Marks
-from coordinator.adapters.executors.ssh_words import cause, mended
+from coordinator.adapters.executors.ssh_words import cause, told
 from coordinator.adapters.system.run import NOT_FOUND, TIMED_OUT, run, run_bytes
 from coordinator.runfiles.masking import Masker, secrets_in
 from coordinator.runfiles.names import ForeignFolder, make_folder
@@ -44,11 +44,13 @@ class Answer:
 
 class Unreachable(Exception):
     """The command was not carried out to its end, as far as is known. `words` is one line without secrets: host, what
-    ssh said, and the likely cure; `begun` whether the far shell had taken it up."""
+    ssh said, and the likely cure, which stands in `what` and `cure` apart; `begun` whether the far shell had taken it
+    up."""
 
-    def __init__(self, words: str, *, begun: bool = False) -> None:
-        super().__init__(words)
-        self.words, self.begun = words, begun
+    def __init__(self, what: str, cure: str = "", *, begun: bool = False) -> None:
+        self.words = f"{what}; {cure}" if cure else what
+        super().__init__(self.words)
+        self.what, self.cure, self.begun = what, cure, begun
 
 
 class Ssh:
@@ -92,7 +94,7 @@ class Ssh:
             said = f"{self._words[0]} is not installed here, or not on PATH"
         why, cure = cause(said, begun=heard.begun, timed_out=code == TIMED_OUT)
         shown = " ".join([*map(shlex.quote, self._words), self.address])
-        return Unreachable(mended(self.address, why, said, cure.format(ssh=shown, host=_bare(self.address))),
+        return Unreachable(told(self.address, why, said), cure.format(ssh=shown, host=_bare(self.address)),
                            begun=heard.begun)  # fmt: skip
 
     def close(self) -> None:

@@ -36,8 +36,8 @@ def cause(said: str, *, begun: bool, timed_out: bool) -> tuple[str, str]:
     return "no command can be run there", "{ssh} true"
 
 
-def mended(address: str, why: str, said: str, cure: str) -> str:
-    """One line: who, why, what was said last, what to do."""
+def told(address: str, why: str, said: str) -> str:
+    """One line: who, why, what was said last."""
     lines = [line.strip() for line in said.splitlines() if line.strip(" @")]
     last = f" ({lines[-1][:300]})" if lines else ""
-    return f"{address} cannot be reached: {why}{last}; {cure}"
+    return f"{address} cannot be reached: {why}{last}"
