@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import slurmd as slurm_cluster
 from tests.support import sshd as ssh_server
 from tests.support.conformance import table
 from tests.support.model_server import ModelServer, serving
+from tests.support.slurmd import Cluster
 from tests.support.sshd import Sshd
 
 CELL = "cell"
@@ -43,3 +45,27 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
         pytest.skip(why)
     with Sshd(tmp_path / "far") as host:
         yield host
+
+
+@pytest.fixture(scope="session")
+def one_slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """With accounting, which takes two seconds to start: one for all tests of this process."""
+    if why := slurm_cluster.missing():
+        pytest.skip(why)
+    with Cluster(tmp_path_factory.mktemp("slurm") / "one") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(one_slurm: Cluster) -> Iterator[Cluster]:
+    """A cluster that is up and has no jobs but this test's."""
+    yield one_slurm
+    one_slurm.tidy()
+
+
+@pytest.fixture
+def slurm_without_accounting(tmp_path: Path) -> Iterator[Cluster]:
+    if why := slurm_cluster.missing(accounting=False):
+        pytest.skip(why)
+    with Cluster(tmp_path / "slurm", accounting=False) as cluster:
+        yield cluster
