@@ -158,8 +158,8 @@ def gate_of(board: Mapping[str, Any], scope: Scope) -> str:
 class JournalFile:
     """The journal of one batch in a file of the user's state folder; one that cannot be read is kept aside."""
 
-    def __init__(self, scope: Scope, environ: Mapping[str, str]) -> None:
-        self._blank = Journal(scope.kind, scope.name, scope.place)
+    def __init__(self, scope: Scope, environ: Mapping[str, str], facts: Mapping[str, str] | None = None) -> None:
+        self._blank = Journal(scope.kind, scope.name, scope.place, facts=facts or {})
         self._file = Notebook(state_home(environ) / "coordinator" / "batches" / f"{_file_name(scope)}.json")
 
     @property

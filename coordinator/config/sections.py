@@ -172,7 +172,7 @@ class Host:
 class Slurm:
     """How workers are given to Slurm: on this machine, or by way of `login`, a name of [hosts]. "" leaves a value to
     the cluster. `max` caps jobs in its queue, `poll` is how often it is asked, `warning` how long before the time
-    limit a worker is told; tasks whose issue carries one of `labels` run there."""
+    limit a worker is told; tasks whose issue carries one of `labels` run there. `user` is whose jobs are watched."""
 
     partition: str = _optional(_SLURM_WORD)
     account: str = _optional(_SLURM_WORD)
@@ -191,6 +191,7 @@ class Slurm:
     labels: tuple[str, ...] = _key(kinds.words(*_LABEL), [])
     poll: timedelta = _key(kinds.duration("1s"), "15s")
     warning: timedelta = _key(kinds.duration("1s"), "2m")
+    user: str = _optional((r"[A-Za-z0-9_][A-Za-z0-9_.@-]*\$?", "user's name on the cluster"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +227,18 @@ class Retention:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """When tasks that are judged together stand badly: shares of those that ended, and how many there must be. Issues
-    whose label begins with `label` are one batch each."""
+    whose label begins with `label` are one batch each. Of batches of Slurm's jobs: `via` are the words of the project's
+    own wrapper, put before squeue and its like; `expect` are files that each job leaves, `sync` folders that are
+    brought here."""
 
     watch: float = _key(kinds.share(), 0.10)
     systemic: float = _key(kinds.share(), 0.15)
     min_ended: int = _key(kinds.number(1, 100_000), 5)
     min_same: int = _key(kinds.number(1, 100_000), 3)
     label: str = _key(kinds.text(*_LABEL), "batch:")
+    via: tuple[str, ...] = _key(kinds.words(), [])
+    expect: tuple[str, ...] = _key(kinds.words(), [])
+    sync: tuple[str, ...] = _key(kinds.words(r".+:.+", "REMOTE:LOCAL; a folder on the cluster, and one here"), [])
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ def news_lines(news: Mapping[str, Any], *, quiet: bool = False) -> Iterator[str]
     if len(told) > MOST_LINES:
         rest = told[MOST_LINES:]
         yield f"… and {len(rest)} more moved, {sum(one['failed'] for one in rest)} of them failed"
+    yield from (f"{one['id']} says: {one['line']}" for one in news["signals"][:MOST_LINES])
     if news["turned"]:
         yield f"the batch turned from {news['turned']} to {news['word']}: {news['why']}"
 

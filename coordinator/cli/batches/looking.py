@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coordinator.cli.batches.cluster import LONG, NOWHERE, SHORT, Given, with_cluster
 from coordinator.cli.batches.scope import Label, LogDir, Named, Plan, Prefix, batch_of
 from coordinator.cli.jobs.reading import print_json, shown
 from coordinator.cli.trouble import USAGE, Trouble
@@ -21,18 +22,18 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON, and nothing else on
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(status)
-    app.command()(watch)
+    app.command()(with_cluster(status))
+    app.command()(with_cluster(watch))
 
 
 def status(
     batch: Named = "", prefix: Prefix = "", label: Label = "", plan: Plan = "", log_dir: LogDir = "",
-    as_json: Json = False,
+    as_json: Json = False, cluster: Given = NOWHERE,
 ) -> None:
     """Print how a batch stands: counts, causes of failure, its health, what to decide."""
     from coordinator.wording.batch_lines import status_lines
 
-    made = batch_of(batch, prefix, label, plan, log_dir)
+    made = batch_of(batch, prefix, label, plan, log_dir, cluster, aside=as_json)
     data = data_of(made, made.peek())
     if as_json:
         print_json(data)
@@ -53,6 +54,7 @@ def watch(
                                        "says.")] = "",
     once: Annotated[bool, typer.Option("--once", help="One look, then return.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only failures, turns of the batch and the end.")] = False,
+    cluster: Given = NOWHERE,
 ) -> int:
     """Tell what is new of a batch until it is done or wants somebody.
 
@@ -65,7 +67,7 @@ def watch(
     longest = duration("--timeout", timeout)
     if longest > batches.LONGEST_WATCH:
         raise Trouble(f"--timeout is {timeout}", "One cycle is 8h at most; start another one after it.", code=USAGE)
-    made = batch_of(batch, prefix, label, plan, log_dir)
+    made = batch_of(batch, prefix, label, plan, log_dir, cluster, patience=SHORT if once else LONG)
     pause = duration("--interval", every) if every else None
     teller = Teller(made, pause, quiet=quiet)
     order = batches.Watch(teller.news, teller.first, longest, to_the_end=until == "done", every=pause)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coordinator.cli.batches.cluster import NOWHERE, SHORT, Given, refuse_without
+from coordinator.cli.batches.cluster import opened as opened_cluster
 from coordinator.cli.trouble import USAGE, Trouble
 
 if TYPE_CHECKING:
@@ -19,23 +22,37 @@ if TYPE_CHECKING:
 
 Named = Annotated[
     str, typer.Argument(metavar="[BATCH]", help="prefix:P, label:L or plan:P; anything else is a label.")]
-Prefix = Annotated[str, typer.Option("--prefix", metavar="P", help="Jobs whose id begins so.")]
+Prefix = Annotated[str, typer.Option("--prefix", metavar="P", help="Jobs whose id begins so; with --slurm: whose "
+                                                 "name does.")]
 Label = Annotated[str, typer.Option("--label", metavar="L", help="Tasks here whose issue has this label.")]
 Plan = Annotated[str, typer.Option("--plan", metavar="PLAN", help="Tasks of this plan: its file or its id.")]
 LogDir = Annotated[str, typer.Option("--log-dir", metavar="DIR", help="With --prefix: the folder of the run files.")]
 
 
-def batch_of(key: str, prefix: str, label: str, plan: str, log_dir: str = "") -> Batch:
-    """The one batch that was named, by its key or by an option. Raises Trouble for none, more than one, or one that has
-    no members."""
+def batch_of(
+    key: str, prefix: str, label: str, plan: str, log_dir: str = "", cluster: Given = NOWHERE, *,
+    aside: bool = False, patience: timedelta = SHORT,
+) -> Batch:  # fmt: skip
+    """The one batch that was named, by its key or by an option. `aside` and `patience` are for jobs of a cluster: where
+    their scope is shown, and how long one question is tried again. Raises Trouble for none, more than one, or one that
+    has no members."""
     from coordinator.app import batches
 
+    refuse_without(cluster)
+    if cluster.slurm:
+        others = [name for name, value in (("BATCH", key), ("--label", label), ("--plan", plan), ("--log-dir", log_dir))
+                  if value]
+        if others:
+            raise Trouble(f"--slurm and {others[0]} name different batches",
+                          "With --slurm: --prefix P, --jobs IDS or --user U.", code=USAGE)
+        return opened_cluster(cluster, prefix, aside=aside, patience=patience)
     given = [(kind, name) for kind, name in
              ((batches.PREFIX, prefix), (batches.LABEL, label), (batches.PLAN, plan)) if name]
     given += [kind_and_name(key)] if key else []
     if len(given) != 1:
         words = "name one batch" if not given else f"{' and '.join(':'.join(one) for one in given)}: name one batch"
-        raise Trouble(words, "Give --prefix P (jobs), --label L or --plan PLAN (tasks).", code=USAGE)
+        raise Trouble(words, "Give --prefix P (jobs), --label L or --plan PLAN (tasks); --slurm for jobs of a cluster.",
+                      code=USAGE)
     [(kind, name)] = given
     if log_dir and kind != batches.PREFIX:
         raise Trouble(f"--log-dir means nothing with --{kind}", "Jobs lie in a folder, tasks on the board.", code=USAGE)

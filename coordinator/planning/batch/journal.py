@@ -12,6 +12,7 @@ from datetime import datetime
 from coordinator.planning.batch.cadence import Pace
 from coordinator.planning.batch.cohort import Counts, Health
 from coordinator.planning.batch.members import Member, Stand
+from coordinator.planning.batch.signature import signature
 
 MOST = 500
 """Transitions and samples that are kept; of more the oldest go."""
@@ -43,6 +44,14 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Signal:
+    """A line of trouble in a member's log that nobody saw the like of before, in this member or another."""
+
+    id: str
+    line: str
+
+
+@dataclass(frozen=True)
 class Sample:
     """How many stood where at one time."""
 
@@ -66,8 +75,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Act:
-    """What a person did about the batch: cancel, clean, resubmit, resume, hold, smoke or fix. `made` pairs each id with
-    that of the run that took its place."""
+    """What a person did about the batch: cancel, clean, resubmit, resume, hold, smoke or fix; or what befell the watch
+    itself: trouble, sync. `made` pairs each id with that of the run that took its place."""
 
     at: datetime
     what: str
@@ -79,7 +88,9 @@ class Act:
 @dataclass(frozen=True)
 class Journal:
     """`quiet` counts the looks in a row without news, `looks` all of them; `dropped` transitions are kept no more.
-    `word`, `decision` and `counts` are those of the last look."""
+    `word`, `decision` and `counts` are those of the last look. `signals` names for each kind of trouble that a log told
+    of the member that told of it first; `synced` are those whose outputs were brought here. `facts` say what was
+    confirmed about the batch when it was looked at last."""
 
     kind: str
     name: str
@@ -97,6 +108,9 @@ class Journal:
     steps: tuple[Step, ...] = ()
     acts: tuple[Act, ...] = ()
     dropped: int = 0
+    signals: Mapping[str, str] = field(default_factory=dict)
+    synced: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +121,7 @@ class News:
     changes: tuple[Change, ...] = ()
     turned: str = ""
     since: datetime | None = None
+    signals: tuple[Signal, ...] = ()
 
     @property
     def first(self) -> bool:
@@ -114,7 +129,7 @@ class News:
 
     @property
     def any(self) -> bool:
-        return bool(self.changes or self.turned)
+        return bool(self.changes or self.turned or self.signals)
 
 
 def run_of(member: Member) -> str:
@@ -129,9 +144,10 @@ def sight(member: Member) -> Sight:
 
 def look(journal: Journal, members: Sequence[Member], health: Health, now: datetime) -> tuple[Journal, News]:
     """The journal after this look and what is new. A word that the batch has from the first look on is no news."""
-    changes = tuple(_changes(journal.sights, members, now))
+    changes = tuple(_changes(journal, members, now))
     turned = journal.word if journal.word and journal.word != str(health.word) else ""
-    news = News(changes, turned, journal.looked_at)
+    told = _new_signals(journal.signals, members)
+    news = News(changes, turned, journal.looked_at, tuple(told.values()))
     kept = (*journal.changes, *changes)
     after = replace(
         journal,
@@ -146,6 +162,7 @@ def look(journal: Journal, members: Sequence[Member], health: Health, now: datet
         changes=kept[-MOST:],
         samples=_sampled(journal.samples, health, now),
         dropped=journal.dropped + max(0, len(kept) - MOST),
+        signals=dict([*journal.signals.items(), *((mark, one.id) for mark, one in told.items())][-MOST:]),
     )
     return after, news
 
@@ -163,7 +180,20 @@ def acted(journal: Journal, act: Act) -> Journal:
     return replace(journal, begun_at=journal.begun_at or act.at, acts=(*journal.acts, act)[-MOST:])
 
 
-def _changes(before: Mapping[str, Sight], members: Sequence[Member], now: datetime) -> Iterable[Change]:
+def _new_signals(known: Mapping[str, str], members: Sequence[Member]) -> dict[str, Signal]:
+    """By what they have in common with others of their kind."""
+    found: dict[str, Signal] = {}
+    for one in members:
+        mark = signature(one.signal) if one.signal else ""
+        if mark and mark not in known:
+            found.setdefault(mark, Signal(one.id, one.signal))
+    return found
+
+
+def _changes(journal: Journal, members: Sequence[Member], now: datetime) -> Iterable[Change]:
+    """A member whose place another took was told of when that was done."""
+    before = journal.sights
+    replaced = {old for act in journal.acts for old in act.made}
     for member in members:
         was, now_is = before.get(member.id), sight(member)
         if was is not None and (was.state, was.run) == (now_is.state, now_is.run):
@@ -172,7 +202,7 @@ def _changes(before: Mapping[str, Sight], members: Sequence[Member], now: dateti
         yield Change(now, member.id, was.state if was is not None else "", member.state, member.reason, member.words,
                      failed=bad)
     here = {member.id for member in members}
-    for name in sorted(set(before) - here):
+    for name in sorted(set(before) - here - replaced):
         yield Change(now, name, before[name].state, "gone")
 
 

@@ -58,6 +58,9 @@ def from_data(data: object, blank: Journal) -> Journal:
         steps=tuple(_all(_step, data.get("steps"))),
         acts=tuple(_all(_act, data.get("acts"))),
         dropped=_whole(data.get("dropped")),
+        signals={key: str(value) for key, value in _table(data.get("signals")).items()},
+        synced=tuple(str(one) for one in _list(data.get("synced"))),
+        facts=blank.facts or {key: str(value) for key, value in _table(data.get("facts")).items()},
     )
 
 
@@ -85,7 +88,7 @@ def _act(raw: Mapping[str, Any]) -> Act:
 
 
 def _all(make: Callable[[Mapping[str, Any]], _T], value: object) -> Iterator[_T]:
-    for raw in value if isinstance(value, list) else []:
+    for raw in _list(value):
         one = _made(make, raw)
         if one is not None:
             yield one
@@ -112,6 +115,10 @@ def _moment(text: object) -> datetime | None:
     except ValueError:
         return None
     return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _table(value: object) -> dict[str, Any]:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from coordinator.domain.slurmjob import Cluster
+
 PREFIX, LABEL, PLAN = "prefix", "label", "plan"
 KINDS = (PREFIX, LABEL, PLAN)
+SLURM = "slurm"
+"""Jobs of a cluster, whoever submitted them. It takes more than a name to say which."""
 
 
 @dataclass(frozen=True)
 class Scope:
     """`place` is where its members are found: a folder of run files, or a repository. `log_dir` is the option a folder
-    was named by, "" for the usual one."""
+    was named by, "" for the usual one. `cluster` says which jobs of Slurm are meant, for that kind alone."""
 
     kind: str
     name: str
     place: str = ""
     log_dir: str = ""
+    cluster: Cluster | None = None
 
     @property
     def key(self) -> str:
@@ -27,11 +32,13 @@ class Scope:
     @property
     def by_hand(self) -> bool:
         """Jobs that a person started; the others are tasks of a coordinator."""
-        return self.kind == PREFIX
+        return self.kind in (PREFIX, SLURM)
 
     @property
     def options(self) -> str:
         """As they are typed behind a command."""
+        if self.cluster is not None:
+            return _of_cluster(self.cluster)
         given = f" --log-dir {shlex.quote(self.log_dir)}" if self.log_dir else ""
         return f"--{self.kind} {shlex.quote(self.name)}{given}"
 
@@ -40,9 +47,22 @@ class Scope:
         return f"coordinator batch {words} {self.options}"
 
     def job_command(self, word: str, job: str) -> str:
-        """The same of one job of a prefix: `report`, `tail`, `diagnose`."""
+        """The same of one job of a prefix: `report`, `tail`, `diagnose`. Of Slurm's jobs its own books tell."""
+        if self.cluster is not None:
+            return f"sacct -j {shlex.quote(job)} --format=JobID,State,ExitCode,Elapsed,MaxRSS,NodeList"
         given = f" --log-dir {shlex.quote(self.log_dir)}" if self.log_dir else ""
         return f"coordinator job {word} --beads {shlex.quote(job)}{given}"
+
+
+def slurm_scope(cluster: Cluster) -> Scope:
+    """Another batch for each user, host and choice of jobs, and for each project that looks at them."""
+    return Scope(SLURM, f"{cluster.user}@{cluster.host or 'here'}:{cluster.words}", cluster.root, cluster=cluster)
+
+
+def _of_cluster(cluster: Cluster) -> str:
+    which = ("--jobs", ",".join(cluster.ids)) if cluster.ids else ("--prefix", cluster.prefix)
+    pairs = (which, ("--user", cluster.user), ("--host", cluster.host))
+    return " ".join(["--slurm", *(f"{name} {shlex.quote(value)}" for name, value in pairs if value)])
 
 
 def parse_key(text: str) -> tuple[str, str]:

@@ -46,6 +46,19 @@ def last_error(text: str) -> str:
     return _telling_part((telling or spoken or [""])[-1])
 
 
+_TROUBLE = re.compile(
+    r"(?:^|\s)(?:[\w.]{0,60}(?:Error|Exception)|error|fatal|panic):|Traceback \(most recent|out of memory|OOM|oom.kill"
+    r"|Segmentation fault|core dumped|^Killed\b|No space left|Input/output error|command not found|Permission denied"
+    r"|loss\s{0,4}[=:]?\s{0,4}nan\b|NCCL (?:error|WARN)|srun: error|slurmstepd: error", re.MULTILINE | re.IGNORECASE)
+"""What a program that goes on says of real trouble: a count of errors, or a measure of them, is none."""
+
+
+def trouble(text: str) -> str:
+    """The last line that tells of real trouble, though its program goes on; ""."""
+    lines = [_ESCAPE.sub("", line).strip()[:LONGEST_LINE] for line in text[-LONGEST_TEXT:].splitlines()]
+    return next((_telling_part(line) for line in reversed(lines) if _TROUBLE.search(line)), "")
+
+
 def _telling_part(line: str) -> str:
     if len(line) <= _LONG_LINE:
         return line

@@ -9,11 +9,12 @@ from typing import Any
 
 from coordinator.domain.reasons import REASONS
 from coordinator.planning.batch.cadence import Pace
+from coordinator.planning.batch.cluster import CURES, tally
 from coordinator.planning.batch.cohort import Cause, Health, as_data
 from coordinator.planning.batch.journal import Journal, News
 from coordinator.planning.batch.kept import plain
 from coordinator.planning.batch.members import Member
-from coordinator.planning.batch.scope import LABEL, Scope
+from coordinator.planning.batch.scope import LABEL, SLURM, Scope
 
 _BY_LABEL = re.compile(r"(?:[;,] (?:then )?s|\AS)et the (?:retry label|label anew)[^.]*(?:\.\Z)?")
 
@@ -32,7 +33,8 @@ def status(
         "place": scope.place,
         "generated_at": plain(now),
         "failed_share": round(counts.bad / counts.ended, 4) if counts.ended else 0.0,
-        "states": _states(members),
+        "states": tally(members) if scope.kind == SLURM else _states(members),
+        "facts": dict(journal.facts),
         "causes": causes(health, scope),
         "gate": gate,
         "mode": str(pace.mode),
@@ -55,6 +57,8 @@ def _cause(one: Cause) -> dict[str, Any]:
 
 def cure(cause: Cause, scope: Scope) -> str:
     """What the reason code itself advises, "" for a code outside the list. Only issues have labels."""
+    if scope.kind == SLURM:
+        return CURES.get(cause.code, "")
     found = REASONS.get(cause.code)
     words = found.cure if found is not None else ""
     return words if scope.kind == LABEL else _BY_LABEL.sub("", words)
@@ -64,7 +68,7 @@ def member(one: Member) -> dict[str, Any]:
     return {
         "id": one.id, "title": one.title, "stand": str(one.stand), "state": one.state, "wave": one.wave,
         "provider": one.provider, "attempts": one.attempts, "reason": one.reason, "words": one.words,
-        "excluded": one.excluded, "artefact": one.artefact, "since": plain(one.since),
+        "excluded": one.excluded, "artefact": one.artefact, "signal": one.signal, "since": plain(one.since),
         "started_at": plain(one.started_at), "ended_at": plain(one.ended_at), "duration_sec": one.duration_sec,
     }  # fmt: skip
 
@@ -72,7 +76,8 @@ def member(one: Member) -> dict[str, Any]:
 def news(found: News, health: Health) -> dict[str, Any]:
     """What one look saw for the first time."""
     return {"first": found.first, "since": plain(found.since), "turned": found.turned, "word": str(health.word),
-            "why": health.why, "changes": [plain(vars(one)) for one in found.changes]}
+            "why": health.why, "changes": [plain(vars(one)) for one in found.changes],
+            "signals": [vars(one) for one in found.signals]}
 
 
 def _states(members: Iterable[Member]) -> Mapping[str, int]:
