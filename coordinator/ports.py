@@ -18,9 +18,10 @@ from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest, Ve
 from coordinator.domain.job import Job
 from coordinator.domain.outcome import Outcome, Usage, Work
 from coordinator.domain.outward import Outward
+from coordinator.domain.parcel import Inbound, Outbound
 from coordinator.domain.request import Event, Request, RequestKind
 from coordinator.domain.task import Task
-from coordinator.domain.worker import WorkerView
+from coordinator.domain.worker import HostState, WorkerView
 
 
 class Clock(Protocol):
@@ -204,6 +205,15 @@ class Repository(Protocol):
 
     def default_branch(self) -> str: ...
 
+    def pack(self, task_id: str, branch: str, target: Path, *, had: Sequence[str], extra: Sequence[str],
+             repository: str) -> Outbound:
+        """The worktree for a host that does not see it; the bundle is written to `target`. `extra` are files that go
+        along though git ignores them. Raises GitError."""
+
+    def unpack(self, task_id: str, branch: str, inbound: Inbound, attempt: int) -> None:
+        """Makes the worktree and its branch what they were there; nothing else of the repository moves. What would be
+        lost is rescued. Raises GitError for anything else than that in it."""
+
     def fetch(self) -> None:
         """Fetches the remote's branches. Raises GitUnreachable."""
 
@@ -316,6 +326,8 @@ class LaunchSpec:
     between polite stop, TERM and KILL. `stop_signal` is the provider's polite signal ("INT" or "TERM").
     `speaks`: "claude" owes a result event, which decides; of "text" the exit code decides, and its stderr stands in the
     log; "either" is judged by a result event if it prints one. `spelling` is the name whose reason codes are written.
+    `outbound` is the worktree for a host that does not see ours, `hooks` (name, command, seconds) what is run in it
+    there before the start.
     """
 
     handle: Handle
@@ -337,6 +349,8 @@ class LaunchSpec:
     pty: bool = False
     watch_tree: bool = True
     spelling: str = ""
+    outbound: Outbound | None = None
+    hooks: tuple[tuple[str, str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -359,10 +373,53 @@ class LaunchFailed(Exception):
         self.words = words
 
 
+class Away(Exception):
+    """A host or a controller could not be asked: nothing is known, nothing may be concluded, try again."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+@dataclass(frozen=True)
+class Quarters:
+    """Where a run will live, as its host names the places. `apart`: the host does not see our files; `had` are commits
+    that its clone `repository` has. `environ` is what a worker there inherits from, `probe` asks that host: None where
+    it is this one."""
+
+    cwd: Path
+    prompt: Path
+    probe: Probe | None = None
+    environ: Mapping[str, str] | None = None
+    as_root: bool | None = None
+    apart: bool = False
+    repository: str = ""
+    had: tuple[str, ...] = ()
+    executor: str = "local"
+
+
 class Executor(Protocol):
     def submit(self, spec: LaunchSpec) -> int:
         """Starts the wrapper and returns its pid (0 where there is none). If the run files show that this
-        token ever started, starts nothing and returns the recorded pid. Raises LaunchFailed."""
+        token ever started, starts nothing and returns the recorded pid. Raises LaunchFailed when nothing was started,
+        Away when that cannot be known."""
+
+    def quarters(self, handle: Handle, worktree: Path, repository: str) -> Quarters:
+        """Where this run will live; `worktree` is its place here, `repository` a name for the clone there. Raises
+        LaunchFailed when its host cannot take it, Away."""
+
+    def fetch(self, handle: Handle) -> Inbound | None:
+        """What an ended run left on a host that does not see our files; None where it worked in our own worktree, or
+        what it left was taken in."""
+
+    def taken_in(self, handle: Handle) -> None:
+        """What was fetched is in our repository: it need not be kept."""
+
+    def give_up(self, handle: Handle) -> None:
+        """Its host was out of reach too long: it is nobody's worker from now on, and told so when it is met again."""
+
+    def hosts(self) -> Mapping[str, HostState]:
+        """Every other host that workers may run on."""
 
     def look(self, handles: Sequence[Handle]) -> Mapping[Handle, WorkerView]:
         """One call for all; never raises for one that could not be asked: that one is Unknown."""

@@ -264,9 +264,11 @@ def coordinator_world(
     *,
     offline: bool = False,
     store: Store | None = None,
+    background: bool = False,
 ) -> World:
-    """Everything `coordinator run` works with. `offline`: without a token GitHub counts as unreachable; `store`
-    stands in for this repository's own. Raises NoToken, NoRepository, StoreError, NewerSchema."""
+    """Everything `coordinator run` works with. `offline`: without a token GitHub counts as unreachable; `store` stands
+    in for this repository's own; `background`: other hosts are looked at by threads. Raises NoToken, NoRepository,
+    StoreError, NewerSchema."""
     from coordinator.app.belonging import belongs
     from coordinator.engine.world import Site
 
@@ -281,7 +283,8 @@ def coordinator_world(
         memory.close()
         raise
     github = github_client(config, name, lambda: token) if token and name else _no_github()
-    return world_on(where, config, environ, wakes, me, say, memory, Site(repo, github, name), token)
+    return world_on(where, config, environ, wakes, me, say, memory, Site(repo, github, name), token,
+                    background=background)
 
 
 def world_on(
@@ -294,11 +297,12 @@ def world_on(
     memory: Store,
     home: Site,
     token: str,
+    *,
+    background: bool = False,
 ) -> World:
     """The parts of a world around its own repository `home`, which needs a GitHub, and its memory."""
     import secrets
 
-    from coordinator.adapters.executors.local import LocalExecutor
     from coordinator.adapters.notify.addresses import secrets_of
     from coordinator.adapters.providers.transcript import Transcriber
     from coordinator.adapters.system.clock import SystemClock
@@ -306,6 +310,8 @@ def world_on(
     from coordinator.adapters.system.probe import SystemProbe
     from coordinator.adapters.system.remains import remains
     from coordinator.app.engines import options_of, policy_of
+    from coordinator.app.executors import executor
+    from coordinator.app.hosts import gates
     from coordinator.app.plans import sites
     from coordinator.app.prices import prices
     from coordinator.app.templates import template_finder, template_provider
@@ -323,7 +329,7 @@ def world_on(
         github=home.github or _no_github(),
         repo=home.repo,
         site=sites(config, token, where.root),
-        executor=LocalExecutor(where.jobs, wakes.put, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu),
+        executor=executor(where, config, cleaned, wakes.put, background=background),
         providers=known,
         probe=SystemProbe(cleaned, say),
         transcript=Transcriber(known.__getitem__, masker),
@@ -343,6 +349,7 @@ def world_on(
         prices=prices(),
         notifier=notifier(environ),
         workflows=workflow_finder(where),
+        shut_hosts=lambda: {name: words for name, words in gates(config, cleaned).items() if words},
     )
 
 
@@ -448,7 +455,8 @@ def runner(
     elif (under := plans.stored(where)) is not None:
         return plans.runner(where, under, config, environ, me, say)
     else:
-        world = coordinator_world(where, config, environ, wakes, named, say, offline=offline)
+        world = coordinator_world(where, config, environ, wakes, named, say, offline=offline,
+                                  background=not at_once)
     pool = None if at_once else EffectPool()
     memory = Memory()
     engine = Engine(world, pool or AtOnce(), wakes.put, memory)

@@ -15,7 +15,7 @@ def policy_of(config: Config, provider: str = "") -> Policy:
     """What decisions need of the configuration; `provider` is the template's word, which goes first."""
     from coordinator.adapters.providers import PROVIDERS
     from coordinator.planning.batch.cohort import Bands
-    from coordinator.planning.policy import LabelNames, Policy
+    from coordinator.planning.policy import HostRules, LabelNames, Policy
 
     labels = config.labels
     return Policy(
@@ -49,6 +49,10 @@ def policy_of(config: Config, provider: str = "") -> Policy:
         trust_bots=frozenset(config.trust.bots),
         permission=config.trust.permission,
         ages=dict(config.notify.ages),
+        executor=config.workers.executor,
+        hosts={name: HostRules(host.slots, frozenset(host.labels), host.default)
+               for name, host in config.hosts.items()},
+        lease=config.workers.lease,
         labels=LabelNames(**{name: getattr(labels, name) for name in LabelNames.__dataclass_fields__}),
     )
 

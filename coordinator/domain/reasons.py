@@ -64,6 +64,8 @@ _GENERAL = (
     Reason("host_lost", "the host of the worker was out of reach for longer than its lease", _I,
            "Nothing; it is tried again, elsewhere where there is another host.", again=True, counts=False,
            charged=False),
+    Reason("parcel_refused", "what its host sent home could not be taken in", _O,
+           "Look at it on the host, in the place named below; then set the retry label.", counts=False),
     Reason("slurm_timeout", "Slurm's time limit was reached", _O,
            "Make the task smaller or raise slurm.time, then set the retry label.", again=True),
     Reason("slurm_oom", "the job used more memory than Slurm gave it", _O,

@@ -96,3 +96,15 @@ class Health(StrEnum):
     MISSING = "missing"
     UNKNOWN = "unknown"
     LEAKED = "leaked"
+
+
+SLURM = "slurm"
+"""The word for Slurm where the name of a host stands."""
+
+
+@dataclass(frozen=True)
+class HostState:
+    """How a host was found when it was last asked. `away_since` is set while it cannot be."""
+
+    away_since: datetime | None = None
+    words: str = ""

@@ -85,6 +85,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
         next_manual=_next_manual(tasks),
         workflows=world.workflows(),
         refused=dict(memory.refused),
+        hosts=world.executor.hosts(),
+        shut_hosts=world.shut_hosts(),
     )
 
 

@@ -205,9 +205,11 @@ class Engine:
             switch_from=action.switch_from,
             fallback_reason=action.fallback_reason,
             stage=action.stage,
+            host=action.host,
         )
         instead = f" instead of {action.switch_from} ({action.fallback_reason})" if action.switch_from else ""
-        event = Event(task.id, now, "begun", f"{attempt.worker_id} {attempt.provider}{instead}", number)
+        where = f" on {attempt.host}" if attempt.host else ""
+        event = Event(task.id, now, "begun", f"{attempt.worker_id} {attempt.provider}{where}{instead}", number)
         self.world.store.save(task, event, was=action.task.version, attempt=attempt)
         if instead:
             self.world.say(f"{task.id}: {attempt.provider}{instead}")

@@ -76,6 +76,7 @@ class World:
 
     `environ` is the coordinator's environment, out of which providers pick by allow-list. `learn` tells `mask` of
     secrets that are not in it. `site` gives the repository of a plan's task by its checkout; it raises GitError.
+    `shut_hosts` are those that may take no work, and why.
     """
 
     root: Path
@@ -104,6 +105,7 @@ class World:
     notifier: Notifier | None = None
     site: Callable[[str], Site] = _nowhere
     workflows: Callable[[], Library] = Library
+    shut_hosts: Callable[[], Mapping[str, str]] = dict
 
     def repo_of(self, task: Task) -> Repository:
         """The repository that a task is worked on in. Raises GitError when its checkout is gone."""

@@ -109,13 +109,14 @@ class Move:
 @dataclass(frozen=True)
 class Begin:
     """QUEUED -> PREPARING with a new attempt row: the intent to run a worker. In place of the task's own provider
-    (`switch_from`) for a reason code; `stage` is the name of its workflow's stage."""
+    (`switch_from`) for a reason code; `stage` is the name of its workflow's stage, `host` where it runs."""
 
     task: Task
     provider: str
     switch_from: str = ""
     fallback_reason: str = ""
     stage: str = ""
+    host: str = ""
     lane: str = ""
 
 
@@ -150,6 +151,13 @@ class Prepare(_OnAttempt):
 @dataclass(frozen=True)
 class Launch(_OnAttempt):
     """Start the wrapper with its agent."""
+
+
+@dataclass(frozen=True)
+class GiveUp(_OnAttempt):
+    """Nobody knows whether the worker was started, and its host is out of reach for too long."""
+
+    words: str
 
 
 @dataclass(frozen=True)
@@ -381,8 +389,9 @@ class Notify:
 
 Action = (
     TurnBatch | KeepBatches | TellBatch
-    | Poll | VetIssue | Adopt | Move | Begin | Prove | Prepare | Launch | StopWorker | Examine | Settle | AskApproval
-    | Push | Publish | Join | Look | Deliver | TakePlan | Tell | Answer | Flag | Tidy | CleanUp | Sweep | Notify
+    | Poll | VetIssue | Adopt | Move | Begin | Prove | Prepare | Launch | GiveUp | StopWorker | Examine | Settle
+    | AskApproval | Push | Publish | Join | Look | Deliver | TakePlan | Tell | Answer | Flag | Tidy | CleanUp | Sweep
+    | Notify
 )
 
 

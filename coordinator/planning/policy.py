@@ -35,9 +35,19 @@ class LabelNames:
 
 
 @dataclass(frozen=True)
+class HostRules:
+    """What decisions need of a host: how many workers, whose tasks, whether it is tried first."""
+
+    slots: int
+    labels: frozenset[str] = frozenset()
+    default: bool = False
+
+
+@dataclass(frozen=True)
 class Policy:
     """Times are timedeltas; a cap of 0 is no cap. `ages`: how long a task may stand in a state.
-    `fallback`: by provider those that may stand in for it, in order.
+    `fallback`: by provider those that may stand in for it, in order. `executor`: where tasks run that no label sends
+    elsewhere (local, ssh, slurm); `hosts` by name, Slurm under `slurm`; `lease`: how long one may be out of reach.
     Without `intake` no issues are asked for: a plan's own coordinator has none."""
 
     provider: str = "claude"
@@ -79,6 +89,9 @@ class Policy:
     bands: Bands = field(default_factory=Bands)
     batch_label: str = "batch:"
     ages: Mapping[str, timedelta] = field(default_factory=dict)
+    executor: str = "local"
+    hosts: Mapping[str, HostRules] = field(default_factory=dict)
+    lease: timedelta = timedelta(minutes=10)
 
     def trusts(self, actor: str, permission: str) -> bool:
         """Whether this account may start work: bots only by list, people by list or permission."""

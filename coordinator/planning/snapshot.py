@@ -13,7 +13,7 @@ from coordinator.domain.outward import Outward
 from coordinator.domain.planfile import Undertaking
 from coordinator.domain.request import Request
 from coordinator.domain.task import Task
-from coordinator.domain.worker import WorkerView
+from coordinator.domain.worker import HostState, WorkerView
 from coordinator.domain.workflow import Library
 from coordinator.planning.batch.standing import Standing
 from coordinator.planning.policy import Policy
@@ -85,8 +85,9 @@ class Snapshot:
     `stop_workers` asks for running ones to be stopped. `notified` are the causes a person was told of.
     `batches` tells by key where the gates of batches stand, `batched` which batch a task was last seen to belong to.
     `sessions_today` counts attempts of the host's local day, `money_today` is what was spent in it. `plans` are plan
-    files under way by id, `touched` the files that their running tasks have changed so far. `swept_at` is when what is
-    too old was removed last, `woke_at` when the clock was found set or the host back from sleep.
+    files under way by id, `touched` the files that their running tasks have changed so far. `hosts` are other machines
+    as they were found last, `shut_hosts` those that may take no work and why. `swept_at` is when what is too old was
+    removed last, `woke_at` when the clock was found set or the host back from sleep.
     """
 
     now: datetime
@@ -132,6 +133,8 @@ class Snapshot:
     next_manual: int = 1
     workflows: Library = field(default_factory=Library)
     refused: Mapping[str, Refused] = field(default_factory=dict)
+    hosts: Mapping[str, HostState] = field(default_factory=dict)
+    shut_hosts: Mapping[str, str] = field(default_factory=dict)
 
     def attempt(self, task_id: str) -> Attempt | None:
         """The task's latest attempt."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 KINDS = (
     "pid", "log", "err", "meta", "outcome", "contract", "heartbeat", "prompt",
     "lock", "fence", "spec", "stop", "env",
+    "seen", "parcel", "bundle",
 )
 ROTATED = ("log", "err", "outcome")
 

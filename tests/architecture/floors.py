@@ -24,12 +24,13 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "adapters.system": ("ports", "domain", "runfiles"),
     "adapters.github": ("ports", "domain", "runfiles", "adapters.system"),
     "adapters.git": ("ports", "domain", "runfiles", "adapters.system"),
-    "adapters.executors": ("ports", "domain", "runfiles", "adapters.system"),
+    "adapters.executors": ("ports", "domain", "runfiles", "adapters.system", "far.wire"),
     "adapters.providers": ("ports", "domain", "runfiles", "adapters.system"),
     "adapters.store": ("ports", "domain", "runfiles", "adapters.system"),
     "adapters.notify": ("ports", "domain", "runfiles", "adapters.system"),
     "runfiles": (),
     "worker": ("runfiles",),
+    "far": ("runfiles",),
     "rehearsal": (),
     "__main__": ("cli",),
     "app": ("adapters", "engine", "planning", "wording", "ports", "domain", "runfiles", "config"),
@@ -53,7 +54,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "msgspec": ("cli", "engine.plans"),
     "typer": ("cli",),
     "click": ("cli",),
-    "subprocess": ("adapters.system", "rehearsal"),
+    "subprocess": ("adapters.system", "rehearsal", "far"),
     "multiprocessing": (),
     "pty": ("worker",),
 }
@@ -96,11 +97,11 @@ EXCEPT: dict[str, tuple[frozenset[str], str]] = {
     "runfiles.verdict": (frozenset({"json"}), "imported beside an agent only once it has ended"),
 }
 
-CLOCKS = ("adapters.system", "worker", "runfiles", "rehearsal")
+CLOCKS = ("adapters.system", "worker", "runfiles", "far", "rehearsal")
 TIME_MODULE = (*CLOCKS, "cli")  # cli waits between two pictures of --watch
-PRINTERS = ("cli", "rehearsal", "worker")
+PRINTERS = ("cli", "rehearsal", "worker", "far")
 WIDEST = 500
-WIDER = {"coordinator/ports.py": 850}  # every seam on one page
+WIDER = {"coordinator/ports.py": 900}  # every seam on one page
 
 
 @dataclass(frozen=True)
@@ -285,9 +286,9 @@ def prints(root: Path) -> Iterator[str]:
 
 
 def old_syntax(root: Path) -> Iterator[str]:
-    """worker, runfiles and the package's own first file travel to hosts that have Python 3.9."""
+    """worker, far, runfiles and the package's own first file travel to hosts that have Python 3.9."""
     for source in sources(root):
-        if source.room in ("worker", "runfiles", ""):
+        if source.room in ("worker", "runfiles", "far", ""):
             try:
                 ast.parse(source.path.read_text("utf-8"), source.name, feature_version=(3, 9))
             except SyntaxError as error:

@@ -63,6 +63,7 @@ def test_what_travels_to_hosts_uses_nothing_newer_than_python_3_9() -> None:
             "--violations",
             "--target=3.9-",
             "coordinator/__init__.py",
+            "coordinator/far",
             "coordinator/runfiles",
             "coordinator/worker",
         ],

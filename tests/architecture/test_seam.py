@@ -36,8 +36,9 @@ EXCEPTIONS = (
 
 # Files that hold a write of their own at all; all others write through these.
 WRITERS = {
-    "adapters/executors/launch.py": "run files step aside before a start",
     "adapters/executors/local.py": "the stderr file that a wrapper inherits",
+    "adapters/executors/remote/mirror.py": "output of runs on other hosts, piece by piece",
+    "adapters/git/parcels.py": "the bundle that takes a worktree to another host",
     "adapters/executors/shelf_writing.py": "marks of dead jobs, and outcomes that step aside",
     "adapters/git/adding.py": "the folder above a worktree",
     "adapters/git/excludes.py": "info/exclude",
@@ -55,6 +56,7 @@ WRITERS = {
     "adapters/system/pidfile.py": "the watchdog's pid, where a person wants it",
     "adapters/system/probe.py": "a scratch folder for a provider's preflight",
     "adapters/system/run.py": "processes",
+    "adapters/system/streaming.py": "a process whose output a person reads as it comes",
     "app/__init__.py": "the folder .coordinator",
     "app/host.py": "a copy of the memory in a scratch folder, to look ahead",
     "cli/jobs/hints.py": "the mark of when other job folders were last told of",
@@ -63,7 +65,7 @@ WRITERS = {
     "cli/rehearsing.py": "the folder of a rehearsal",
     "cli/view.py": "standard output, muted",
 }
-OTHER_ROOMS = ("rehearsal", "worker", "runfiles")   # an island; beside the agent; what both sides write with
+OTHER_ROOMS = ("rehearsal", "worker", "runfiles", "far")   # an island; beside the agent; both sides; away
 CALLS = re.compile(
     r"os\.(open|rename|replace|remove|unlink|mkdir|makedirs|rmdir|kill|killpg|symlink|link|chmod|truncate|ftruncate"
     r"|posix_spawn|fork)|shutil\.(rmtree|copy\w*|move)|tempfile\.\w+|subprocess\.(Popen|run|call|check_\w+)"

@@ -37,6 +37,7 @@ from coordinator.ports import (
 from coordinator.wording.prompt import Template
 from tests.factories import NOW
 from tests.support.fake_github import BOT, FakeClock, FakeGitHub
+from tests.support.fake_hosts import FakeHosts
 from tests.support.memory_store import MemoryStore
 
 ROOT = Path("/repo")
@@ -290,7 +291,7 @@ class Worker:
         return self.ended_at is None
 
 
-class FakeExecutor:
+class FakeExecutor(FakeHosts):
     """Workers by token. They go on while the coordinator is dead, and what they were started with is remembered."""
 
     def __init__(self, clock: FakeClock, repo: FakeRepository, github: FakeGitHub) -> None:
@@ -300,6 +301,7 @@ class FakeExecutor:
         self.undying: dict[str, tuple[int, ...]] = {}
         self.unasked: dict[str, WorkerView] = {}
         self.read: Handle | None = None
+        FakeHosts.__init__(self)
 
     def submit(self, spec: LaunchSpec) -> int:
         with crossing("process", f"start {spec.handle.job}"):

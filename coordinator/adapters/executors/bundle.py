@@ -1,4 +1,4 @@
-"""The wrapper as one file: worker and runfiles in a zip that any Python 3.9 runs, named by its content.
+"""What travels, as one file: wrapper, far end and runfiles in a zip that any Python 3.9 runs, named by its content.
 
 A running wrapper keeps the file it was started from; an upgrade puts another one beside it.
 """
@@ -20,12 +20,16 @@ from coordinator.runfiles import atomic
 # at once the others wait for it.
 _MAIN = """import os
 import sys
-from coordinator.worker.main import main
-code = main(sys.argv[1:])
+if sys.argv[1:2] == ["--far"]:
+    from coordinator.far.main import main
+    code = main(sys.argv[2])
+else:
+    from coordinator.worker.main import main
+    code = main(sys.argv[1:])
 sys.stderr.flush()
 os._exit(code)
 """
-_ROOMS = ("runfiles", "runfiles/tongues", "runfiles/verdict", "worker")
+_ROOMS = ("far", "runfiles", "runfiles/tongues", "runfiles/verdict", "worker")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNCHECKED = (1).to_bytes(4, "little")   # PEP 552: the source beside it in the archive is not compared
 
@@ -64,10 +68,15 @@ def _compiled(source: Path) -> bytes:
     return importlib.util.MAGIC_NUMBER + _UNCHECKED + importlib.util.source_hash(source.read_bytes()) + kept[16:]
 
 
+def name_of(data: bytes) -> str:
+    """The file's name; it tells the content."""
+    return f"wrapper-{hashlib.sha256(data).hexdigest()[:12]}.pyz"
+
+
 def place(jobs: Path) -> Path:
     """Puts the bundle into the jobs folder if it is not there and returns its path. Raises OSError."""
     data = build()
-    target = jobs / f"wrapper-{hashlib.sha256(data).hexdigest()[:12]}.pyz"
+    target = jobs / name_of(data)
     if atomic.read(str(target)) != data:
         with crossing("file", str(target)):
             atomic.write(str(target), data)

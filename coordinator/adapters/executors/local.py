@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from coordinator.adapters.executors import bundle, launch
+from coordinator.adapters.executors import bundle, launch, output
 from coordinator.adapters.executors.views import Who, view_of
 from coordinator.adapters.system import run
 from coordinator.adapters.system.clock import SystemClock
 from coordinator.adapters.system.processes import Children, Exits, carriers, wait_until
 from coordinator.adapters.system.seam import crossing
-from coordinator.domain.worker import Missing, Running, Unknown, WorkerView
-from coordinator.ports import Clock, Handle, LaunchFailed, LaunchSpec, StopOrder
+from coordinator.domain.parcel import Inbound
+from coordinator.domain.worker import HostState, Missing, Running, Unknown, WorkerView
+from coordinator.ports import Clock, Handle, LaunchFailed, LaunchSpec, Quarters, StopOrder
 from coordinator.runfiles import atomic, cgroup, hunt, identity, launching, names, rotation
 from coordinator.runfiles.lock import Busy, Lock
 
@@ -174,12 +175,26 @@ class LocalExecutor:
         return Path(self._path(handle, "prompt"))
 
     def log_tail(self, handle: Handle, limit: int = 65536) -> bytes:
-        """The log's end, then stderr's, together at most `limit` bytes: stderr is short and tells more."""
-        log, err = self.paths(handle)
-        last = _tail(err, limit // 2)
-        return _tail(log, limit - len(last)) + last
+        return output.both(*self.paths(handle), limit)
 
     # --- ending -------------------------------------------------------------------------------------
+
+    def quarters(self, handle: Handle, worktree: Path, repository: str) -> Quarters:
+        """Ours: the run lives where the worktree stands, and nothing is cloned for it."""
+        del repository
+        return Quarters(worktree, self.prompt_path(handle))
+
+    def fetch(self, handle: Handle) -> Inbound | None:
+        """What it leaves, it leaves in our own worktree."""
+
+    def taken_in(self, handle: Handle) -> None:
+        """Nothing was fetched."""
+
+    def give_up(self, handle: Handle) -> None:
+        """This host cannot be out of reach."""
+
+    def hosts(self) -> Mapping[str, HostState]:
+        return {}
 
     def stop(self, handle: Handle, order: StopOrder) -> None:
         """The order lies in a file, found whenever the wrapper looks; the signal only hurries it."""
@@ -243,12 +258,3 @@ class LocalExecutor:
 
     def _watch(self, who: Who) -> None:
         self._exits.watch(who.pid, who.start)
-
-
-def _tail(target: Path, limit: int) -> bytes:
-    try:
-        with target.open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - limit))
-            return stream.read(limit)
-    except OSError:
-        return b""

@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from coordinator.adapters.git import commits, folder, handoff, joining, reading, registry, rescue, worktrees
+from coordinator.adapters.git import commits, folder, handoff, joining, parcels, reading, registry, rescue, worktrees
 from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
 from coordinator.adapters.git.naming import full_name, host, is_ssh, place, safe_name
 from coordinator.adapters.git.network import Remote
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.outcome import Work
+from coordinator.domain.parcel import Inbound, Outbound
 from coordinator.domain.workflow import HANDOFF
 from coordinator.ports import ForeignWorktree, GitError
 
@@ -190,6 +191,18 @@ class GitRepository:
     def remove_worktree(self, task_id: str) -> None:
         with self._funnel.locked():
             worktrees.remove(self._funnel, self._trees, self._place(task_id), task_id)
+
+    # --- other hosts --------------------------------------------------------------------------------
+
+    def pack(self, task_id: str, branch: str, target: Path, *, had: Sequence[str], extra: Sequence[str],
+             repository: str) -> Outbound:
+        with self._funnel.locked():
+            return parcels.pack(self._funnel, self._standing(task_id), branch, target, had=had, extra=extra,
+                                repository=repository)
+
+    def unpack(self, task_id: str, branch: str, inbound: Inbound, attempt: int) -> None:
+        with self._funnel.locked():
+            parcels.unpack(self._funnel, self._standing(task_id), task_id, branch, inbound, attempt)
 
     # --- plans --------------------------------------------------------------------------------------
 

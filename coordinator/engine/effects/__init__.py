@@ -32,6 +32,7 @@ from coordinator.planning.actions import (
     CleanUp,
     Deliver,
     Examine,
+    GiveUp,
     Join,
     Launch,
     Look,
@@ -49,6 +50,7 @@ from coordinator.planning.actions import (
     VetIssue,
 )
 from coordinator.ports import (
+    Away,
     BadCredentials,
     GitError,
     GitHubError,
@@ -65,6 +67,7 @@ _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Prove: proving.prove,
     Prepare: starting.prepare,
     Launch: starting.launch,
+    GiveUp: starting.give_up,
     StopWorker: starting.stop,
     Examine: examining.examine,
     AskApproval: approving.ask,
@@ -95,6 +98,8 @@ def perform(action: Action, world: World) -> Fact:
         return EffectFailed(action, error.words, github_until=error.until)
     except (TryLater, BadCredentials) as error:
         return EffectFailed(action, error.words, github_until=world.clock.now() + GITHUB_REST)
+    except Away as error:
+        return EffectFailed(action, f"a host cannot be asked: {error.words}")
     except GitUnreachable as error:
         return EffectFailed(action, f"the remote cannot be reached: {error.words}")
     except GitHubError as error:

@@ -11,7 +11,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import PullRequest
 from coordinator.domain.outcome import Ending, Evidence, Outcome, Work
 from coordinator.domain.task import Task
-from coordinator.domain.worker import Exited, Missing, WorkerView
+from coordinator.domain.worker import Exited, Missing, Unknown, WorkerView
 from coordinator.engine.effects import staging
 from coordinator.engine.effects.starting import HookFailed, handle_of, hook_env, run_hook
 from coordinator.engine.facts import Examined
@@ -34,11 +34,13 @@ def examine(action: Examine, world: World) -> Examined:
     handle = handle_of(attempt)
     survivors = world.executor.sweep(handle)
     now = world.clock.now()
+    refused = _take_in(world, task, attempt, action.view)
     _after_run(world, task)
     exited = _as_exited(action.view)
     work = world.repo_of(task).work(task.id, task.branch, attempt.base_sha)
     provider = world.providers.get(attempt.provider)
     outcome = _judge(world, provider, attempt, exited, work) if provider is not None else _unjudged(world, attempt)
+    outcome = replace(outcome, ending=Ending.FAILED, reason="parcel_refused", detail=refused) if refused else outcome
     tail = readable(provider, world.executor.log_tail(handle, TAIL)) if provider is not None else ""
     evidence = _gather(world, task, attempt, outcome, work, world.mask(tail))
     evidence = staging.look(world, task, attempt, evidence, hook_env(world))
@@ -46,6 +48,24 @@ def examine(action: Examine, world: World) -> Examined:
         world.transcript.finish(recording(world, attempt), now, _ended_words(evidence.outcome))
     ended = datetime.fromtimestamp(exited.ended_at, UTC) if exited.ended_at else now
     return Examined(task, attempt, evidence, exited.code, exited.duration_sec, ended, survivors)
+
+
+def _take_in(world: World, task: Task, attempt: Attempt, view: WorkerView) -> str:
+    """The work of a run on another host becomes the work of our worktree; words when it cannot. A worker whose host
+    could not be asked for too long is given up: whatever it did stays there."""
+    handle = handle_of(attempt)
+    if isinstance(view, Unknown):
+        world.executor.give_up(handle)
+        return ""
+    inbound = world.executor.fetch(handle)
+    if inbound is None:
+        return ""
+    try:
+        world.repo_of(task).unpack(task.id, task.branch, inbound, attempt.number)
+    except GitError as error:
+        return error.words
+    world.executor.taken_in(handle)
+    return ""
 
 
 def recording(world: World, attempt: Attempt) -> Recording:
@@ -58,6 +78,8 @@ def recording(world: World, attempt: Attempt) -> Recording:
 def _as_exited(view: WorkerView) -> Exited:
     if isinstance(view, Exited):
         return view
+    if isinstance(view, Unknown):
+        return Exited(None, None, "host_lost", view.reason)
     started = isinstance(view, Missing) and view.started
     return Exited(None, None, "lost", "the worker vanished" if started else "the worker never started")
 

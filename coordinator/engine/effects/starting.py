@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.parcel import Outbound
 from coordinator.domain.reasons import provider_reason
 from coordinator.domain.task import Task
 from coordinator.domain.worker import Exited, Running
+from coordinator.domain.workflow import HANDOFF
 from coordinator.engine.effects import staging
 from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
 from coordinator.engine.plans import plans_of
 from coordinator.engine.world import World
 from coordinator.planning import stages
-from coordinator.planning.actions import Launch, Prepare, StopWorker
+from coordinator.planning.actions import GiveUp, Launch, Prepare, StopWorker
 from coordinator.ports import (
     AuthUnresolved,
     Command,
@@ -26,6 +29,7 @@ from coordinator.ports import (
     LaunchFailed,
     LaunchSpec,
     NotReady,
+    Quarters,
     RunSpec,
     Settings,
     StopOrder,
@@ -61,7 +65,7 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
         for name in NOTES:
             repo.forget_note(task.id, name)
         # fresh until its hooks have passed once: the next attempt must not start in a half-made worktree
-        _make_buildable(world, task, reused=tree.reused and bool(task.worktree))
+        _make_buildable(world, task, reused=tree.reused and bool(task.worktree), here=not attempt.host)
         staging.hand_on(world, task, attempt)
     except GitUnreachable:
         raise
@@ -86,10 +90,14 @@ def bases(world: World, task: Task) -> tuple[str, str, str]:
     return base, delivery.branch, under.last_merge(one.repo)
 
 
-def _make_buildable(world: World, task: Task, *, reused: bool) -> None:
+def _make_buildable(world: World, task: Task, *, reused: bool, here: bool) -> None:
+    """Hooks are run where the agent will run: a host that has a worktree of its own runs them there."""
     options = world.options
     if not reused:
         world.repo_of(task).copy_into(task.id, options.copy)
+    if not here:
+        return
+    if not reused:
         run_hook(world, task, "after_create", options.after_create)
     run_hook(world, task, "before_run", options.before_run)
 
@@ -113,6 +121,12 @@ def _shown(root: Path, path: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
+def give_up(action: GiveUp, world: World) -> NotStarted:
+    """Whatever was started there is nobody's worker."""
+    world.executor.give_up(handle_of(action.attempt))
+    return NotStarted(action.task, action.attempt, "host_lost", action.words, False, world.clock.now())
+
+
 def launch(action: Launch, world: World) -> Launched | NotStarted:
     """Renders the prompt and starts the wrapper; a token that ever started is only recorded, whatever has become of
     its template and settings since."""
@@ -123,7 +137,10 @@ def launch(action: Launch, world: World) -> Launched | NotStarted:
         look = stages.dressed(world.workflows(), world.policy, task)
         template = world.template(look.template)
         spec, command = _specify(world, look, attempt, template)
-        pid = world.executor.submit(spec)
+        try:
+            pid = world.executor.submit(spec)
+        finally:
+            _forget_bundle(world, spec)
     except TemplateError as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, "template_error", str(error), False, now)
     except staging.NoStage as error:
@@ -137,6 +154,11 @@ def launch(action: Launch, world: World) -> Launched | NotStarted:
     return Launched(task, attempt, pid, attempt.session_id, command.model, now)
 
 
+def _forget_bundle(world: World, spec: LaunchSpec) -> None:
+    if spec.outbound is not None and spec.outbound.bundle is not None:
+        world.files.remove(spec.outbound.bundle)
+
+
 def _started(world: World, task: Task, attempt: Attempt) -> Launched | None:
     """The launch that was never recorded, of a worker that runs though it could not be started now."""
     view = world.executor.look((handle_of(attempt),)).get(handle_of(attempt))
@@ -148,7 +170,9 @@ def _started(world: World, task: Task, attempt: Attempt) -> Launched | None:
 
 def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> tuple[LaunchSpec, Command]:
     handle = handle_of(attempt)
-    cwd = world.repo_of(task).worktree_path(task.id)
+    where = world.executor.quarters(handle, world.repo_of(task).worktree_path(task.id), _clone_of(world, task))
+    probe, cwd = where.probe or world.probe, where.cwd
+    environ = world.environ if where.environ is None else where.environ
     previous = staging.previous(world, attempt)
     base, *_ = bases(world, task)
     issue = world.store.issues().get(task.issue) if task.issue is not None else None
@@ -159,9 +183,9 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
     if provider is None:
         raise ValueError(world.no_provider(attempt.provider))
     given = merged(world.options.providers.get(attempt.provider, Settings()), template, task, attempt)
-    choice = provider.choose(world.probe, given)
+    choice = provider.choose(probe, given)
     settings = replace(given, model=choice.model)
-    known = provider.credentials(world.probe, settings)
+    known = provider.credentials(probe, settings)
     if known.alone:
         reason = provider_reason(attempt.provider, "auth_missing")
         raise AuthUnresolved(reason, f"{known.source} is good for one job started by hand", "coordinator doctor")
@@ -171,19 +195,19 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
             task_id=task.id,
             attempt=attempt.number,
             prompt=prompt,
-            prompt_file=world.executor.prompt_path(handle),
-            output_file=world.executor.prompt_path(handle).with_suffix(".log"),
+            prompt_file=where.prompt,
+            output_file=where.prompt.with_suffix(".log"),
             worktree=cwd,
             session_id=attempt.session_id,
             settings=settings,
-            environ={**world.environ, **world.repo_of(task).identity()},
-            as_root=os.geteuid() == 0,
+            environ={**environ, **world.repo_of(task).identity()},
+            as_root=os.geteuid() == 0 if where.as_root is None else where.as_root,
             credentials=known,
             stream=True,
         )
     )
     contract = {"auth_source": command.auth_source, "model": command.model, **command.facts,
-                "provider": attempt.provider, "executor": "local"}
+                "provider": attempt.provider, "executor": where.executor}
     spec = LaunchSpec(
         handle=handle,
         worker_id=attempt.worker_id,
@@ -198,13 +222,41 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
         timeout=template.timeout or world.options.timeout,
         grace=world.options.stop_grace,
         stop_signal=command.stop_signal,
-        meta={"repo": str(world.root), "model": command.model, "owner": "coordinator", "branch": task.branch,
+        meta={"repo": str(world.root), "worktree": str(world.repo_of(task).worktree_path(task.id)),
+              "model": command.model, "owner": "coordinator", "branch": task.branch,
               "fallback_reason": attempt.fallback_reason or choice.fallback_reason,
               "provider_switch_from": attempt.switch_from},
         contract=contract,
         speaks=command.speaks,
+        outbound=_packed(world, task, attempt, where) if where.apart else None,
+        hooks=_hooks(world) if where.apart else (),
     )
     return spec, command
+
+
+def _clone_of(world: World, task: Task) -> str:
+    """A name for the clone on another host: as people call the repository, and no other repository's."""
+    root = task.repo or str(world.root)
+    name = world.repository_name.replace("/", "-") if not task.repo and world.repository_name else Path(root).name
+    plain = "".join(char if char.isalnum() and char.isascii() else "-" for char in name).strip("-") or "repository"
+    return f"{plain[:40]}-{sha256(root.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
+
+
+def _packed(world: World, task: Task, attempt: Attempt, where: Quarters) -> Outbound:
+    """What was copied into the worktree goes along; of what git ignores only the hand-over and people's notes come
+    back."""
+    target = world.executor.paths(handle_of(attempt))[0].with_suffix(".bundle")
+    extra = (*world.options.copy, HANDOFF)
+    packed = world.repo_of(task).pack(task.id, task.branch, target, had=where.had, extra=extra,
+                                      repository=where.repository)
+    return replace(packed, extra=(HANDOFF, *NOTES))
+
+
+def _hooks(world: World) -> tuple[tuple[str, str, float], ...]:
+    """A worktree on another host is made anew each time: both hooks are run there."""
+    options = world.options
+    wanted = (("after_create", options.after_create), ("before_run", options.before_run))
+    return tuple((name, command, options.hook_timeout.total_seconds()) for name, command in wanted if command)
 
 
 def _plan(world: World, task: Task, attempt: Attempt, worktree: Path) -> dict[str, object] | None:

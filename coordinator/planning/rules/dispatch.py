@@ -11,6 +11,7 @@ from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
 from coordinator.planning import dependencies, stages
 from coordinator.planning.actions import Begin, Move, Prove, Wait, prove_lane, work_lane
 from coordinator.planning.batch import gate as batch_gate
+from coordinator.planning.berths import Berths
 from coordinator.planning.limits import caps
 from coordinator.planning.limits.ladder import Ladder
 from coordinator.planning.plans.starting import Waves
@@ -70,10 +71,14 @@ def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begi
         if s.free(lane):
             yield Prove(choice.provider)
     else:
-        room.take(task, choice.provider)
+        host = room.berths.choose(task)
+        if isinstance(host, Wait):
+            yield host
+            return
+        room.take(task, choice.provider, host)
         ladder.take(task, choice.provider)
         stage = stages.stage_of(s.workflows, task).name
-        yield Begin(task, choice.provider, choice.instead_of, choice.reason, stage)
+        yield Begin(task, choice.provider, choice.instead_of, choice.reason, stage, host)
 
 
 def place(task: Task) -> tuple[int, object, int, str]:
@@ -144,6 +149,7 @@ class _Room:
     def __init__(self, s: Snapshot) -> None:
         self._s = s
         self.waves, self.starting = Waves(s), dict[str, Task]()
+        self.berths = Berths(s)
         holding = [task for task in s.tasks.values() if task.state in HOLDS_SLOT or task.id in s.survivors]
         self._total = len(holding)
         self._sessions = s.sessions_today
@@ -152,7 +158,8 @@ class _Room:
         for task in holding:
             self._labels.update(self._capped(task))
 
-    def take(self, task: Task, provider: str) -> None:
+    def take(self, task: Task, provider: str, host: str) -> None:
+        self.berths.take(host)
         self.starting[task.id] = task
         self._total += 1
         self._sessions += 1

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coordinator.domain.attempt import Phase
-from coordinator.domain.task import TaskState
-from coordinator.domain.worker import Exited, Running, Unknown
-from coordinator.planning.actions import Launch, Move, Prepare, Wait, work_lane
+from coordinator.domain.attempt import Attempt, Phase
+from coordinator.domain.task import Task, TaskState
+from coordinator.domain.worker import Exited, Running, Unknown, Waiting
+from coordinator.planning.actions import GiveUp, Launch, Move, Prepare, Wait, work_lane
 from coordinator.planning.limits import caps
 from coordinator.planning.rules.dispatch import withdrawn
+from coordinator.planning.rules.supervise import lease_over, unasked
 from coordinator.planning.snapshot import Snapshot
 
 
-def rule(s: Snapshot) -> Iterator[Prepare | Launch | Move | Wait]:
+def rule(s: Snapshot) -> Iterator[Prepare | Launch | GiveUp | Move | Wait]:
     for task in s.tasks.values():
         attempt = s.attempt(task.id)
         if task.state is not TaskState.PREPARING or attempt is None:
@@ -27,13 +28,8 @@ def rule(s: Snapshot) -> Iterator[Prepare | Launch | Move | Wait]:
             yield Wait(task.id, "preparing", "its worktree is being made ready")
             continue
         view = s.views.get(task.id)
-        if isinstance(view, (Running, Exited)):
-            if s.free(lane):
-                yield Launch(task, attempt)
-            yield Wait(task.id, "starting", "its worker was found running", until=s.holdoff.get(lane))
-            continue
-        if isinstance(view, Unknown):
-            yield Wait(task.id, "unknown", f"the executor could not be asked: {view.reason}")
+        if isinstance(view, (Waiting, Running, Exited, Unknown)):
+            yield from _met(s, task, attempt, view)
             continue
         no = withdrawn(s, task)
         issue = s.issue_of(task)
@@ -49,3 +45,17 @@ def rule(s: Snapshot) -> Iterator[Prepare | Launch | Move | Wait]:
             yield Prepare(task, attempt)
         else:
             yield Launch(task, attempt)
+
+
+def _met(s: Snapshot, task: Task, attempt: Attempt,
+         view: Waiting | Running | Exited | Unknown) -> Iterator[Launch | GiveUp | Wait]:
+    """A worker whose launch was never recorded, or may have been asked for where nobody can be asked now."""
+    lane = work_lane(task.id)
+    if isinstance(view, Unknown):
+        if lease_over(s, attempt, view) and s.free(lane):
+            yield GiveUp(task, attempt, view.reason)
+        yield unasked(s, attempt, f"the executor could not be asked: {view.reason}", view)
+        return
+    if s.free(lane):
+        yield Launch(task, attempt)
+    yield Wait(task.id, "starting", "its worker was found running", until=s.holdoff.get(lane))

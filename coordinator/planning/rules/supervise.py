@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Task, TaskState
-from coordinator.domain.worker import Exited, Health, Missing, Running, Unknown
+from coordinator.domain.worker import Exited, Health, Missing, Running, Unknown, Waiting
 from coordinator.domain.workflow import BUILD
 from coordinator.planning.actions import Examine, StopWorker, Wait, work_lane
 from coordinator.planning.health import Settings, judge_health, leapt
@@ -33,15 +33,39 @@ def _one(s: Snapshot, task: Task, attempt: Attempt) -> Iterator[StopWorker | Exa
         if s.free(lane):
             yield Examine(task, attempt, view)
         yield Wait(task.id, "examining", "the worker ended; what it left is being looked at", until=s.holdoff.get(lane))
-    elif isinstance(view, Running):
+    elif isinstance(view, (Running, Waiting)):
         yield from _running(s, task, attempt, view)
     elif isinstance(view, Unknown):
-        yield Wait(task.id, "unknown", f"the worker could not be asked: {view.reason}")
+        yield from _unknown(s, task, attempt, view)
     else:
         yield Wait(task.id, "starting", "the worker is being started")
 
 
-def _running(s: Snapshot, task: Task, attempt: Attempt, view: Running) -> Iterator[StopWorker | Wait]:
+def _unknown(s: Snapshot, task: Task, attempt: Attempt, view: Unknown) -> Iterator[Examine | Wait]:
+    """A worker elsewhere is given up when its lease is over; one of this machine never."""
+    if lease_over(s, attempt, view) and s.free(work_lane(task.id)):
+        yield Examine(task, attempt, view)
+    yield unasked(s, attempt, f"the worker could not be asked: {view.reason}", view)
+
+
+def unasked(s: Snapshot, attempt: Attempt, words: str, view: Unknown) -> Wait:
+    """The wait for a host; only one of another machine has an end."""
+    until = view.since + s.policy.lease if attempt.host else None
+    cure = f"coordinator hosts check {attempt.host}" if attempt.host else ""
+    return Wait(attempt.task_id, "unknown", words, cure, until)
+
+
+def lease_over(s: Snapshot, attempt: Attempt, view: Unknown) -> bool:
+    """Whether its host has been out of reach for longer than its lease, with the host's clock and ours as they are."""
+    return bool(attempt.host) and s.now - view.since >= s.policy.lease and not _just_woke(s)
+
+
+def _just_woke(s: Snapshot) -> bool:
+    """After a sleep or a leap of the clock nobody has been asked for as long as it was: the lease is counted anew."""
+    return s.woke_at is not None and s.now - s.woke_at < s.policy.lease
+
+
+def _running(s: Snapshot, task: Task, attempt: Attempt, view: Running | Waiting) -> Iterator[StopWorker | Wait]:
     lane = work_lane(task.id)
     if attempt.stop_asked_at is not None:
         age = s.now - attempt.stop_asked_at
@@ -56,8 +80,15 @@ def _running(s: Snapshot, task: Task, attempt: Attempt, view: Running) -> Iterat
             yield order
         yield Wait(task.id, "stopping", f"is to be stopped: {order.words}", until=s.holdoff.get(lane))
         return
+    if isinstance(view, Waiting):
+        yield Wait(task.id, "starting", f"the worker waits{_where(attempt)}: {view.reason}")
+        return
     stage = f" (stage {attempt.stage})" if attempt.stage not in ("", BUILD.name) else ""
-    yield Wait(task.id, "running", f"the worker runs{stage}", f"coordinator view {task.id} --follow")
+    yield Wait(task.id, "running", f"the worker runs{_where(attempt)}{stage}", f"coordinator view {task.id} --follow")
+
+
+def _where(attempt: Attempt) -> str:
+    return f" on {attempt.host}" if attempt.host else ""
 
 
 def _withdrawn(s: Snapshot, task: Task, attempt: Attempt) -> StopWorker | None:
@@ -81,9 +112,9 @@ def _over_cap(s: Snapshot, task: Task, attempt: Attempt) -> StopWorker | None:
     return StopWorker(task, attempt, "cap_reached", words, "cap") if words else None
 
 
-def _unhealthy(s: Snapshot, task: Task, attempt: Attempt, view: Running) -> StopWorker | None:
-    """A stalled worker is stopped, whoever or whatever makes it stand still."""
-    if leapt(view, s.now, s.woke_at):
+def _unhealthy(s: Snapshot, task: Task, attempt: Attempt, view: Running | Waiting) -> StopWorker | None:
+    """A stalled worker is stopped, whoever or whatever makes it stand still; one that waits for a place is none."""
+    if isinstance(view, Waiting) or leapt(view, s.now, s.woke_at):
         return None
     settings = Settings(grace=s.policy.start_grace, stall=s.policy.stall, no_mutation=s.policy.no_mutation,
                         idle_cpu=s.policy.idle_cpu)

@@ -1,0 +1,1 @@
+"""Workers on other hosts: one far end a host, its run files mirrored here."""

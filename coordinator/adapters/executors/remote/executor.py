@@ -1,0 +1,434 @@
+"""Workers on one other host: `ports.Executor` by way of its far end.
+
+A look never waits for the host where a thread keeps the mirror fresh. A run counts as ended only when everything it
+left is home; whatever could not be asked is Unknown, since the host was last heard of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from coordinator.adapters.executors import launch, output
+from coordinator.adapters.executors.remote.link import Link, NotAsked, born_into
+from coordinator.adapters.executors.remote.mirror import Mirror
+from coordinator.adapters.executors.remote.probe import FarProbe
+from coordinator.adapters.executors.views import view_of
+from coordinator.adapters.system.seam import crossing
+from coordinator.domain.parcel import Inbound
+from coordinator.domain.worker import Exited, HostState, Missing, Running, Unknown, Waiting, WorkerView
+from coordinator.ports import Away, Clock, Handle, LaunchFailed, LaunchSpec, Quarters, StopOrder
+from coordinator.runfiles import names
+from coordinator.runfiles.lock import Busy, Lock
+
+CLAIMED_WITHIN = timedelta(seconds=60)
+"""A start that no wrapper has claimed after this never will be."""
+_FINAL = (Exited, Missing)
+_ABANDONED = StopOrder("lost", "its host was out of reach for too long; another attempt took over", hard=True)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How one host is used; `kind` is the executor's name. `shared`: it sees our files. A running worker is looked at
+    `every` seconds, a host without one each `idle` seconds. `limit`: bytes of work that are taken home at most."""
+
+    kind: str = "ssh"
+    shared: bool = False
+    every: float = 2.0
+    idle: float = 30.0
+    limit: int = 1 << 30
+    tuning: Mapping[str, str] | None = None
+
+
+class Starter(Protocol):
+    """Who starts wrappers in place of the far end itself, and knows more of them than their files: Slurm."""
+
+    def start(self, link: Link, spec: LaunchSpec, folder: Path) -> None:
+        """The papers are laid. Raises LaunchFailed, Away."""
+
+    def judged(self, handle: Handle, view: WorkerView, laid_at: datetime | None, now: datetime) -> WorkerView: ...
+
+    def ask(self, handles: Sequence[Handle]) -> None:
+        """Once a look, for all. Raises Away."""
+
+    def stop(self, handle: Handle, order: StopOrder) -> None:
+        """Raises Away."""
+
+
+class RemoteExecutor:
+    """`jobs` is where the mirror lies, `ours` this process's environment. With `background` a thread looks."""
+
+    def __init__(self, name: str, link: Link, jobs: Path, *, wake: Callable[[str], None], clock: Clock,
+                 ours: Mapping[str, str], manner: Manner | None = None, background: bool = True,
+                 starter: Starter | None = None) -> None:
+        self.name = name
+        self._link, self._jobs, self._clock, self._wake = link, jobs.absolute(), clock, wake
+        self._manner, self._starter, self._ours = manner or Manner(), starter, ours
+        self._views: dict[Handle, WorkerView] = {}
+        self._live: dict[Handle, int] = {}
+        self._survivors: dict[Handle, tuple[int, ...]] = {}
+        self._looked_at: datetime | None = None
+        self._state = HostState()
+        self._guard = threading.Lock()
+        self._turn = threading.Lock()
+        self._over = threading.Event()
+        self._hurry = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._background = background
+        self._began = clock.now()
+
+    # --- starting -----------------------------------------------------------------------------------
+
+    def quarters(self, handle: Handle, worktree: Path, repository: str) -> Quarters:
+        try:
+            facts = self._link.facts()
+            probe, environ = FarProbe(self._link, self._ours), born_into(self._link, self._ours)
+            prompt = Path(names.path(str(facts.jobs / handle.provider), handle.job, "prompt"))
+            if self._manner.shared:
+                return Quarters(worktree, prompt, probe, environ, facts.uid == 0, executor=self._manner.kind)
+            said, _ = self._link.ask("had", repo=repository, job=handle.job)
+        except NotAsked as away:
+            self._note_away(away.words)
+            raise LaunchFailed("host_lost", away.words) from away
+        return Quarters(Path(said["path"]), prompt, probe, environ, facts.uid == 0, apart=True, repository=repository,
+                        had=tuple(said["commits"]), executor=self._manner.kind)
+
+    def submit(self, spec: LaunchSpec) -> int:
+        """See ports.Executor. First the host is asked for the token; then the papers are laid here: from then on the
+        run may have been started."""
+        mirror = self._mirror(spec.handle)
+        try:
+            facts = self._link.facts()
+            self._link.ask("may", provider=spec.handle.provider, job=spec.handle.job, token=spec.handle.token,
+                           fence=spec.fence)
+            self._send(spec)
+            self._lay(mirror, spec)
+            pid = self._start(spec, facts.jobs)
+        except NotAsked as away:
+            self._note_away(away.words)
+            raise LaunchFailed("host_lost", away.words) from away
+        except Busy as busy:
+            raise LaunchFailed("launch_failed", f"{busy}; nothing was started") from busy
+        except (names.ForeignFolder, ValueError) as wrong:
+            raise LaunchFailed("launch_failed", str(wrong)) from wrong
+        mirror.note("waiting" if self._starter else "running", self._clock.now())
+        with self._guard:
+            self._views[spec.handle] = Waiting("it is being started")
+        self._hurry.set()
+        return pid
+
+    def _send(self, spec: LaunchSpec) -> None:
+        outbound = spec.outbound
+        if outbound is not None and outbound.bundle is not None:
+            with crossing("process", f"send the worktree of {spec.handle.job} to {self.name}"):
+                self._link.send(outbound.bundle, f"{spec.handle.job}.in")
+
+    def _lay(self, mirror: Mirror, spec: LaunchSpec) -> None:
+        """The run's papers as readers here want them; not twice, or the output that is home would step aside."""
+        if mirror.asked():
+            return
+        names.check_name(spec.handle.job)
+        names.check_name(spec.handle.provider, "provider")
+        names.make_folder(str(self._jobs))
+        names.make_folder(mirror.folder)
+        with Lock(str(mirror.path("lock"))):
+            mirror.drop_parcel()
+            out = spec.outbound
+            sent = {} if out is None else {"sent": out.head, "repository": out.repository, "branch": out.branch,
+                                           "extra": " ".join(out.extra)}
+            launch.prepare(mirror.folder, replace(spec, meta={**spec.meta, **sent, "host": self.name}), {})
+
+    def _start(self, spec: LaunchSpec, jobs: Path) -> int:
+        handle, out = spec.handle, spec.outbound
+        papers = launch.papers(str(jobs / handle.provider), spec, self._manner.tuning or {}, self.name)
+        parcel = None if out is None else {
+            "repo": out.repository, "branch": out.branch, "head": out.head, "files": out.files,
+            "file": f"{handle.job}.in" if out.bundle is not None else "", "exclude": list(out.exclude),
+        }
+        with crossing("process", f"start {handle.provider} {handle.job} on {self.name}"):
+            said, _ = self._link.ask(
+                "start", [papers.prompt], provider=handle.provider, job=handle.job, token=handle.token,
+                fence=spec.fence, meta=dict(papers.meta), contract=dict(papers.contract), spec=dict(papers.spec),
+                env=dict(spec.env), path=[], here=self._starter is None, parcel=parcel,
+                hooks=[list(hook) for hook in spec.hooks])
+            if self._starter is not None:
+                self._starter.start(self._link, spec, jobs / handle.provider)
+        return int(said["pid"])
+
+    # --- looking ------------------------------------------------------------------------------------
+
+    def look(self, handles: Sequence[Handle]) -> Mapping[Handle, WorkerView]:
+        with self._guard:
+            for handle in handles:
+                if handle not in self._views:
+                    self._views[handle] = self._first(handle)
+            for known in set(self._views) - set(handles):
+                del self._views[known]
+        if not self._background:
+            self._refresh_if_due()
+        elif self._thread is None:
+            self._thread = threading.Thread(target=self._go_on_looking, name=f"look-{self.name}", daemon=True)
+            self._thread.start()
+        with self._guard:
+            return {handle: self._views[handle] for handle in handles}
+
+    def _first(self, handle: Handle) -> WorkerView:
+        """Before the host was asked: what is home tells, and that nobody was ever asked."""
+        mirror = self._mirror(handle)
+        try:
+            if not mirror.asked():
+                return Missing(started=False)
+            done = mirror.pairs("outcome")
+            if done:
+                return view_of({}, lambda: done)
+            if mirror.pairs("seen").get("state") == "missing":
+                return Missing(started=True)
+        except OSError as error:
+            return Unknown(f"{error.strerror}: {error.filename}", self._clock.now())
+        return Unknown(f"{self.name} was not asked yet", self._clock.now())
+
+    def _refresh_if_due(self) -> None:
+        now, known = self._clock.now(), self._looked_at
+        with self._guard:
+            waiting = any(not isinstance(view, _FINAL) for view in self._views.values())
+        every = self._manner.every if waiting else self._manner.idle
+        if known is None or not timedelta(0) <= now - known < timedelta(seconds=every):
+            self.refresh()
+
+    def _go_on_looking(self) -> None:
+        while not self._over.is_set():
+            try:
+                self._refresh_if_due()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may do better; it is not silent
+                self._note_away(f"{self.name}: {type(error).__name__}: {error}")
+            self._hurry.wait(min(1.0, self._manner.every))
+            if self._hurry.is_set():
+                self._hurry.clear()
+                self._looked_at = None
+
+    def refresh(self) -> None:
+        """Asks the host once for all runs that are looked for, and brings home what is new."""
+        with self._turn:
+            with self._guard:
+                wanted = tuple(handle for handle, view in self._views.items() if not isinstance(view, _FINAL))
+            self._looked_at = self._clock.now()
+            try:
+                if self._starter is not None:
+                    self._starter.ask(wanted)
+                while self._look_once(wanted):
+                    pass
+            except Away as away:
+                self._note_away(away.words)
+            except LaunchFailed as unfit:
+                self._note_away(unfit.words)
+
+    def _look_once(self, wanted: Sequence[Handle]) -> bool:
+        """Whether more of the output waits. Raises Away, LaunchFailed."""
+        mirrors = [self._mirror(handle) for handle in wanted]
+        asked = [{"provider": one.handle.provider, "job": one.handle.job, "token": one.handle.token, **one.sizes()}
+                 for one in mirrors]
+        said, blobs = self._link.ask("look", jobs=asked)
+        now = self._clock.now()
+        skew = float(said["now"]) - now.timestamp()
+        more = False
+        for at, mirror in enumerate(mirrors):
+            answer, log, err = said["jobs"][at], blobs[2 * at], blobs[2 * at + 1]
+            more = self._take(mirror, answer, {"log": log, "err": err}, said["boot"], skew) or more
+        self._state = HostState()
+        self._live = {Handle(one["provider"], one["job"], one["token"], self.name): one["fence"]
+                      for one in said["live"]}
+        self._recall(wanted)
+        return more
+
+    def _take(self, mirror: Mirror, answer: Mapping[str, Any], pieces: Mapping[str, bytes], boot: str,
+              skew: float) -> bool:
+        """Takes in what the far end said of one run. Whether more of its output waits there. Raises Away."""
+        handle, now = mirror.handle, self._clock.now()
+        if answer.get("trouble"):
+            self._settle(handle, Unknown(f"{self.name}: {answer['trouble']}", mirror.heard_at() or now))
+            return False
+        for kind, piece in pieces.items():
+            mirror.append(kind, piece)
+        mirror.put("heartbeat", answer["beat"], skew)
+        home = mirror.sizes()
+        more = any(home[kind] < size for kind, size in zip(("log", "err"), answer["sizes"], strict=True))
+        view = self._view(mirror, answer, boot, now)
+        if isinstance(view, _FINAL) and not more:
+            view = self._bring_home(mirror, view, answer, skew)
+        elif isinstance(view, _FINAL):
+            view = Running(0, 0.0)
+        state = {Waiting: "waiting", Running: "running", Exited: "ended", Missing: "missing"}.get(type(view), "running")
+        mirror.note(state, now, words=getattr(view, "reason", "") if isinstance(view, Waiting) else "")
+        self._settle(handle, view)
+        return more
+
+    def _view(self, mirror: Mirror, answer: Mapping[str, Any], boot: str, now: datetime) -> WorkerView:
+        laid_at = mirror.heard_at()
+        beat = mirror.pairs("heartbeat") if answer["beat"] else {}
+        view: WorkerView = view_of(
+            beat, lambda: dict(answer["outcome"]), alive=lambda *_: bool(answer["alive"]), boot=lambda: boot)
+        if self._starter is not None:
+            return self._starter.judged(mirror.handle, view, laid_at, now)
+        if view == Missing(started=False):
+            if answer["laid"] and laid_at is not None and now - laid_at < CLAIMED_WITHIN:
+                return Waiting("it is being started")
+            return Missing(started=bool(answer["blank"]))
+        return view
+
+    def _bring_home(self, mirror: Mirror, view: WorkerView, answer: Mapping[str, Any], skew: float) -> WorkerView:
+        """The work, then the outcome: until that is here nobody takes the run for ended. Raises Away."""
+        handle = mirror.handle
+        sent = mirror.pairs("meta").get("sent", "")
+        started = isinstance(view, Exited) or (isinstance(view, Missing) and view.started)
+        if started:
+            try:
+                left = self._fetch(mirror, sent)
+            except LaunchFailed as refused:
+                mirror.keep_parcel({"sent": sent, "trouble": refused.words})
+                left = ()
+            self._survivors[handle] = left
+            if left:
+                return Running(left[0], 0.0)
+        if answer["outcome"]:
+            mirror.put("outcome", answer["outcome"], skew)
+            return view_of({}, lambda: mirror.pairs("outcome"))
+        return view
+
+    def _fetch(self, mirror: Mirror, sent: str) -> tuple[int, ...]:
+        """Packs the work there and brings it here, from where it was left off; pids that would not die. Raises Away,
+        LaunchFailed."""
+        handle, meta = mirror.handle, mirror.pairs("meta")
+        known = mirror.pairs("parcel")
+        if not known:
+            told, _ = self._link.ask(
+                "pack", timeout=900.0, provider=handle.provider, job=handle.job, token=handle.token,
+                repo=meta.get("repository", "") if sent else "", branch=meta.get("branch", ""), head=sent,
+                limit=self._manner.limit, extra=meta.get("extra", "").split())
+            if told["survivors"] or not sent:
+                return tuple(told["survivors"])
+            mirror.drop_parcel()
+            mirror.keep_parcel({**told, "tip": told["branch"], "sent": sent})
+            known = mirror.pairs("parcel")
+        self._fetch_bundle(mirror, known)
+        return ()
+
+    def _fetch_bundle(self, mirror: Mirror, known: Mapping[str, str]) -> None:
+        if not known.get("sha256"):
+            return
+        name, target = f"{mirror.handle.job}.out", mirror.path("bundle")
+        while (at := target.stat().st_size if target.exists() else 0) < int(known["size"]):
+            _, (piece,) = self._link.ask("get", file=name, offset=at)
+            if not piece:
+                break
+            mirror.append("bundle", piece)
+        if hashlib.sha256(target.read_bytes()).hexdigest() != known["sha256"]:
+            mirror.drop_parcel()
+            raise Away(f"{self.name}: what came home of {mirror.handle.job} is not what was packed; it is fetched anew")
+        self._link.ask("drop", file=name)
+
+    def _settle(self, handle: Handle, view: WorkerView) -> None:
+        with self._guard:
+            before = self._views.get(handle)
+            if before is not None:
+                self._views[handle] = view
+        if type(before) is not type(view):
+            self._wake("exit")
+
+    def _note_away(self, words: str) -> None:
+        """The host could not be asked: every run on it is unknown, since it was last heard of."""
+        now = self._clock.now()
+        since = self._state.away_since or now
+        changed = self._state.away_since is None
+        self._state = HostState(since, words)
+        with self._guard:
+            running = [handle for handle, view in self._views.items() if not isinstance(view, _FINAL)]
+        for handle in running:
+            mirror = self._mirror(handle)
+            heard = max(mirror.heard_at() or since, min(self._began, since))   # not asked is not out of reach
+            if mirror.pairs("seen").get("state") != "given_up":
+                mirror.note(mirror.pairs("seen").get("state") or "waiting", heard, away_since=since, words=words)
+            self._settle(handle, Unknown(words, heard))
+        if changed:
+            self._wake("host")
+
+    # --- stale workers ------------------------------------------------------------------------------
+
+    def give_up(self, handle: Handle) -> None:
+        mirror = self._mirror(handle)
+        if mirror.asked():
+            mirror.note("given_up", mirror.heard_at() or self._clock.now(), away_since=self._clock.now())
+        with self._guard:
+            self._views.pop(handle, None)
+
+    def _recall(self, wanted: Sequence[Handle]) -> None:
+        """Tells every worker there that is nobody's any more. Raises Away."""
+        for handle, fence in self._live.items():
+            if handle not in wanted and self._is_stale(handle):
+                self._order(handle, _ABANDONED, fence=fence + 1)
+
+    def _is_stale(self, handle: Handle) -> bool:
+        """Given up, or another run has taken its place here."""
+        mirror = self._mirror(handle)
+        if mirror.asked():
+            return mirror.pairs("seen").get("state") == "given_up"
+        return mirror.path("meta").exists()
+
+    # --- ending -------------------------------------------------------------------------------------
+
+    def stop(self, handle: Handle, order: StopOrder) -> None:
+        """Raises Away."""
+        if self._starter is not None:
+            self._starter.stop(handle, order)
+        self._order(handle, order, fence=0)
+        self._hurry.set()
+
+    def _order(self, handle: Handle, order: StopOrder, fence: int) -> None:
+        with crossing("process", f"stop {handle.provider} {handle.job} on {self.name}"):
+            self._link.ask("stop", provider=handle.provider, job=handle.job, token=handle.token, fence=fence,
+                           order=launch.order_of(handle.token, order))
+
+    def reap(self) -> tuple[tuple[int, int], ...]:
+        return ()
+
+    def sweep(self, handle: Handle) -> tuple[int, ...]:
+        return self._survivors.get(handle, ())
+
+    def live(self) -> tuple[Handle, ...]:
+        """As the host last said."""
+        return tuple(self._live)
+
+    # --- what is home -------------------------------------------------------------------------------
+
+    def fetch(self, handle: Handle) -> Inbound | None:
+        return self._mirror(handle).inbound()
+
+    def taken_in(self, handle: Handle) -> None:
+        self._mirror(handle).drop_parcel()
+
+    def hosts(self) -> Mapping[str, HostState]:
+        return {self.name: self._state}
+
+    def paths(self, handle: Handle) -> tuple[Path, Path]:
+        mirror = self._mirror(handle)
+        return mirror.path("log"), mirror.path("err")
+
+    def prompt_path(self, handle: Handle) -> Path:
+        return self._mirror(handle).path("prompt")
+
+    def log_tail(self, handle: Handle, limit: int = 65536) -> bytes:
+        return output.both(*self.paths(handle), limit)
+
+    def close(self) -> None:
+        """Lets go of everything; the workers run on."""
+        self._over.set()
+        self._hurry.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5.0)
+
+    def _mirror(self, handle: Handle) -> Mirror:
+        return Mirror(self._jobs, replace(handle, host=self.name))

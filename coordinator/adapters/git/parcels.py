@@ -1,0 +1,109 @@
+"""A worktree packed for a host that does not see it, and what comes home taken in. What comes was written by a worker:
+of this repository nothing moves but the task's own branch and worktree, and what they would lose is rescued.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from coordinator.adapters.git import reading, rescue
+from coordinator.adapters.git.funnel import Funnel, Tree
+from coordinator.adapters.system.seam import crossing
+from coordinator.domain.parcel import Inbound, Outbound
+from coordinator.ports import GitError
+
+_CHECKOUT = ("-c", "checkout.workers=4")
+_SHA = frozenset("0123456789abcdef")
+
+
+def pack(funnel: Funnel, tree: Tree, branch: str, target: Path, *, had: Sequence[str], extra: Sequence[str],
+         repository: str) -> Outbound:
+    head = funnel.read("rev-parse", "--verify", "HEAD^{commit}", tree=tree).strip()
+    there = [name for name in extra if os.path.lexists(tree.path / name)]
+    files = _files(funnel, tree, head, there)
+    known = [sha for sha in had if _is_sha(sha) and reading.resolve(funnel, sha)]
+    exclude = tuple(f"/{name}" for name in extra)
+    if not files and head in known:
+        return Outbound(repository, branch, head, "", None, exclude, tuple(extra))
+    refs = _named(funnel, branch, {"head": head, "files": files})
+    try:
+        with crossing("file", str(target)):
+            target.unlink(missing_ok=True)
+            lacking = [ref for ref, sha in refs.items() if sha not in known]
+            funnel.write("bundle", "create", "--quiet", str(target), *lacking, *(f"^{sha}" for sha in known))
+    finally:
+        for ref in refs:
+            funnel.write("update-ref", "-d", ref)
+    return Outbound(repository, branch, head, files, target, exclude, tuple(extra))
+
+
+def _named(funnel: Funnel, branch: str, shas: dict[str, str]) -> dict[str, str]:
+    """A bundle wants refs: they stand while it is made."""
+    refs = {f"refs/coordinator/out/{branch}/{kind}": sha for kind, sha in shas.items() if sha}
+    for ref, sha in refs.items():
+        funnel.write("update-ref", ref, sha)
+    return refs
+
+
+def _files(funnel: Funnel, tree: Tree, head: str, extra: Sequence[str]) -> str:
+    """A commit on top of HEAD with all that lies there, "" when HEAD has it."""
+    made = rescue.snapshot(funnel, tree, [*rescue.dirt(funnel, tree).paths, *extra])
+    if made == funnel.read("rev-parse", f"{head}^{{tree}}").strip():
+        return ""
+    return funnel.write("commit-tree", made, "-p", head, "-m", "the files as they lay", env=funnel.identity()).strip()
+
+
+def unpack(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound, attempt: int) -> None:
+    """Made again, it changes nothing more. Raises GitError for a parcel that is not what it should be."""
+    if inbound.trouble:
+        raise GitError(inbound.trouble)
+    shas = [sha for sha in (inbound.head, inbound.tip, inbound.files) if sha]
+    if not all(_is_sha(sha) for sha in (*shas, inbound.sent)) or not inbound.head or not inbound.tip:
+        raise GitError("what came home names no commits")
+    if inbound.bundle is not None:
+        _read(funnel, inbound.bundle, shas)
+    for sha in shas:
+        if reading.resolve(funnel, sha) != sha:
+            raise GitError(f"what came home lacks the commit {sha[:12]}")
+    funnel.read("rev-list", "--objects", "--quiet", *shas, f"^{inbound.sent}")
+    _set(funnel, tree, task_id, branch, inbound, str(attempt))
+
+
+def _read(funnel: Funnel, bundle: Path, shas: Sequence[str]) -> None:
+    """Its objects, and no ref: whatever names it has, they say nothing here."""
+    held = {line.partition(" ")[0] for line in funnel.read("bundle", "list-heads", str(bundle)).splitlines()}
+    if not held <= set(shas):
+        raise GitError("what came home holds other commits than it names")
+    funnel.write("-c", "transfer.fsckObjects=true", "bundle", "unbundle", str(bundle))
+
+
+def _set(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound, label: str) -> None:
+    ref = f"refs/heads/{branch}"
+    before = reading.resolve(funnel, ref)
+    why = "before what came home"
+    if before and not reading.is_ancestor(funnel, before, inbound.tip):
+        rescue.keep_commit(funnel, task_id, label, before, why)
+    if _files(funnel, tree, before or inbound.sent, ()) and not _same_files(funnel, tree, inbound):
+        rescue.keep_work(funnel, tree, task_id, label, why)
+    on_branch = inbound.on == ref
+    funnel.write("update-ref", ref, inbound.tip)
+    if on_branch and inbound.head == inbound.tip:
+        funnel.write("symbolic-ref", "HEAD", ref, tree=tree)
+    else:
+        funnel.write("update-ref", "--no-deref", "HEAD", inbound.head, tree=tree)
+    funnel.write(*_CHECKOUT, "reset", "--quiet", "--hard", inbound.head, tree=tree)
+    funnel.write("clean", "--quiet", "-f", "-d", tree=tree)
+    if inbound.files:
+        funnel.write("restore", f"--source={inbound.files}", "--worktree", "--no-overlay", "--", ":/", tree=tree)
+
+
+def _same_files(funnel: Funnel, tree: Tree, inbound: Inbound) -> bool:
+    """Whether what lies here is what the parcel has: then it was taken in before."""
+    lies = rescue.snapshot(funnel, tree, rescue.dirt(funnel, tree).paths)
+    return lies == funnel.read("rev-parse", f"{inbound.files or inbound.head}^{{tree}}").strip()
+
+
+def _is_sha(text: str) -> bool:
+    return len(text) in (40, 64) and set(text) <= _SHA
