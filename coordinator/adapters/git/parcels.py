@@ -23,7 +23,7 @@ def pack(funnel: Funnel, tree: Tree, branch: str, target: Path, *, had: Sequence
     head = funnel.read("rev-parse", "--verify", "HEAD^{commit}", tree=tree).strip()
     there = [name for name in extra if os.path.lexists(tree.path / name)]
     files = _files(funnel, tree, head, there)
-    known = [sha for sha in had if _is_sha(sha) and reading.resolve(funnel, sha)]
+    known = [sha for sha in had if _is_sha(sha) and _has(funnel, sha)]
     exclude = tuple(f"/{name}" for name in extra)
     if not files and head in known:
         return Outbound(repository, branch, head, "", None, exclude, tuple(extra))
@@ -65,7 +65,7 @@ def unpack(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbou
     if inbound.bundle is not None:
         _read(funnel, inbound.bundle, shas)
     for sha in shas:
-        if reading.resolve(funnel, sha) != sha:
+        if not _has(funnel, sha):
             raise GitError(f"what came home lacks the commit {sha[:12]}")
     funnel.read("rev-list", "--objects", "--quiet", *shas, f"^{inbound.sent}")
     _set(funnel, tree, task_id, branch, inbound, str(attempt))
@@ -103,6 +103,10 @@ def _same_files(funnel: Funnel, tree: Tree, inbound: Inbound) -> bool:
     """Whether what lies here is what the parcel has: then it was taken in before."""
     lies = rescue.snapshot(funnel, tree, rescue.dirt(funnel, tree).paths)
     return lies == funnel.read("rev-parse", f"{inbound.files or inbound.head}^{{tree}}").strip()
+
+
+def _has(funnel: Funnel, sha: str) -> bool:
+    return funnel.ask("cat-file", "-e", f"{sha}^{{commit}}") is not None
 
 
 def _is_sha(text: str) -> bool:

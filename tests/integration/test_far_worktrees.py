@@ -1,0 +1,321 @@
+"""Work on a host that does not see our files: a worktree goes there as a bundle and comes home as one. Real git on both
+sides, a shell of this machine for the host's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from coordinator.adapters.git.repository import GitRepository
+from coordinator.domain.parcel import Inbound
+from coordinator.domain.worker import Exited, Missing, Running, Unknown
+from coordinator.ports import Away, GitError, LaunchFailed, LaunchSpec, StopOrder
+from tests.support.executor_yard import Closing, Yard, ended, far_yard, seen, view
+from tests.support.gitworld import PERSON, World, commit, git, make_world
+from tests.support.workers import until
+
+BRANCH = "rpi/gh-1"
+EXTRA = (".env", ".coordinator/handoff")
+
+
+@dataclass
+class Field:
+    world: World
+    yard: Yard
+    repo: GitRepository
+
+    def sent(self, executor: Closing, script: str, *, attempt: int = 1, fresh: bool = False) -> LaunchSpec:
+        """A worker with this script in a worktree there, of the worktree here."""
+        self.repo.fetch()
+        self.repo.ensure_worktree("gh-1", BRANCH, "main", fresh=fresh, attempt=attempt)
+        if not (self.world.checkout / ".git/info/exclude").read_text().count("/.env"):
+            self.repo.exclude(["/.env", "/.coordinator/"])
+        (self.tree / ".env").write_text("KEY=1\n")
+        spec = self.yard.spec("sh", "-ec", script, job="gh-1", env={**self.yard.spec("x", job="gh-1").env, **PERSON})
+        where = executor.quarters(spec.handle, self.tree, "widgets")
+        assert where.apart
+        assert where.cwd != self.tree
+        bundle = self.yard.root / "out.bundle"
+        packed = self.repo.pack("gh-1", BRANCH, bundle, had=where.had, extra=EXTRA, repository="widgets")
+        full = replace(spec, cwd=where.cwd, outbound=replace(packed, extra=(EXTRA[1], "STOP", "BLOCKED.md")))
+        executor.submit(full)
+        return full
+
+    @property
+    def tree(self) -> Path:
+        return self.world.tree()
+
+    def home(self, executor: Closing, spec: LaunchSpec) -> Inbound:
+        inbound = executor.fetch(spec.handle)
+        assert inbound is not None
+        self.repo.unpack("gh-1", BRANCH, inbound, 1)
+        executor.taken_in(spec.handle)
+        return inbound
+
+
+@pytest.fixture
+def field(tmp_path: Path) -> Iterator[Field]:
+    world = make_world(tmp_path)
+    with far_yard(tmp_path / "yard", shared=False) as yard:
+        yield Field(world, yard, world.repository())
+
+
+def test_commits_and_whatever_else_lies_there_come_home_as_they_were(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, """
+        cat .env; git log --oneline | wc -l; echo done > done.txt; git add done.txt; git commit -qm 'did it'
+        echo more >> file.txt; echo new > 'ein neuer.txt'; rm -f gone; touch BLOCKED.md; echo why > BLOCKED.md
+        mkdir -p .coordinator/handoff; echo plan > .coordinator/handoff/plan.md; echo secret > .env
+    """)
+    assert ended(executor, spec).code == 0, field.yard.out(spec)
+    assert field.yard.out(spec).split() == ["KEY=1", "3"]
+    field.home(executor, spec)
+    assert git(field.tree, "log", "-1", "--format=%s", BRANCH) == "did it"
+    work = field.repo.work("gh-1", BRANCH, git(field.world.checkout, "rev-parse", "origin/main"))
+    assert work is not None
+    assert (work.commits, set(work.dirty), work.branch_ok) == (1, {"file.txt", "ein neuer.txt"}, True)
+    assert field.repo.note("gh-1", "BLOCKED.md") == "why\n"
+    assert (field.tree / ".coordinator/handoff/plan.md").read_text() == "plan\n"
+    assert (field.tree / ".env").read_text() == "KEY=1\n", "what git ignores stays each side's own"
+    assert executor.fetch(spec.handle) is None
+    assert git(field.world.checkout, "for-each-ref", "refs/coordinator") == ""
+
+
+def test_a_second_attempt_sends_and_brings_only_what_is_new(field: Field) -> None:
+    executor = field.yard.executor()
+    blob = "head -c 3000000 /dev/urandom > big; git add big; git commit -qm big"
+    first = field.sent(executor, blob)
+    assert ended(executor, first).code == 0
+    field.home(executor, first)
+    second = field.sent(executor, "echo 2 > two; git add two; git commit -qm two", attempt=2)
+    assert second.outbound is not None
+    assert ended(executor, second).code == 0, field.yard.out(second)
+    inbound = executor.fetch(second.handle)
+    assert inbound is not None
+    assert inbound.bundle is not None
+    assert inbound.bundle.stat().st_size < 100_000
+    field.home(executor, second)
+    assert git(field.tree, "log", "--format=%s", "-2", BRANCH).split() == ["two", "big"]
+
+
+def test_an_agent_that_made_a_branch_of_its_own_or_detached_is_seen_as_it_is(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "git checkout -qb mine; echo 1 > one; git add one; git commit -qm one")
+    assert ended(executor, spec).code == 0, field.yard.out(spec)
+    inbound = field.home(executor, spec)
+    base = git(field.world.checkout, "rev-parse", "origin/main")
+    work = field.repo.work("gh-1", BRANCH, base)
+    assert work is not None
+    assert (work.commits, work.branch_ok, inbound.on) == (1, False, "refs/heads/mine")
+    assert field.repo.take_home("gh-1", BRANCH)
+    assert git(field.tree, "log", "-1", "--format=%s", BRANCH) == "one"
+    assert git(field.world.checkout, "branch", "--list", "mine") == ""
+
+
+def test_a_run_that_changed_nothing_brings_nothing(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "true")
+    assert ended(executor, spec).code == 0
+    inbound = field.home(executor, spec)
+    assert (inbound.bundle, inbound.head) == (None, inbound.sent)
+
+
+def test_no_ref_of_ours_but_the_task_s_branch_moves_whatever_the_worker_did_there(field: Field) -> None:
+    before = git(field.world.checkout, "for-each-ref")
+    executor = field.yard.executor()
+    spec = field.sent(executor, """
+        echo 1 > one; git add one; git commit -qm one
+        git update-ref refs/heads/main HEAD; git update-ref refs/remotes/origin/main HEAD; git tag v1
+        git config core.hooksPath /tmp/hooks; git config filter.x.clean 'touch /tmp/owned'
+    """)
+    assert ended(executor, spec).code == 0, field.yard.out(spec)
+    field.home(executor, spec)
+    after = git(field.world.checkout, "for-each-ref")
+    assert set(after.splitlines()) - set(before.splitlines()) == {
+        f"{git(field.tree, 'rev-parse', BRANCH)} commit\trefs/heads/{BRANCH}"}
+
+
+def test_a_parcel_that_is_not_what_it_says_is_refused_and_changes_nothing(field: Field, tmp_path: Path) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "echo 1 > one; git add one; git commit -qm one")
+    assert ended(executor, spec).code == 0
+    inbound = executor.fetch(spec.handle)
+    assert inbound is not None
+    before = git(field.world.checkout, "for-each-ref")
+    garbage = tmp_path / "garbage"
+    garbage.write_bytes(b"# v2 git bundle\n" + b"\0" * 100)
+    elsewhere = commit(field.world.person, "x", "x")
+    for wrong in (replace(inbound, bundle=garbage), replace(inbound, bundle=None), replace(inbound, head="", tip=""),
+                  replace(inbound, head="--help"), replace(inbound, tip=elsewhere), replace(inbound, trouble="no")):
+        with pytest.raises(GitError):
+            field.repo.unpack("gh-1", BRANCH, wrong, 1)
+        assert git(field.world.checkout, "for-each-ref") == before
+
+
+def test_taking_in_twice_changes_nothing_and_what_a_person_did_meanwhile_is_rescued(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "echo 1 > one; git add one; git commit -qm one; echo dirty > dirt")
+    assert ended(executor, spec).code == 0
+    inbound = executor.fetch(spec.handle)
+    assert inbound is not None
+    field.repo.unpack("gh-1", BRANCH, inbound, 1)
+    field.repo.unpack("gh-1", BRANCH, inbound, 1)
+    assert field.world.refs() == {}
+    (field.tree / "person.txt").write_text("mine\n")
+    git(field.tree, "add", "person.txt")
+    git(field.tree, "commit", "-qm", "a person's")
+    (field.tree / "file.txt").write_text("edited\n")
+    field.repo.unpack("gh-1", BRANCH, inbound, 1)
+    assert len(field.world.refs()) == 2
+    assert git(field.tree, "log", "-1", "--format=%s", BRANCH) == "one"
+
+
+def test_work_above_the_limit_stays_there_and_the_words_say_where(field: Field) -> None:
+    executor = field.yard.executor()
+    executor._manner = replace(executor._manner, limit=100_000)  # type: ignore[attr-defined]
+    spec = field.sent(executor, "head -c 300000 /dev/urandom > big; git add big; git commit -qm big")
+    assert ended(executor, spec).code == 0
+    inbound = executor.fetch(spec.handle)
+    assert inbound is not None
+    assert "at most 100000 are taken home; it lies in" in inbound.trouble
+    with pytest.raises(GitError, match="taken home"):
+        field.repo.unpack("gh-1", BRANCH, inbound, 1)
+
+
+def test_hooks_are_run_there_and_a_failed_one_starts_nothing(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "cat built")
+    ended(executor, spec)
+    good = replace(spec, handle=replace(spec.handle, token="good-" + field.yard.mark), fence=5,
+                   hooks=(("after_create", "echo yes > built", 10.0),))
+    executor.submit(good)
+    field.yard.specs.append(good)
+    assert ended(executor, good).code == 0
+    assert field.yard.out(good) == "yes\n"
+    bad = replace(good, handle=replace(spec.handle, token="bad-" + field.yard.mark), fence=6,
+                  hooks=(("before_run", "echo no tool >&2; exit 9", 10.0),))
+    with pytest.raises(LaunchFailed, match=r"before_run .*no tool") as refused:
+        executor.submit(bad)
+    assert refused.value.reason == "hook_failed"
+    assert isinstance(view(executor, bad), Missing)
+
+
+# --- the line to the host --------------------------------------------------------------------------
+
+
+def cut(field: Field, how: str) -> None:
+    assert field.yard.cable is not None
+    field.yard.cable.cut = how
+
+
+def test_a_host_that_is_out_of_reach_is_unknown_and_ends_nothing(field: Field) -> None:
+    executor = field.yard.executor()
+    go = field.yard.root / "go"
+    spec = field.sent(executor, f"until test -e '{go}'; do sleep 0.05; done; echo late")
+    seen(executor, spec, Running)
+    cut(field, "middle")
+    lost = seen(executor, spec, Unknown)
+    assert "connection broke" in lost.reason
+    assert executor.hosts()["epyc12"].away_since is not None
+    assert field.yard.pairs(spec, "seen")["since"]
+    go.touch()
+    cut(field, "")
+    assert ended(executor, spec).code == 0
+    assert field.yard.out(spec) == "late\n"
+    assert executor.hosts()["epyc12"].away_since is None
+
+
+def test_a_host_that_was_never_reached_starts_nothing_for_sure(field: Field) -> None:
+    executor = field.yard.executor()
+    cut(field, "before")
+    with pytest.raises(LaunchFailed, match="timed out") as away:
+        field.sent(executor, "echo never")
+    assert away.value.reason == "host_lost"
+
+
+def test_a_start_whose_answer_was_lost_is_found_and_not_made_again(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "true")
+    ended(executor, spec)
+    again = replace(spec, handle=replace(spec.handle, token="again-" + field.yard.mark), fence=7,
+                    argv=("sh", "-c", "echo x >> ../../count; sleep 0.3"))
+    field.yard.specs.append(again)
+    executor._link.facts()  # type: ignore[attr-defined]
+    real = executor._link.ask  # type: ignore[attr-defined]
+
+    def lossy(do: str, *args: object, **more: object) -> object:
+        cut(field, "after" if do == "start" else "")
+        return real(do, *args, **more)
+
+    executor._link.ask = lossy  # type: ignore[attr-defined]
+    with pytest.raises(Away):
+        executor.submit(again)
+    executor._link.ask = real  # type: ignore[attr-defined]
+    cut(field, "")
+    executor.submit(again)
+    other = field.yard.executor()
+    other.submit(again)
+    assert ended(other, again).code == 0
+    [count] = (field.yard.root / "far side").rglob("count")
+    assert count.read_text() == "x\n"
+
+
+def test_what_was_half_fetched_is_taken_up_again(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coordinator.far.home.PIECE", 1 << 16)
+    executor = field.yard.executor()
+    spec = field.sent(executor, "head -c 9000000 /dev/urandom > big; git add big; git commit -qm big; cat big | base64")
+    real = executor._link.ask  # type: ignore[attr-defined]
+    got: list[int] = []
+
+    def breaking(do: str, *args: object, **more: object) -> object:
+        if do == "get":
+            got.append(int(str(more["offset"])))
+            if len(got) == 2:
+                raise Away("the connection broke")
+        return real(do, *args, **more)
+
+    executor._link.ask = breaking  # type: ignore[attr-defined]
+    seen(executor, spec, Unknown)
+    half = field.yard.file(spec, "bundle").stat().st_size
+    assert 0 < half < 9_000_000
+    second = field.yard.executor()
+    second._link.ask = breaking  # type: ignore[attr-defined]
+    assert ended(second, spec, 60.0).code == 0
+    assert got[2] == half, "it goes on where it was left"
+    assert field.yard.file(spec, "log").stat().st_size > 9_000_000
+    field.home(second, spec)
+    assert git(field.tree, "log", "-1", "--format=%s", BRANCH) == "big"
+
+
+def test_a_worker_that_was_given_up_is_stopped_when_its_host_is_met_again_and_brings_nothing(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "trap '' TERM; echo up; while :; do sleep 0.05; done")
+    until(lambda: view(executor, spec) and field.yard.out(spec) == "up\n", "the worker")
+    cut(field, "middle")
+    seen(executor, spec, Unknown)
+    executor.give_up(spec.handle)
+    second = field.yard.executor()
+    cut(field, "")
+    until(lambda: second.look([]) == {} and not second.live(), "the stale worker's end", 30.0)
+    assert second.fetch(spec.handle) is None
+    assert not field.yard.pairs(spec, "outcome")
+    far = (field.yard.root / "far side/.coordinator/jobs/claude")
+    assert (far / "gh-1.fence").read_text() == f"{spec.fence + 1}\n"
+    assert not (far / "gh-1.outcome").exists(), "a fenced worker writes nothing"
+
+
+def test_a_stop_that_cannot_be_said_is_said_so(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "sleep 60")
+    seen(executor, spec, Running)
+    cut(field, "middle")
+    with pytest.raises(Away):
+        executor.stop(spec.handle, StopOrder("manual_stop", "enough"))
+    cut(field, "")
+    executor.stop(spec.handle, StopOrder("manual_stop", "enough"))
+    end = ended(executor, spec)
+    assert isinstance(end, Exited)
+    assert end.reason == "manual_stop"
