@@ -11,6 +11,7 @@ from tests.support import slurmd as slurm_cluster
 from tests.support import sshd as ssh_server
 from tests.support.conformance import table
 from tests.support.model_server import ModelServer, serving
+from tests.support.netns import CannotBuild, Networks
 from tests.support.slurmd import Cluster
 from tests.support.sshd import Sshd
 
@@ -44,6 +45,26 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
     if why := ssh_server.missing():
         pytest.skip(why)
     with Sshd(tmp_path / "far") as host:
+        yield host
+
+
+@pytest.fixture
+def networks() -> Iterator[Networks]:
+    """Two of them, and a link that can be taken down."""
+    try:
+        made = Networks()
+    except CannotBuild as why:
+        pytest.skip(str(why))
+    with made:
+        yield made
+
+
+@pytest.fixture
+def away(tmp_path: Path, networks: Networks) -> Iterator[Sshd]:
+    """A host in another network, whose link is `networks`'."""
+    if why := ssh_server.missing():
+        pytest.skip(why)
+    with Sshd(tmp_path / "away", "away", networks=networks) as host:
         yield host
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cut import Cut
+from tests.support.netns import Networks
 from tests.support.sshd import Sshd
 from tests.support.workers import until
 
@@ -64,6 +65,22 @@ def test_a_link_that_goes_down_ends_ssh_with_255_and_the_command_is_there_when_i
     assert "not responding" in said
     sshd.cut.open()
     assert sshd.run(f"ps -o pid= -p {pid}").stdout.strip() == pid
+
+
+def test_a_host_whose_network_is_down_is_255_and_its_worker_is_there_when_it_is_up(
+    away: Sshd, networks: Networks
+) -> None:
+    with subprocess.Popen([*away.command, *KEPT_ALIVE, away.alias, "echo $$; exec sleep 600"], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as client:  # fmt: skip
+        assert client.stdout is not None
+        pid = client.stdout.readline().strip()
+        networks.down()
+        _, said = client.communicate(timeout=60)
+    assert client.returncode == 255
+    assert "not responding" in said
+    assert away.run("true", *KEPT_ALIVE).returncode == 255
+    networks.up()
+    assert away.run(f"ps -o args= -p {pid}").stdout == "sleep 600\n"
 
 
 def test_what_was_on_its_way_during_a_short_cut_arrives_after_it(sshd: Sshd) -> None:

@@ -106,9 +106,18 @@ def missing(*, accounting: bool = True) -> str:
     """Why there can be no cluster here; "" when there can."""
     if os.geteuid() != 0:
         return "a Slurm of our own needs root: munged and slurmd start jobs as their users"
+    if len(_short_name()) > 63:
+        return "no program of Slurm runs on a machine whose name has 64 letters"
     wanted = (*DAEMONS, "sbatch", *(ACCOUNTANTS if accounting else ()))
     lacks = [name for name in wanted if not shutil.which(name, path=_PATH)]
     return f"{', '.join(lacks)} not found: apt install --no-install-recommends {PACKAGES}" if lacks else ""
+
+
+def _named() -> tuple[str, ...]:
+    """Words that run the rest under the name `localhost`: daemons ask for the address of the machine's own name, which
+    nobody may know. Nothing where a machine must not be renamed even for one process."""
+    words = ("unshare", "--uts", "sh", "-c", 'hostname localhost && exec "$@"', "sh")
+    return words if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0 else ()
 
 
 class Cluster:
@@ -125,6 +134,7 @@ class Cluster:
         self.bin = folder / "bin"
         self._asked = folder / "asked"
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._named = _named()
         self._ports = [Reserved() for _ in range(3)]
         self.env: dict[str, str] = {
             "SLURM_CONF": str(folder / "slurm.conf"),
@@ -295,7 +305,7 @@ class Cluster:
         self._until("mariadbd", lambda: self.run(*ping).returncode == 0)
 
     def _start(self, name: str, *options: str) -> None:
-        words = ["setpriv", "--pdeathsig", "KILL", shutil.which(name, path=_PATH) or name, *options]
+        words = [*self._named, "setpriv", "--pdeathsig", "KILL", shutil.which(name, path=_PATH) or name, *options]
         with (self.folder / "log" / name).open("ab") as log:
             self._running[name] = subprocess.Popen(
                 words, env={**os.environ, **self.env}, cwd=self.folder, start_new_session=True,
@@ -321,7 +331,7 @@ class Cluster:
     def _write(self, cpus: int, memory: int) -> None:
         ctld, slurmd, slurmdbd = (port.port for port in self._ports)
         told: Mapping[str, object] = {"folder": self.folder, "slurmdbd": slurmdbd}
-        host = socket.gethostname().split(".")[0]   # the name a controller must have, wherever it listens
+        host = "localhost" if self._named else _short_name()
         accounting = _ACCOUNTING.format(**told) if self.accounting else _NO_ACCOUNTING
         _private(self.folder / "slurm.conf", _CONF.format(
             name=f"c{ctld}", host=host, node=NODE, ctld=ctld, slurmd=slurmd, folder=self.folder, cpus=cpus,
@@ -333,6 +343,10 @@ class Cluster:
             if program := shutil.which(name, path=_PATH):
                 (self.bin / name).write_text(_COUNTED.format(log=self._asked, program=program), "utf-8")
                 (self.bin / name).chmod(0o755)
+
+
+def _short_name() -> str:
+    return socket.gethostname().split(".")[0]
 
 
 def _private(file: Path, text: bytes) -> None:

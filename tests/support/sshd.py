@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Self
 import psutil
 
 from tests.support.cut import Cut, Reserved
+from tests.support.netns import Networks
 from tests.support.patience import end_of
 
 MARK = "COORDINATOR_TEST_HOST"
@@ -77,20 +78,18 @@ class Sshd:
         *,
         environ: Mapping[str, str] | None = None,
         alive: int = 5,
-        address: str = "",
-        inside: Sequence[str] = (),
+        networks: Networks | None = None,
     ) -> None:
-        """With an `address`, that of another network which the words `inside` lead into, there is no cable to cut but
-        the network itself."""
-        self.folder, self.alias, self.inside = folder, alias, tuple(inside)
+        """With `networks` it is in the far one and its clients are in the near one: their link is its cable."""
+        self.folder, self.alias, self._networks = folder, alias, networks
         self.home = folder / "home"
         self.log, self.config = folder / "sshd.log", folder / "ssh_config"
-        self.command: tuple[str, ...] = ("ssh", "-F", str(self.config))
+        self.command: tuple[str, ...] = (*(networks.near if networks else ()), "ssh", "-F", str(self.config))
         self.mark = sha256(os.fsencode(folder)).hexdigest()[:16]
         self._reserved = Reserved()
         self.port = self._reserved.port
-        self._address = address or "127.0.0.1"
-        self._cut = None if address else Cut(self.port)
+        self._address = networks.address if networks else "127.0.0.1"
+        self._cut = None if networks else Cut(self.port)
         self._running: subprocess.Popen[bytes] | None = None
         self.home.mkdir(parents=True)
         self._write({"HOME": str(self.home), MARK: self.mark, **(environ or {})}, alive)
@@ -107,8 +106,8 @@ class Sshd:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)   # the server of root asks for it
         self.log.unlink(missing_ok=True)
-        words = [*self.inside, _where("setpriv"), "--pdeathsig", "KILL", _where("sshd"), "-D"]
-        words += ["-f", str(self.folder / "sshd_config"), "-E", str(self.log)]
+        words = [*(self._networks.far if self._networks else ()), _where("setpriv"), "--pdeathsig", "KILL"]
+        words += [_where("sshd"), "-D", "-f", str(self.folder / "sshd_config"), "-E", str(self.log)]
         self._running = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True)
         end = end_of(time.monotonic(), 10)
         while not self._answers():
@@ -147,7 +146,7 @@ class Sshd:
 
     @property
     def cut(self) -> Cut:
-        assert self._cut is not None, "there is no cable but the network"
+        assert self._cut is not None, "its cable is the link between two networks"
         return self._cut
 
     def run(self, command: str, *options: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -171,7 +170,7 @@ class Sshd:
         ), "utf-8")  # fmt: skip
 
     def _answers(self) -> bool:
-        if self.inside:
+        if self._networks:
             return self.log.exists() and "Server listening on" in self.log.read_text("utf-8")
         try:
             with socket.create_connection((self._address, self.port), timeout=1) as to:
