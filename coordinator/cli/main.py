@@ -26,6 +26,8 @@ COMMANDS = {
     "plan": "coordinator.cli.plans.group",
     "job": "coordinator.cli.jobs.group",
     "batch": "coordinator.cli.batches.group",
+    "hosts": "coordinator.cli.hosts.group",
+    "dispatch": "coordinator.cli.hosts.dispatching",
     "wait": "coordinator.cli.jobs.waiting",
     "version": "coordinator.cli.main",
 }  # fmt: skip

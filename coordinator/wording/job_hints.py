@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 
 def place_hint(host: str, folder: str, count: int) -> str:
-    return f"host {host}, folder {folder}, {count} {'job' if count == 1 else 'jobs'}"
+    held = f", {count} {'job' if count == 1 else 'jobs'}" if count else " (empty)"
+    return f"host {host}, folder {folder}{held}"
 
 
 def siblings_hint(folders: Sequence[tuple[str, int]]) -> str:

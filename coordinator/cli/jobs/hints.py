@@ -30,6 +30,7 @@ def hints(face: Face, folder: Path, jobs: Sequence[Seen]) -> Iterator[str]:
     yield wording.place_hint(here, str(folder), len(jobs))
     if not jobs:
         yield wording.empty_hint(str(folder), face.name)
+        yield from _elsewhere(face)
     yield from warnings(face, folder, jobs)
     yield from _silent(face, jobs)
     for one in jobs:
@@ -60,6 +61,16 @@ def siblings(face: Face, folder: Path) -> list[tuple[str, int]]:
     found = [base, *sorted(base.parent.glob(f"{base.name}-*"))]
     counted = [(str(one), _count(one)) for one in found if one != folder and _owner(one) == os.geteuid()]
     return [(place, count) for place, count in counted if count]
+
+
+def _elsewhere(face: Face) -> Iterator[str]:
+    """Hosts that are disabled are not named: nobody is sent there past their gate."""
+    from coordinator.app import hosts
+    from coordinator.wording.hosts import elsewhere
+
+    enabled = hosts.enabled(os.environ)
+    if enabled:
+        yield elsewhere(enabled, f"{face.name} status")
 
 
 def _silent(face: Face, jobs: Sequence[Seen]) -> Iterator[str]:

@@ -1,0 +1,67 @@
+"""One command of a person on another host: its output goes straight to ours, and it ends when we are ended.
+
+No terminal is made for it there: output stays as it is, and the two streams stay apart. So Ctrl-C is a second command,
+which ends the far process group.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from coordinator.adapters.executors.ssh import Ssh, Unreachable
+from coordinator.adapters.executors.ssh_marks import Heard, Marks, Sieve, with_path
+from coordinator.adapters.system.streaming import Interrupted, Stream
+
+GRACE = 5.0
+"""Seconds for ssh to end once its command was ended."""
+_END_TIMEOUT = 15.0
+# Asked to end, and ended after three seconds. What left the group by setsid was meant to stay.
+_END = (
+    'kill -s TERM -- "-{0}" 2>/dev/null || kill -s TERM {0} 2>/dev/null || exit 0; i=0; '
+    'while kill -s 0 -- "-{0}" 2>/dev/null && [ $i -lt 30 ]; do sleep 0.1; i=$((i+1)); done; '
+    'kill -s KILL -- "-{0}" 2>/dev/null; exit 0'
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """`code` is the command's own, None when that is not known; `signal` is what ended us, 0 for nothing; `trouble` why
+    the command did not come to its end, as far as is known: it never began, or was lost from sight."""
+
+    code: int | None
+    signal: int = 0
+    trouble: Unreachable | None = None
+
+
+def run_one(ssh: Ssh, path: Sequence[str], line: str, show: Callable[[bytes], None]) -> Ended:
+    """Runs this line in the far user's shell, `path` put before its PATH; `show` is given what comes on stderr."""
+    marks = Marks(secrets.token_hex(8))
+    sieve = Sieve(marks)
+    stream = Stream(ssh.argv(marks.around(with_path(path, line), on_stdout=False)), ssh.env(),
+                    lambda data: show(sieve.feed(data)))
+    try:
+        code = stream.wait() or 0
+    except Interrupted as came:
+        return Ended(None, came.number, _stopped(ssh, stream, sieve.leader))
+    kept = sieve.rest()
+    if sieve.code is not None:
+        return Ended(sieve.code)
+    if sieve.leader:
+        show(kept)
+    return Ended(None, trouble=ssh.unreachable(code, Heard(kept.decode("utf-8", "replace"), None, sieve.leader)))
+
+
+def _stopped(ssh: Ssh, stream: Stream, leader: int) -> Unreachable | None:
+    """Ends the far command; why that could not be done, None when it was."""
+    try:
+        if leader:
+            ssh.run(f"exec /bin/sh -c {shlex.quote(_END.format(leader))}", timeout=_END_TIMEOUT)
+            stream.wait(GRACE)
+    except Unreachable as error:
+        return error
+    finally:
+        stream.kill()
+    return None
