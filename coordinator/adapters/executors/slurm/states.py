@@ -232,6 +232,8 @@ _NOT_OPENED = 53
 def _ended(seen: Standing, *, code: int, signal: int, ended_at: float, restarts: int = 0) -> Standing:
     if restarts and not seen.reason:
         return replace(seen, reason="slurm_preempted", words=_AGAIN, ended_at=ended_at)
+    if seen.state == "DEADLINE" and not seen.node:
+        return replace(seen, reason="slurm_never_runs", ended_at=ended_at)
     if signal == _NOT_OPENED:
         return replace(seen, reason="launch_failed", ended_at=ended_at, words="Slurm could not begin the script on the "
                        "node; often the folder of its output is not there (slurm.workdir, slurm.shared)")

@@ -1,0 +1,103 @@
+"""What sbatch is handed: a script and options in which every value stays one word, whatever it holds."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from coordinator.adapters.executors.slurm.script import Order, argv, script, unusable
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+PLAIN = Order(
+    name="rpi-gh-471", token="0a1b2c", folder="/work/.coordinator", output="/work/.coordinator/gh-471.slurm",
+    wrapper=("python3", "/work/.coordinator/wrapper-1f2e.pyz", "/work/.coordinator/jobs/claude", "gh-471"),
+)
+FULL = replace(
+    PLAIN, name="rpi-it's", output="/work/100% of it/x.slurm",
+    wrapper=("~/venv 3/bin/python", "/work/$HOME/w.pyz", "/work/it's/jobs", "a;b", "`id`", "two\nlines", ""),
+    partition="gpu", account="lab", qos="long", time="1-12:00:00", mem="16G", cpus=8, gres="gpu:a100:1",
+    args=("--constraint=avx|sse", "--nice=10"), warning=120, path=("~/bin", "/opt/my tools/bin"),
+    depends=("17", "18"), array="0-7%2",
+)
+ANY = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+
+
+@pytest.mark.parametrize(("name", "order"), [("plain", PLAIN), ("full", FULL)])
+def test_script_and_command_are_as_they_were_reviewed(name: str, order: Order) -> None:
+    written = "".join(f"{word}\n" for word in map(shlex.quote, argv(order))) + "\n" + script(order)
+    assert written == (GOLDEN / f"slurm-{name}.txt").read_text()
+
+
+@settings(max_examples=12)
+@example(words=["a'b", "$(id)", "`id`", "\\", "x\ny", "*", "", "-n"], folder="~/a b", program="~")
+@given(words=st.lists(ANY, max_size=4), folder=ANY, program=ANY)
+def test_the_script_becomes_the_wrapper_with_its_very_words(words: list[str], folder: str, program: str) -> None:
+    """Run by a real shell. The program writes down what it got; it is reached by way of `path`, so that works too."""
+    shown = ("import json, os, sys; print(json.dumps([sys.argv[1:], os.getpid(), os.environ['PATH'], "
+             "os.environ['SLURM_EXPORT_ENV'], os.environ['HOME']]))")
+    made = script(replace(PLAIN, wrapper=("python3", "-c", shown, program, *words), path=(folder,)))
+    shell = subprocess.Popen(["sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                             env={"PATH": "/usr/bin:/bin"})
+    got, pid, path, exported, home = json.loads(shell.communicate(made, timeout=60)[0])
+    assert got == [program, *words]
+    assert pid == shell.pid   # it became the wrapper: Slurm's signals reach that
+    assert path == (str(Path(home) / folder[2:]) if folder.startswith("~/") else folder) + ":/usr/bin:/bin"
+    assert (exported, home != "") == ("ALL", True)
+
+
+@given(text=ANY)
+def test_no_value_becomes_an_option_of_its_own(text: str) -> None:
+    hostile = text + "\n#SBATCH --job-name=evil\n"
+    order = replace(PLAIN, wrapper=("run", hostile), path=(hostile,), name=hostile, token=hostile, folder=hostile)
+    lines = script(order).split("\n")
+    first = next(number for number, line in enumerate(lines) if not line.startswith("#"))
+    assert first == 1   # sbatch reads options up to the first command only
+    options = argv(order)[argv(order).index("sbatch") + 1:]
+    assert all(word.startswith("--") for word in options)
+    assert [word for word in options if word.startswith("--job-name")] == [f"--job-name={hostile}"]
+
+
+def test_a_home_of_the_node_is_meant_by_a_tilde_and_nothing_else_is_expanded() -> None:
+    assert 'export PATH="$HOME"/bin:"${PATH:-' in script(replace(PLAIN, path=("~/bin",)))
+    assert "exec '~x/python'" in script(replace(PLAIN, wrapper=("~x/python",)))
+
+
+def test_secrets_of_the_submitting_environment_are_not_exported() -> None:
+    given_away = [word for word in argv(FULL) if word.startswith("--export")]
+    assert given_away == ["--export=NIL"]
+
+
+@pytest.mark.parametrize("word", ["--parsable", "--no-requeue", "--job-name=rpi-gh-471", "--comment=0a1b2c"])
+def test_options_of_the_settings_cannot_take_ours_back(word: str) -> None:
+    """sbatch obeys the last of several."""
+    made = argv(replace(PLAIN, args=("--job-name=x", "--comment=y", "--export=ALL")))
+    assert made.index(word) > made.index("--export=ALL")
+
+
+@pytest.mark.parametrize(("args", "words"), [
+    (("--nice=1", "--wrap=rm -rf ~"), "--wrap=rm -rf ~: the script is ours"),
+    (("--wai",), "--wai: sbatch would not return before the job has ended"),
+    (("--test-only",), "--test-only: nothing would be submitted"),
+    (("--cluster=other",), "--cluster=other: jobs of another cluster could not be watched"),
+    (("--wait-all-nodes=1", "--constraint=a100", "--exclusive", "--nodes=2", "--mail-type=END"), ""),
+])
+def test_arguments_that_would_lose_the_job_are_named(args: tuple[str, ...], words: str) -> None:
+    assert unusable(args).startswith(words)
+    assert bool(unusable(args)) == bool(words)
+
+
+def test_a_path_is_no_pattern() -> None:
+    assert "--output=/work/100%% of it/x.slurm" in argv(FULL)
+    assert "--error=/dev/null" in argv(replace(PLAIN, output="/work/back\\slash"))   # sbatch would drop the backslash
+
+
+def test_a_warning_is_never_further_ahead_than_slurm_can_count() -> None:
+    assert "--signal=B:USR1@65535" in argv(replace(PLAIN, warning=10**6))
+    assert not any(word.startswith("--signal") for word in argv(PLAIN))
