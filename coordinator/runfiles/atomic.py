@@ -37,8 +37,8 @@ class Reserved:
         if room:
             try:
                 os.posix_fallocate(self._fd, 0, room)
-            except OSError:
-                pass   # a file system without it: the write itself will tell
+            except (OSError, AttributeError):
+                pass   # a file system, or a host (macOS), without it: the write itself will tell
 
     def __enter__(self) -> Reserved:  # noqa: PYI034 - Self is not in the typing of 3.9
         return self

@@ -61,3 +61,9 @@ def _strike(roots: List[int], token: str) -> int:
     for proc in found:
         identity.send(proc.pid, proc.start, signal.SIGKILL)
     return len(found)
+
+
+if not identity.PROC:
+    from coordinator.runfiles import portable
+
+    globals().update(portable.OF_HUNT)

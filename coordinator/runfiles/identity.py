@@ -1,6 +1,7 @@
 """Who a process is: pid, start time and boot id together, or the token it inherited. Never a pid alone.
 
-Reads /proc; signals only through `send`, which looks at the start time again while it holds the process.
+Reads /proc; signals only through `send`, which looks at the start time again while it holds the process. Where there is
+no /proc, `portable` stands in.
 """
 
 from __future__ import annotations
@@ -119,22 +120,31 @@ def with_token(token: str) -> List[Proc]:
 
 
 def send(pid: int, start: int, number: int) -> bool:
-    """Signals this process and no other: the start time is looked at while a pidfd holds it. False when it is
-    gone, is another one, or may not be signalled."""
+    """Signals this process and no other: the start time is looked at while a pidfd holds it; kernels before 5.3 have
+    none, so there a moment lies between. False when it is gone, is another one, or may not be signalled."""
     try:
         fd = os.pidfd_open(pid)
     except (AttributeError, OSError):
-        return False
+        fd = -1
     try:
         proc = look(pid)
         if proc is None or proc.start != start:
             return False
-        signal.pidfd_send_signal(fd, number)
+        if fd < 0:
+            os.kill(pid, number)
+        else:
+            signal.pidfd_send_signal(fd, number)
         return True
     except OSError:
         return False
     finally:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
+
+
+def unseen_cpu() -> float:
+    """CPU seconds of the tree that neither the living nor our own children's sums hold."""
+    return 0.0
 
 
 def _read(name: str) -> bytes:
@@ -148,3 +158,10 @@ def _read(name: str) -> bytes:
             chunks.append(chunk)
     finally:
         os.close(fd)
+
+
+PROC = os.path.exists("/proc/self/stat")
+if not PROC:
+    from coordinator.runfiles import portable
+
+    globals().update(portable.OF_IDENTITY)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 from coordinator.runfiles import identity
 from coordinator.worker import notice
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import Dict, List, Optional
 
     from coordinator.runfiles.cgroup import Group
     from coordinator.worker.spec import Spec
     from coordinator.worker.terminal import Terminal
 
+_RSS_UNIT = 1024 if sys.platform == "darwin" else 1
 _SUBREAPER = 36   # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, notice.SIGNAL)
 
@@ -59,7 +61,7 @@ class Agent:
             if self.terminal is not None:
                 self.terminal.serve()
                 files = files[:1]
-            self.all_known = self.pid in identity.children(os.getpid())
+            self.all_known = identity.PROC and self.pid in identity.children(os.getpid())
             os.close(tell)
             tell = -1
             self.failure = os.read(told, 4096).decode("utf-8", "replace")
@@ -89,7 +91,8 @@ class Agent:
         """Collects every child that has ended; whether any child is left. The agent is asked for in any case: some
         kernels list no children."""
         left = False
-        for child in {*identity.children(os.getpid()), *([self.pid] if self.running() else [])}:
+        children = identity.children(os.getpid()) if self.all_known else []
+        for child in {*children, *([self.pid] if self.running() else [])}:
             left = not self._collect(child) or left
         return left
 
@@ -100,7 +103,7 @@ class Agent:
             return True
         if pid == 0:
             return False
-        self.max_rss_kb = max(self.max_rss_kb, usage.ru_maxrss)
+        self.max_rss_kb = max(self.max_rss_kb, usage.ru_maxrss // _RSS_UNIT)
         if pid == self.pid:
             self.status = status
         return True
@@ -127,14 +130,27 @@ def _become(spec: Spec, group: Optional[Group], terminal: Optional[Terminal], fi
             terminal.take()
         if group is not None:
             group.join()
-        for number in RESTORED:
+        for number in (*RESTORED, *spec.warn):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*WATCHED, *spec.warn))
         doing = "working directory %s" % spec.cwd
         os.chdir(spec.cwd)
         doing = spec.argv[0]
-        os.execvpe(spec.argv[0], spec.argv, os.environ)
+        os.execvpe(spec.argv[0], spec.argv, os.environ if spec.env else inherited())
     except OSError as error:
         os.write(tell, ("%s: %s" % (doing, error.strerror)).encode("utf-8", "replace"))
     finally:
         os._exit(127)
+
+
+def inherited() -> Dict[str, str]:
+    """What we were given, without what the interpreter added to it at its start (PEP 538)."""
+    env = dict(os.environ)
+    try:
+        with open("/proc/self/environ", "rb") as stream:
+            given = stream.read()
+    except OSError:
+        return env   # a host without /proc does not tell
+    if not given.startswith(b"LC_CTYPE=") and b"\0LC_CTYPE=" not in given:
+        env.pop("LC_CTYPE", None)
+    return env

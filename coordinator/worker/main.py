@@ -10,9 +10,9 @@ import signal
 import sys
 import time
 
-from coordinator.runfiles import cgroup, hunt, names
+from coordinator.runfiles import cgroup, hunt, identity, names
 from coordinator.runfiles.lock import Busy
-from coordinator.worker import ending, environment, notice
+from coordinator.worker import ending, notice
 from coordinator.worker import spec as specs
 from coordinator.worker.agent import WATCHED, Agent, become_subreaper
 from coordinator.worker.record import Fenced, Record
@@ -21,7 +21,7 @@ from coordinator.worker.witness import Observer
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional
+    from typing import Dict, Iterable, List, Optional
 
 _LOOK = 1.0        # a STOP file counts within two seconds
 _NOTICED = 30.0    # the same where the kernel says when one is made
@@ -41,6 +41,7 @@ class Wrapper:
         self._record = Record(spec)
         self._observer = Observer(spec)
         self._heard = (*WATCHED, *spec.warn)
+        self._hear = _timed
         self._place = _place_of(spec) if spec.warn else ""
         self._watch = Watch(spec, self._record)
         self._agent = Agent()
@@ -58,10 +59,14 @@ class Wrapper:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)   # whoever ignores it never learns of a child's end
         signal.pthread_sigmask(signal.SIG_BLOCK, self._heard)
         self._record.claim(self._pairs())
-        heir = become_subreaper()
+        heir = identity.PROC and become_subreaper()
         self._group = cgroup.make(self._spec.token) if self._spec.cgroup else None
         began = time.monotonic()
         self._agent.launch(self._spec, self._group)
+        if not hasattr(signal, "sigtimedwait"):
+            from coordinator.worker.hearing import Ears
+
+            self._hear = Ears(self._heard).wait
         self._orphans_are_ours = heir and self._agent.all_known
         self._look = _NOTICED if notice.arm(self._spec.cwd) else _LOOK
         self._guard()
@@ -97,8 +102,7 @@ class Wrapper:
         warn = self._spec.warn
         if warn and got not in warn:
             patience = _HEARD if ending.heard_of(self._agent.status) in warn else 0
-            came = signal.sigtimedwait(tuple(warn), patience)
-            got = 0 if came is None else came.si_signo
+            got = self._hear(tuple(warn), patience)
         return self._watch.warning(got) if got in warn else None
 
     def _patience(self) -> float:
@@ -109,9 +113,9 @@ class Wrapper:
 
     def _wait(self, seconds: float) -> int:
         """Sleeps until a signal comes; its number, 0 for none."""
-        got = signal.sigtimedwait([each for each in self._heard if each != notice.SIGNAL or not self._stirred], seconds)
-        self._stirred = got is not None and got.si_signo == notice.SIGNAL
-        return 0 if got is None else int(got.si_signo)
+        got = self._hear([each for each in self._heard if each != notice.SIGNAL or not self._stirred], seconds)
+        self._stirred = got == notice.SIGNAL
+        return got
 
     def _end_tree(self) -> List[int]:
         """Everything the agent left behind goes too: by itself, on TERM, or by KILL. The survivors."""
@@ -142,7 +146,10 @@ class Wrapper:
     def _linger(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while self._left() and time.monotonic() < until:
-            self._wait(0.05)
+            if identity.PROC:
+                self._wait(0.05)
+            else:
+                time.sleep(0.05)   # the end of the ps that looked would wake us at once
 
     def _keep(self) -> None:
         """The work of a run that its scheduler ended; not of one that was ordered to stop, nor of a fenced one: the
@@ -199,6 +206,12 @@ class Wrapper:
             self._wait(1.0)
 
 
+def _timed(numbers: Iterable[int], seconds: float) -> int:
+    """The signal of these that came within that time, 0 for none."""
+    got = signal.sigtimedwait(numbers, seconds)
+    return 0 if got is None else got.si_signo
+
+
 def _where() -> Dict[str, str]:
     """The host, and the scheduler's names for job and node where it gave some."""
     given = {"slurm_job": os.environ.get("SLURM_JOB_ID", ""), "node": os.environ.get("SLURMD_NODENAME", "")}
@@ -220,8 +233,9 @@ def main(argv: List[str]) -> int:
     try:
         names.check_name(job)
         spec = specs.read(provider, job, folder, token)
-        environment.clean()
         if argv[6:]:
+            from coordinator.worker import environment
+
             environment.take(spec)
         return Wrapper(spec).run()
     except specs.Refused as refused:

@@ -24,7 +24,8 @@ class Refused(Exception):
 
 class Spec:
     """One run. Times are in seconds; `timeout` 0 = no limit. `warn`: signals by which a scheduler says that it will end
-    the run soon, each with the reason code that it stands for; `keep` is how long saving the work may take then."""
+    the run soon, each with the reason code that it stands for; `keep` is how long saving the work may take then.
+    `env`: our environment is the agent's as it is, for it came in a file."""
 
     def __init__(self, provider: str, job: str, folder: str, pairs: Dict[str, str]) -> None:
         def number(key: str, default: float) -> float:
@@ -50,6 +51,7 @@ class Spec:
         self.watch_tree = pairs.get("watch_tree", "1") == "1"
         self.spelling = pairs.get("spelling", "")
         self.cgroup = pairs.get("cgroup", "1") == "1"
+        self.env = False
         self.warn = _warnings(pairs.get("warn", ""))
         self.keep = number("keep_sec", 30)
         self.carried = {key[len(CARRIED):]: value for key, value in pairs.items() if key.startswith(CARRIED)}

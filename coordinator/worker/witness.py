@@ -101,7 +101,7 @@ class Observer:
         me = identity.look(os.getpid())
         procs = list(identity.tree(os.getpid()))
         used = os.times()
-        cpu = used.children_user + used.children_system + sum(proc.cpu for proc in procs)
+        cpu = used.children_user + used.children_system + sum(proc.cpu for proc in procs) + identity.unseen_cpu()
         cpu = max(cpu, self._cpu.value) if me else self._cpu.value
         passed = now - self._last
         self._share = (cpu - self._cpu.value) / passed if passed > 0 else 0.0
