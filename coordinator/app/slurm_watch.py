@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from coordinator.adapters.executors.reach import Reach
     from coordinator.config import Config
 
-__all__ = ["Blocked", "Choice", "Fact", "NoJobs", "NoTools", "Patience", "Refused", "Settled", "Typed", "Unclear",
-           "Wrong", "batch_of", "settle", "told"]
+__all__ = ["Blocked", "Choice", "ClusterBatch", "Fact", "NoJobs", "NoTools", "Patience", "Refused", "Settled", "Typed",
+           "Unclear", "Wrong", "batch_of", "settle", "told"]
 
 TOOLS = ("squeue", "sacct", "scontrol", "scancel", "sbatch")
 WANTED = frozenset({"squeue"})
@@ -155,10 +155,22 @@ def _branch(around: Around, environ: Mapping[str, str]) -> str:
     return ""
 
 
+@dataclass(frozen=True)
+class ClusterBatch(Batch):
+    """With the way to its cluster, for those who do something about its jobs."""
+
+    poll: Poll | None = None
+
+    @property
+    def ask(self) -> Poll:
+        assert self.poll is not None
+        return self.poll
+
+
 def batch_of(
     settled: Settled, config: Config, environ: Mapping[str, str], patience: Patience, since: timedelta,
     say: Callable[[str], None],
-) -> Batch:  # fmt: skip
+) -> ClusterBatch:  # fmt: skip
     """The batch, with nothing asked yet; what was confirmed is written down with it at the first look."""
     from coordinator.app import now
     from coordinator.runfiles.masking import Masker, secrets_in
@@ -166,7 +178,8 @@ def batch_of(
     memory = JournalFile(settled.scope, environ, finding.plain(settled.facts))
     mask = Masker(secrets_in(environ)).text
     poll = Poll(settled.reach, settled.cluster, patience, memory.read, now, since, mask, say)
-    return Batch(settled.scope, poll.find, memory, bands_of(config), now, files=lambda: _files(poll.known))
+    return ClusterBatch(settled.scope, poll.find, memory, bands_of(config), now, files=lambda: _files(poll.known),
+                        poll=poll)  # fmt: skip
 
 
 def _files(jobs: Mapping[str, SlurmJob]) -> dict[str, Files]:

@@ -89,14 +89,14 @@ class Poll:
     def _asked(self, argv: Sequence[str], read: Callable[[str], Iterable[SlurmJob]]) -> list[SlurmJob]:
         said = self.patience.over(lambda: self._answer(argv))
         if said.code and _NOT_QUEUED not in said.err.lower():
-            raise Refused(f"{_program(argv)}: {_last(said.err)}")
+            raise Refused(f"{_program(argv)}: {last_words(said.err)}")
         return list(read(said.out))
 
     def _answer(self, argv: Sequence[str]) -> Said:
         """Raises Later where the controller could not be asked, Unreachable where the host could not."""
         said = self.reach.slurm(argv)
         if said.code and is_away(said.err):
-            raise Later(f"{_program(argv)}: {_last(said.err)}")
+            raise Later(f"{_program(argv)}: {last_words(said.err)}")
         return said
 
     def _booked(self, cluster: Cluster, journal: Journal) -> list[SlurmJob]:
@@ -114,7 +114,7 @@ class Poll:
             self.say("note: there is no accounting (sacct): jobs are followed by the queue alone, at least every 4 min")
             return []
         if said.code and self.books:
-            self.say(f"note: sacct does not answer, so the queue must do: {_last(said.err)}")
+            self.say(f"note: sacct does not answer, so the queue must do: {last_words(said.err)}")
         self.books = said.code == 0
         return list(watched.booked(said.out)) if self.books else []
 
@@ -146,6 +146,6 @@ def _program(argv: Sequence[str]) -> str:
     return next((word for word in argv if word in ("squeue", "sacct", "scancel", "sbatch", "scontrol")), argv[0])
 
 
-def _last(text: str) -> str:
+def last_words(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "it said nothing"

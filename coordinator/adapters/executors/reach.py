@@ -52,6 +52,13 @@ class Reach:
         answer = self.ssh.run(shlex.join(argv), stdin, timeout)
         return Said(answer.code, answer.out, answer.err)
 
+    def inside(self, folder: str, argv: Sequence[str], timeout: float = TIMEOUT) -> Said:
+        """A command run in a folder there, by the wrapper where there is one: that is told the folder, as sbatch takes
+        it. Raises Unreachable."""
+        if self.via and argv[0] == "sbatch":
+            return self.slurm([argv[0], f"--chdir={folder}", *argv[1:]], timeout)
+        return self.run(("sh", "-c", 'cd "$1" || exit 1; shift; exec "$@"', "sh", folder, *argv), timeout=timeout)
+
     def script(self, text: str, timeout: float = TIMEOUT) -> Said:
         """Lines for a plain shell there, given on its stdin: they may be longer than an argument. Raises
         Unreachable."""

@@ -34,12 +34,23 @@ _LOOK = """\
 export LC_ALL=C
 e() {
   [ -e "$2" ] || return 0
-  if [ -d "$2" ]; then printf '@ %s %s %s\\n' "$1" 0 d; printf %s "$2" | base64; printf '=\\n'; return 0; fi
+  if [ -d "$2" ]; then printf '@ %s %s %s\\n' "$1" 0 d; printf %s "$2" | base64; echo -; return 0; fi
   s=$(($(wc -c < "$2")))
   printf '@ %s %s %s\\n' "$1" "$s" f
   printf %s "$2" | base64
-  printf '=\\n'
+  echo -
   [ "$s" -le "$3" ] && base64 < "$2"
+  return 0
+}
+"""
+
+_REMOVE = """\
+export LC_ALL=C
+r() {
+  w=$(cd -P -- "$2" && pwd) || return 0
+  d=$(cd -P -- "$(dirname -- "$3")" && pwd) || return 0
+  case "$d/" in "$w"/*) ;; *) return 0 ;; esac
+  rm -rf -- "$3" && [ ! -e "$3" ] && echo "$1"
   return 0
 }
 """
@@ -88,10 +99,17 @@ def look_script(wanted: Sequence[tuple[str, int]]) -> str:
     return _LOOK + "\n".join(lines) + "\n"
 
 
+def remove_script(wanted: Sequence[tuple[str, str]]) -> str:
+    """(folder, path): removes each path that truly lies below its folder, whatever links stand in it; prints the
+    numbers of those that are gone."""
+    lines = (f"r {number} {shlex.quote(folder)} {shlex.quote(path)}" for number, (folder, path) in enumerate(wanted))
+    return _REMOVE + "\n".join(lines) + "\n"
+
+
 def read_look(out: bytes) -> Iterator[Found]:
     for head, body in _blocks(out):
         if len(head) == 3 and head[0].isdecimal() and head[1].isdecimal():
-            name, _, content = body.partition(b"=\n")
+            name, _, content = body.partition(b"-\n")
             path = _decoded(name).decode("utf-8", "surrogateescape")
             size, whole = int(head[1]), _decoded(content)
             yield Found(int(head[0]), path, size, whole if head[2] == "f" and len(whole) == size else None)

@@ -9,7 +9,8 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -17,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from coordinator.cli.jobs.reading import shown
-from coordinator.cli.trouble import GENERAL, USAGE, Trouble
+from coordinator.cli.trouble import USAGE, Trouble
 
 if TYPE_CHECKING:
     from coordinator.app.batches import Batch, Member
-    from coordinator.app.slurm_watch import Patience, Unclear
+    from coordinator.app.slurm_watch import ClusterBatch, Patience, Unclear
 
 UNREACHABLE = 26
 SHORT, LONG = timedelta(seconds=30), timedelta(minutes=15)
@@ -80,7 +81,7 @@ def refuse_without(cluster: Given) -> None:
                       "Jobs and tasks of ours: --prefix, --label or --plan.", code=USAGE)
 
 
-def opened(cluster: Given, prefix: str, *, aside: bool, patience: timedelta) -> Batch:
+def opened(cluster: Given, prefix: str, *, aside: bool, patience: timedelta) -> ClusterBatch:
     """The batch, its scope shown first (`aside`: on stderr, as stdout is for a program). Raises Trouble."""
     from coordinator.app import jobs, slurm_watch
     from coordinator.cli.batches.looking import duration
@@ -105,26 +106,32 @@ def opened(cluster: Given, prefix: str, *, aside: bool, patience: timedelta) -> 
 
 
 def _answering(made: Batch, tries: Patience) -> Callable[[Mapping[str, Any]], Sequence[Member]]:
-    """`find` in the words of the command line. What was overcome on the way, and what was not, is written down."""
-    from coordinator.app import slurm_watch
-
+    """`find` in the words of the command line. What was overcome on the way is written down."""
     def find(before: Mapping[str, Any]) -> Sequence[Member]:
-        try:
+        with in_words(made):
             found = made.find(before)
-        except slurm_watch.Blocked as blocked:
-            made.note("trouble", blocked.words)
-            raise _blocked(blocked.words) from blocked
-        except slurm_watch.Refused as refused:
-            raise Trouble(f"Slurm refuses to answer: {refused.words}", "`--jobs` and `--user` say what is asked.",
-                          code=GENERAL) from refused
-        except slurm_watch.NoJobs as none:
-            raise Trouble(f"no job of {made.scope.name} is known to Slurm",
-                          "`squeue --me` lists yours; --since 7d looks further back.", code=GENERAL) from none
         for words in tries.taken():
             made.note("trouble", f"overcome: {words}")
         return found
 
     return find
+
+
+@contextmanager
+def in_words(made: Batch) -> Iterator[None]:
+    """What a cluster cannot or will not do, as people read it; that it could not be asked is written down."""
+    from coordinator.app import slurm_watch
+
+    try:
+        yield
+    except slurm_watch.Blocked as blocked:
+        made.note("trouble", blocked.words)
+        raise _blocked(blocked.words) from blocked
+    except slurm_watch.Refused as refused:
+        raise Trouble(f"Slurm refuses: {refused.words}", "`--jobs` and `--user` say what is asked.") from refused
+    except slurm_watch.NoJobs as none:
+        raise Trouble(f"no job of {made.scope.name} is known to Slurm",
+                      "`squeue --me` lists yours; --since 7d looks further back.") from none
 
 
 def _blocked(words: str) -> Trouble:

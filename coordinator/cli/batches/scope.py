@@ -18,6 +18,7 @@ from coordinator.cli.trouble import USAGE, Trouble
 if TYPE_CHECKING:
     from coordinator.app import Place
     from coordinator.app.batches import Batch, Member, Scope
+    from coordinator.app.slurm_watch import ClusterBatch
     from coordinator.cli.board import Board
 
 Named = Annotated[
@@ -40,12 +41,7 @@ def batch_of(
 
     refuse_without(cluster)
     if cluster.slurm:
-        others = [name for name, value in (("BATCH", key), ("--label", label), ("--plan", plan), ("--log-dir", log_dir))
-                  if value]
-        if others:
-            raise Trouble(f"--slurm and {others[0]} name different batches",
-                          "With --slurm: --prefix P, --jobs IDS or --user U.", code=USAGE)
-        return opened_cluster(cluster, prefix, aside=aside, patience=patience)
+        return of_slurm(cluster, prefix, key, label, plan, log_dir, aside=aside, patience=patience)
     given = [(kind, name) for kind, name in
              ((batches.PREFIX, prefix), (batches.LABEL, label), (batches.PLAN, plan)) if name]
     given += [kind_and_name(key)] if key else []
@@ -57,6 +53,18 @@ def batch_of(
     if log_dir and kind != batches.PREFIX:
         raise Trouble(f"--log-dir means nothing with --{kind}", "Jobs lie in a folder, tasks on the board.", code=USAGE)
     return opened(kind, name, log_dir)
+
+
+def of_slurm(
+    cluster: Given, prefix: str, key: str, label: str, plan: str, log_dir: str, *, aside: bool = False,
+    patience: timedelta = SHORT,
+) -> ClusterBatch:  # fmt: skip
+    """Jobs of a cluster, which nothing that names other batches can mean. Raises Trouble."""
+    others = (("BATCH", key), ("--label", label), ("--plan", plan), ("--log-dir", log_dir))
+    if named := [name for name, value in others if value]:
+        raise Trouble(f"--slurm and {named[0]} name different batches", "With --slurm: --prefix P, --jobs IDS or "
+                      "--user U.", code=USAGE)  # fmt: skip
+    return opened_cluster(cluster, prefix, aside=aside, patience=patience)
 
 
 def kind_and_name(key: str) -> tuple[str, str]:
