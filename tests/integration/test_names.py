@@ -20,7 +20,7 @@ from tests.support.program import a_repository
 
 SCRIPTS = Path(sys.executable).parent
 NAMES = ("coordinator", "cc-glm-job", "cc-glm-job.sh", "cc-glm-headless", "cc-glm-headless.sh", "dx-runner",
-         "wait-for-job")  # fmt: skip
+         "wait-for-job", "dx-dispatch")  # fmt: skip
 CLAUDE = """#!/bin/sh
 prompt=$(cat)
 echo "model $ANTHROPIC_DEFAULT_OPUS_MODEL at $ANTHROPIC_BASE_URL in $(pwd)"
@@ -52,7 +52,7 @@ def env(tmp_path: Path) -> dict[str, str]:
             "COLUMNS": "140", "LANG": "C.UTF-8"}  # fmt: skip
 
 
-@pytest.mark.req("A2", "A3")
+@pytest.mark.req("A2", "A3", "X14")
 def test_every_name_is_found_by_path_alone_from_any_folder(tmp_path: Path, env: dict[str, str]) -> None:
     assert [name for name in NAMES if not (SCRIPTS / name).is_file()] == []
     for name in NAMES:
