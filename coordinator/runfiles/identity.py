@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Iterator, List, Optional
 
 TICKS = os.sysconf("SC_CLK_TCK")
-PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+PAGE_KB = os.sysconf("SC_PAGESIZE") // 1024
 
 
 class Proc:

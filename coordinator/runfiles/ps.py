@@ -10,7 +10,8 @@ TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
     from typing import List, Tuple
 
-_COLUMNS = "pid=,ppid=,pgid=,state=,rss=,time=,lstart="
+_COLUMNS = ("-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "state=", "-o", "rss=", "-o", "time=", "-o", "lstart=")
+"""Each with an option of its own: BSD's ps takes all that follows an equals sign for the header."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _PLACES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin")
 _TRIES = 4
@@ -76,7 +77,7 @@ class Ps:
         return self._rows("-p", str(pid)) if pid > 0 else []
 
     def _rows(self, *which: str) -> List[Proc]:
-        code, text, helper = self._run("ps", "-o", _COLUMNS, *which)
+        code, text, helper = self._run("ps", *_COLUMNS, *which)
         try:
             found = [Proc(line.split()) for line in text.splitlines() if line.strip()]
         except (ValueError, IndexError) as error:

@@ -23,7 +23,11 @@ DRIVER = Path(__file__).parent.parent / "support/without_proc.py"
 SYSCTL = """#!/bin/sh
 case $2 in kern.boottime) echo '{ sec = 1795300000, usec = 123456 } Sat Nov 21 09:06:40 2026';; *) exit 1;; esac
 """
-PS = """#!/bin/sh
+STRICT = """#!/bin/sh
+for word; do case $word in *=*,*) echo "$word"; exit 0;; esac; done   # BSD: one header with a comma in it
+"""
+PS = STRICT + 'exec /usr/bin/ps "$@"'
+PS_UNCOVERED = STRICT + """
 exec unshare -m --propagation private sh -c 'mount -t proc proc /proc && exec /usr/bin/ps "$@"' ps "$@"
 """
 COVERED = ("unshare", "-m", "--propagation", "private", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
@@ -79,7 +83,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         pytest.skip("only root may cover /proc")
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name, text in {"sysctl": SYSCTL, **({"ps": PS} if gone else {})}.items():
+    for name, text in {"sysctl": SYSCTL, "ps": PS_UNCOVERED if gone else PS}.items():
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
