@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,6 +85,8 @@ def _how(ended: Ended) -> str:
 
 
 def _code(name: str, ended: Ended, say: Callable[[str], None]) -> int:
+    if ended.signal == signal.SIGPIPE and ended.trouble is None:
+        return _SIGNALLED + ended.signal   # as of any program whose reader has enough: no words
     if ended.signal:
         say(f"it may run on there, for the host could not be asked to end it: {ended.trouble.words}" if ended.trouble
             else f"the command on {name} was ended")

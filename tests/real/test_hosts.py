@@ -206,6 +206,17 @@ def test_ctrl_c_ends_the_command_on_the_host(sshd: Sshd, yard: Yard) -> None:
     until(lambda: not any(map(runs, pids)), "the end of the command")
 
 
+def test_a_reader_who_has_enough_ends_the_command_without_a_word(yard: Yard) -> None:
+    with yard.started("dispatch", "epyc12", "echo $$; exec yes") as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        pid = int(running.stdout.readline())
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 128 + signal.SIGPIPE
+    until(lambda: not runs(pid), "the end of the command")
+
+
 @pytest.mark.req("B38")
 def test_a_real_host_is_checked_and_its_gate_is_passed(sshd: Sshd, yard: Yard) -> None:
     began = time.monotonic()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from coordinator.adapters.executors.ssh import Ssh, Unreachable
 from coordinator.adapters.executors.ssh_marks import Heard, Marks, Sieve, with_path
-from coordinator.adapters.system.streaming import Interrupted, Stream
+from coordinator.adapters.system.streaming import Interrupted, Stream, nobody_reads
 
 GRACE = 5.0
 """Seconds for ssh to end once its command was ended."""
@@ -51,6 +52,8 @@ def run_one(ssh: Ssh, path: Sequence[str], line: str, show: Callable[[bytes], No
         return Ended(sieve.code)
     if sieve.leader:
         show(kept)
+        if nobody_reads():   # ssh ends at once then, without the end of what it ran
+            return Ended(None, signal.SIGPIPE, _stopped(ssh, stream, sieve.leader))
     return Ended(None, trouble=ssh.unreachable(code, Heard(kept.decode("utf-8", "replace"), None, sieve.leader)))
 
 

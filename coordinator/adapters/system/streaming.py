@@ -42,6 +42,8 @@ class Stream:
         the main thread."""
         if self._child is None:
             return NOT_FOUND
+        if self._child.returncode is not None:
+            return self._child.returncode
         with _ending_signals():
             over = self._watch(self._child, timeout)
         return self._child.wait() if over else None
@@ -80,6 +82,13 @@ class Stream:
         if data:
             self._heard(data)
         return bool(data)
+
+
+def nobody_reads() -> bool:
+    """Whether our stdout is a pipe whose reader went away (`| head`)."""
+    waiting = select.poll()
+    waiting.register(1, 0)
+    return any(event & select.POLLERR for _, event in waiting.poll(0))
 
 
 @contextmanager
