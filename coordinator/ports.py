@@ -205,10 +205,10 @@ class Repository(Protocol):
 
     def default_branch(self) -> str: ...
 
-    def pack(self, task_id: str, branch: str, target: Path, *, had: Sequence[str], extra: Sequence[str],
+    def pack(self, task_id: str, branch: str, *, had: Sequence[str], extra: Sequence[str],
              repository: str) -> Outbound:
-        """The worktree for a host that does not see it; the bundle is written to `target`. `extra` are files that go
-        along though git ignores them. Raises GitError."""
+        """The worktree for a host that does not see it and has the commits `had`; the bundle is the caller's to remove.
+        `extra` are files that go along though git ignores them. Raises GitError."""
 
     def unpack(self, task_id: str, branch: str, inbound: Inbound, attempt: int) -> None:
         """Makes the worktree and its branch what they were there; nothing else of the repository moves. What would be

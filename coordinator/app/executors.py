@@ -31,9 +31,12 @@ def executor(where: Place, config: Config, environ: Mapping[str, str], wake: Cal
     tuning = {"beat_sec": f"{beat_seconds(config):g}", "soft_sec": "1", "idle_cpu": f"{config.workers.idle_cpu:g}",
               "cgroup": "1"}
 
+    every = min(2.0, max(0.5, config.workers.stall.total_seconds() / 10))
+
     def remote(name: str, host: Host) -> RemoteExecutor:
+        manner = Manner(shared=host.shared, every=every, tuning=tuning)
         return RemoteExecutor(name, link(where, name, host, environ), where.jobs, wake=wake, clock=SystemClock(),
-                              ours=environ, manner=Manner(shared=host.shared, tuning=tuning), background=background)
+                              ours=environ, manner=manner, background=background)
 
     return Fleet({"": local, **{name: remote(name, host) for name, host in config.hosts.items()}})
 

@@ -14,6 +14,7 @@ from coordinator.cli.trouble import NO_AUTH, NO_PROVIDER, USAGE, Trouble
 if TYPE_CHECKING:
     from coordinator.cli.views.fitting import Line
     from coordinator.rehearsal.demo import Result
+    from coordinator.rehearsal.stage import Play
 
 
 def add_to(app: typer.Typer) -> None:
@@ -25,15 +26,21 @@ def rehearse(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the folder to be looked at.")] = False,
     serve: Annotated[bool, typer.Option("--serve", help="Only serve the stand-in GitHub, until Ctrl-C.")] = False,
     folder: Annotated[Path | None, typer.Option("--dir", help="Where to play; must be empty.")] = None,
+    executor: Annotated[str, typer.Option(help="Where the agents run: `local`, `ssh` or `slurm`.")] = "local",
+    address: Annotated[str, typer.Option(help="The host for --executor ssh, as ssh takes it.")] = "localhost",
 ) -> int:
     """Play the whole main job on a stand-in GitHub: six issues, each with a known end."""
+    if executor not in ("local", "ssh", "slurm"):
+        raise Trouble(f"there is no executor {executor!r}", "Choose local, ssh or slurm.", code=USAGE)
     if agent not in ("command", "claude"):
         raise Trouble(f"there is no agent {agent!r} for the rehearsal", "Choose command or claude.", code=USAGE)
     if agent != "command":
         _check(agent)
-    where, temporary = _folder(folder)
+    from coordinator.rehearsal.stage import Play
+
+    where, temporary, how = *_folder(folder), Play(agent, executor, address)
     try:
-        return _serve(where, agent) if serve else _play(where, agent)
+        return _serve(where, how) if serve else _play(where, how)
     finally:
         if temporary and not keep:
             import shutil
@@ -64,7 +71,7 @@ def _folder(given: Path | None) -> tuple[Path, bool]:
     return given.absolute(), False
 
 
-def _serve(where: Path, agent: str) -> int:
+def _serve(where: Path, how: Play) -> int:
     from coordinator.rehearsal.demo import serve
 
     def ready(stage: Any) -> None:
@@ -73,21 +80,21 @@ def _serve(where: Path, agent: str) -> int:
         print(f"  cd {stage.clone} && coordinator status")
         print("Ctrl-C ends it.", flush=True)
 
-    serve(where, ready, Diary(), agent)
+    serve(where, ready, Diary(), how)
     return 0
 
 
 # --- the play ------------------------------------------------------------------------------------------
 
 
-def _play(where: Path, agent: str) -> int:
+def _play(where: Path, how: Play) -> int:
     from coordinator.rehearsal.demo import DEADLINE, rehearse
 
-    deadline = DEADLINE * (5 if agent == "claude" else 1)
+    deadline = DEADLINE * (5 if how.agent == "claude" else 1 if how.executor == "local" else 3)
     if sys.stdout.isatty():
-        result = _live(lambda show: rehearse(where, show, agent, deadline))
+        result = _live(lambda show: rehearse(where, show, how, deadline))
     else:
-        result = rehearse(where, Diary(), agent, deadline)
+        result = rehearse(where, Diary(), how, deadline)
     _print(result)
     return 0 if result.well else 1
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from .hub.world import Issue
 from .sample import CASES, STOP_REASON
-from .stage import MAINTAINER, Stage, coordinator, pull_of, read, staged
+from .stage import HERE, MAINTAINER, Play, Stage, coordinator, pull_of, read, staged
 from .verdict import Seen, judge
 
 LABEL = "rpi-auto"
@@ -42,14 +42,14 @@ class Result:
 Show = Callable[[dict[str, Any]], None]
 
 
-def rehearse(folder: Path, show: Show, agent: str = "command", deadline: float = DEADLINE) -> Result:
+def rehearse(folder: Path, show: Show, how: Play = HERE, deadline: float = DEADLINE) -> Result:
     """Play the six issues to their ends and say what came of them.
 
     `show` is given the coordinator's board, as data, each time it was looked at. The daemon is stopped
     when all cases ended well, or when `deadline` seconds are over.
     """
     began = time.monotonic()
-    with staged(folder, agent) as stage:
+    with staged(folder, how) as stage:
         label_all(stage)
         with coordinator(stage) as daemon:
             while time.monotonic() - began < deadline and daemon.poll() is None:
@@ -61,12 +61,12 @@ def rehearse(folder: Path, show: Show, agent: str = "command", deadline: float =
         return _result(stage, time.monotonic() - began)
 
 
-def serve(folder: Path, ready: Callable[[Stage], None], show: Show, agent: str = "command") -> None:
+def serve(folder: Path, ready: Callable[[Stage], None], show: Show, how: Play = HERE) -> None:
     """Leave everything running for people to play with; `ready` is told where things are.
 
     Returns when the coordinator ends; Ctrl-C ends it and raises KeyboardInterrupt.
     """
-    with staged(folder, agent) as stage:
+    with staged(folder, how) as stage:
         label_all(stage)
         with coordinator(stage) as daemon:
             ready(stage)
@@ -83,10 +83,9 @@ def label_all(stage: Stage) -> None:
 
 def play(stage: Stage) -> None:
     """What people do in this story: stop the endless one, merge the first pull request."""
-    tree = stage.clone / "trees" / "gh-5"
-    begun = (tree / "notes" / "issue-5-2.md").exists()
+    begun = "issue-5-2" in read(stage.clone / "logs" / "gh-5.jsonl")   # wherever it runs, this is here
     if begun and "stopped 5" not in stage.history:
-        (tree / "STOP").write_text(STOP_REASON, encoding="utf-8")
+        (stage.clone / "trees" / "gh-5" / "STOP").write_text(STOP_REASON, encoding="utf-8")
         stage.history.append("stopped 5")
     first = pull_of(stage, 1)
     if first is not None and first.state == "open" and _worked_on(stage, 6) is False:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,8 +38,12 @@ max = 3
 provider = "{provider}"
 timeout = "40s"
 grace = "2s"
-stall = "3s"
+stall = "{stall}"
 no_mutation = "30s"
+executor = "{executor}"
+
+[worktree]
+copy = ["{script}"]
 
 [retry]
 max = 1
@@ -51,8 +56,36 @@ inodes = 0
 {agent}"""
 AGENT = """
 [providers.command]
-argv = ["{{python}}", {script}, "--attempt", "{{attempt}}"]
+argv = ["{python}", "{{worktree}}/{script}", "--attempt", "{{attempt}}"]
 """
+SCRIPT = ".rehearsal-agent.py"
+"""The scripted agent in every worktree: it goes along to other hosts."""
+PLACES = {
+    "local": "",
+    "ssh": """
+[hosts.rehearsal]
+address = {address}
+slots = 3
+workdir = "~/coordinator-rehearsal"
+default = true
+""",
+    "slurm": """
+[slurm]
+poll = "1s"
+""",
+}
+
+
+@dataclass(frozen=True)
+class Play:
+    """With which agent the rehearsal plays, and where its workers run; `address` is the host's for ssh."""
+
+    agent: str = "command"
+    executor: str = "local"
+    address: str = "localhost"
+
+
+HERE = Play()
 
 
 @dataclass
@@ -84,7 +117,7 @@ def read(path: Path) -> str:
 
 
 @contextmanager
-def staged(folder: Path, agent: str = "command") -> Iterator[Stage]:
+def staged(folder: Path, how: Play = HERE) -> Iterator[Stage]:
     """A stand-in with the sample repository, its issues not yet labelled, and a clone that is configured."""
     with StandIn(folder / "github") as github:
         github.add_user(BOT, BOT_TOKEN, kind="Bot")
@@ -94,7 +127,8 @@ def staged(folder: Path, agent: str = "command") -> Iterator[Stage]:
         for case in CASES:
             person.open_issue(case.title, case.body)
         _clone(stage)
-        (stage.clone / "coordinator.toml").write_text(_config(github.url, agent), encoding="utf-8")
+        (stage.clone / "coordinator.toml").write_text(_config(github.url, how), encoding="utf-8")
+        shutil.copyfile(Path(__file__).with_name("agent.py"), stage.clone / SCRIPT)
         yield stage
 
 
@@ -110,10 +144,13 @@ def _basic(token: str) -> str:
     return b64encode(f"x-access-token:{token}".encode()).decode()
 
 
-def _config(url: str, agent: str) -> str:
-    script = json.dumps(str(Path(__file__).with_name("agent.py")))
-    given = AGENT.format(script=script) if agent == "command" else ""
-    return CONFIG.format(name=FULL_NAME, url=url, provider=agent, agent=given)
+def _config(url: str, how: Play) -> str:
+    """Elsewhere the interpreter is the host's own, and a look takes longer than a heartbeat here."""
+    here = how.executor == "local"
+    given = AGENT.format(script=SCRIPT, python="{python}" if here else "python3") if how.agent == "command" else ""
+    place = PLACES[how.executor].format(address=json.dumps(how.address))
+    return CONFIG.format(name=FULL_NAME, url=url, provider=how.agent, executor=how.executor, script=SCRIPT,
+                         stall="3s" if here else "8s", agent=given + place)
 
 
 @contextmanager

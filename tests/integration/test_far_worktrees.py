@@ -38,8 +38,7 @@ class Field:
         where = executor.quarters(spec.handle, self.tree, "widgets")
         assert where.apart
         assert where.cwd != self.tree
-        bundle = self.yard.root / "out.bundle"
-        packed = self.repo.pack("gh-1", BRANCH, bundle, had=where.had, extra=EXTRA, repository="widgets")
+        packed = self.repo.pack("gh-1", BRANCH, had=where.had, extra=EXTRA, repository="widgets")
         full = replace(spec, cwd=where.cwd, outbound=replace(packed, extra=(EXTRA[1], "STOP", "BLOCKED.md")))
         executor.submit(full)
         return full

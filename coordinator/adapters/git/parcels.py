@@ -10,6 +10,7 @@ from pathlib import Path
 
 from coordinator.adapters.git import reading, rescue
 from coordinator.adapters.git.funnel import Funnel, Tree
+from coordinator.adapters.git.naming import NOTES
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound, Outbound
 from coordinator.ports import GitError
@@ -94,7 +95,7 @@ def _set(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound
     else:
         funnel.write("update-ref", "--no-deref", "HEAD", inbound.head, tree=tree)
     funnel.write(*_CHECKOUT, "reset", "--quiet", "--hard", inbound.head, tree=tree)
-    funnel.write("clean", "--quiet", "-f", "-d", tree=tree)
+    funnel.write("clean", "--quiet", "-f", "-d", *(f"--exclude=/{name}" for name in NOTES), tree=tree)
     if inbound.files:
         funnel.write("restore", f"--source={inbound.files}", "--worktree", "--no-overlay", "--", ":/", tree=tree)
 

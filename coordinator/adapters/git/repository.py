@@ -194,8 +194,9 @@ class GitRepository:
 
     # --- other hosts --------------------------------------------------------------------------------
 
-    def pack(self, task_id: str, branch: str, target: Path, *, had: Sequence[str], extra: Sequence[str],
+    def pack(self, task_id: str, branch: str, *, had: Sequence[str], extra: Sequence[str],
              repository: str) -> Outbound:
+        target = self._funnel.common / f"coordinator-{safe_name(task_id)}.bundle"
         with self._funnel.locked():
             return parcels.pack(self._funnel, self._standing(task_id), branch, target, had=had, extra=extra,
                                 repository=repository)

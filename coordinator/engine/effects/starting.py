@@ -228,7 +228,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
               "provider_switch_from": attempt.switch_from},
         contract=contract,
         speaks=command.speaks,
-        outbound=_packed(world, task, attempt, where) if where.apart else None,
+        outbound=_packed(world, task, where) if where.apart else None,
         hooks=_hooks(world) if where.apart else (),
     )
     return spec, command
@@ -242,12 +242,11 @@ def _clone_of(world: World, task: Task) -> str:
     return f"{plain[:40]}-{sha256(root.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
 
 
-def _packed(world: World, task: Task, attempt: Attempt, where: Quarters) -> Outbound:
+def _packed(world: World, task: Task, where: Quarters) -> Outbound:
     """What was copied into the worktree goes along; of what git ignores only the hand-over and people's notes come
     back."""
-    target = world.executor.paths(handle_of(attempt))[0].with_suffix(".bundle")
     extra = (*world.options.copy, HANDOFF)
-    packed = world.repo_of(task).pack(task.id, task.branch, target, had=where.had, extra=extra,
+    packed = world.repo_of(task).pack(task.id, task.branch, had=where.had, extra=extra,
                                       repository=where.repository)
     return replace(packed, extra=(HANDOFF, *NOTES))
 

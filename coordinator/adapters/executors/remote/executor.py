@@ -243,7 +243,16 @@ class RemoteExecutor:
         self._live = {Handle(one["provider"], one["job"], one["token"], self.name): one["fence"]
                       for one in said["live"]}
         self._recall(wanted)
+        self._heed_notes(mirrors)
         return more
+
+    def _heed_notes(self, mirrors: Sequence[Mirror]) -> None:
+        """A STOP file in the worktree here, for a worker in one there. Raises Away."""
+        for mirror in mirrors:
+            meta = mirror.pairs("meta")
+            if meta.get("sent") and (Path(meta["worktree"]) / "STOP").exists() and not mirror.heeded():
+                self._order(mirror.handle, StopOrder("manual_stop", f"STOP file in {meta['worktree']}"), fence=0)
+                mirror.heed()
 
     def _take(self, mirror: Mirror, answer: Mapping[str, Any], pieces: Mapping[str, bytes], boot: str,
               skew: float) -> bool:

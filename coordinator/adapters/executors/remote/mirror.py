@@ -87,6 +87,13 @@ class Mirror:
         at = codec.number(self.pairs("seen").get("at", ""))
         return datetime.fromtimestamp(at, UTC) if at > 0 else None
 
+    def heeded(self) -> bool:
+        """Whether a person's STOP was passed on."""
+        return bool(self.pairs("stop"))
+
+    def heed(self) -> None:
+        launch.put_pairs(self.folder, self.handle.job, "stop", {"token": self.handle.token, "reason": "manual_stop"})
+
     # --- what came home ---
 
     def keep_parcel(self, told: Mapping[str, Any]) -> None:
