@@ -141,7 +141,7 @@ class Cluster:
             "MYSQL_UNIX_PORT": str(folder / "db.sock"),   # where slurmdbd's library looks for MariaDB
             "PATH": f"{self.bin}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         }
-        for name in ("state", "spool", "log", "bin"):
+        for name in ("state", "spool", "log", "bin", "tmp"):
             (folder / name).mkdir(parents=True)
         self._write(cpus, memory)
 
@@ -292,12 +292,12 @@ class Cluster:
             return False
 
     def _start_database(self) -> None:
-        data, made = self.folder / "db", self.folder / "log" / "db"
-        with made.open("wb") as log:
-            subprocess.run(["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={data}",
-                            "--auth-root-authentication-method=socket", "--skip-test-db"],
-                           stdout=log, stderr=log, check=True)  # fmt: skip
-        self._start("mariadbd", "--no-defaults", "--user=root", f"--datadir={data}", "--skip-networking",
+        # A server that starts removes what it takes for leftovers from its folder for temporary files: one for each.
+        data, own = f"--datadir={self.folder / 'db'}", f"--tmpdir={self.folder / 'tmp'}"
+        made = self.run("mariadb-install-db", "--no-defaults", "--user=root", data, own, "--skip-test-db",
+                        "--auth-root-authentication-method=socket")  # fmt: skip
+        assert made.returncode == 0, made.stdout + made.stderr
+        self._start("mariadbd", "--no-defaults", "--user=root", data, own, "--skip-networking",
                     f"--socket={self.env['MYSQL_UNIX_PORT']}", f"--pid-file={self.folder / 'mariadbd.pid'}",
                     "--innodb-buffer-pool-size=32M", "--innodb-lock-wait-timeout=900",
                     "--innodb-flush-log-at-trx-commit=0")  # fmt: skip
