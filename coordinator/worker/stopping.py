@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WARNINGS = {
     "slurm_timeout": ("Slurm's time limit for the job is near", "WIP: Time limit reached"),
-    "slurm_preempted": ("Slurm needs the place of the job for another", "WIP: Preempted"),
+    "slurm_preempted": ("Slurm ends the job: its place is needed, or somebody cancelled it", "WIP: Preempted"),
 }
 """Reason code -> what is said of it, and of the commit that keeps the work."""
 _SIGNALS = {"INT": signal.SIGINT, "TERM": signal.SIGTERM, "HUP": signal.SIGHUP, "QUIT": signal.SIGQUIT}
