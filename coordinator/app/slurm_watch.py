@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from coordinator.app.batches import JournalFile, bands_of
 from coordinator.app.slurm_watch_asking import Blocked, Patience
 from coordinator.app.slurm_watch_poll import NoJobs, Poll, Refused
 from coordinator.config.rooting import find_root
-from coordinator.domain.slurmjob import Cluster, SlurmJob
+from coordinator.domain.slurmjob import Cluster, Phase, SlurmJob
 from coordinator.engine.batches.batch import Batch, Files
 from coordinator.planning.batch import finding
 from coordinator.planning.batch.cluster import expanded
@@ -23,9 +23,10 @@ from coordinator.planning.batch.scope import Scope, slurm_scope
 if TYPE_CHECKING:
     from coordinator.adapters.executors.reach import Reach
     from coordinator.config import Config
+    from coordinator.planning.batch.syncing import Rule
 
 __all__ = ["Blocked", "Choice", "ClusterBatch", "Fact", "NoJobs", "NoTools", "Patience", "Refused", "Settled", "Typed",
-           "Unclear", "Wrong", "batch_of", "settle", "told"]
+           "Unclear", "Wrong", "batch_of", "rules_of", "settle", "told"]
 
 TOOLS = ("squeue", "sacct", "scontrol", "scancel", "sbatch")
 WANTED = frozenset({"squeue"})
@@ -169,17 +170,42 @@ class ClusterBatch(Batch):
 
 def batch_of(
     settled: Settled, config: Config, environ: Mapping[str, str], patience: Patience, since: timedelta,
-    say: Callable[[str], None],
+    say: Callable[[str], None], expect: tuple[str, ...] = (),
 ) -> ClusterBatch:  # fmt: skip
-    """The batch, with nothing asked yet; what was confirmed is written down with it at the first look."""
+    """The batch, with nothing asked yet; what was confirmed is written down with it at the first look. Raises Wrong for
+    an expectation that cannot be read."""
     from coordinator.app import now
     from coordinator.runfiles.masking import Masker, secrets_in
 
     memory = JournalFile(settled.scope, environ, finding.plain(settled.facts))
     mask = Masker(secrets_in(environ)).text
-    poll = Poll(settled.reach, settled.cluster, patience, memory.read, now, since, mask, say)
+    poll = Poll(settled.reach, settled.cluster, patience, memory.read, now, since, mask, say,
+                expect=_readable(expect or config.batch.expect))  # fmt: skip
     return ClusterBatch(settled.scope, poll.find, memory, bands_of(config), now, files=lambda: _files(poll.known),
                         poll=poll)  # fmt: skip
+
+
+def _readable(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Raises Wrong."""
+    from coordinator.planning.batch import artefacts
+
+    some = SlurmJob("1", "x", "x", Phase.OVER, "COMPLETED", workdir="/")
+    for one in patterns:
+        try:
+            artefacts.place(one, some)
+        except ValueError as wrong:
+            raise Wrong(f"--expect {one!r}: {wrong}") from wrong
+    return patterns
+
+
+def rules_of(given: Sequence[str], config: Config) -> tuple[Rule, ...]:
+    """What is to be brought here; raises Wrong."""
+    from coordinator.planning.batch.syncing import rule
+
+    try:
+        return tuple(rule(one) for one in (given or config.batch.sync))
+    except ValueError as wrong:
+        raise Wrong(f"--sync {wrong}") from wrong
 
 
 def _files(jobs: Mapping[str, SlurmJob]) -> dict[str, Files]:

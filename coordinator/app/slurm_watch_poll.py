@@ -11,10 +11,12 @@ from coordinator.adapters.executors.reach import Reach, Said
 from coordinator.adapters.executors.slurm import watched
 from coordinator.adapters.executors.slurm.states import is_away
 from coordinator.adapters.executors.ssh import Unreachable
-from coordinator.adapters.executors.there import read_tails, tails_script
+from coordinator.adapters.executors.there import look_script, read_look, read_tails, tails_script
 from coordinator.app.slurm_watch_asking import Later, Patience
-from coordinator.domain.slurmjob import Cluster, SlurmJob
+from coordinator.domain.slurmjob import Cluster, Phase, SlurmJob
+from coordinator.planning.batch import artefacts
 from coordinator.planning.batch import cluster as of_cluster
+from coordinator.planning.batch.artefacts import There
 from coordinator.planning.batch.cluster import Heard
 from coordinator.planning.batch.journal import Journal, Sight
 from coordinator.planning.batch.members import Member, Stand
@@ -22,6 +24,8 @@ from coordinator.planning.batch.signature import trouble
 
 SURELY_KEPT = timedelta(minutes=4)
 """Without accounting Slurm forgets a job some minutes after its end (MinJobAge, 300 s): nobody may look less often."""
+ALL_READ = 32 << 20
+"""Bytes of results that are read at one look."""
 _NO_BOOKS = ("accounting storage is disabled", "slurm accounting is disabled")
 _NOT_QUEUED = "invalid job id"
 
@@ -41,7 +45,8 @@ class NoJobs(Exception):
 @dataclass
 class Poll:
     """`journal` reads what is remembered; `since` is how far back one looks for jobs by name; `mask` takes secrets out
-    of lines. `books`: whether accounting answers; None = there is none. It remembers between looks what was read."""
+    of lines. `expect` are the files that each job is to leave. `books`: whether accounting answers; None = there is
+    none. It remembers between looks what was read, and whose results are `sound`."""
 
     reach: Reach
     cluster: Cluster
@@ -54,7 +59,8 @@ class Poll:
     books: bool | None = True
     known: dict[str, SlurmJob] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
-    look_further: Callable[[Sequence[SlurmJob], dict[str, Heard]], dict[str, Heard]] = lambda _, heard: heard
+    expect: tuple[str, ...] = ()
+    sound: set[str] = field(default_factory=set)
 
     def find(self, before: Mapping[str, Sight]) -> Sequence[Member]:
         """Raises Blocked and Refused."""
@@ -62,7 +68,7 @@ class Poll:
         replaced = of_cluster.replacements(journal.acts)
         jobs = self.jobs()
         heard = of_cluster.kept(self._heard(jobs, before, replaced), jobs, before)
-        heard = self.look_further(jobs, heard)
+        heard = {**heard, **self._artefacts(jobs, heard)}
         found = of_cluster.members(jobs, before, replaced, heard, asked=self.books is not False)
         if not found:
             raise NoJobs
@@ -135,6 +141,39 @@ class Poll:
                 texts.setdefault(one.job, []).append(part.content.decode("utf-8", "replace"))
         failed = {job.id for job in jobs if of_cluster.stand_of(job) is Stand.BAD}
         return {name: self._said(found, failed=name in failed) for name, found in texts.items()}
+
+    def _artefacts(self, jobs: Sequence[SlurmJob], heard: Mapping[str, Heard]) -> dict[str, Heard]:
+        """Whether those that ended well, and those that run, made what is expected. What was found sound once is not
+        read again."""
+        some = [job for job in jobs if job.phase in (Phase.RUNNING, Phase.OVER) and not job.why
+                and job.id not in self.sound]
+        wanted = [(job, one, place) for job in some for one in self.expect if (place := artefacts.place(one, job))]
+        known = {job.id: replace(heard.get(job.id, Heard()), artefact=artefacts.OK)
+                 for job in jobs if job.id in self.sound}  # fmt: skip
+        if not wanted:
+            return known
+        most = min(artefacts.READ, ALL_READ // len(wanted))
+        script = look_script([(place, most if artefacts.reads(place) else 0) for _, _, place in wanted])
+        raw = self.patience.over(lambda: self.reach.script(script)).raw
+        there: dict[int, list[There]] = {}
+        for one in read_look(raw):
+            there.setdefault(one.number, []).append(There(one.path, one.size, one.content))
+        found: dict[str, list[tuple[str, list[There]]]] = {}
+        for number, (job, pattern, _) in enumerate(wanted):
+            found.setdefault(job.id, []).append((pattern, there.get(number, [])))
+        judged = ((job.id, self._judged(job, found[job.id], heard.get(job.id, Heard()))) for job in some
+                  if job.id in found)  # fmt: skip
+        return {**known, **dict(judged)}
+
+    def _judged(self, job: SlurmJob, found: Sequence[tuple[str, Sequence[There]]], heard: Heard) -> Heard:
+        word = artefacts.together(artefacts.judge(pattern, files) for pattern, files in found)
+        if job.phase is Phase.OVER:
+            if word == artefacts.OK:
+                self.sound.add(job.id)
+            return replace(heard, artefact=word)
+        wrong = next((name for _, files in found if (name := artefacts.no_number(files))), "")
+        signal = heard.signal or (f"{wrong} holds what is not a number" if wrong else "")
+        return replace(heard, artefact=artefacts.OK if word == artefacts.OK else "", signal=signal)
 
     def _said(self, texts: Sequence[str], *, failed: bool) -> Heard:
         if failed:

@@ -19,6 +19,7 @@ def status_lines(data: Mapping[str, Any]) -> list[str]:
         f"  by state: {', '.join(f'{number} {state}' for state, number in data['states'].items())}",
         f"  failed: {data['failed_share']:.0%} of the {data['counts']['ended']} that ended; {data['why']}",
         *(f"  {line}" for line in cause_lines(data["causes"])),
+        *([f"  expected files are there of {data['produced']} of them"] if data["produced"] else []),
         *([f"  gate: {data['gate']}"] if data["gate"] else []),
         f"  {pace_line(data)}",
     ]

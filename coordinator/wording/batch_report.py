@@ -99,8 +99,11 @@ def _safe(text: str) -> str:
 
 def _scope(data: Data) -> Iterator[Block]:
     providers = ", ".join(f"{number} by {name}" for name, number in data["providers"].items())
-    what = {"prefix": "jobs whose id begins with", "label": "tasks with the label", "plan": "tasks of the plan"}
+    what = {"prefix": "jobs whose id begins with", "label": "tasks with the label", "plan": "tasks of the plan",
+            "slurm": "jobs of Slurm,"}
     yield Words((f"{data['members']} {what[data['kind']]} {data['name']}, in {data['place']}; {providers}.",))
+    if data["facts"]:
+        yield _table(("what", "confirmed"), [(name, value) for name, value in data["facts"].items() if value])
     ids = data["ids"]
     more = f" and {len(ids) - 200} more" if len(ids) > 200 else ""
     yield Words((f"Ids: {', '.join(ids[:200])}{more}.",))

@@ -36,6 +36,7 @@ EXCEPTIONS = (
 
 # Files that hold a write of their own at all; all others write through these.
 WRITERS = {
+    "adapters/executors/bringing.py": "outputs of a cluster's jobs, where a person wants them",
     "adapters/executors/local.py": "the stderr file that a wrapper inherits",
     "adapters/executors/remote/mirror.py": "output of runs on other hosts, piece by piece",
     "adapters/git/parcels.py": "the bundle that takes a worktree to another host",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_slurm import FakeSlurm
+from tests.support.fake_slurm import AWAY, FakeSlurm
 from tests.support.program import a_repository, environ
 
 Ran = subprocess.CompletedProcess[str]
@@ -224,3 +224,166 @@ def test_when_the_first_one_fails_again_no_other_is_submitted(desk: Desk) -> Non
     ran = desk.run("resubmit", "--prefix", "sweep-", "--fix", "x", "--yes")
     assert (ran.returncode, "the other 2 were not submitted" in ran.stderr) == (3, True)
     assert len(desk.slurm.calls("sbatch")) == 1
+
+
+# --- what is looked at besides states -----------------------------------------------------------------------
+
+
+@pytest.mark.req("D60")
+def test_a_kind_of_trouble_in_logs_is_told_once_and_only_logs_that_changed_are_read(desk: Desk) -> None:
+    slurm = desk.slurm
+    running = [slurm.add(f"sweep-{number}", "RUNNING") for number in range(3)]
+    well = slurm.add("sweep-8", "COMPLETED")
+    slurm.log(well, "ValueError: of one that ended well\n")
+    for name in running:
+        slurm.log(name, "epoch 1, 0 failed, val_error=0.3\n")
+    first = desk.run("watch", "--prefix", "sweep-", "--once")
+    assert "says:" not in first.stdout
+    for name in running[:2]:
+        slurm.log(name, f"RuntimeError: CUDA out of memory at step {name}\n")
+    second = desk.run("watch", "--prefix", "sweep-", "--once")
+    assert lines_of(second, running) == [f"{running[0]} says: RuntimeError: CUDA out of memory at step {running[0]}"]
+    slurm.log(running[2], "RuntimeError: CUDA out of memory at step 9\n")
+    third = desk.run("watch", "--prefix", "sweep-", "--once")
+    assert ("says:" in third.stdout, "no material change" in third.stdout) == (False, True)
+    slurm.set(running[2], "FAILED")
+    slurm.log(running[2], "x" * 100_000 + "\nOSError: [Errno 28] No space left on device\n")
+    fourth = desk.run("watch", "--prefix", "sweep-", "--once")
+    [line] = [line for line in fourth.stdout.splitlines() if f" {running[2]} RUNNING -> FAILED" in line]
+    assert line.endswith("(process_exit): OSError: [Errno 28] No space left on device")
+
+
+@pytest.mark.req("D61")
+def test_results_that_are_missing_empty_unreadable_or_no_numbers_are_told(desk: Desk) -> None:
+    slurm, work = desk.slurm, desk.slurm.work
+    contents = {"good": '{"loss": 0.5}', "nan": '{"loss": NaN}', "empty": "", "half": '{"loss": 0.'}
+    ids = {name: slurm.add(f"sweep-{name}", "COMPLETED") for name in (*contents, "none")}
+    for name, text in contents.items():
+        (work / "out" / f"sweep-{name}").mkdir(parents=True)
+        (work / "out" / f"sweep-{name}" / "metrics.json").write_text(text)
+    ids["runs"] = slurm.add("sweep-runs", "RUNNING")
+    (work / "out" / "sweep-runs").mkdir()
+    (work / "out" / "sweep-runs" / "metrics.json").write_text('{"loss": NaN}')
+    pattern = "out/{name}/metrics.json"
+    data = desk.json("--prefix", "sweep-", "--expect", pattern)
+    members = data["members"]
+    assert isinstance(members, list)
+    found = {one["id"]: one["artefact"] for one in members}
+    assert {name: found[ids[name]] for name in ids} == {
+        "good": "ok", "nan": f"not a number ({pattern})", "empty": f"empty ({pattern})",
+        "half": f"unreadable ({pattern})", "none": f"missing ({pattern})", "runs": "",
+    }  # fmt: skip
+    assert (data["word"], data["hard_stop"]) == ("systemic", "results that cannot be used: 4 of 5")
+    ran = desk.run("watch", "--prefix", "sweep-", "--expect", pattern, "--once")
+    assert f"{ids['runs']} says: metrics.json holds what is not a number" in ran.stdout
+    wrong = desk.run("status", "--prefix", "sweep-", "--expect", "out/{nam}/x")
+    assert (wrong.returncode, "{nam} is none of {id}" in wrong.stderr) == (64, True)
+
+
+@pytest.mark.req("D80")
+@pytest.mark.parametrize("rsync", [True, False])
+def test_outputs_are_here_as_soon_as_jobs_end_and_only_what_is_new_travels(desk: Desk, rsync: bool) -> None:
+    slurm, work = desk.slurm, desk.slurm.work
+    if not rsync:
+        broken = slurm.bin / "rsync"
+        broken.write_text("#!/bin/sh\nexit 127\n")
+        broken.chmod(0o755)
+    over, runs = slurm.add("sweep-1", "COMPLETED"), slurm.add("sweep-2", "RUNNING")
+    for name in ("sweep-1", "sweep-2"):
+        (work / "out" / name / "deep er").mkdir(parents=True)
+        (work / "out" / name / "deep er" / "a 'b'.bin").write_bytes(bytes(range(256)) * 10)
+        (work / "out" / name / "log.txt").write_text(name)
+    line = ("--prefix", "sweep-", "--once", "--sync", "out/{name}:results/{name}")
+    first = desk.run("watch", *line)
+    here = desk.root / "results"
+    assert (here / "sweep-1" / "deep er" / "a 'b'.bin").read_bytes() == bytes(range(256)) * 10
+    assert not (here / "sweep-2").exists(), f"{runs} runs still"
+    assert f"for {over}: 2 files, 2567 bytes" in first.stdout
+    assert "brought" not in desk.run("watch", *line).stdout
+    slurm.set(runs, "FAILED")
+    assert f"for {runs}: 2 files" in desk.run("watch", *line).stdout
+    assert (here / "sweep-2" / "log.txt").read_text() == "sweep-2"
+    assert desk.journal()["synced"] == [over, runs]
+
+
+# --- trouble on the way --------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("D9")
+def test_a_controller_that_is_away_for_a_moment_is_asked_again_and_that_is_kept(desk: Desk) -> None:
+    desk.slurm.add("sweep-1", "RUNNING")
+    desk.slurm.down("squeue", 2)
+    ran = desk.run("watch", "--prefix", "sweep-", "--once")
+    assert (ran.returncode, len(desk.slurm.calls("squeue"))) == (0, 3)
+    assert ran.stderr.count("Unable to contact slurm controller") == 2
+    report = json.loads(desk.run("report", "--prefix", "sweep-", "--format", "json").stdout)
+    assert [line for line in report["learnings"]["anomalies"] if "overcome" in line] == [
+        f"the cluster: overcome: could not be asked 2 times in 6 s: squeue: {AWAY}"]
+    assert report["intervention"]["acts"] == []
+    assert report["scope"]["facts"]["cluster_user"] == "root"
+
+
+@pytest.mark.req("D9")
+def test_one_that_stays_away_blocks_the_command_and_ends_nothing(desk: Desk) -> None:
+    desk.slurm.add("sweep-1", "RUNNING")
+    desk.run("watch", "--prefix", "sweep-", "--once")
+    desk.slurm.down("squeue", -1)
+    ran = desk.run("status", "--prefix", "sweep-", "--patience", "3s")
+    assert (ran.returncode, "blocked: the cluster could not be asked 3 times in 3 s" in ran.stderr) == (26, True)
+    journal = desk.journal()
+    assert [one["what"] for one in journal["acts"]] == ["trouble"]
+    assert journal["sights"]["100"]["state"] == "RUNNING"
+
+
+def test_books_that_do_not_answer_leave_the_queue(desk: Desk) -> None:
+    desk.slurm.add("sweep-1", "RUNNING")
+    desk.slurm.down("sacct", -1, "sacct: error: Problem talking to the database: Connection refused")
+    ran = desk.run("status", "--prefix", "sweep-")
+    assert (ran.returncode, "sacct does not answer" in ran.stderr) == (0, True)
+    assert "1 RUNNING" in ran.stdout
+
+
+@pytest.mark.req("D43")
+def test_the_projects_own_wrapper_goes_first_and_without_one_the_programs_themselves(desk: Desk) -> None:
+    desk.slurm.add("sweep-1", "RUNNING")
+    scripts = desk.root / "scripts"
+    scripts.mkdir()
+    wrapper = scripts / "cluster.sh"
+    wrapper.write_text(f'#!/bin/sh\necho "$@" >> {scripts}/calls\nPATH={desk.slurm.bin}:$PATH exec "$@"\n')
+    wrapper.chmod(0o755)
+    (desk.root / "coordinator.toml").write_text('[batch]\nvia = ["scripts/cluster.sh"]\n')
+    (desk.root / "sub").mkdir()
+    ran = desk.run("status", "--prefix", "sweep-", cwd=desk.root / "sub")
+    assert ran.returncode == 0, ran.stderr
+    assert f"by way of: {wrapper}" not in ran.stdout
+    assert "by way of: scripts/cluster.sh (batch.via)" in ran.stdout
+    calls = (scripts / "calls").read_text()
+    assert ("squeue --user=root" in calls, "sacct" in calls) == (True, True)
+    wrapper.unlink()
+    again = desk.run("status", "--prefix", "sweep-")
+    assert again.returncode == 0, again.stderr
+    assert "1 RUNNING" in again.stdout
+
+
+@pytest.mark.req("D26", "D44")
+def test_without_a_word_on_which_jobs_nothing_is_asked_and_it_is_said_what_to_give(desk: Desk, tmp_path: Path) -> None:
+    desk.slurm.add("widgets-1", "RUNNING")
+    ran = desk.run("watch", "--once")
+    assert (ran.returncode, "Give --prefix widgets-" in ran.stderr) == (64, True)
+    outside = tmp_path / "plain"
+    outside.mkdir()
+    ran = desk.run("status", "--prefix", "w", cwd=outside)
+    assert (ran.returncode, "Give --project plain" in ran.stderr) == (64, True)
+    for wrong in (("--jobs", "12;rm"), ("--jobs", "1", "--prefix", "w"), ("--prefix", "w", "--user", "a b")):
+        assert desk.run("status", *wrong).returncode == 64
+    bare = subprocess.run([sys.executable, "-m", "coordinator", "batch", "status", "--jobs", "1"], cwd=desk.root,
+                          env=desk.env(), text=True, capture_output=True, check=False)  # fmt: skip
+    assert (bare.returncode, "--jobs means nothing without --slurm" in bare.stderr) == (64, True)
+    assert desk.slurm.calls() == []
+
+
+def test_of_a_name_or_id_that_slurm_does_not_know_it_is_said(desk: Desk) -> None:
+    desk.slurm.add("sweep-1", "RUNNING")
+    for which in (("--prefix", "swep-"), ("--jobs", "999")):
+        ran = desk.run("status", *which)
+        assert (ran.returncode, "is known to Slurm" in ran.stderr) == (1, True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -23,8 +24,9 @@ from coordinator.cli.trouble import USAGE, Trouble
 if TYPE_CHECKING:
     from coordinator.app.batches import Batch, Member
     from coordinator.app.slurm_watch import ClusterBatch, Patience, Unclear
+    from coordinator.app.slurm_watch_sync import Sync
 
-UNREACHABLE = 26
+UNREACHABLE, LEFT_BEHIND = 26, 3
 SHORT, LONG = timedelta(seconds=30), timedelta(minutes=15)
 """How long one question is tried again: while somebody waits for the answer, and while a watch goes on for hours."""
 
@@ -45,17 +47,22 @@ class Given:
                                      "squeue and its like; else batch.via.")] = ""
     since: Annotated[str, typer.Option("--since", metavar="DURATION", help="With --slurm: jobs that ended longer "
                                        "before the first look are not counted; else 24h.")] = ""
+    patience: Annotated[str, typer.Option("--patience", metavar="DURATION", help="With --slurm: how long a cluster "
+                                          "that does not answer is asked again; else 30s, in a watch 15m.")] = ""
+    expect: tuple[str, ...] = ()
 
 
 NOWHERE = Given()
-_NAMES = tuple(one.name for one in fields(Given))
+_NAMES = tuple(one.name for one in fields(Given) if one.name != "expect")
+Expect = Annotated[list[str] | None, typer.Option("--expect", metavar="PATTERN", help="With --slurm: files that each "
+                   "job leaves, with {id}, {name}, {index}; repeatable; else batch.expect.")]
 
 
 def with_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
     """The command with the options of `Given` beside its own; it is handed them as `cluster`."""
     hints = get_type_hints(Given, include_extras=True)
     ours = [inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=hints[one.name])
-            for one in fields(Given)]
+            for one in fields(Given) if one.name in _NAMES]
 
     @functools.wraps(command)
     def called(**given: Any) -> Any:
@@ -75,7 +82,7 @@ def with_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def refuse_without(cluster: Given) -> None:
     """Raises Trouble where an option is given that means nothing to other batches."""
-    alone = [f"--{name}" for name in _NAMES[1:] if getattr(cluster, name)]
+    alone = [f"--{name}" for name in (*_NAMES[1:], "expect") if getattr(cluster, name)]
     if alone and not cluster.slurm:
         raise Trouble(f"{', '.join(alone)} means nothing without --slurm",
                       "Jobs and tasks of ours: --prefix, --label or --plan.", code=USAGE)
@@ -88,8 +95,9 @@ def opened(cluster: Given, prefix: str, *, aside: bool, patience: timedelta) -> 
 
     config = jobs.configuration(os.environ)
     since = duration("--since", cluster.since or "24h")
+    limit = duration("--patience", cluster.patience) if cluster.patience else patience
     typed = slurm_watch.Typed(prefix, cluster.jobs, cluster.user, cluster.host, cluster.project)
-    tries = slurm_watch.Patience(patience, lambda span: time.sleep(span.total_seconds()), _beside)
+    tries = slurm_watch.Patience(limit, lambda span: time.sleep(span.total_seconds()), _beside)
     choice = slurm_watch.Choice(typed, tuple(shlex.split(cluster.via)))
     try:
         settled = slurm_watch.settle(choice, config, os.environ, _answer, tries)
@@ -101,7 +109,10 @@ def opened(cluster: Given, prefix: str, *, aside: bool, patience: timedelta) -> 
         raise _blocked(blocked.words) from blocked
     for line in slurm_watch.told(settled.facts):
         print(shown(line), file=sys.stderr if aside else sys.stdout, flush=True)
-    made = slurm_watch.batch_of(settled, config, os.environ, tries, since, _beside)
+    try:
+        made = slurm_watch.batch_of(settled, config, os.environ, tries, since, _beside, cluster.expect)
+    except slurm_watch.Wrong as wrong:
+        raise Trouble(str(wrong), code=USAGE) from wrong
     return replace(made, find=_answering(made, tries))
 
 
@@ -132,6 +143,53 @@ def in_words(made: Batch) -> Iterator[None]:
     except slurm_watch.NoJobs as none:
         raise Trouble(f"no job of {made.scope.name} is known to Slurm",
                       "`squeue --me` lists yours; --since 7d looks further back.") from none
+
+
+class Homecoming:
+    """What a watch of a cluster does besides looking: outputs are brought here as jobs end, and where Slurm soon
+    forgets it looks often enough. Of other batches it does nothing."""
+
+    def __init__(self, made: ClusterBatch | None = None, sync: Sync | None = None) -> None:
+        self._made, self._sync = made, sync
+
+    def news(self) -> list[str]:
+        return [one.words for one in self._sync.run()] if self._sync is not None else []
+
+    def within(self, pause: timedelta) -> timedelta:
+        from coordinator.app.slurm_watch_poll import SURELY_KEPT
+
+        forgets = self._made is not None and self._made.ask.books is None
+        return min(pause, SURELY_KEPT) if forgets else pause
+
+    def end(self) -> int:
+        """What was not brought in the end is tried some times more. The exit code that this is worth."""
+        for wait in (5, 15, 30):
+            if self._sync is None or not self._sync.left:
+                return 0
+            time.sleep(wait)
+            for line in self.news():
+                print(shown(line), flush=True)
+        left = self._sync.left if self._sync is not None else []
+        if left:
+            print(f"outputs of {len(left)} jobs are not here: {', '.join(left[:8])}; the same command tries again",
+                  file=sys.stderr)  # fmt: skip
+        return LEFT_BEHIND if left else 0
+
+
+def homecoming(made: Batch, sync: Sequence[str]) -> Homecoming:
+    """Raises Trouble for a rule that cannot be read."""
+    from coordinator.app import jobs, slurm_watch
+
+    if not isinstance(made, slurm_watch.ClusterBatch):
+        return Homecoming()
+    from coordinator.app.slurm_watch_sync import sync_of
+
+    try:
+        rules = slurm_watch.rules_of(sync, jobs.configuration(os.environ))
+    except slurm_watch.Wrong as wrong:
+        raise Trouble(str(wrong), "Such as --sync 'out/{name}:results/{name}'.", code=USAGE) from wrong
+    here = Path.cwd() if sync else Path(made.scope.place)
+    return Homecoming(made, sync_of(made, rules, here, os.environ) if rules else None)
 
 
 def _blocked(words: str) -> Trouble:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli.batches.cluster import LONG, NOWHERE, SHORT, Given, with_cluster
+from coordinator.cli.batches.cluster import LONG, NOWHERE, SHORT, Expect, Given, homecoming, with_cluster
 from coordinator.cli.batches.scope import Label, LogDir, Named, Plan, Prefix, batch_of
 from coordinator.cli.jobs.reading import print_json, shown
 from coordinator.cli.trouble import USAGE, Trouble
@@ -28,12 +30,13 @@ def add_to(app: typer.Typer) -> None:
 
 def status(
     batch: Named = "", prefix: Prefix = "", label: Label = "", plan: Plan = "", log_dir: LogDir = "",
-    as_json: Json = False, cluster: Given = NOWHERE,
+    as_json: Json = False, expect: Expect = None, cluster: Given = NOWHERE,
 ) -> None:
     """Print how a batch stands: counts, causes of failure, its health, what to decide."""
     from coordinator.wording.batch_lines import status_lines
 
-    made = batch_of(batch, prefix, label, plan, log_dir, cluster, aside=as_json)
+    named = replace(cluster, expect=tuple(expect or ()))
+    made = batch_of(batch, prefix, label, plan, log_dir, named, aside=as_json)
     data = data_of(made, made.peek())
     if as_json:
         print_json(data)
@@ -54,6 +57,9 @@ def watch(
                                        "says.")] = "",
     once: Annotated[bool, typer.Option("--once", help="One look, then return.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only failures, turns of the batch and the end.")] = False,
+    expect: Expect = None,
+    sync: Annotated[list[str] | None, typer.Option("--sync", metavar="REMOTE:LOCAL", help="With --slurm: a folder that "
+                    "is brought here as soon as jobs end; repeatable; else batch.sync.")] = None,
     cluster: Given = NOWHERE,
 ) -> int:
     """Tell what is new of a batch until it is done or wants somebody.
@@ -67,25 +73,32 @@ def watch(
     longest = duration("--timeout", timeout)
     if longest > batches.LONGEST_WATCH:
         raise Trouble(f"--timeout is {timeout}", "One cycle is 8h at most; start another one after it.", code=USAGE)
-    made = batch_of(batch, prefix, label, plan, log_dir, cluster, patience=SHORT if once else LONG)
+    if sync and not cluster.slurm:
+        raise Trouble("--sync means nothing without --slurm", "It is for jobs of a cluster.", code=USAGE)
+    named = replace(cluster, expect=tuple(expect or ()))
+    made = batch_of(batch, prefix, label, plan, log_dir, named, patience=SHORT if once else LONG)
     pause = duration("--interval", every) if every else None
-    teller = Teller(made, pause, quiet=quiet)
+    home = homecoming(made, sync or ())
+    teller = Teller(made, pause, quiet=quiet, also=home.news)
     order = batches.Watch(teller.news, teller.first, longest, to_the_end=until == "done", every=pause)
     began = time.monotonic()
     try:
-        end = batches.watch(made, order, lambda pause: time.sleep(pause.total_seconds()), once=once)
+        end = batches.watch(made, order, lambda pause: time.sleep(home.within(pause).total_seconds()), once=once)
     except KeyboardInterrupt:
         print(f"interrupted; take it up again: {made.scope.command('watch')}", file=sys.stderr)
         return 130
     teller.end(timedelta(seconds=time.monotonic() - began), once=once)
-    return int(end)
+    return max(int(end), home.end())
 
 
 class Teller:
     """Prints the looks of one watch, which come `every` so often if that was asked for."""
 
-    def __init__(self, batch: Batch, every: timedelta | None, *, quiet: bool) -> None:
-        self._batch, self._every, self._quiet = batch, every, quiet
+    def __init__(
+        self, batch: Batch, every: timedelta | None, *, quiet: bool, also: Callable[[], list[str]] = list
+    ) -> None:
+        """`also` is done after each look, and gives lines of its own."""
+        self._batch, self._every, self._quiet, self._also = batch, every, quiet, also
         self._last: Look | None = None
 
     def first(self, look: Look) -> None:
@@ -110,6 +123,7 @@ class Teller:
         if look.news.any and not look.news.first and not self._quiet:
             data = self._data(look)
             say([f"{counts_line(data)}; {data['word']}; {pace_line(data)}"])
+        say(self._also())
 
     def _data(self, look: Look) -> dict[str, Any]:
         data = data_of(self._batch, look)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from coordinator.cli.batches.cluster import NOWHERE, Expect, Given, with_cluster
 from coordinator.cli.batches.scope import Label, LogDir, Named, Plan, Prefix, batch_of
 from coordinator.cli.jobs.reading import print_json
 from coordinator.cli.trouble import USAGE, Trouble
@@ -15,7 +17,7 @@ FORMATS = ("markdown", "json", "html")
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(report)
+    app.command()(with_cluster(report))
 
 
 def report(
@@ -26,6 +28,8 @@ def report(
     log_dir: LogDir = "",
     form: Annotated[str, typer.Option("--format", metavar="markdown|json|html", help="For people, for scripts, or one "
                                       "page with charts that is read offline.")] = "markdown",
+    expect: Expect = None,
+    cluster: Given = NOWHERE,
 ) -> None:
     """Print the report of a batch, in eight parts: scope, timeline, failures, decision, intervention, completion,
     learnings, evidence."""
@@ -33,7 +37,8 @@ def report(
 
     if form not in FORMATS:
         raise Trouble(f"--format is {form!r}", f"Give {', '.join(FORMATS)}.", code=USAGE)
-    made = batch_of(batch, prefix, label, plan, log_dir)
+    named = replace(cluster, expect=tuple(expect or ()))
+    made = batch_of(batch, prefix, label, plan, log_dir, named, aside=True)
     data = batch_report.report_of(made)
     if form == "json":
         print_json(data)

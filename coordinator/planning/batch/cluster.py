@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.slurmjob import Phase, SlurmJob
+from coordinator.planning.batch import submitted
 from coordinator.planning.batch.journal import Act, Sight, run_of
 from coordinator.planning.batch.members import Member, Stand
 from coordinator.planning.batch.signature import last_error
@@ -71,7 +72,7 @@ def member(job: SlurmJob, heard: Heard = _NOTHING, runs_before: int = 0) -> Memb
         attempts=runs_before + job.restarts + 1,
         provider="slurm",
         title=job.name,
-        artefact=heard.artefact if stand is Stand.GOOD else "",
+        artefact=heard.artefact if stand in (Stand.GOOD, Stand.RUNNING) else "",
         signal="" if bad else heard.signal,
     )
 
@@ -161,25 +162,12 @@ def _pathed(job: SlurmJob, other: SlurmJob | None) -> SlurmJob:
     """With the paths of its logs: as the queue told them, else as it was submitted."""
     if other is not None and (other.stdout or other.stderr):
         return replace(job, stdout=other.stdout, stderr=other.stderr)
-    out, err = (option(job.line, *names) for names in (("--output", "-o"), ("--error", "-e")))
-    return replace(job, stdout=out, stderr=err)
+    line = submitted.parse(job.line)
+    return replace(job, stdout=line.value("--output"), stderr=line.value("--error"))
 
 
 def _complete(job: SlurmJob, known: SlurmJob | None) -> SlurmJob:
     return job if job.line or known is None else replace(job, line=known.line)
-
-
-def option(line: str, long: str, short: str) -> str:
-    """The value of sbatch's option in a line it was called with, the last one; ""."""
-    words, found = line.split(), ""
-    for at, word in enumerate(words):
-        if word == "--wrap" or word.startswith("--wrap="):
-            break
-        if word.startswith(f"{long}="):
-            found = word.partition("=")[2]
-        elif word in (long, short) and at + 1 < len(words):
-            found = words[at + 1]
-    return found
 
 
 # --- what was done about it -------------------------------------------------------------------------------
@@ -227,7 +215,8 @@ def _logs(job: SlurmJob, seen: Sight | None, runs: int) -> Iterator[str]:
     failed = stand_of(job) is Stand.BAD and job.phase is Phase.OVER
     known = seen is not None and (seen.run, seen.state) == (run_of(member(job, runs_before=runs)), job.state)
     if job.phase is Phase.RUNNING or (failed and not known):
-        yield from dict.fromkeys(path for path in (expanded(job.stdout, job), expanded(job.stderr, job)) if path)
+        paths = (expanded(job.stdout, job), expanded(job.stderr, job) if job.stderr else "")
+        yield from dict.fromkeys(path for path in paths if path)
 
 
 def kept(heard: Mapping[str, Heard], jobs: Iterable[SlurmJob], before: Mapping[str, Sight]) -> dict[str, Heard]:

@@ -25,8 +25,8 @@ class Member:
     again), `words` the last line of its error, masked; `excluded`: it ended for
     something that is nobody's fault here (an outage, a limit, a queue). `wave` counts from 1. Times are aware UTC;
     `duration_sec` is that of the last attempt. `artefact` says what its result is: "" when nothing is known, "ok", or
-    what is wrong with it ("empty", "missing", "unreadable"). `signal` is a line of trouble in the log of one that goes
-    on, masked."""
+    what is wrong with it ("empty", "missing", "unreadable"); one that runs may have it already. `signal` is a line of
+    trouble in the log of one that goes on, masked."""
 
     id: str
     stand: Stand

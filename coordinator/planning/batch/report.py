@@ -61,7 +61,7 @@ def _scope(given: Inputs) -> dict[str, Any]:
     scope = given.scope
     return {"kind": scope.kind, "name": scope.name, "place": scope.place, "members": len(given.members),
             "providers": _tally(one.provider or "?" for one in given.members),
-            "ids": [one.id for one in given.members]}
+            "ids": [one.id for one in given.members], "facts": dict(given.journal.facts)}
 
 
 # --- 2 timeline ------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def _decision(given: Inputs) -> dict[str, Any]:
 
 
 def _intervention(kept: Journal) -> dict[str, Any]:
-    acts = [one for one in kept.acts if one.what != "learnt"]
+    acts = [one for one in kept.acts if one.what not in ("learnt", "trouble")]
     made = {old: new for one in acts for old, new in one.made.items()}
     return {"acts": [plain(asdict(one)) for one in acts], "fixes": _fixes(acts), "resubmitted": made}
 
@@ -227,6 +227,7 @@ def _anomalies(given: Inputs) -> Iterable[str]:
             yield f"{one.id} needed {one.attempts} attempts"
         if one.state in SUSPECT_STATES:
             yield f"{one.id} is {one.state}"
+    yield from (f"the cluster: {one.words}" for one in given.journal.acts if one.what == "trouble")
     excluded = given.health.counts.excluded
     if excluded:
         yield f"{excluded} ended for an outage or a limit, and count for neither side"
@@ -257,7 +258,7 @@ def _evidence(given: Inputs) -> dict[str, Any]:
         else:
             commands.append(f"coordinator why {name}")
             commands.append(f"coordinator view {name} --errors")
-    return {"lines": list(given.health.evidence), "commands": commands, "logs": dict(given.logs)}
+    return {"lines": list(given.health.evidence), "commands": list(dict.fromkeys(commands)), "logs": dict(given.logs)}
 
 
 def _tally(words: Iterable[str]) -> dict[str, int]:

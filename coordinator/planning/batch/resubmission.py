@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from coordinator.domain.slurmjob import Phase, SlurmJob
+from coordinator.planning.batch import submitted
 
-_DROPPED = {"--array": "-a", "--dependency": "-d", "--clusters": "-M"}
-"""Options with a value that are left out; they are given anew where they are wanted."""
-_FLAGS = frozenset({"--parsable", "--wait", "-W", "--test-only", "-Q", "--quiet"})
-_TAKES_NO_FILE = re.compile(r"--wrap(=|$)")
+_DROPPED = frozenset({"--array", "--dependency", "--clusters", "--parsable", "--wait", "--test-only", "--quiet"})
+"""Given anew where they are wanted, or of no use to a program that reads the answer."""
 _ID = re.compile(r"\d+(?:_\d+)?")
 
 
@@ -27,43 +26,17 @@ def again(job: SlurmJob, replaced: Mapping[str, str]) -> tuple[str, ...]:
     that was replaced is one on the new job. Raises CannotTell."""
     if job.phase is not Phase.OVER:
         raise CannotTell("it still stands in the queue: cancel it first")
-    words = job.line.split()
-    if not words or words[0].rpartition("/")[2] != "sbatch":
+    line = submitted.parse(job.line)
+    if line.program != "sbatch":
         raise CannotTell(f"it is not known how it was submitted ({job.line[:80] or 'no accounting'}): --submit CMD")
-    if any(_TAKES_NO_FILE.match(word) for word in words):
-        raise CannotTell("its script was given as --wrap, of which the quotes are lost: --submit CMD")
+    if not line.rest:
+        raise CannotTell("its script was given as --wrap, of which the quotes are lost, or on stdin: --submit CMD")
     index = job.array[1]
     wanted = [f"--array={index}"] if index else []
-    wanted += [f"--dependency={found}"] if (found := _dependency(words, replaced)) else []
-    return ("sbatch", "--parsable", *wanted, *_kept(words[1:]))
-
-
-def _kept(words: Sequence[str]) -> Iterator[str]:
-    skip = False
-    for word in words:
-        if skip:
-            skip = False
-        elif word in _DROPPED or word in _DROPPED.values():
-            skip = True
-        elif not _dropped(word):
-            yield word
-
-
-def _dropped(word: str) -> bool:
-    if word in _FLAGS or any(word.startswith(f"{name}=") for name in _DROPPED):
-        return True
-    return any(word.startswith(short) and not word.startswith("--") for short in _DROPPED.values())
-
-
-def _dependency(words: Sequence[str], replaced: Mapping[str, str]) -> str:
-    """Those it had, of jobs that were replaced on the new ones."""
-    found = ""
-    for at, word in enumerate(words):
-        if word.startswith("--dependency="):
-            found = word.partition("=")[2]
-        elif word in ("--dependency", "-d") and at + 1 < len(words):
-            found = words[at + 1]
-    return _ID.sub(lambda one: _newest(one[0], replaced), found)
+    if depends := _ID.sub(lambda one: _newest(one[0], replaced), line.value("--dependency")):
+        wanted.append(f"--dependency={depends}")
+    kept = (word for one in line.options if one.name not in _DROPPED for word in one.words)
+    return ("sbatch", "--parsable", *wanted, *kept, *line.rest)
 
 
 def _newest(name: str, replaced: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.domain.reasons import REASONS
+from coordinator.planning.batch.artefacts import OK
 from coordinator.planning.batch.cadence import Pace
 from coordinator.planning.batch.cluster import CURES, tally
 from coordinator.planning.batch.cohort import Cause, Health, as_data
@@ -35,6 +36,7 @@ def status(
         "failed_share": round(counts.bad / counts.ended, 4) if counts.ended else 0.0,
         "states": tally(members) if scope.kind == SLURM else _states(members),
         "facts": dict(journal.facts),
+        "produced": sum(one.artefact == OK for one in members) if scope.kind == SLURM else 0,
         "causes": causes(health, scope),
         "gate": gate,
         "mode": str(pace.mode),
