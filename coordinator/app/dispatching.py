@@ -29,7 +29,7 @@ _SIGNALLED = 128
 @dataclass(frozen=True)
 class Outcome:
     """One line of the record. `how` is ended (`exit_code` is the command's own), unreachable (it never began), lost
-    (nobody knows whether it runs on) or interrupted; `command` is without secrets."""
+    (nobody knows whether it began or runs on) or interrupted; `command` is without secrets."""
 
     at: str
     host: str

@@ -59,7 +59,7 @@ def test_an_exit_code_of_255_is_the_command_s_own_when_it_ran(yard: Yard) -> Non
     ("Host key verification failed.\n", "its host key is not known here", "compare the key: ssh epyc12"),
     ("epyc12: Permission denied (publickey).\n", "it refuses our key", "ssh-add -l"),
     ("ssh: connect to host epyc12 port 22: Connection timed out\n", "it does not answer", "VPN"),
-    ("This account is currently not available.\n", "no command can be run there", "ssh epyc12 true"),
+    ("kex_exchange_identification: Connection closed by remote host\n", "is no ssh server", "ssh epyc12 true"),
 ])  # fmt: skip
 def test_ssh_s_own_failure_is_26_with_the_likely_cure(yard: Yard, says: str, why: str, cure: str) -> None:
     yard.ssh.down("epyc12", says)
@@ -69,6 +69,21 @@ def test_ssh_s_own_failure_is_26_with_the_likely_cure(yard: Yard, says: str, why
     assert cure in ran.stderr
     assert says.splitlines()[-1] in ran.stderr
     assert ran.stdout == ""
+
+
+def test_a_user_who_may_run_nothing_there_is_told_so(yard: Yard) -> None:
+    yard.ssh.down("epyc12", "This account is currently not available.\n", code=1)
+    ran = yard.ask("dispatch", "epyc12", "--", "true")
+    assert ran.returncode == 26
+    assert "no command can be run there (This account is currently not available.)" in ran.stderr
+
+
+def test_where_nobody_knows_whether_it_began_it_is_said(yard: Yard) -> None:
+    yard.ssh.down("epyc12", "Timeout, server epyc12 not responding.\n")
+    ran = yard.ask("dispatch", "epyc12", "--", "true")
+    assert ran.returncode == 26
+    assert "whether the command began is not known (Timeout, server epyc12 not responding.)" in ran.stderr
+    assert json.loads(yard.ask("dispatch", "--list", "--json").stdout)[-1]["how"] == "lost"
 
 
 def test_without_the_program_it_says_so(yard: Yard) -> None:
@@ -108,7 +123,7 @@ def test_folders_of_the_host_s_configuration_stand_before_its_path(yard: Yard) -
 def test_every_outcome_is_recorded_without_secrets(yard: Yard) -> None:
     yard.ask("dispatch", "epyc12", f"echo {KEY} $PLAIN; exit 3", PLAIN_TOKEN="planted-secret-value")
     yard.ask("dispatch", "epyc12", "--", "echo", "planted-secret-value", PLAIN_TOKEN="planted-secret-value")
-    yard.ssh.down("epyc12", "Connection refused\n")
+    yard.ssh.down("epyc12", "ssh: connect to host epyc12 port 22: Connection refused\n")
     yard.ask("dispatch", "epyc12", "--", "true")
     found = json.loads(yard.ask("dispatch", "--list", "--json").stdout)
     assert [(one["host"], one["command"], one["how"], one["exit_code"]) for one in found] == [
@@ -186,6 +201,17 @@ def test_a_command_deaf_to_it_is_ended_all_the_same(yard: Yard) -> None:
         running.communicate(timeout=60)
     assert running.returncode == 130
     assert until(lambda: not runs(pid), "the end of the command")
+
+
+def test_a_command_that_was_not_heard_of_yet_is_ended_too(yard: Yard) -> None:
+    yard.ssh.late("epyc12")
+    with yard.started("dispatch", "epyc12", "echo $$; exec sleep 600") as running:
+        assert running.stdout is not None
+        pid = int(running.stdout.readline())
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+    assert running.returncode == 130
+    until(lambda: not runs(pid), "the end of the command")
 
 
 def test_output_comes_while_the_command_runs(yard: Yard) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from coordinator.app import hosts
 from coordinator.config import load
+from tests.support.fake_ssh import program
 from tests.support.host_yard import Yard, mode
 
 TWO = """
@@ -234,6 +235,27 @@ def test_a_gate_is_closed_by_hand(yard: Yard) -> None:
     assert yard.ask("hosts", "gate", "gpu1", "--close").stdout == "the gate of gpu1 is closed\n"
     assert yard.ask("dispatch", "gpu1", "--", "true").returncode == 26
     assert yard.ask("hosts", "gate", "gpu1", "--close").stdout == "the gate of gpu1 was not open\n"
+
+
+def test_a_gate_without_a_command_is_the_check_alone(yard: Yard) -> None:
+    yard.tell(TWO.replace('gate = "test -e $HOME/paid"', 'path = ["~/bin"]'))
+    git = yard.ssh.folder / "gpu1" / "bin" / "git"
+    program(git, "#!/bin/sh\nexit 127\n")
+    closed = yard.ask("hosts", "gate", "gpu1")
+    assert closed.returncode == 26
+    assert "the gate of gpu1 stays closed: git is not installed there" in closed.stderr
+    assert not (yard.state / "hosts" / "gpu1.json").exists()
+    git.unlink()
+    assert yard.ask("hosts", "gate", "gpu1").returncode == 0
+    assert yard.ask("dispatch", "gpu1", "--", "true").returncode == 0
+
+
+def test_what_a_gate_prints_is_shown_without_secrets_and_cannot_move_the_cursor(yard: Yard) -> None:
+    yard.tell(TWO.replace("test -e $HOME/paid", "printf 'a\\\\033[2Jb\\\\n'; echo planted-secret-value"))
+    ran = yard.ask("hosts", "gate", "gpu1", PLAIN_TOKEN="planted-secret-value")
+    assert ran.returncode == 0, ran.stderr
+    assert "\033" not in ran.stdout
+    assert [line for line in ran.stdout.splitlines() if line.startswith("gate ")][-1] == "gate  gpu1  ***"
 
 
 def test_a_gate_that_cannot_be_asked_stays_closed(yard: Yard) -> None:

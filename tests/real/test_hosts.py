@@ -175,7 +175,7 @@ def test_a_link_that_goes_down_while_a_command_runs_says_that_it_may_run_on(sshd
         assert sshd.cut is not None
         sshd.cut.hang()
         said, _ = client.communicate(timeout=60)
-    assert said.startswith("True epyc12 cannot be reached: the connection was lost while the command ran")
+    assert said.startswith("True epyc12: the connection was lost")
 
 
 def test_our_own_time_limit_is_no_exit_code_of_the_command(ssh: Ssh) -> None:

@@ -27,9 +27,14 @@ while [ $# -gt 0 ]; do
 done
 there="$hosts/$address"
 [ -d "$there" ] || {{ echo "ssh: Could not resolve hostname $address: Name or service not known" >&2; exit 255; }}
-[ -f "$there/down" ] && {{ cat "$there/down" >&2; exit 255; }}
+[ -f "$there/down" ] && {{ cat "$there/down" >&2; exit $(cat "$there/code"); }}
 cd "$there/home" || exit 255
-exec env -i HOME="$there/home" PATH="$there/bin:{path}" SHELL=/bin/sh LANG=C.UTF-8 setsid -w /bin/sh -c "$1"
+remote() {{
+  exec env -i HOME="$there/home" PATH="$there/bin:{path}" SHELL=/bin/sh LANG=C.UTF-8 setsid -w /bin/sh -c "$1"
+}}
+[ -f "$there/late" ] || remote "$1"
+exec 3>&1
+remote "$1" 2>&1 >&3 3>&- | {{ sleep 0.5; cat >&2; }}
 """
 
 
@@ -51,12 +56,14 @@ class FakeSsh:
             program(self.folder / address / "bin" / name, script)
         return home
 
-    def down(self, address: str, says: str) -> None:
-        """From now on no connection to it comes about."""
+    def down(self, address: str, says: str, code: int = 255) -> None:
+        """From now on no command is run there."""
+        (self.folder / address / "code").write_text(str(code), "utf-8")
         (self.folder / address / "down").write_text(says, "utf-8")
 
-    def up(self, address: str) -> None:
-        (self.folder / address / "down").unlink()
+    def late(self, address: str) -> None:
+        """From now on what comes on stderr is half a second on its way."""
+        (self.folder / address / "late").touch()
 
     def asked(self) -> list[list[str]]:
         """The words of each call so far, questions about the configuration left out."""

@@ -18,7 +18,8 @@ from coordinator.adapters.system.streaming import Interrupted, Stream, nobody_re
 
 GRACE = 5.0
 """Seconds for ssh to end once its command was ended."""
-_END_TIMEOUT = 15.0
+_END_TIMEOUT = 30.0
+_LOOKS, _LOOK = 40, 0.05
 # Asked to end, and ended after three seconds. What left the group by setsid was meant to stay.
 _END = (
     'kill -s TERM -- "-{0}" 2>/dev/null || kill -s TERM {0} 2>/dev/null || exit 0; i=0; '
@@ -46,25 +47,35 @@ def run_one(ssh: Ssh, path: Sequence[str], line: str, show: Callable[[bytes], No
     try:
         code = stream.wait() or 0
     except Interrupted as came:
-        return Ended(None, came.number, _stopped(ssh, stream, sieve.leader))
+        return Ended(None, came.number, _stopped(ssh, stream, sieve))
     kept = sieve.rest()
     if sieve.code is not None:
         return Ended(sieve.code)
     if sieve.leader:
         show(kept)
         if nobody_reads():   # ssh ends at once then, without the end of what it ran
-            return Ended(None, signal.SIGPIPE, _stopped(ssh, stream, sieve.leader))
+            return Ended(None, signal.SIGPIPE, _stopped(ssh, stream, sieve))
     return Ended(None, trouble=ssh.unreachable(code, Heard(kept.decode("utf-8", "replace"), None, sieve.leader)))
 
 
-def _stopped(ssh: Ssh, stream: Stream, leader: int) -> Unreachable | None:
-    """Ends the far command; why that could not be done, None when it was."""
+def _stopped(ssh: Ssh, stream: Stream, sieve: Sieve) -> Unreachable | None:
+    """Ends the far command; why that could not be done, None when it was. Who ends us again waits no longer."""
     try:
-        if leader:
-            ssh.run(f"exec /bin/sh -c {shlex.quote(_END.format(leader))}", timeout=_END_TIMEOUT)
+        if _leader(stream, sieve):
+            ssh.run(f"exec /bin/sh -c {shlex.quote(_END.format(sieve.leader))}", timeout=_END_TIMEOUT)
             stream.wait(GRACE)
     except Unreachable as error:
         return error
+    except Interrupted:
+        return None
     finally:
         stream.kill()
     return None
+
+
+def _leader(stream: Stream, sieve: Sieve) -> int:
+    """The far process to end, 0 where none was heard of: its number may be on its way when we are ended."""
+    for _ in range(_LOOKS):
+        if sieve.leader or stream.wait(_LOOK) is not None:
+            break
+    return sieve.leader

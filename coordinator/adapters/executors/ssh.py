@@ -27,6 +27,7 @@ CONNECT, ALIVE, ALIVE_MOST = 10, 5, 3
 """Seconds for a connection, between two signs of life, and how many may stay out; only where the user set none."""
 KEPT = 120
 """Seconds for which a connection that nobody uses stays open for the next command."""
+_SSH_FAILED = 255
 _SOCKET = 104 - 1 - 17
 """Bytes of a path: a socket's name may be 104 long on BSD, and ssh first makes it with 17 more."""
 _OURS = ("BatchMode=yes", "RequestTTY=no", "ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes",
@@ -44,8 +45,8 @@ class Answer:
 
 class Unreachable(Exception):
     """The command was not carried out to its end, as far as is known. `words` is one line without secrets: host, what
-    ssh said, and the likely cure, which stands in `what` and `cure` apart; `begun` whether the far shell had taken it
-    up."""
+    ssh said, and the likely cure, which stands in `what` and `cure` apart. Not `begun`: it surely never began there;
+    else it did, or nobody knows."""
 
     def __init__(self, what: str, cure: str = "", *, begun: bool = False) -> None:
         self.words = f"{what}; {cure}" if cure else what
@@ -92,10 +93,11 @@ class Ssh:
             said = f"no answer within {timeout:g} s"
         if code == NOT_FOUND and shutil.which(self._words[0], path=self._env.get("PATH")) is None:
             said = f"{self._words[0]} is not installed here, or not on PATH"
-        why, cure = cause(said, begun=heard.begun, timed_out=code == TIMED_OUT)
+        own_end = code not in (TIMED_OUT, _SSH_FAILED)   # it came over a good connection, and no mark before it
+        why = cause(said, begun=heard.begun, own_end=own_end, timed_out=code == TIMED_OUT)
         shown = " ".join([*map(shlex.quote, self._words), self.address])
-        return Unreachable(told(self.address, why, said), cure.format(ssh=shown, host=_bare(self.address)),
-                           begun=heard.begun)  # fmt: skip
+        cure = why.cure.format(ssh=shown, host=_bare(self.address))
+        return Unreachable(told(self.address, why, said), cure, begun=why.begun)
 
     def close(self) -> None:
         """Ends the shared connection; the next command opens another. What runs over it is cut off."""
@@ -142,7 +144,7 @@ def control_folder(env: Mapping[str, str]) -> Path | None:
     """A folder of this user alone for the sockets of shared connections, made where it is missing; None where there
     is none short enough that is surely his."""
     runtime = env.get("XDG_RUNTIME_DIR", "")
-    places = [Path(runtime) / "coordinator-ssh"] if runtime.startswith("/") else []
+    places = [Path(runtime) / "coordinator-ssh"] if runtime.startswith("/") and Path(runtime).is_dir() else []
     for place in (*places, Path(f"/tmp/coordinator-ssh-{os.geteuid()}")):  # noqa: S108 - refused unless it is ours
         if len(os.fsencode(place)) + 1 + 16 <= _SOCKET and _ours(place):
             return place
