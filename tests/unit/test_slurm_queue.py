@@ -51,6 +51,8 @@ class Slurm:
     words: list[list[str]] = field(default_factory=list)
 
     def run(self, argv: Sequence[str], stdin: str, timeout: float) -> Ran:
+        if list(argv) == ["env", "-0"]:
+            return Ran(0, "HOME=/home/u\0PATH=/bin\0GITHUB_TOKEN=ghp_1\0SBATCH_WAIT=1\0", "")
         program = next(word for word in argv if word in {"squeue", "sacct", "sbatch", "scancel"})
         self.asked[program] += 1
         self.words.append(list(argv))
@@ -160,6 +162,11 @@ def test_what_sbatch_may_answer(
         queue.submit(ORDER)
 
 
+def test_keys_of_the_place_where_a_job_is_submitted_do_not_go_along(slurm: Slurm, queue: Queue) -> None:
+    queue.submit(ORDER)
+    assert slurm.words[-1][:5] == ["env", "-i", "HOME=/home/u", "PATH=/bin", "sbatch"]
+
+
 def test_arguments_that_would_lose_the_job_are_refused_before_slurm_is_asked(slurm: Slurm, queue: Queue) -> None:
     with pytest.raises(LaunchFailed, match=r"slurm\.args: --wait: sbatch would not return"):
         queue.submit(replace(ORDER, args=("--wait",)))
@@ -186,10 +193,19 @@ def test_an_end_is_told_once_and_asked_about_never_again(slurm: Slurm, queue: Qu
     slurm.end("1", "TIMEOUT", "15", "0:15")
     first = queue.look(["1"])["1"]
     slurm.down = DOWN
-    later(slurm, timedelta(days=1))
+    later(slurm, timedelta(hours=23))
     assert queue.look(["1"])["1"] == first
     assert (first.kind, first.reason, first.since) == (Kind.ENDED, "slurm_timeout", NOW)
     assert slurm.asked == {"squeue": 1, "sacct": 1}
+
+
+def test_what_one_caller_learns_the_others_know(slurm: Slurm, queue: Queue) -> None:
+    first, second = queue.submit(ORDER), queue.submit(replace(ORDER, token="tok-2"))
+    slurm.jobs[first].state = slurm.jobs[second].state = "RUNNING"
+    later(slurm)
+    queue.look([first])
+    assert queue.look([second])[second].kind is Kind.RUNNING
+    assert slurm.asked["squeue"] == 2
 
 
 def test_since_when_it_stands_so_does_not_move(slurm: Slurm, queue: Queue) -> None:

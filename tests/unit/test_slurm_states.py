@@ -131,6 +131,7 @@ def test_a_legitimate_wait_alarms_nobody_and_has_words(reason: str) -> None:
 @pytest.mark.parametrize("row", [
     replace(ROW, state="PENDING", reason="BeginTime", restarts=1), replace(ROW, state="REQUEUED"),
     replace(ROW, state="REQUEUE_HOLD"), replace(ROW, state="PENDING", reason="launch_failed_requeued_held"),
+    replace(ROW, state="PENDING", reason="user_env_retrieval_failed_requeued_held"),
     replace(ROW, state="PENDING", reason="JobHoldMaxRequeue"), replace(ROW, state="SPECIAL_EXIT"),
 ])
 def test_a_job_that_was_put_back_into_the_queue_is_not_run_again(row: Row) -> None:

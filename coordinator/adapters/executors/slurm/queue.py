@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from coordinator.adapters.executors.slurm import reading, states
 from coordinator.adapters.executors.slurm.reading import Account, Row
-from coordinator.adapters.executors.slurm.script import PREFIX, Order, argv, script, unusable
+from coordinator.adapters.executors.slurm.script import CARRIED, PREFIX, Order, argv, script, unusable
 from coordinator.adapters.executors.slurm.states import Kind, Standing
 from coordinator.adapters.system.run import NOT_FOUND, Ran
 from coordinator.ports import Away, LaunchFailed
@@ -25,6 +25,7 @@ Run = Callable[[Sequence[str], str, float], Ran]
 _ASK_TIMEOUT, _SUBMIT_TIMEOUT = 30.0, 90.0
 _LATE = timedelta(minutes=2)
 """How long after a job left the queue sacct may lack it; the queue itself keeps ended ones for some minutes."""
+_KEPT = timedelta(days=1)
 _LATE_STATE = "late"
 _MOST_IDS = 5000
 """Of one command: an argument holds 128 KB."""
@@ -50,6 +51,7 @@ class Queue:
         self._wanted: set[str] = set()
         self._doubted: set[str] = set()
         self._accounting = True
+        self._environ: Mapping[str, str] = {}
 
     def submit(self, order: Order) -> str:
         """The id of the job with this token, submitted unless Slurm has one. Raises LaunchFailed when Slurm refuses it,
@@ -62,7 +64,7 @@ class Queue:
             if found := self._tokens.get(order.token):
                 return found
             self._doubted.add(order.token)
-        job_id = self._accepted(self._run(argv(order), script(order), _SUBMIT_TIMEOUT), order)
+        job_id = self._accepted(self._run(argv(order, self._around()), script(order), _SUBMIT_TIMEOUT), order)
         with self._lock:
             self._doubted.discard(order.token)
             self._tokens[order.token] = job_id
@@ -121,13 +123,18 @@ class Queue:
         self._note(now)
 
     def _note(self, now: datetime) -> None:
-        """What is wanted is remembered as it stands now; the rest is forgotten but for what was just submitted."""
-        wanted, self._wanted = self._wanted, set()
+        """What is wanted, or was just submitted, is remembered as it stands now; what ended, for a day."""
+        wanted = self._wanted | {each for each, known in self._known.items()
+                                 if each not in self._final and now - known.since < _LATE}
+        self._wanted = set()
+        self._known = {each: known for each, known in self._known.items()
+                       if each not in self._final or now - known.since < _KEPT}
+        self._final &= self._known.keys()
         queued = {each: self._in_queue(each) for each in wanted}
         accounts = self._accounts(sorted(each for each, there in queued.items()
                                          if there is None or there.kind is Kind.ENDED))
         fresh = {each: self._told(each, there, accounts, now) for each, there in queued.items()}
-        kept = {each: known for each, known in self._known.items() if each in self._final or now - known.since < _LATE}
+        kept = {each: self._known[each] for each in self._final - fresh.keys()}
         self._known = {**kept, **{each: self._since(each, standing) for each, standing in fresh.items()}}
 
     def _told(self, job_id: str, queued: Standing | None, accounts: Mapping[str, Sequence[Account]] | str,
@@ -142,7 +149,8 @@ class Queue:
         waited = now - before.since if before is not None and waits else timedelta()
         if booked is not None and booked.kind is Kind.ENDED:
             self._final.add(job_id)
-            return replace(booked, since=now, token=queued.token if queued else "")
+            return replace(booked, since=now, name=queued.name if queued else booked.name,
+                           token=queued.token if queued else "")
         if queued is not None:
             if not self._accounting or waited > _LATE:
                 self._final.add(job_id)
@@ -215,6 +223,14 @@ class Queue:
         setting = states.refusal(text)
         raise LaunchFailed("slurm_submit_refused", f"Slurm refused the job: {text}. Mend {setting or '[slurm]'} in "
                                                    "coordinator.toml.")
+
+    def _around(self) -> Mapping[str, str]:
+        """The environment where the commands are run, which may be a login host."""
+        if not self._environ:
+            shown = self._heard(self._run(["env", "-0"], "", _ASK_TIMEOUT), "env")
+            pairs = dict(pair.split("=", 1) for pair in shown.split("\0") if "=" in pair)
+            self._environ = {name: pairs[name] for name in CARRIED if name in pairs}
+        return self._environ
 
     def _scancel(self, words: Sequence[str]) -> None:
         answer = self._run(["env", "-u", "SLURM_CLUSTERS", "scancel", "--me", *words], "", _ASK_TIMEOUT)

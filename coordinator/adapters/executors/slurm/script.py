@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 PREFIX = "rpi-"
 """How the name of every job of ours begins."""
-_ENV = ("env", "-u", "SBATCH_WAIT", "-u", "SBATCH_ARRAY_INX", "-u", "SBATCH_CLUSTERS", "-u", "SLURM_CLUSTERS")
-"""Variables that people set for their own jobs, and that no option of ours takes back."""
+CARRIED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHELL", "SLURM_CONF", "TZ", "USER")
+"""All that a job takes along from where it is submitted: keys and tokens may stand beside them, and options for sbatch.
+To take nothing along (--export=NONE) has older Slurms run a login shell on the node, which may take too long."""
 _PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
 _MOST_WARNING = 65535
 _UNUSABLE = {
@@ -59,7 +61,6 @@ def script(order: Order) -> str:
     program, *words = order.wrapper
     return "\n".join((
         "#!/bin/sh",
-        "export SLURM_EXPORT_ENV=ALL",
         'export HOME="${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}"',
         f'export PATH={folders}"${{PATH:-{_PLAIN_PATH}}}"',
         f"exec {' '.join((_homely(program), *map(shlex.quote, words)))}",
@@ -67,9 +68,9 @@ def script(order: Order) -> str:
     ))
 
 
-def argv(order: Order) -> list[str]:
+def argv(order: Order, environ: Mapping[str, str]) -> list[str]:
     """The command that takes the script on its standard input. Options of ours come after those of the settings: the
-    last one counts."""
+    last one counts. `environ` is what stands around it where it is run."""
     wanted = {
         "--partition": order.partition, "--account": order.account, "--qos": order.qos, "--time": order.time,
         "--mem": order.mem, "--cpus-per-task": str(order.cpus or ""), "--gres": order.gres,
@@ -77,12 +78,13 @@ def argv(order: Order) -> list[str]:
     ours = {
         "--job-name": order.name, "--comment": order.token, "--chdir": order.folder,
         "--output": _as_pattern(order.output), "--error": _as_pattern(order.output), "--open-mode": "append",
-        "--export": "NIL", "--array": order.array,
+        "--export": "ALL", "--array": order.array,
         "--dependency": f"afterok:{':'.join(order.depends)}" if order.depends else "",
         "--kill-on-invalid-dep": "no",   # it then says why it cannot run; cancelled it would not
         "--signal": f"B:USR1@{min(order.warning, _MOST_WARNING)}" if order.warning > 0 else "",
     }
-    return [*_ENV, "sbatch", "--nodes=1", "--ntasks=1", *_options(wanted), *order.args,
+    carried = [f"{name}={environ[name]}" for name in CARRIED if environ.get(name)]
+    return ["env", "-i", *carried, "sbatch", "--nodes=1", "--ntasks=1", *_options(wanted), *order.args,
             "--parsable", "--no-requeue", *_options(ours)]
 
 

@@ -94,7 +94,7 @@ _NEVER: dict[str, str] = {
         "its time limit is longer than is allowed: lower slurm.time",
     r"PartitionNodeLimit": "it asks for a number of nodes that the partition does not allow: mend slurm.args",
     r"PartitionConfig":
-        "no node of the partition can hold it: lower slurm.cpus or slurm.mem, or name another slurm.partition",
+        "its partition cannot hold it: lower slurm.cpus, slurm.mem or slurm.time, or name another slurm.partition",
     r"DependencyNeverSatisfied": "a job that it depends on did not end well",
     r"BadConstraints|Constraints":
         "what it asks for can never be met: mend slurm.cpus, slurm.mem, slurm.gres or slurm.args",
@@ -111,7 +111,7 @@ _NEVER: dict[str, str] = {
     r"InvalidQOS|QOSNotAllowed": "its QOS is not allowed there: mend slurm.qos",
     r"ReservationDeleted|ReservationInvalid": "its reservation is not there: mend --reservation in slurm.args",
     r"DeadLine": "its deadline cannot be kept any more: mend --deadline in slurm.args",
-    r"(?i)JobHoldMaxRequeue|launch.failed.requeued.held|job.requeued.in.held.state": _AGAIN,
+    r"(?i)JobHoldMaxRequeue|\w+.failed.requeued.held|job.requeued.in.held.state": _AGAIN,
 }
 _WAITS: dict[str, str] = {
     r"Priority": "jobs of higher priority go first",
