@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from coordinator.config import Config
     from coordinator.engine.contacts import Contacts
     from coordinator.engine.world import Options
-    from coordinator.planning.policy import Policy
+    from coordinator.planning.policy import HostRules, Policy
 
 
 def policy_of(config: Config, provider: str = "") -> Policy:
     """What decisions need of the configuration; `provider` is the template's word, which goes first."""
     from coordinator.adapters.providers import PROVIDERS
     from coordinator.planning.batch.cohort import Bands
-    from coordinator.planning.policy import HostRules, LabelNames, Policy
+    from coordinator.planning.policy import LabelNames, Policy
 
     labels = config.labels
     return Policy(
@@ -50,11 +50,22 @@ def policy_of(config: Config, provider: str = "") -> Policy:
         permission=config.trust.permission,
         ages=dict(config.notify.ages),
         executor=config.workers.executor,
-        hosts={name: HostRules(host.slots, frozenset(host.labels), host.default)
-               for name, host in config.hosts.items()},
+        hosts=_hosts(config),
         lease=config.workers.lease,
         labels=LabelNames(**{name: getattr(labels, name) for name in LabelNames.__dataclass_fields__}),
     )
+
+
+def _hosts(config: Config) -> dict[str, HostRules]:
+    """Those that take tasks; Slurm is one of them where it is used."""
+    from coordinator.app.executors import uses_slurm
+    from coordinator.domain.worker import SLURM
+    from coordinator.planning.policy import HostRules
+
+    found = {name: HostRules(host.slots, frozenset(host.labels), host.default) for name, host in config.hosts.items()}
+    if uses_slurm(config):
+        found[SLURM] = HostRules(config.slurm.max, frozenset(config.slurm.labels))
+    return found
 
 
 def contacts_of(config: Config) -> Contacts:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from coordinator.app import Place, beat_seconds
+from coordinator.domain.worker import SLURM
 
 if TYPE_CHECKING:
     from coordinator.adapters.executors.fleet import Closable
+    from coordinator.adapters.executors.remote.executor import Starter
     from coordinator.adapters.executors.remote.link import Link
+    from coordinator.adapters.executors.slurm.queue import Run
+    from coordinator.adapters.executors.slurm.starter import SlurmStarter
     from coordinator.config import Config
     from coordinator.config.sections import Host
 
@@ -23,30 +28,92 @@ def executor(where: Place, config: Config, environ: Mapping[str, str], wake: Cal
     from coordinator.adapters.executors.fleet import Fleet
     from coordinator.adapters.executors.local import LocalExecutor
     from coordinator.adapters.executors.remote.executor import Manner, RemoteExecutor
+    from coordinator.adapters.executors.slurm.starter import WARNS
     from coordinator.adapters.system.clock import SystemClock
 
     local = LocalExecutor(where.jobs, wake, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu)
-    if not config.hosts:
+    slurm = uses_slurm(config)
+    if not config.hosts and not slurm:
         return local
     tuning = {"beat_sec": f"{beat_seconds(config):g}", "soft_sec": "1", "idle_cpu": f"{config.workers.idle_cpu:g}",
               "cgroup": "1"}
-
     every = min(2.0, max(0.5, config.workers.stall.total_seconds() / 10))
 
-    def remote(name: str, host: Host) -> RemoteExecutor:
+    def remote(name: str, line: Link, manner: Manner, starter: Starter | None = None) -> RemoteExecutor:
+        return RemoteExecutor(name, line, where.jobs, wake=wake, clock=SystemClock(), ours=environ, manner=manner,
+                              background=background, starter=starter)
+
+    members: dict[str, Closable] = {"": local}
+    for name, host in config.hosts.items():
         manner = Manner(shared=host.shared, every=every, tuning=tuning)
-        return RemoteExecutor(name, link(where, name, host, environ), where.jobs, wake=wake, clock=SystemClock(),
-                              ours=environ, manner=manner, background=background)
+        members[name] = remote(name, link(where, name, host, environ), manner)
+    if slurm:
+        manner = Manner(SLURM, config.slurm.shared, every, tuning={**tuning, "warn": WARNS, "keep_sec": "30"})
+        members[SLURM] = remote(SLURM, slurm_link(where, config, environ), manner, starter_of(config, environ))
+    return Fleet(members)
 
-    return Fleet({"": local, **{name: remote(name, host) for name, host in config.hosts.items()}})
+
+def uses_slurm(config: Config) -> bool:
+    """Whether any task may be given to Slurm."""
+    return config.workers.executor == "slurm" or bool(config.slurm.labels)
 
 
-def link(where: Place, name: str, host: Host, environ: Mapping[str, str]) -> Link:
-    """The line to a host's far end; its folder there is this repository's alone."""
+def starter_of(config: Config, environ: Mapping[str, str]) -> SlurmStarter:
+    """Slurm's queue as this repository uses it."""
+    from coordinator.adapters.executors.slurm.queue import Queue
+    from coordinator.adapters.executors.slurm.starter import SlurmStarter, Wishes
+    from coordinator.app import now
+
+    section = config.slurm
+    wishes = Wishes(
+        section.partition, section.account, section.qos, section.time, section.mem, section.cpus, section.gres,
+        tuple(section.args), tuple(section.path), int(section.warning.total_seconds()))
+    return SlurmStarter(Queue(_commands(config, environ), now, section.poll), wishes)
+
+
+def _commands(config: Config, environ: Mapping[str, str]) -> Run:
+    """Slurm's commands, on this machine or the login host. Raises Away."""
+    from coordinator.adapters.executors.reach import Reach
+    from coordinator.adapters.executors.ssh import Unreachable
+    from coordinator.adapters.system.run import Ran
+    from coordinator.app.hosts import reach
+    from coordinator.ports import Away
+
+    login = config.slurm.login
+    place = Reach(environ, reach(config.hosts[login], environ) if login else None)
+
+    def run(argv: Sequence[str], stdin: str, timeout: float) -> Ran:
+        try:
+            said = place.run(argv, stdin.encode("utf-8", "surrogateescape"), timeout)
+        except Unreachable as error:
+            raise Away(error.words) from error
+        return Ran(said.code, said.out, said.err)
+
+    return run
+
+
+def slurm_link(where: Place, config: Config, environ: Mapping[str, str]) -> Link:
+    """The line to where sbatch is run: the login host, or this machine with a folder of ours."""
+    from coordinator.adapters.executors.remote.link import Here, Link
+
+    section = config.slurm
+    if section.login:
+        host = config.hosts[section.login]
+        folder = f"{section.workdir or host.workdir}/{home_of(where)}"
+        return link(where, SLURM, host, environ, folder, section.python or host.python, section.path or host.path)
+    folder = f"{section.workdir}/{home_of(where)}" if section.workdir else str(where.home / SLURM)
+    return Link(SLURM, Here(environ), folder, section.python or os.path.realpath(sys.executable), section.path)
+
+
+def link(where: Place, name: str, host: Host, environ: Mapping[str, str], folder: str = "", python: str = "",
+         path: Sequence[str] = ()) -> Link:
+    """The line to a host's far end; its folder there is this repository's alone. The last three are the host's own
+    where they are not given."""
     from coordinator.adapters.executors.remote.link import Link
     from coordinator.app.hosts import reach
 
-    return Link(name, reach(host, environ), f"{host.workdir}/{home_of(where)}", host.python, host.path)
+    return Link(name, reach(host, environ), folder or f"{host.workdir}/{home_of(where)}", python or host.python,
+                path or host.path)
 
 
 def home_of(where: Place) -> str:

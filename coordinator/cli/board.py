@@ -150,6 +150,8 @@ def _overlaid(row: Row, jobs: Path) -> Row:
     if beat.get("token") != token:
         return row
     pid, start = codec.whole(beat.get("wrapper_pid", "")), codec.whole(beat.get("wrapper_start", ""))
+    if attempt.get("host"):   # its processes are not ours to look at
+        return {**row, "pid": pid, "cpu": codec.number(beat.get("cpu_share", ""))}
     if not identity.alive(pid, start, beat.get("boot_id", "")):
         return {**row, "pid": None, "cpu": None, "gone": True}
     return {**row, "pid": pid, "cpu": codec.number(beat.get("cpu_share", ""))}

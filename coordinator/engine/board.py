@@ -11,12 +11,13 @@ from typing import Any
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.planfile import Undertaking
 from coordinator.domain.task import COMPLETED, HOLDS_SLOT, Task, TaskState
-from coordinator.domain.worker import Running, WorkerView
+from coordinator.domain.worker import HostState, Running, WorkerView
 from coordinator.domain.workflow import BUILD
 from coordinator.engine.gates import board_members, board_rows
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning.actions import Plan
+from coordinator.planning.berths import occupied
 from coordinator.planning.plans.waves import waves_of
 from coordinator.planning.snapshot import Snapshot
 from coordinator.planning.stages import stage_of
@@ -45,6 +46,7 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
             "words": s.github_words if not s.github_ok else "",
         },
         "slots": {"used": sum(task.state in HOLDS_SLOT for task in s.tasks.values()), "max": s.policy.max_workers},
+        "hosts": _hosts(s),
         "sessions": {"today": s.sessions_today, "cap": s.policy.sessions_per_day},
         "money": {"today": round(s.money_today, 4), "cap": s.policy.money_per_day},
         "parked": [{"provider": name, "until": _iso(one.until) if one.until > s.now else None, "words": one.words}
@@ -61,6 +63,17 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "held": [asdict(held) for held in made.held],
         "batches": board_rows(s),
     }
+
+
+def _hosts(s: Snapshot) -> list[dict[str, Any]]:
+    """Other machines that workers may run on, the default first."""
+    used = occupied(s)
+    found = []
+    for name, host in sorted(s.policy.hosts.items(), key=lambda item: not item[1].default):
+        state = s.hosts.get(name, HostState())
+        found.append({"name": name, "used": used.get(name, 0), "slots": host.slots, "words": state.words,
+                      "away_since": _iso(state.away_since), "shut": s.shut_hosts.get(name, "")})
+    return found
 
 
 def _again(s: Snapshot) -> str:
@@ -144,6 +157,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "worker": attempt.worker_id,
         "provider": attempt.provider,
         "run_id": attempt.run_id,
+        "host": attempt.host,
         "stage": attempt.stage,
         "token": attempt.token,
         "pid": attempt.pid,

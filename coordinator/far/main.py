@@ -54,7 +54,9 @@ def start(home: Home, asked: Head, blobs: List[bytes]) -> Answer:
     papers = launching.Papers(job, token, asked["fence"], blobs[0], meta=asked["meta"], contract=asked["contract"],
                               spec=asked["spec"])
     running.lay(home, provider, papers, env, keep_env=not asked["here"])
-    return {"pid": running.start(home, provider, job, token, env) if asked["here"] else 0}, []
+    if not asked["here"]:
+        return {"pid": None, "wrapper": running.wrapper(provider, job, home.of(provider), token)}, []
+    return {"pid": running.start(home, provider, job, token, env)}, []
 
 
 def may(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
@@ -90,7 +92,8 @@ def _hook(path: str, name: str, command: str, patience: float) -> None:
 
 def look(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
     told, blobs = running.look(home, asked["jobs"])
-    return {"jobs": told, "live": running.live(home), "now": time.time(), "boot": identity.boot_id()}, blobs
+    live = running.live(home, begun=asked["begun"])
+    return {"jobs": told, "live": live, "now": time.time(), "boot": identity.boot_id()}, blobs
 
 
 def stop(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:

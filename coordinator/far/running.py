@@ -175,19 +175,21 @@ def sweep(home: Home, provider: str, job: str, token: str) -> List[int]:
     return sorted(left)
 
 
-def live(home: Home) -> List[Dict[str, Any]]:
-    """Every run of this home whose wrapper lives here, by its files."""
+def live(home: Home, *, begun: bool) -> List[Dict[str, Any]]:
+    """Every run of this home whose wrapper lives here, by its files. `begun`: every one that has papers and no outcome,
+    for somebody else starts it, who knows where."""
     found: List[Dict[str, Any]] = []
+    kind = "spec" if begun else "heartbeat"
     for provider, folder in _folders(home):
         for name in os.listdir(folder):
-            kind = names.job_of(name)
-            if kind is None or kind[1] != "heartbeat" or name != "%s.heartbeat" % kind[0]:
+            told = names.job_of(name)
+            if told is None or name != "%s.%s" % (told[0], kind):
                 continue
-            beat = atomic.read_pairs("%s/%s" % (folder, name)) or {}
-            token = beat.get("token", "")
-            if token and _lives(beat) and not outcome(folder, kind[0], token):
-                found.append({"provider": provider, "job": kind[0], "token": token,
-                              "fence": codec.whole(beat.get("fence", ""))})
+            pairs = atomic.read_pairs("%s/%s" % (folder, name)) or {}
+            token = pairs.get("token", "")
+            if token and (begun or _lives(pairs)) and not outcome(folder, told[0], token):
+                found.append({"provider": provider, "job": told[0], "token": token,
+                              "fence": codec.whole(pairs.get("fence", ""))})
     return found
 
 

@@ -12,13 +12,15 @@ from datetime import UTC, datetime
 
 from coordinator.adapters.executors.family import OTHERS, PAIRS, TELLING, Family, kind_of, plain
 from coordinator.adapters.executors.foreign import view_of_foreign, written
-from coordinator.adapters.executors.views import view_of
+from coordinator.adapters.executors.views import Who, beat_of, moment, view_of
 from coordinator.domain.job import Job
 from coordinator.domain.worker import Missing, Running, Unknown, Waiting, Witness, WorkerView
 from coordinator.runfiles import identity
 
 CLAIMED_WITHIN = 30.0
 """Seconds from writing the orders to the wrapper's first heartbeat, at the very most."""
+HEARD_WITHIN = 120.0
+"""Seconds after which nobody looks after the mirror of a run on another host: a host is asked far oftener."""
 Pairs = dict[str, str]
 
 
@@ -80,7 +82,8 @@ class Reader:
             return view_of(beat, lambda: outcome), outcome
         away = self._elsewhere(meta, beat.get("boot_id", ""))
         if away:
-            return Unknown(f"it runs on {away}: ask there", self._last(family, beat)), {}
+            return self._mirrored(family, token, beat) or Unknown(f"it runs on {away}: ask there",
+                                                                  self._last(family, beat)), {}
         if family.broken:
             return Unknown(family.broken, self._last(family, beat)), {}
         if not beat:
@@ -95,6 +98,23 @@ class Reader:
             return view_of(beat, anew, boot=lambda: self._boot), written_since
         except OSError as error:
             return Unknown(f"{error.strerror}: {error.filename}", self._now), {}
+
+    def _mirrored(self, family: Family, token: str, beat: Pairs) -> WorkerView | None:
+        """A run on another host as the coordinator last heard of it; None where it keeps no mirror of it."""
+        seen = _of(token, family.again("seen"))
+        if not seen:
+            return None
+        at = datetime.fromtimestamp(moment(seen.get("at", "")), UTC)
+        away, state, host = seen.get("since", ""), seen.get("state", ""), seen.get("host", "")
+        if away or state == "given_up":
+            return Unknown(f"{host} is out of reach: {seen.get('words', '')}".rstrip(": "), at)
+        if abs((self._now - at).total_seconds()) > HEARD_WITHIN:
+            return Unknown(f"nobody has asked {host} since: coordinator run", at)
+        if state == "missing":
+            return Missing(started=True)
+        who = Who(beat)
+        told = seen.get("words") or "it is started"
+        return Running(who.pid, who.started_at, beat_of(beat)) if beat else Waiting(told)
 
     def _foreign(self, family: Family, meta: Pairs, outcome: Pairs) -> WorkerView:
         away = "" if outcome or OTHERS in family.kinds else self._elsewhere(meta, meta.get("boot_id", ""))

@@ -68,7 +68,19 @@ def _head(board: Board, now: datetime) -> list[str]:
         _poll(board, now),
         _github(table(data.get("github"))),
     ]
-    return [" · ".join(part for part in first if part), _second(board)]
+    hosts = [one for one in data.get("hosts") or () if isinstance(one, dict)]
+    return [" · ".join(part for part in first if part), _second(board), *([_hosts(hosts)] if hosts else [])]
+
+
+def _hosts(hosts: Sequence[dict[str, Any]]) -> str:
+    return "hosts " + " · ".join(f"{clean(one.get('name'))} {_berths(one)}" for one in hosts)
+
+
+def _berths(host: dict[str, Any]) -> str:
+    since = moment(host.get("away_since"))
+    if since is not None:
+        return f"out of reach since {since:%H:%M} UTC, {host.get('used', 0)} workers there when last heard of"
+    return "gate closed" if host.get("shut") else f"{host.get('used', 0)}/{host.get('slots', '?')}"
 
 
 def _poll(board: Board, now: datetime) -> str:
@@ -144,6 +156,8 @@ def _troubles(board: Board) -> list[str]:
         when = f"is parked until {until:%Y-%m-%d %H:%M} UTC" if until else "is tried again by one task"
         cure = " → coordinator resume" if until else ""
         lines.append(f"{clean(one.get('provider'))} {when}: {clean(one.get('words'))}{cure}")
+    lines += [f"{clean(one.get('name'))}: {clean(one.get('words'))} → coordinator hosts check {clean(one.get('name'))}"
+              for one in data.get("hosts") or () if isinstance(one, dict) and one.get("away_since")]
     lines += [_batch(one) for one in data.get("batches") or () if isinstance(one, dict) and one.get("phase")]
     gates = [gate for gate in data.get("gates") or () if isinstance(gate, dict)]
     return lines + [f"{clean(gate.get('words'))} → {clean(gate.get('cure') or 'coordinator doctor')}" for gate in gates]
@@ -190,7 +204,7 @@ def _cells(row: Row, now: datetime) -> tuple[str, ...]:
     return (
         clean(row["id"]),
         str(row["state"]).lower().replace("_", " "),
-        clean(attempt.get("worker") or DASH) if active else DASH,
+        _worker(attempt) if active else DASH,
         str(row.get("pid") or DASH),
         age((now - since).total_seconds()) if since else DASH,
         _sign(row, now),
@@ -199,6 +213,11 @@ def _cells(row: Row, now: datetime) -> tuple[str, ...]:
         money(_number(row.get("cost"))),
         _note(row, attempt),
     )
+
+
+def _worker(attempt: dict[str, Any]) -> str:
+    where = f"@{clean(attempt['host'])}" if attempt.get("host") else ""
+    return f"{clean(attempt.get('worker') or DASH)}{where}"
 
 
 def _sign(row: Row, now: datetime) -> str:

@@ -46,18 +46,22 @@ class Manner:
 
 
 class Starter(Protocol):
-    """Who starts wrappers in place of the far end itself, and knows more of them than their files: Slurm."""
+    """Who starts wrappers in place of the far end itself, and knows more of them than their files: Slurm. Each may
+    raise Away."""
 
-    def start(self, link: Link, spec: LaunchSpec, folder: Path) -> None:
-        """The papers are laid. Raises LaunchFailed, Away."""
+    def start(self, mirror: Mirror, spec: LaunchSpec, folder: Path, wrapper: Sequence[str]) -> None:
+        """The papers are laid in `folder` there. Raises LaunchFailed too."""
 
-    def judged(self, handle: Handle, view: WorkerView, laid_at: datetime | None, now: datetime) -> WorkerView: ...
+    def ask(self, mirrors: Sequence[Mirror]) -> None:
+        """Once a look, for all."""
 
-    def ask(self, handles: Sequence[Handle]) -> None:
-        """Once a look, for all. Raises Away."""
+    def judged(self, mirror: Mirror, view: WorkerView, now: datetime) -> WorkerView:
+        """With what the files say."""
 
-    def stop(self, handle: Handle, order: StopOrder) -> None:
-        """Raises Away."""
+    def stop(self, mirror: Mirror, order: StopOrder) -> None: ...
+
+    def live(self, known: Sequence[Handle]) -> tuple[Handle, ...]:
+        """Those that it still has."""
 
 
 class RemoteExecutor:
@@ -156,9 +160,9 @@ class RemoteExecutor:
                 fence=spec.fence, meta=dict(papers.meta), contract=dict(papers.contract), spec=dict(papers.spec),
                 env=dict(spec.env), path=[], here=self._starter is None, parcel=parcel,
                 hooks=[list(hook) for hook in spec.hooks])
-            if self._starter is not None:
-                self._starter.start(self._link, spec, jobs / handle.provider)
-        return int(said["pid"])
+            if self._starter is not None and said["pid"] is None:
+                self._starter.start(self._mirror(handle), spec, jobs / handle.provider, said["wrapper"])
+        return int(said["pid"] or 0)
 
     # --- looking ------------------------------------------------------------------------------------
 
@@ -219,7 +223,7 @@ class RemoteExecutor:
             self._looked_at = self._clock.now()
             try:
                 if self._starter is not None:
-                    self._starter.ask(wanted)
+                    self._starter.ask([self._mirror(handle) for handle in wanted])
                 while self._look_once(wanted):
                     pass
             except Away as away:
@@ -232,7 +236,7 @@ class RemoteExecutor:
         mirrors = [self._mirror(handle) for handle in wanted]
         asked = [{"provider": one.handle.provider, "job": one.handle.job, "token": one.handle.token, **one.sizes()}
                  for one in mirrors]
-        said, blobs = self._link.ask("look", jobs=asked)
+        said, blobs = self._link.ask("look", jobs=asked, begun=self._starter is not None)
         now = self._clock.now()
         skew = float(said["now"]) - now.timestamp()
         more = False
@@ -240,8 +244,9 @@ class RemoteExecutor:
             answer, log, err = said["jobs"][at], blobs[2 * at], blobs[2 * at + 1]
             more = self._take(mirror, answer, {"log": log, "err": err}, said["boot"], skew) or more
         self._state = HostState()
-        self._live = {Handle(one["provider"], one["job"], one["token"], self.name): one["fence"]
-                      for one in said["live"]}
+        live = {Handle(one["provider"], one["job"], one["token"], self.name): one["fence"] for one in said["live"]}
+        kept = tuple(live) if self._starter is None or not live else self._starter.live(tuple(live))
+        self._live = {handle: live[handle] for handle in kept}
         self._recall(wanted)
         self._heed_notes(mirrors)
         return more
@@ -252,7 +257,7 @@ class RemoteExecutor:
             meta = mirror.pairs("meta")
             if meta.get("sent") and (Path(meta["worktree"]) / "STOP").exists() and not mirror.heeded():
                 self._order(mirror.handle, StopOrder("manual_stop", f"STOP file in {meta['worktree']}"), fence=0)
-                mirror.heed()
+                mirror.heed("manual_stop")
 
     def _take(self, mirror: Mirror, answer: Mapping[str, Any], pieces: Mapping[str, bytes], boot: str,
               skew: float) -> bool:
@@ -279,10 +284,12 @@ class RemoteExecutor:
     def _view(self, mirror: Mirror, answer: Mapping[str, Any], boot: str, now: datetime) -> WorkerView:
         laid_at = mirror.heard_at()
         beat = mirror.pairs("heartbeat") if answer["beat"] else {}
+        elsewhere = self._starter is not None   # on a node, of which the far end cannot tell who lives
         view: WorkerView = view_of(
-            beat, lambda: dict(answer["outcome"]), alive=lambda *_: bool(answer["alive"]), boot=lambda: boot)
+            beat, lambda: dict(answer["outcome"]), alive=lambda *_: elsewhere or bool(answer["alive"]),
+            boot=lambda: boot)
         if self._starter is not None:
-            return self._starter.judged(mirror.handle, view, laid_at, now)
+            return self._starter.judged(mirror, view, now)
         if view == Missing(started=False):
             if answer["laid"] and laid_at is not None and now - laid_at < CLAIMED_WITHIN:
                 return Waiting("it is being started")
@@ -379,6 +386,8 @@ class RemoteExecutor:
         for handle, fence in self._live.items():
             if handle not in wanted and self._is_stale(handle):
                 self._order(handle, _ABANDONED, fence=fence + 1)
+                if self._starter is not None:
+                    self._starter.stop(self._mirror(handle), _ABANDONED)
 
     def _is_stale(self, handle: Handle) -> bool:
         """Given up, or another run has taken its place here."""
@@ -390,10 +399,12 @@ class RemoteExecutor:
     # --- ending -------------------------------------------------------------------------------------
 
     def stop(self, handle: Handle, order: StopOrder) -> None:
-        """Raises Away."""
-        if self._starter is not None:
-            self._starter.stop(handle, order)
+        """The order lies there before Slurm's own signal comes. Raises Away."""
         self._order(handle, order, fence=0)
+        if self._starter is not None:
+            mirror = self._mirror(handle)
+            mirror.heed(order.reason)
+            self._starter.stop(mirror, order)
         self._hurry.set()
 
     def _order(self, handle: Handle, order: StopOrder, fence: int) -> None:

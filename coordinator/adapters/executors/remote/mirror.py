@@ -17,6 +17,7 @@ from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
 from coordinator.ports import Handle
 from coordinator.runfiles import atomic, codec, names
+from coordinator.runfiles.lock import Lock
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _TIMES = ("at", "since", "started_at", "cpu_moved_at", "log_moved_at", "last_event_at", "tree_moved_at",
@@ -87,12 +88,18 @@ class Mirror:
         at = codec.number(self.pairs("seen").get("at", ""))
         return datetime.fromtimestamp(at, UTC) if at > 0 else None
 
+    def mark(self, changes: Mapping[str, str]) -> None:
+        """Keys of meta that are known later than the start."""
+        with Lock(str(self.path("lock"))):
+            launch.merge_meta(self.folder, self.handle.job, changes)
+
     def heeded(self) -> bool:
-        """Whether a person's STOP was passed on."""
+        """Whether it was told to stop."""
         return bool(self.pairs("stop"))
 
-    def heed(self) -> None:
-        launch.put_pairs(self.folder, self.handle.job, "stop", {"token": self.handle.token, "reason": "manual_stop"})
+    def heed(self, reason: str) -> None:
+        """It was told to stop, for this reason code."""
+        launch.put_pairs(self.folder, self.handle.job, "stop", {"token": self.handle.token, "reason": reason})
 
     # --- what came home ---
 

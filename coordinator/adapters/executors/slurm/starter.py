@@ -1,0 +1,88 @@
+"""Slurm as what starts wrappers: the far end lays their papers, sbatch takes them, and what the queue says of a job and
+what its files say are one view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from coordinator.adapters.executors.remote.mirror import Mirror
+from coordinator.adapters.executors.slurm.queue import Queue
+from coordinator.adapters.executors.slurm.script import PREFIX, Order
+from coordinator.adapters.executors.slurm.states import Kind, Standing
+from coordinator.adapters.executors.slurm.view import judged
+from coordinator.domain.worker import Exited, WorkerView
+from coordinator.ports import Handle, LaunchSpec, StopOrder
+from coordinator.runfiles import codec
+
+WARNS = "USR1:slurm_timeout,TERM:slurm_preempted"
+"""What Slurm's signals mean to the wrapper, in the words of its spec."""
+JOB = "slurm_job"
+"""Key of meta and heartbeat: the job's id."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """`[slurm]` as sbatch wants it; `warning` is in seconds."""
+
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    time: str = ""
+    mem: str = ""
+    cpus: int = 0
+    gres: str = ""
+    args: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
+    warning: int = 120
+
+
+class SlurmStarter:
+    """`remote.executor.Starter`."""
+
+    def __init__(self, queue: Queue, wishes: Wishes) -> None:
+        self._queue, self._wishes = queue, wishes
+        self._standings: Mapping[str, Standing] = {}
+
+    def start(self, mirror: Mirror, spec: LaunchSpec, folder: Path, wrapper: Sequence[str]) -> None:
+        job, wish = spec.handle.job, self._wishes
+        job_id = self._queue.submit(Order(
+            PREFIX + job, spec.handle.token, str(folder), f"{folder}/{job}.err", (*wrapper, "--env"),
+            partition=wish.partition, account=wish.account, qos=wish.qos, time=wish.time, mem=wish.mem, cpus=wish.cpus,
+            gres=wish.gres, args=wish.args, path=wish.path, warning=wish.warning))
+        mirror.mark({JOB: job_id})
+
+    def ask(self, mirrors: Sequence[Mirror]) -> None:
+        ids = {mirror.handle.token: self._id(mirror) for mirror in mirrors}
+        told = self._queue.look(one for one in ids.values() if one)
+        self._standings = {token: told[one] for token, one in ids.items() if one}
+
+    def judged(self, mirror: Mirror, view: WorkerView, now: datetime) -> WorkerView:
+        standing = self._standings.get(mirror.handle.token)
+        if standing is None:
+            return view
+        found = judged(view, standing, now, asked=mirror.pairs("stop").get("reason", ""))
+        if standing.kind is Kind.NEVER and isinstance(found, Exited):
+            self._queue.cancel([self._id(mirror)], hard=False)   # or it would wait for ever
+        return found
+
+    def stop(self, mirror: Mirror, order: StopOrder) -> None:
+        job_id = self._id(mirror) or self._queue.find(mirror.handle.token)
+        if job_id:
+            self._queue.cancel([job_id], hard=order.hard)
+
+    def live(self, known: Sequence[Handle]) -> tuple[Handle, ...]:
+        waiting = {token for _, token in self._queue.ours()}
+        return tuple(handle for handle in known if handle.token in waiting)
+
+    def _id(self, mirror: Mirror) -> str:
+        """Noted when it was submitted; told by the wrapper; else what Slurm has with this comment."""
+        noted = mirror.pairs("meta").get(JOB) or mirror.pairs("heartbeat").get(JOB, "")
+        if not codec.whole(noted):
+            noted = self._queue.find(mirror.handle.token) or ""
+            if noted:
+                mirror.mark({JOB: noted})
+        return noted
