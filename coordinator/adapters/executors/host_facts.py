@@ -51,7 +51,8 @@ def _facts(told: Mapping[str, Any], *, ahead: float, within: float) -> HostFacts
     return HostFacts(
         python=str(told["python"]), git=str(told["git"]), system=str(told["system"]), uid=int(told["uid"]),
         folder=str(told["folder"]), standing=str(told["standing"]), in_way=str(told["in_way"]),
-        owner=int(told["owner"]), writable=bool(told["writable"]), disk=int(told["disk"]), inodes=int(told["inodes"]), ahead=ahead, within=within,
+        owner=int(told["owner"]), writable=bool(told["writable"]), disk=int(told["disk"]),
+        inodes=int(told["inodes"]), ahead=ahead, within=within,
     )  # fmt: skip
 
 
