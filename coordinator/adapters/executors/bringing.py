@@ -81,7 +81,8 @@ class Bringing:
     def _by_rsync(self, remote: str, local: Path) -> bool:
         """False where it is missing on one side, or too old for what is asked of it."""
         far = f"{self.address}:{remote}/" if self.address else f"{remote}/"
-        shell = ["-e", shlex.join([*self.ssh, "-o", "BatchMode=yes"])] if self.address else []
+        quietly = ("-o", "BatchMode=yes") if Path(self.ssh[0]).name == "ssh" else ()
+        shell = ["-e", shlex.join([*self.ssh, *quietly])] if self.address else []
         argv = ["rsync", "-rt", "-s", "--partial-dir=.rsync-partial", "--timeout=60", *shell, "--", far, f"{local}/"]
         ran = run(argv, env=self.env, timeout=TIMEOUT, last=65_536)
         if ran.code in (126, 127) or "rsync: not found" in ran.err or "command not found" in ran.err:
