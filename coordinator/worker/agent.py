@@ -130,7 +130,7 @@ def _become(spec: Spec, group: Optional[Group], terminal: Optional[Terminal], fi
             terminal.take()
         if group is not None:
             group.join()
-        for number in (*RESTORED, *spec.warn):
+        for number in RESTORED:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*WATCHED, *spec.warn))
         doing = "working directory %s" % spec.cwd

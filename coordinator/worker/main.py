@@ -80,22 +80,16 @@ class Wrapper:
         while True:
             self._agent.reap()
             if not self._agent.running():
-                self._stop = self._outranked(self._stop or self._warning(got))
+                self._stop = self._stop or self._watch.told() or self._warning(got)
                 return
             self._beat()
             found = self._watch.look(got if got in (*_ASKING, *self._spec.warn) else 0)
-            if self._stop is not None and self._stop.keep:
-                self._stop = self._outranked(self._stop)
             if self._stop is None and found is not None:
                 self._stop, self._steps = found, Steps(self._spec, self._agent, found)
             hard = any(stop is not None and stop.hard for stop in (found, self._stop))
             if self._steps is not None and self._steps.press(hard=hard):
                 return
             got = self._wait(self._patience())
-
-    def _outranked(self, stop: Optional[Stop]) -> Optional[Stop]:
-        """An order, a STOP file or a newer attempt in its place: they outrank a warning, or none at all."""
-        return (self._watch.told() or stop) if stop is None or stop.keep else stop
 
     def _warning(self, got: int) -> Optional[Stop]:
         """That of the scheduler, when the agent has ended; `got` is the signal that came last."""
@@ -152,15 +146,17 @@ class Wrapper:
                 time.sleep(0.05)   # the end of the ps that looked would wake us at once
 
     def _keep(self) -> None:
-        """The work of a run that its scheduler ended; not of one that was ordered to stop, nor of a fenced one: the
-        worktree may be another attempt's by now."""
+        """The work of a run that its scheduler ended. An order, STOP and a higher fence outrank the warning, whichever
+        came first: then the work is for whoever ordered it, and the worktree may be another attempt's by now."""
         if self._stop is None or not self._stop.keep:
             return
-        stop = self._stop = self._outranked(self._stop)
-        if stop is not None and stop.keep:
-            from coordinator.worker import keeping
+        told = self._watch.told()
+        if told is not None:
+            self._stop = told
+            return
+        from coordinator.worker import keeping
 
-            stop.words += "; " + keeping.keep(self._place, self._spec, stop.keep)
+        self._stop.words += "; " + keeping.keep(self._place, self._spec, self._stop.keep)
 
     def _beat(self) -> None:
         if time.monotonic() < self._next_beat or self._fenced:

@@ -279,7 +279,9 @@ def test_work_that_is_not_on_its_branch_is_left_as_it_is_and_said(world: World, 
 
 
 def test_a_worktree_that_the_agent_pointed_elsewhere_is_not_followed(place: Node, world: World) -> None:
-    script = f"echo x > a; echo 'gitdir: {world.person / '.git'}' > .git; echo ready; exec sleep 60"
+    git(world.person, "worktree", "add", "-q", "-b", "theirs", str(place.root / "other"))
+    admin = world.person / ".git/worktrees/other"
+    script = f"echo x > a; echo {place.cwd}/.git > {admin}/gitdir; echo 'gitdir: {admin}' > .git; echo ready; sleep 60"
     wrapper = start(place, script)
     before = git(world.person, "log", "--format=%H", "--all")
     wrapper.send_signal(signal.SIGUSR1)
