@@ -32,13 +32,22 @@ def cancel(poll: Poll, ids: Sequence[str]) -> Iterator[Done]:
     for name in ids:
         if name not in mine:
             yield Done(name, ok=True, words="had ended before" if name in now else "is not of the batch any more")
+    words: dict[str, str] = {}
     for at in range(0, len(mine), _AT_ONCE):
         some = mine[at : at + _AT_ONCE]
-        said = poll.reach.slurm(["scancel", f"--user={poll.cluster.user}", *some])
-        if said.code:
-            yield from (Done(name, ok=False, words=f"scancel: {last_words(said.err)}") for name in some)
-        else:
-            yield from (Done(name, ok=True, words=f"cancelled (was {now[name].state})") for name in some)
+        said = poll.asked(["scancel", f"--user={poll.cluster.user}", *some])
+        words.update((name, last_words(said.err)) for name in some if said.code)
+    after = {job.id: job for job in poll.jobs()} if mine else {}
+    yield from (_ended(name, now[name], after.get(name), words.get(name, "")) for name in mine)
+
+
+def _ended(name: str, before: SlurmJob, after: SlurmJob | None, complaint: str) -> Done:
+    """By what Slurm shows afterwards: of many ids it complains when one of them had ended meanwhile."""
+    if after is None or after.phase not in _LIVES:
+        return Done(name, ok=True, words=f"cancelled (was {before.state})")
+    if complaint:
+        return Done(name, ok=False, words=f"scancel: {complaint}")
+    return Done(name, ok=True, words=f"told to end ({after.state} still)")
 
 
 # --- partial outputs ---------------------------------------------------------------------------------------

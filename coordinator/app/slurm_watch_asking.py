@@ -10,6 +10,8 @@ from typing import TypeVar
 from coordinator.planning.batch.patience import Setback, pauses, summary
 
 _T = TypeVar("_T")
+_LASTING = ("its host key", "it refuses our key", "its name is not found", "ssh configuration", "there is no ssh here")
+"""What a person must mend; asking again cannot."""
 
 
 class Blocked(Exception):
@@ -45,7 +47,7 @@ class Patience:
                 found = act()
             except (Unreachable, Later) as error:
                 words = " ".join(str(error).split())
-                wait = next(waits, None)
+                wait = next(waits, None) if not any(sign in words for sign in _LASTING) else None
                 setbacks.append(Setback(words, wait or 0.0))
                 if wait is None:
                     raise Blocked(summary(setbacks)) from error

@@ -93,10 +93,14 @@ class Poll:
         return replace(self.cluster, ids=tuple(dict.fromkeys(ids)))
 
     def _asked(self, argv: Sequence[str], read: Callable[[str], Iterable[SlurmJob]]) -> list[SlurmJob]:
-        said = self.patience.over(lambda: self._answer(argv))
+        said = self.asked(argv)
         if said.code and _NOT_QUEUED not in said.err.lower():
             raise Refused(f"{_program(argv)}: {last_words(said.err)}")
         return list(read(said.out))
+
+    def asked(self, argv: Sequence[str]) -> Said:
+        """The answer to a command that may be given twice. Raises Blocked."""
+        return self.patience.over(lambda: self._answer(argv))
 
     def _answer(self, argv: Sequence[str]) -> Said:
         """Raises Later where the controller could not be asked, Unreachable where the host could not."""

@@ -16,13 +16,23 @@ def status_lines(data: Mapping[str, Any]) -> list[str]:
     return [
         f"batch {data['scope']}: {data['word']}, decision: {data['decision']}",
         f"  {counts_line(data)}",
-        f"  by state: {', '.join(f'{number} {state}' for state, number in data['states'].items())}",
+        f"  by state: {states_line(data)}",
         f"  failed: {data['failed_share']:.0%} of the {data['counts']['ended']} that ended; {data['why']}",
         *(f"  {line}" for line in cause_lines(data["causes"])),
         *([f"  expected files are there of {data['produced']} of them"] if data["produced"] else []),
         *([f"  gate: {data['gate']}"] if data["gate"] else []),
         f"  {pace_line(data)}",
     ]
+
+
+def states_line(data: Mapping[str, Any]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in data["states"].items())
+
+
+def now_line(data: Mapping[str, Any]) -> str:
+    """How it stands, after news; of jobs of a cluster in the cluster's own words."""
+    counts = states_line(data) if data["kind"] == "slurm" else counts_line(data)
+    return f"{counts}; {data['word']}; {pace_line(data)}"
 
 
 def counts_line(data: Mapping[str, Any]) -> str:

@@ -113,7 +113,14 @@ def opened(cluster: Given, prefix: str, *, aside: bool, patience: timedelta) -> 
         made = slurm_watch.batch_of(settled, config, os.environ, tries, since, _beside, cluster.expect)
     except slurm_watch.Wrong as wrong:
         raise Trouble(str(wrong), code=USAGE) from wrong
+    made = replace(made, scope=replace(made.scope, more=_again(cluster)))
     return replace(made, find=_answering(made, tries))
+
+
+def _again(cluster: Given) -> str:
+    """What was given besides which jobs, as it is typed: a command that is shown can be pasted."""
+    pairs = ((f"--{name}", getattr(cluster, name)) for name in ("project", "via", "since"))
+    return " ".join(f"{name} {shlex.quote(value)}" for name, value in pairs if value)
 
 
 def _answering(made: Batch, tries: Patience) -> Callable[[Mapping[str, Any]], Sequence[Member]]:

@@ -115,14 +115,13 @@ class Teller:
     def news(self, look: Look) -> None:
         from coordinator.app.batches import news_of
         from coordinator.app.calling import call
-        from coordinator.wording.batch_lines import counts_line, news_lines, pace_line
+        from coordinator.wording.batch_lines import news_lines, now_line
 
         self._last = look
         say(list(news_lines(news_of(look), quiet=self._quiet)))
         say(list(call(self._batch, look, os.environ)))
         if look.news.any and not look.news.first and not self._quiet:
-            data = self._data(look)
-            say([f"{counts_line(data)}; {data['word']}; {pace_line(data)}"])
+            say([now_line(self._data(look))])
         say(self._also())
 
     def _data(self, look: Look) -> dict[str, Any]:

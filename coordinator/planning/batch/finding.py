@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-HERE = "here"
-"""The word for the Slurm of this machine, as `--host` takes it."""
+from coordinator.planning.batch.scope import HERE
+
 JOB_ID = re.compile(r"\d{1,12}(_\d{1,9})?")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?")
 

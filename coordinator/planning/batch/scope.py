@@ -11,18 +11,22 @@ PREFIX, LABEL, PLAN = "prefix", "label", "plan"
 KINDS = (PREFIX, LABEL, PLAN)
 SLURM = "slurm"
 """Jobs of a cluster, whoever submitted them. It takes more than a name to say which."""
+HERE = "here"
+"""The word for the Slurm of this machine, as `--host` takes it."""
 
 
 @dataclass(frozen=True)
 class Scope:
     """`place` is where its members are found: a folder of run files, or a repository. `log_dir` is the option a folder
-    was named by, "" for the usual one. `cluster` says which jobs of Slurm are meant, for that kind alone."""
+    was named by, "" for the usual one. `cluster` says which jobs of Slurm are meant, for that kind alone; `more` are
+    further options that were given to reach it."""
 
     kind: str
     name: str
     place: str = ""
     log_dir: str = ""
     cluster: Cluster | None = None
+    more: str = ""
 
     @property
     def key(self) -> str:
@@ -38,7 +42,7 @@ class Scope:
     def options(self) -> str:
         """As they are typed behind a command."""
         if self.cluster is not None:
-            return _of_cluster(self.cluster)
+            return " ".join(one for one in (_of_cluster(self.cluster), self.more) if one)
         given = f" --log-dir {shlex.quote(self.log_dir)}" if self.log_dir else ""
         return f"--{self.kind} {shlex.quote(self.name)}{given}"
 
@@ -56,12 +60,12 @@ class Scope:
 
 def slurm_scope(cluster: Cluster) -> Scope:
     """Another batch for each user, host and choice of jobs, and for each project that looks at them."""
-    return Scope(SLURM, f"{cluster.user}@{cluster.host or 'here'}:{cluster.words}", cluster.root, cluster=cluster)
+    return Scope(SLURM, f"{cluster.user}@{cluster.host or HERE}:{cluster.words}", cluster.root, cluster=cluster)
 
 
 def _of_cluster(cluster: Cluster) -> str:
     which = ("--jobs", ",".join(cluster.ids)) if cluster.ids else ("--prefix", cluster.prefix)
-    pairs = (which, ("--user", cluster.user), ("--host", cluster.host))
+    pairs = (which, ("--user", cluster.user), ("--host", cluster.host or HERE))
     return " ".join(["--slurm", *(f"{name} {shlex.quote(value)}" for name, value in pairs if value)])
 
 
