@@ -35,6 +35,8 @@ class Job:
     exit: str = "0:0"
     queued: bool = True
     booked: bool = True
+    stepped: bool = True
+    killed: str = ""
 
 
 @dataclass
@@ -79,7 +81,9 @@ class Slurm:
         wanted = next(word for word in argv if word.startswith("--jobs=")).removeprefix("--jobs=").split(",")
         shown = [(job.id, job.state, job.exit, "100", "200", "", "1M", "1", "n1", job.name)
                  for job in self.jobs.values() if job.booked and {job.id.split("_")[0], job.id} & set(wanted)]
-        return Ran(0, "".join(FIELD.join(each) + "\n" for each in shown), "")
+        steps = [(f"{job.id}.batch", job.state, job.exit, "100", "200", job.killed, "", "1", "n1", "batch")
+                 for job in self.jobs.values() if job.stepped]
+        return Ran(0, "".join(FIELD.join(each) + "\n" for each in (*shown, *steps)), "")
 
     def _sbatch(self, argv: list[str]) -> Ran:
         if self.sbatch is not None:
@@ -296,6 +300,19 @@ def test_the_words_of_accounting_outrank_those_of_the_queue(slurm: Slurm, queue:
     slurm.add("1")
     slurm.end("1", "CANCELLED by 1000", "15", "0:15")
     assert queue.look(["1"])["1"].words == "the job was cancelled by the user with the number 1000"
+
+
+def test_a_kill_for_memory_is_known_when_the_step_is_written_down(slurm: Slurm, queue: Queue) -> None:
+    job = slurm.add("1")
+    slurm.end("1", "FAILED", "9", "0:9")
+    job.stepped = False
+    assert (queue.look(["1"])["1"].signal, queue.look(["1"])["1"].reason) == (9, "")
+    job.stepped, job.killed = True, "2M"
+    later(slurm)
+    assert queue.look(["1"])["1"].reason == "slurm_oom"
+    later(slurm)
+    queue.look(["1"])
+    assert slurm.asked["sacct"] == 2
 
 
 def test_an_array_is_one_job_and_many(slurm: Slurm, queue: Queue) -> None:

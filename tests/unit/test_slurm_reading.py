@@ -96,6 +96,17 @@ def test_memory_that_was_asked_for_is_read_in_old_and_new_spellings(size: str, c
     assert reading.accounts(FIELD.join(fields))["7"].req_mem_kb == kb
 
 
+def test_an_account_is_whole_when_its_begin_and_its_batch_step_are_written_down() -> None:
+    """The rows are recorded: parts of a job that ended come one by one."""
+    begun = FIELD.join(["1", "FAILED", "0:9", "1795306028", "1795306030", "", "16?", "1", "n1", "allocation"])
+    booked = begun.replace("16?", "100M").replace("allocation", "rpi-a")
+    runs = FIELD.join(["1.batch", "RUNNING", "0:0", "1795306028", "Unknown", "", "", "1", "n1", "batch"])
+    over = runs.replace("RUNNING", "CANCELLED by 0").replace("0:0", "0:9")
+    never = FIELD.join(["1", "CANCELLED by 0", "0:0", "None", "1795306030", "", "1M", "1", "None assigned", "rpi-a"])
+    texts = [f"{begun}\n{over}", booked, f"{booked}\n{runs}", f"{booked}\n{over}", never]
+    assert [reading.accounts(text)["1"].whole for text in texts] == [False, False, False, True, True]
+
+
 def test_the_last_line_of_a_job_that_was_put_back_counts() -> None:
     fields = ["7", "REQUEUED", "0:0", "1", "2", "", "", "1", "n1", "rpi-a"]
     text = FIELD.join(fields) + "\n" + FIELD.join(["7", "RUNNING", *fields[2:]])

@@ -148,7 +148,8 @@ class Queue:
         waits = before is not None and (before.kind in {Kind.ENDED, Kind.GONE} or before.state == _LATE_STATE)
         waited = now - before.since if before is not None and waits else timedelta()
         if booked is not None and booked.kind is Kind.ENDED:
-            self._final.add(job_id)
+            if waited > _LATE or all(each.whole for each in kept):
+                self._final.add(job_id)
             return replace(booked, since=now, name=queued.name if queued else booked.name,
                            token=queued.token if queued else "")
         if queued is not None:

@@ -16,6 +16,7 @@ _ENV = ("env", "-u", "SQUEUE_STATES", "-u", "SQUEUE_PARTITION", "-u", "SQUEUE_AC
 _QUEUE = ("JobID", "JobArrayID", "State", "Reason", "exit_code", "RestartCnt", "NodeList", "StartTime", "EndTime",
           "Comment", "Name")
 _ACCOUNT = ("JobID", "State", "ExitCode", "Start", "End", "MaxRSS", "ReqMem", "AllocCPUS", "NodeList", "JobName")
+_LIVING = ("PENDING", "RUNNING", "SUSPENDED")
 _ID = re.compile(r"\d+(_\d+|\+\d+)?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTP]?)([nc]?)")
 _KB = {"": 1 / 1024, "K": 1, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30, "P": 1 << 40}
@@ -40,7 +41,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Account:
-    """One job as sacct keeps it, with what its batch step adds. `cancelled_by` is a user's number."""
+    """One job as sacct keeps it, with what its batch step adds. `cancelled_by` is a user's number; `half`: its begin
+    has not been written down yet, so that its name and memory are a stand-in's."""
 
     id: str
     state: str
@@ -55,6 +57,13 @@ class Account:
     req_mem_kb: int = 0
     out_of_memory: bool = False
     step_signal: int = 0
+    step_ended: bool = False
+    half: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether all is there that will be known of a job that ended: its parts come one by one."""
+        return not self.half and (self.step_ended or not self.node)
 
 
 def queue_argv() -> list[str]:
@@ -125,7 +134,7 @@ def _account(job_id: str, fields: Sequence[str]) -> Account | None:
     return Account(
         job_id, state, exit_code, signal, _moment(start), _moment(end), "" if "assigned" in node else _text(node), name,
         cancelled_by=int(by[1]) if by else None, req_mem_kb=_size_kb(req_mem, _whole(cpus) or 1),
-        out_of_memory=_starved(state, status),
+        out_of_memory=_starved(state, status), half=req_mem.endswith("?"),
     )
 
 
@@ -133,7 +142,7 @@ def _with_step(account: Account, fields: Sequence[str]) -> Account:
     rss = max(account.max_rss_kb, _size_kb(fields[5], 1))
     if not fields[0].endswith(".batch"):   # a step that the agent started by itself: its end is not the job's
         return replace(account, max_rss_kb=rss)
-    return replace(account, max_rss_kb=rss, step_signal=_exit(fields[2])[1],
+    return replace(account, max_rss_kb=rss, step_signal=_exit(fields[2])[1], step_ended=fields[1] not in _LIVING,
                    out_of_memory=account.out_of_memory or _starved(fields[1], fields[2]))
 
 
