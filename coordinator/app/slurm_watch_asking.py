@@ -10,8 +10,8 @@ from typing import TypeVar
 from coordinator.planning.batch.patience import Setback, pauses, summary
 
 _T = TypeVar("_T")
-_LASTING = ("its host key", "it refuses our key", "its name is not found", "ssh configuration", "there is no ssh here")
-"""What a person must mend; asking again cannot."""
+_LASTING = ("its host key", "it refuses our key", "our ssh configuration", "there is no ssh here")
+"""What a person must mend; asking again cannot. A name that is not found may be a network that is away."""
 
 
 class Blocked(Exception):

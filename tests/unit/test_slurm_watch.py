@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from coordinator.adapters.executors.ssh import Unreachable
+from coordinator.adapters.executors.ssh_words import cause, told
 from coordinator.adapters.executors.there import look_script, quoted_pattern, read_tails
+from coordinator.app.slurm_watch_asking import Blocked, Patience
 from coordinator.domain.slurmjob import Cluster, Phase, SlurmJob
 from coordinator.planning.batch import artefacts, finding, patience, resubmission, syncing, tidying
 from coordinator.planning.batch.artefacts import There
@@ -24,8 +28,10 @@ from coordinator.planning.batch.cluster import (
 )
 from coordinator.planning.batch.cohort import BatchWord, judge
 from coordinator.planning.batch.finding import Around, Typed, Unclear, Wrong
-from coordinator.planning.batch.journal import sight
+from coordinator.planning.batch.journal import Journal, sight
+from coordinator.planning.batch.kept import from_data, to_data
 from coordinator.planning.batch.members import Stand
+from coordinator.planning.batch.scope import slurm_scope
 from coordinator.planning.batch.signature import trouble
 
 WAITS = SlurmJob("1", "sweep-1", "mara", Phase.WAITING, "PENDING", "Priority", workdir="/w")
@@ -253,3 +259,57 @@ def test_tries_come_later_each_time_and_not_for_ever() -> None:
 def test_what_the_shell_there_prints_is_read_with_whatever_else_it_prints_left_out() -> None:
     said = b"motd\n@ 0 5\naGVs\nbG8=\n@ x y\nrubbish\n@ 1 3\nYWI=\n"
     assert [(one.number, one.size, one.content) for one in read_tails(said)] == [(0, 5, b"hello"), (1, 3, b"ab")]
+
+
+# --- what fails for a moment, what is kept ---------------------------------------------------------------------
+
+
+class Tries:
+    """Something that fails so often with these words; the waits that were made."""
+
+    def __init__(self, fails: int, words: str = "it does not answer") -> None:
+        self.fails, self.words, self.calls = fails, words, 0
+        self.waits: list[float] = []
+        self.patience = Patience(timedelta(seconds=30), lambda span: self.waits.append(span.total_seconds()), str)
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.fails:
+            raise Unreachable(self.words)
+        return "done"
+
+
+@pytest.mark.req("D9")
+def test_what_fails_for_a_moment_is_tried_again_later_each_time_and_kept_as_evidence() -> None:
+    tries = Tries(3)
+    assert tries.patience.over(tries) == "done"
+    assert tries.waits == [2, 4, 8]
+    assert tries.patience.taken() == ["could not be asked 3 times in 14 s: it does not answer"]
+    assert tries.patience.taken() == []
+
+
+@pytest.mark.req("D9")
+def test_the_tries_are_bounded_and_what_only_a_person_can_mend_is_not_tried_again() -> None:
+    tries = Tries(99)
+    with pytest.raises(Blocked, match="5 times in 30 s: it does not answer"):
+        tries.patience.over(tries)
+    assert sum(tries.waits) == 30
+    why = cause("Permission denied (publickey).", begun=False, own_end=False, timed_out=False)
+    refused = Tries(99, told("hpc", why, ""))
+    with pytest.raises(Blocked, match="refuses our key"):
+        refused.patience.over(refused)
+    assert refused.waits == []
+
+
+def test_a_journal_keeps_what_was_confirmed_told_and_brought() -> None:
+    blank = Journal("slurm", "mara@hpc:sweep-*", "/r", facts={"cluster_user": "mara"})
+    full = replace(blank, signals={"ValueError: <n>": "1"}, synced=("1", "2_3"))
+    assert from_data(json.loads(json.dumps(to_data(full))), blank) == full
+
+
+def test_the_commands_that_are_shown_name_the_same_jobs_again() -> None:
+    by_name = slurm_scope(Cluster("mara", "hpc", "sw eep-", root="/r"))
+    assert by_name.command("status") == "coordinator batch status --slurm --prefix 'sw eep-' --user mara --host hpc"
+    by_id = replace(slurm_scope(Cluster("mara", "", "", ("1", "2_3"))), more="--since 7d")
+    assert by_id.command("watch") == "coordinator batch watch --slurm --jobs 1,2_3 --user mara --host here --since 7d"
+    assert by_name.key != slurm_scope(Cluster("eve", "hpc", "sw eep-", root="/r")).key
