@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,10 +15,13 @@ from typing import Any, Protocol
 from coordinator.adapters.executors.local import LocalExecutor
 from coordinator.adapters.executors.remote.executor import Manner, RemoteExecutor
 from coordinator.adapters.executors.remote.link import Here, Link
+from coordinator.adapters.executors.slurm.queue import Queue
+from coordinator.adapters.executors.slurm.starter import WARNS, SlurmStarter, Wishes
 from coordinator.adapters.executors.ssh import Answer, Unreachable
 from coordinator.adapters.system.clock import SystemClock
-from coordinator.domain.worker import Exited, WorkerView
-from coordinator.ports import Clock, Executor, Handle, LaunchSpec
+from coordinator.adapters.system.run import Ran, run
+from coordinator.domain.worker import SLURM, Exited, WorkerView
+from coordinator.ports import Executor, Handle, LaunchSpec
 from coordinator.runfiles import atomic, identity
 from tests.support.workers import until
 
@@ -49,6 +52,15 @@ class Cable:
         return answer
 
 
+class Ahead(SystemClock):
+    """A clock of ours that can be put forward."""
+
+    by = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.by
+
+
 @dataclass
 class Yard:
     """`make` gives a fresh executor, as a coordinator has after a restart. `host` is the name in handles."""
@@ -57,7 +69,7 @@ class Yard:
     make: Callable[[Yard], Closing]
     host: str = ""
     cable: Cable | None = None
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Ahead = field(default_factory=Ahead)
     woken: list[str] = field(default_factory=list)
     made: list[Closing] = field(default_factory=list)
     specs: list[LaunchSpec] = field(default_factory=list)
@@ -153,6 +165,30 @@ def far_yard(root: Path, shell: Any = None, *, name: str = "epyc12", shared: boo
                               ours={"PATH": os.environ["PATH"]}, manner=manner, background=background)
 
     yard = Yard(root, make, name, cable)
+    try:
+        yield yard
+    finally:
+        yard.close()
+
+
+@contextmanager
+def slurm_yard(root: Path, env: Mapping[str, str], wishes: Wishes | None = None) -> Iterator[Yard]:
+    """Slurm as it is reached with the environment `env`, its files on a disk that its nodes see as this machine does.
+    Each executor has a queue of its own, as each coordinator has."""
+    around = {**os.environ, **env}
+    cable = Cable(Here(around))
+
+    def asked(argv: Sequence[str], stdin: str, timeout: float) -> Ran:
+        return run(argv, env=around, stdin=stdin, timeout=timeout)
+
+    def make(yard: Yard) -> Closing:
+        queue = Queue(asked, lambda: datetime.now(UTC), timedelta(seconds=0.2))
+        manner = Manner(SLURM, shared=True, every=0.1, idle=0.5, tuning={**TUNING, "warn": WARNS, "keep_sec": "1"})
+        return RemoteExecutor(SLURM, Link(SLURM, cable, str(root / "far side"), sys.executable), yard.jobs,
+                              wake=yard.woken.append, clock=yard.clock, ours={"PATH": os.environ["PATH"]},
+                              manner=manner, starter=SlurmStarter(queue, wishes or Wishes(mem="50")), background=False)
+
+    yard = Yard(root, make, SLURM, cable)
     try:
         yield yard
     finally:
