@@ -221,6 +221,19 @@ def test_a_second_rescue_of_one_attempt_never_replaces_the_first(world: World) -
     assert (content(world, first, "half.txt"), content(world, second, "half.txt")) == ("half", "better")
 
 
+def test_what_an_agent_removed_with_git_rm_is_rescued_and_committed_as_removed(world: World) -> None:
+    repo = world.repository()
+    repo.fetch()
+    repo.ensure_worktree("gh-1", "rpi/gh-1", "main", fresh=False, attempt=1)
+    git(world.tree(), "rm", "-q", "file.txt")
+    (world.tree() / "other").write_text("kept")
+    ref = repo.rescue("gh-1", 1)
+    assert ref is not None
+    assert git(world.checkout, "ls-tree", "--name-only", ref).split() == ["other"]
+    assert repo.commit_all("gh-1", "WIP") is not None
+    assert git(world.tree(), "ls-tree", "--name-only", "HEAD").split() == ["other"]
+
+
 def test_a_rescue_touches_neither_files_nor_index(world: World) -> None:
     repo, _ = begun(world)
     (world.tree() / ".gitignore").write_text("secret\n")

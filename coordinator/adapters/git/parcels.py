@@ -89,6 +89,7 @@ def _set(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound
     if _files(funnel, tree, before or inbound.sent, ()) and not _same_files(funnel, tree, inbound):
         rescue.keep_work(funnel, tree, task_id, label, why)
     on_branch = inbound.on == ref
+    funnel.write(*_CHECKOUT, "read-tree", "--reset", "-u", inbound.head, tree=tree)   # while HEAD still says what was
     funnel.write("update-ref", ref, inbound.tip)
     if on_branch and inbound.head == inbound.tip:
         funnel.write("symbolic-ref", "HEAD", ref, tree=tree)

@@ -5,6 +5,7 @@ A rescue is built beside the worktree with a temporary index, so neither files n
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
@@ -37,8 +38,12 @@ def dirt(funnel: Funnel, tree: Tree) -> Dirt:
 
 
 def stage(funnel: Funnel, tree: Tree, paths: Iterable[str], env: dict[str, str] | None = None) -> None:
-    """Puts the paths, deletions included, into the index that `env` names."""
-    listing = "\0".join(paths)
+    """Puts the paths, deletions included, into the index that `env` names. Git takes none that is neither there nor in
+    the index: what an agent removed by `git rm` is out of both."""
+    named = list(paths)
+    gone = {name for name in named if not os.path.lexists(tree.path / name)}
+    lost = gone - _listing(funnel, tree, env, "--deleted") if gone else set()
+    listing = "\0".join(name for name in named if name not in lost)
     if listing:
         funnel.write("--literal-pathspecs", "add", "-A", "-f", "--pathspec-from-file=-", "--pathspec-file-nul",
                      tree=tree, stdin=listing, env=env)
@@ -74,7 +79,7 @@ def keep_unfinished(funnel: Funnel, tree: Tree, task_id: str, label: str, why: s
     return keep(funnel, task_id, label, sha, head, why)
 
 
-def _listing(funnel: Funnel, tree: Tree, env: dict[str, str], *which: str) -> set[str]:
+def _listing(funnel: Funnel, tree: Tree, env: dict[str, str] | None, *which: str) -> set[str]:
     return {name for name in funnel.read("ls-files", "-z", *which, tree=tree, env=env).split("\0") if name}
 
 
