@@ -109,7 +109,7 @@ def _stage(git: _Git, head: str) -> None:
     """All that git shows, but notes, run files and repositories inside this one; what the agent staged of those goes
     back to what HEAD has."""
     shown = git.run("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", *STATUS_ARGS).split("\0")
-    names = [entry[3:] for entry in shown if len(entry) > 3]
+    names = [entry[3:] for entry in shown if len(entry) > 3 and entry[:2] != "D "]   # such a removal is staged already
     _fed(git, ("add", "-A", "-f"), [name for name in names if not _left_out(name) and not name.endswith("/")])
     facts = git.run("diff", "--cached", "--raw", "-z", "--no-renames", "--no-ext-diff", "--no-textconv",
                     "--ignore-submodules=none").split("\0")

@@ -209,7 +209,13 @@ def _partly_staged(world: World) -> None:
     (world.tree() / "file.txt").write_text("later\n")
 
 
-@pytest.mark.parametrize("make", [_staged_notes, _staged_nested, _deleted_and_ignored, _odd_names, _partly_staged])
+def _removed_by_git(world: World) -> None:
+    git(world.tree(), "rm", "-q", "file.txt")
+    (world.tree() / "other").write_text("x")
+
+
+@pytest.mark.parametrize("make", [_staged_notes, _staged_nested, _deleted_and_ignored, _odd_names, _partly_staged,
+                                  _removed_by_git])
 def test_a_kept_commit_holds_what_the_coordinator_s_own_would(world: World, make: Make) -> None:
     make(world)
     (world.tree() / "more.txt").write_text("more\n")

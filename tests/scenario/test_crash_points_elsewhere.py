@@ -82,7 +82,8 @@ def die_at(place: Field, point: Point) -> list[str]:
 
 def of_hosts(write: Write) -> bool:
     """What a life on this machine does not write, or writes otherwise."""
-    return (write.kind == "process" or write.what.startswith(("jobs/", "coordinator-gh", "rotate jobs/", "remove jobs/"))
+    places = ("jobs/", "coordinator-gh", "rotate jobs/", "remove jobs/")
+    return (write.kind == "process" or write.what.startswith(places)
             or (write.kind == "git" and write.what in ("bundle", "restore", "reset", "clean", "symbolic-ref")))
 
 
