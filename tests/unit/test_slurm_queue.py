@@ -332,6 +332,37 @@ def test_ours_are_found_again_by_name_and_token_and_no_others(slurm: Slurm, queu
     assert (queue.find("b"), queue.find("nobody")) == ("2", None)
 
 
+def test_finding_our_own_again_and_again_costs_no_more_than_looking(slurm: Slurm, queue: Queue) -> None:
+    job = queue.submit(ORDER)
+    for _ in range(20):
+        assert queue.ours() == {(ORDER.name, ORDER.token): job}
+        assert queue.find(ORDER.token) == job
+        assert queue.find("nobody") is None
+        queue.look([job])
+    assert slurm.asked["squeue"] == 1
+    later(slurm)
+    assert queue.ours() == {(ORDER.name, ORDER.token): job}
+    assert slurm.asked["squeue"] == 2
+
+
+def test_a_job_whose_submission_nobody_knows_of_is_asked_for_at_once(slurm: Slurm, queue: Queue) -> None:
+    queue.ours()
+    slurm.lost_reply = True
+    with pytest.raises(Away):
+        queue.submit(ORDER)
+    assert queue.find(ORDER.token) == "1"
+    assert slurm.asked["squeue"] == 2
+
+
+def test_a_controller_that_is_away_is_not_asked_more_often_for_being_looked_for(slurm: Slurm, queue: Queue) -> None:
+    slurm.down = DOWN
+    for _ in range(5):
+        for ask in (queue.ours, lambda: queue.find("t")):
+            with pytest.raises(Away, match="Unable to contact"):
+                ask()
+    assert slurm.asked["squeue"] == 1
+
+
 def test_of_two_jobs_with_a_token_the_one_that_lives_is_meant(slurm: Slurm, queue: Queue) -> None:
     slurm.add("1", token="t", state="FAILED")
     slurm.add("2", token="t", state="RUNNING")

@@ -40,6 +40,10 @@ def test_an_outcome_of_our_own_outranks_whatever_slurm_says(kind: Kind) -> None:
     (Exited(None, 15, "manual_stop"), "slurm_node_fail", "slurm_node_fail"),
     (Exited(None, 15, "slurm_timeout"), "slurm_timeout", "slurm_timeout"),
     (Exited(None, 15, "manual_stop"), "slurm_cancelled", "manual_stop"),
+    (Exited(None, 15, "slurm_preempted"), "slurm_cancelled", "slurm_cancelled"),
+    (Exited(None, 15, "slurm_preempted"), "slurm_timeout", "slurm_timeout"),
+    (Exited(None, 9, "oom_killed"), "slurm_oom", "slurm_oom"),
+    (Exited(143, None, "slurm_timeout"), "", "slurm_timeout"),
     (Exited(1, None, "process_exit"), "slurm_timeout", "process_exit"),
     (Exited(None, 9, "stalled"), "slurm_preempted", "stalled"),
     (Exited(None, 9, "max_runtime"), "slurm_timeout", "max_runtime"),
@@ -48,6 +52,17 @@ def test_of_an_end_by_a_signal_slurm_knows_the_cause(files: Exited, slurm: str, 
     found = judged(files, standing(Kind.ENDED, reason=slurm), NOW)
     assert isinstance(found, Exited)
     assert (found.reason, found.signal, found.code) == (reason, files.signal, files.code)
+
+
+@pytest.mark.parametrize("kind", [Kind.RUNNING, Kind.WAITING, Kind.UNKNOWN])
+@pytest.mark.parametrize("reason", ["slurm_preempted", "slurm_timeout"])
+def test_slurm_is_heard_before_anything_is_made_of_its_signal(kind: Kind, reason: str) -> None:
+    """A person's scancel and a preemption send the same signal, and only one of them is tried again."""
+    done = Exited(None, 15, reason, ended_at=NOW.timestamp() - 5)
+    waited = judged(done, standing(kind), NOW)
+    assert waited == Unknown("it has ended; Slurm has not said why yet", NOW)
+    assert judged(done, standing(kind), NOW + timedelta(minutes=3)) == done
+    assert judged(done, standing(kind), NOW, asked="manual_stop") == done
 
 
 def test_an_end_that_we_ordered_is_ours_whatever_signal_slurm_counts() -> None:
@@ -80,7 +95,8 @@ def test_a_job_that_was_begun_and_has_no_heartbeat_yet_is_waited_for() -> None:
 
 
 def test_a_worker_that_vanished_while_slurm_runs_its_job_is_not_over() -> None:
-    assert isinstance(judged(VANISHED, standing(Kind.RUNNING), NOW), Unknown)
+    assert judged(VANISHED, standing(Kind.RUNNING), NOW) == Unknown(
+        "Slurm runs the job, and its worker is not seen", NOW)   # asked just now: no lease runs
 
 
 @pytest.mark.parametrize("kind", [Kind.ENDED, Kind.GONE])

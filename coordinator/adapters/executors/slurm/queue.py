@@ -49,7 +49,8 @@ class Queue:
         self._known: dict[str, Standing] = {}
         self._final: set[str] = set()
         self._wanted: set[str] = set()
-        self._doubted: set[str] = set()
+        self._doubted: dict[str, datetime] = {}
+        self._just_submitted: dict[tuple[str, str], str] = {}
         self._accounting = True
         self._environ: Mapping[str, str] = {}
 
@@ -63,36 +64,45 @@ class Queue:
                 self._ask()
             if found := self._tokens.get(order.token):
                 return found
-            self._doubted.add(order.token)
-        job_id = self._accepted(self._run(argv(order, self._around()), script(order), _SUBMIT_TIMEOUT), order)
+        try:
+            job_id = self._accepted(self._run(argv(order, self._around()), script(order), _SUBMIT_TIMEOUT))
+        except Away:
+            with self._lock:
+                self._doubted[order.token] = self._now()
+            raise
         with self._lock:
-            self._doubted.discard(order.token)
+            self._doubted.pop(order.token, None)
             self._tokens[order.token] = job_id
+            self._just_submitted[order.name, order.token] = job_id
             self._known[job_id] = Standing(Kind.WAITING, words="it was just submitted", since=self._now(),
                                            name=order.name, token=order.token)
         return job_id
 
     def find(self, token: str) -> str | None:
-        """The id of the job with this comment as Slurm has it now. Raises Away."""
+        """The id of the job with this comment. Asks when the last question is older than `poll`, or than a submission
+        of this token whose end nobody knows. Raises Away."""
         with self._lock:
-            self._ask()
+            if token not in self._tokens:
+                self._ask_anew(since=self._doubted.get(token))
             return self._tokens.get(token)
 
     def ours(self) -> dict[tuple[str, str], str]:
-        """(name, token) -> id of every job of ours that has not ended, as Slurm has it now. Raises Away."""
+        """(name, token) -> id of every job of ours that has not ended, those just submitted among them. Asks when the
+        last question is older than `poll`. Raises Away."""
         with self._lock:
-            self._ask()
-            return {(row.name, row.comment): reading.base_id(row.id) for rows in self._rows.values() for row in rows
-                    if row.name.startswith(PREFIX) and row.comment and states.of_row(row).kind is not Kind.ENDED}
+            self._ask_anew()
+            queued = {(row.name, row.comment): reading.base_id(row.id) for rows in self._rows.values() for row in rows
+                      if row.name.startswith(PREFIX) and row.comment and states.of_row(row).kind is not Kind.ENDED}
+            return {**self._just_submitted, **queued}
 
     def look(self, ids: Iterable[str]) -> dict[str, Standing]:
         """What each stands at. Asks when the last question is older than `poll`, never raises."""
         with self._lock:
             wanted = list(ids)
             self._wanted.update(each for each in wanted if each not in self._final)
-            if self._wanted and (self._asked_at is None or self._now() - self._asked_at >= self._poll):
+            if self._wanted:
                 try:
-                    self._ask()
+                    self._ask_anew()
                 except Away:
                     pass   # every standing that is not final says so
             return {each: self._standing(each) for each in wanted}
@@ -109,6 +119,16 @@ class Queue:
 
     # --- asking -------------------------------------------------------------------------------------
 
+    def _ask_anew(self, since: datetime | None = None) -> None:
+        """Asks when the last question was asked a poll ago; also when nobody answered since `since`, but no more often.
+        Raises Away, also for what was said to the last question."""
+        due = self._asked_at is None or self._now() - self._asked_at >= self._poll
+        unheard = since is not None and not self._away and (self._heard_at is None or self._heard_at <= since)
+        if due or unheard:
+            self._ask()
+        if self._away:
+            raise Away(self._away)
+
     def _ask(self) -> None:
         """One squeue, and one sacct when a job that is wanted has left the queue or ended in it. Raises Away."""
         now = self._asked_at = self._now()
@@ -118,7 +138,7 @@ class Queue:
             self._away = away.words
             raise
         self._away, self._heard_at = "", now
-        self._rows = _by_id(rows)
+        self._rows, self._just_submitted = _by_id(rows), {}
         self._tokens = {**{t: i for t, i in self._tokens.items() if i in self._known}, **_tokens(rows)}
         self._note(now)
 
@@ -208,7 +228,7 @@ class Queue:
 
     # --- acting -------------------------------------------------------------------------------------
 
-    def _accepted(self, answer: Ran, order: Order) -> str:
+    def _accepted(self, answer: Ran) -> str:
         text = _said(answer)
         if answer.ok:
             if job_id := reading.submitted(answer.out):
@@ -216,8 +236,6 @@ class Queue:
             raise Away(f"sbatch named no job: {text}")
         if answer.code != NOT_FOUND and (states.is_full(text) or states.is_away(text)):
             raise Away(f"sbatch: {text}")
-        with self._lock:
-            self._doubted.discard(order.token)
         if answer.code == NOT_FOUND:
             raise LaunchFailed("slurm_submit_refused", f"{text}. Set slurm.login to a host that has sbatch, or install "
                                                        "Slurm's commands here.")

@@ -12,9 +12,13 @@ SETTLE = timedelta(seconds=20)
 """How long after Slurm saw a job end its outcome may still be on its way, and a word of Slurm's may still change."""
 _FRESH = 90.0
 """Seconds: a heartbeat as young as this proves a worker, whether Slurm can be asked or not."""
-_UNCLEAR = frozenset({"manual_stop", "process_exit", "killed", "slurm_timeout", "stopped"})
+_UNCLEAR = frozenset({"manual_stop", "killed", "oom_killed", "slurm_timeout", "slurm_preempted"})
 """What a wrapper says of an end that came by a signal: only Slurm knows whose signal it was."""
+_GUESSED = frozenset({"slurm_timeout", "slurm_preempted"})
+"""What it says of Slurm's own signals: until Slurm has told why, nothing is made of it."""
 _CAUSES = frozenset({"slurm_timeout", "slurm_oom", "slurm_preempted", "slurm_node_fail"})
+_TOLD_WITHIN = 120.0
+"""Seconds after the end of a worker in which Slurm is waited for."""
 
 
 def judged(files: WorkerView, standing: Standing, now: datetime, *, asked: str = "",
@@ -22,13 +26,13 @@ def judged(files: WorkerView, standing: Standing, now: datetime, *, asked: str =
     """`files` is what the run files say with all of them home; `asked` is the reason of our own order to stop it, if we
     gave one. An outcome outranks whatever Slurm says; of an end by a signal Slurm knows the cause."""
     if isinstance(files, Exited):
-        return files if asked else _explained(files, standing)
+        return files if asked else _explained(files, standing, now)
     settled = now - standing.since >= settle
     match standing.kind:
         case Kind.WAITING:
             return files if _running(files) and not standing.suspended else Waiting(standing.words)
         case Kind.RUNNING:
-            return _while_it_runs(files, standing)
+            return _while_it_runs(files, standing, now)
         case Kind.NEVER:
             return _exited(files, standing, asked) if settled else Waiting(standing.words)
         case Kind.ENDED | Kind.GONE:
@@ -47,20 +51,26 @@ def _beats(files: WorkerView, now: datetime) -> bool:
     return isinstance(files, Running) and files.beat is not None and now.timestamp() - files.beat.at < _FRESH
 
 
-def _while_it_runs(files: WorkerView, standing: Standing) -> WorkerView:
+def _while_it_runs(files: WorkerView, standing: Standing, now: datetime) -> WorkerView:
     if isinstance(files, Missing):
         if files.started:
-            return Unknown("Slurm runs the job, and its worker is not seen", standing.since)
+            return Unknown("Slurm runs the job, and its worker is not seen", now)
         place = f" on {standing.node}" if standing.node else ""
         return Waiting(f"Slurm has started the job{place}; its worker has not reported yet")
     return files
 
 
-def _explained(files: Exited, standing: Standing) -> Exited:
-    """Its own end is no end by a signal of Slurm's; a good end stays one."""
-    by_signal = files.signal is not None or files.reason != "process_exit"
-    if standing.reason in _CAUSES and files.reason in _UNCLEAR and by_signal:
+def _explained(files: Exited, standing: Standing, now: datetime) -> WorkerView:
+    """A worker that ended in its own way did so, whatever became of its job; of one that a signal ended Slurm is heard
+    first, for as long as it may take to learn of it."""
+    by_signal = files.reason in _UNCLEAR or (files.reason == "process_exit" and files.signal is not None)
+    if not by_signal:
+        return files
+    if standing.reason in _CAUSES or (standing.reason == "slurm_cancelled" and files.reason in _GUESSED):
         return replace(files, reason=standing.reason, words=standing.words)
+    told = standing.kind in {Kind.ENDED, Kind.GONE, Kind.NEVER}
+    if files.reason in _GUESSED and not told and abs(now.timestamp() - files.ended_at) < _TOLD_WITHIN:
+        return Unknown("it has ended; Slurm has not said why yet", now)
     return files
 
 
