@@ -117,12 +117,13 @@ def _around(config: Config, environ: Mapping[str, str]) -> Around:
 
 def _reach(host: str, config: Config, environ: Mapping[str, str], via: tuple[str, ...]) -> Reach:
     from coordinator.adapters.executors.reach import Reach
-    from coordinator.adapters.executors.ssh import Ssh, control_folder
+    from coordinator.adapters.executors.ssh import NEVER_SENT, Ssh, control_folder
 
+    quiet = {name: value for name, value in environ.items() if name not in NEVER_SENT}   # sbatch hands all of it on
     if not host:
-        return Reach(environ, None, via)
+        return Reach(quiet, None, via)
     words = config.hosts[host].ssh if host in config.hosts else ("ssh",)
-    return Reach(environ, Ssh(_address(host, config), words, control_folder(environ), environ), via)
+    return Reach(quiet, Ssh(_address(host, config), words, control_folder(environ), environ), via)
 
 
 def _address(host: str, config: Config) -> str:

@@ -81,4 +81,4 @@ def sync_of(batch: ClusterBatch, rules: Sequence[Rule], here: Path, environ: Map
     known = config.hosts.get(host)
     address = known.address if known is not None else host
     words = known.ssh if known is not None else ("ssh",)
-    return Sync(batch, rules, here, Bringing(batch.ask.reach, environ, address=address, ssh=words))
+    return Sync(batch, rules, here, Bringing(batch.ask.reach, batch.ask.reach.env, address=address, ssh=words))

@@ -171,6 +171,7 @@ def _completion(data: Data) -> Iterator[Block]:
     yield Words((
         f"Results of those that ended well: {artefacts or 'none'}.",
         f"Compared with the remote: {data['compared']}, {len(data['out_of_step'])} of them not in step.",
+        *((f"Outputs of {data['synced']} were brought here.",) if data["synced"] else ()),
         *(f"{name}: the result is {word}" for name, word in data["unusable"].items()),
         *(f"{name}: {words}" for name, words in data["out_of_step"].items()),
     ), each=True)

@@ -16,6 +16,11 @@ from tests.support.fake_slurm import AWAY, FakeSlurm
 from tests.support.program import a_repository, environ
 
 Ran = subprocess.CompletedProcess[str]
+WAITS = ("Priority", "Resources", "BeginTime", "JobHeldUser", "JobHeldAdmin", "Dependency", "Licenses",
+         "ReqNodeNotAvail", "QOSMaxJobsPerUserLimit", "AssocGrpCPUMinutesLimit", "JobArrayTaskLimit", "PartitionDown",
+         "(Nodes required for job are DOWN, DRAINED or reserved)", "SomethingNewerThanThis")  # fmt: skip
+NEVER = ("PartitionTimeLimit", "DependencyNeverSatisfied", "PartitionNodeLimit", "BadConstraints", "InvalidQOS",
+         "InvalidAccount")  # fmt: skip
 
 
 @dataclass
@@ -387,3 +392,28 @@ def test_of_a_name_or_id_that_slurm_does_not_know_it_is_said(desk: Desk) -> None
     for which in (("--prefix", "swep-"), ("--jobs", "999")):
         ran = desk.run("status", *which)
         assert (ran.returncode, "is known to Slurm" in ran.stderr) == (1, True)
+
+
+
+def test_whatever_the_queue_says_waiting_is_well_and_never_running_is_not(desk: Desk) -> None:
+    for reason in WAITS:
+        desk.slurm.add("sweep-waits", reason=reason, restarts=1)
+    data = desk.json("--prefix", "sweep-")
+    assert (data["word"], data["mode"], data["causes"]) == ("healthy", "waiting", [])
+    never = [desk.slurm.add("sweep-never", reason=reason) for reason in NEVER]
+    ran = desk.run("watch", "--prefix", "sweep-", "--once")
+    assert ran.returncode == 3
+    assert all(f"{one} PENDING (slurm_never_runs): it can never run: {reason}" in ran.stdout
+               for one, reason in zip(never, NEVER, strict=True))  # fmt: skip
+    assert "clean --yes --partial PATTERN --slurm --prefix sweep- --user root --host here" in ran.stdout
+
+
+def test_no_github_token_reaches_what_is_submitted_again_and_no_host_is_an_option(desk: Desk) -> None:
+    desk.slurm.add("sweep-1", "FAILED")
+    seen = desk.slurm.folder / "seen"
+    desk.more = {"GITHUB_TOKEN": "ghp_" + "x" * 36, "GH_TOKEN": "y" * 40}
+    ran = desk.run("resubmit", "--prefix", "sweep-", "--submit", f"sh -c 'env > {seen}; echo 7'", "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert "TOKEN" not in seen.read_text()
+    refused = desk.run("status", "--prefix", "sweep-", "--host=-oProxyCommand=touch")
+    assert (refused.returncode, "neither a name of [hosts] nor an address" in refused.stderr) == (64, True)

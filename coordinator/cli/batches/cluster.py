@@ -185,11 +185,12 @@ class Homecoming:
 
 def homecoming(made: Batch, sync: Sequence[str]) -> Homecoming:
     """Raises Trouble for a rule that cannot be read."""
-    from coordinator.app import jobs, slurm_watch
-
-    if not isinstance(made, slurm_watch.ClusterBatch):
+    if made.scope.cluster is None:   # other batches need not load how a cluster is reached
         return Homecoming()
+    from coordinator.app import jobs, slurm_watch
     from coordinator.app.slurm_watch_sync import sync_of
+
+    assert isinstance(made, slurm_watch.ClusterBatch)
 
     try:
         rules = slurm_watch.rules_of(sync, jobs.configuration(os.environ))

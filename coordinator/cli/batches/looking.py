@@ -151,7 +151,8 @@ def _what_next(batch: Batch, look: Look) -> dict[str, str]:
     looked = scope.job_command("diagnose", example) if scope.by_hand else f"coordinator why {example}"
     steps = {"find the root cause": looked} if example else {}
     steps["write down the fix and end what runs"] = scope.command("cancel --yes --fix TEXT")
-    steps["remove what the failed ones left"] = scope.command("clean --yes")
+    partial = " --partial PATTERN" if scope.cluster is not None else ""
+    steps["remove what the failed ones left"] = scope.command(f"clean --yes{partial}")
     if not scope.by_hand:
         steps["after the fix: one is let through"] = scope.command("resume --canary")
     steps["start the failed ones again, one first"] = scope.command("resubmit --only-failed --yes")

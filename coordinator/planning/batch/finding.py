@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from coordinator.planning.batch.scope import HERE
 
 JOB_ID = re.compile(r"\d{1,12}(_\d{1,9})?")
+_ADDRESS = re.compile(r"[A-Za-z0-9_\[]\S*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?")
 
 
@@ -72,7 +73,9 @@ def project_of(typed: Typed, around: Around) -> Fact:
 
 
 def host_of(typed: Typed, around: Around) -> Fact:
-    """A name of [hosts], an address, or "" for this machine. Raises Unclear."""
+    """A name of [hosts], an address, or "" for this machine. Raises Unclear and Wrong."""
+    if typed.host and not _ADDRESS.fullmatch(typed.host):
+        raise Wrong(f"{typed.host!r} is neither a name of [hosts] nor an address that ssh takes")
     if typed.host:
         return Fact("" if typed.host == HERE else typed.host, "--host")
     if around.login:

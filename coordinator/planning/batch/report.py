@@ -173,6 +173,7 @@ def _completion(given: Inputs) -> dict[str, Any]:
         "unusable": unusable,
         "compared": len(given.outputs),
         "out_of_step": apart,
+        "synced": len(given.journal.synced),
         "sound": not unusable and not apart,
     }  # fmt: skip
 

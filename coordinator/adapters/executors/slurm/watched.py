@@ -56,10 +56,10 @@ def queued(text: str) -> Iterator[SlurmJob]:
 
 
 def booked(text: str) -> Iterator[SlurmJob]:
-    """The answer to `sacct`."""
+    """The answer to `sacct`. One whose begin has not come yet has a stand-in's name: the queue knows it better."""
     for account in accounts(text).values():
         name, *more = account.name.rsplit(FIELD, len(_ACCOUNT_MORE))
-        if len(more) == len(_ACCOUNT_MORE):
+        if len(more) == len(_ACCOUNT_MORE) and not account.half:
             yield _of_account(account, name, more)
 
 
