@@ -15,15 +15,15 @@ from coordinator.app.slurm_watch_poll import NoJobs, Poll, Refused
 from coordinator.config.rooting import find_root
 from coordinator.domain.slurmjob import Cluster, Phase, SlurmJob
 from coordinator.engine.batches.batch import Batch, Files
-from coordinator.planning.batch import finding
-from coordinator.planning.batch.cluster import expanded
-from coordinator.planning.batch.finding import Around, Fact, Typed, Unclear, Wrong, told
 from coordinator.planning.batch.scope import Scope, slurm_scope
+from coordinator.planning.cluster import finding
+from coordinator.planning.cluster.finding import Around, Fact, Typed, Unclear, Wrong, told
+from coordinator.planning.cluster.members import expanded
 
 if TYPE_CHECKING:
     from coordinator.adapters.executors.reach import Reach
     from coordinator.config import Config
-    from coordinator.planning.batch.syncing import Rule
+    from coordinator.planning.cluster.syncing import Rule
 
 __all__ = ["Blocked", "Choice", "ClusterBatch", "Fact", "NoJobs", "NoTools", "Patience", "Refused", "Settled", "Typed",
            "Unclear", "Wrong", "batch_of", "rules_of", "settle", "told"]
@@ -188,7 +188,7 @@ def batch_of(
 
 def _readable(patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Raises Wrong."""
-    from coordinator.planning.batch import artefacts
+    from coordinator.planning.cluster import artefacts
 
     some = SlurmJob("1", "x", "x", Phase.OVER, "COMPLETED", workdir="/")
     for one in patterns:
@@ -201,7 +201,7 @@ def _readable(patterns: tuple[str, ...]) -> tuple[str, ...]:
 
 def rules_of(given: Sequence[str], config: Config) -> tuple[Rule, ...]:
     """What is to be brought here; raises Wrong."""
-    from coordinator.planning.batch.syncing import rule
+    from coordinator.planning.cluster.syncing import rule
 
     try:
         return tuple(rule(one) for one in (given or config.batch.sync))

@@ -12,8 +12,8 @@ from coordinator.adapters.executors.there import Found, look_script, read_look, 
 from coordinator.app.slurm_watch_poll import Poll, last_words
 from coordinator.domain.slurmjob import Phase, SlurmJob
 from coordinator.engine.batches.jobs import Done
-from coordinator.planning.batch import resubmission, tidying
-from coordinator.planning.batch.cluster import replacements
+from coordinator.planning.cluster import resubmission, tidying
+from coordinator.planning.cluster.members import replacements
 
 _AT_ONCE = 100
 """Ids in one scancel."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
-from coordinator.planning.batch.patience import Setback, pauses, summary
+from coordinator.planning.cluster.patience import Setback, pauses, summary
 
 _T = TypeVar("_T")
 _LASTING = ("its host key", "it refuses our key", "our ssh configuration", "there is no ssh here")

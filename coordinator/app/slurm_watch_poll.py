@@ -14,13 +14,13 @@ from coordinator.adapters.executors.ssh import Unreachable
 from coordinator.adapters.executors.there import look_script, read_look, read_tails, tails_script
 from coordinator.app.slurm_watch_asking import Later, Patience
 from coordinator.domain.slurmjob import Cluster, Phase, SlurmJob
-from coordinator.planning.batch import artefacts
-from coordinator.planning.batch import cluster as of_cluster
-from coordinator.planning.batch.artefacts import There
-from coordinator.planning.batch.cluster import Heard
 from coordinator.planning.batch.journal import Journal, Sight
 from coordinator.planning.batch.members import Member, Stand
 from coordinator.planning.batch.signature import trouble
+from coordinator.planning.cluster import artefacts
+from coordinator.planning.cluster import members as of_cluster
+from coordinator.planning.cluster.artefacts import There
+from coordinator.planning.cluster.members import Heard
 
 SURELY_KEPT = timedelta(minutes=4)
 """Without accounting Slurm forgets a job some minutes after its end (MinJobAge, 300 s): nobody may look less often."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from coordinator.adapters.executors.bringing import Bringing, Brought, NotBrought
 from coordinator.adapters.executors.ssh import Unreachable
-from coordinator.planning.batch.syncing import Errand, Rule, errands
+from coordinator.planning.cluster.syncing import Errand, Rule, errands
 
 if TYPE_CHECKING:
     from coordinator.app.slurm_watch import ClusterBatch

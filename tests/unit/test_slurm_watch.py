@@ -13,10 +13,17 @@ from coordinator.adapters.executors.ssh_words import cause, told
 from coordinator.adapters.executors.there import look_script, quoted_pattern, read_tails
 from coordinator.app.slurm_watch_asking import Blocked, Patience
 from coordinator.domain.slurmjob import Cluster, Phase, SlurmJob
-from coordinator.planning.batch import artefacts, finding, patience, resubmission, syncing, tidying
-from coordinator.planning.batch.artefacts import There
 from coordinator.planning.batch.cadence import Mode, mode_of
-from coordinator.planning.batch.cluster import (
+from coordinator.planning.batch.cohort import BatchWord, judge
+from coordinator.planning.batch.journal import Journal, sight
+from coordinator.planning.batch.kept import from_data, to_data
+from coordinator.planning.batch.members import Stand
+from coordinator.planning.batch.scope import slurm_scope
+from coordinator.planning.batch.signature import trouble
+from coordinator.planning.cluster import artefacts, finding, patience, resubmission, syncing, tidying
+from coordinator.planning.cluster.artefacts import There
+from coordinator.planning.cluster.finding import Around, Typed, Unclear, Wrong
+from coordinator.planning.cluster.members import (
     Heard,
     expanded,
     logs_wanted,
@@ -26,13 +33,6 @@ from coordinator.planning.batch.cluster import (
     order,
     tally,
 )
-from coordinator.planning.batch.cohort import BatchWord, judge
-from coordinator.planning.batch.finding import Around, Typed, Unclear, Wrong
-from coordinator.planning.batch.journal import Journal, sight
-from coordinator.planning.batch.kept import from_data, to_data
-from coordinator.planning.batch.members import Stand
-from coordinator.planning.batch.scope import slurm_scope
-from coordinator.planning.batch.signature import trouble
 
 WAITS = SlurmJob("1", "sweep-1", "mara", Phase.WAITING, "PENDING", "Priority", workdir="/w")
 RUNS = replace(WAITS, phase=Phase.RUNNING, state="RUNNING", pending="")

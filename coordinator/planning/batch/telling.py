@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.domain.reasons import REASONS
-from coordinator.planning.batch.artefacts import OK
 from coordinator.planning.batch.cadence import Pace
-from coordinator.planning.batch.cluster import CURES, tally
 from coordinator.planning.batch.cohort import Cause, Health, as_data
 from coordinator.planning.batch.journal import Journal, News
 from coordinator.planning.batch.kept import plain
 from coordinator.planning.batch.members import Member
 from coordinator.planning.batch.scope import LABEL, SLURM, Scope
+from coordinator.planning.cluster.artefacts import OK
+from coordinator.planning.cluster.members import CURES, tally
 
 _BY_LABEL = re.compile(r"(?:[;,] (?:then )?s|\AS)et the (?:retry label|label anew)[^.]*(?:\.\Z)?")
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.slurmjob import Phase, SlurmJob
-from coordinator.planning.batch import submitted
 from coordinator.planning.batch.journal import Act, Sight, run_of
 from coordinator.planning.batch.members import Member, Stand
 from coordinator.planning.batch.signature import last_error
+from coordinator.planning.cluster import submitted
 
 NEVER_RUNS, CANCELLED, FORGOTTEN = "slurm_never_runs", "slurm_cancelled", "FORGOTTEN"
 UNSEEN = "unknown"

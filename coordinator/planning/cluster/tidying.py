@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from posixpath import normpath
 
 from coordinator.domain.slurmjob import SlurmJob
-from coordinator.planning.batch.resubmission import fill, literal
+from coordinator.planning.cluster.resubmission import fill, literal
 
 
 def place(pattern: str, job: SlurmJob) -> str:

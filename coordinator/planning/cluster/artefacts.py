@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from coordinator.domain.slurmjob import SlurmJob
-from coordinator.planning.batch.resubmission import fill, literal
+from coordinator.planning.cluster.resubmission import fill, literal
 
 READ = 1 << 20
 """Bytes of a file that is read; of larger ones the size must do."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from coordinator.domain.slurmjob import Phase, SlurmJob
-from coordinator.planning.batch.resubmission import fill
+from coordinator.planning.cluster.resubmission import fill
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping
 
 from coordinator.domain.slurmjob import Phase, SlurmJob
-from coordinator.planning.batch import submitted
+from coordinator.planning.cluster import submitted
 
 _DROPPED = frozenset({"--array", "--dependency", "--clusters", "--parsable", "--wait", "--test-only", "--quiet"})
 """Given anew where they are wanted, or of no use to a program that reads the answer."""
