@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from coordinator.config import Config
     from coordinator.engine.runner import Runner
     from coordinator.engine.wakes import Wakes
-    from coordinator.engine.world import Site, World
+    from coordinator.engine.world import Options, Site, World
+    from coordinator.planning.policy import Policy
     from coordinator.ports import GitHub, Notifier, Provider, Settings, Store
 
 
@@ -264,11 +265,11 @@ def coordinator_world(
     *,
     offline: bool = False,
     store: Store | None = None,
-    background: bool = False,
+    looks: str = "never",
 ) -> World:
     """Everything `coordinator run` works with. `offline`: without a token GitHub counts as unreachable; `store` stands
-    in for this repository's own; `background`: other hosts are looked at by threads. Raises NoToken, NoRepository,
-    StoreError, NewerSchema."""
+    in for this repository's own; `looks`: when other hosts are asked: by a thread each, when due, or never. Raises
+    NoToken, NoRepository, StoreError, NewerSchema."""
     from coordinator.app.belonging import belongs
     from coordinator.engine.world import Site
 
@@ -284,7 +285,7 @@ def coordinator_world(
         raise
     github = github_client(config, name, lambda: token) if token and name else _no_github()
     return world_on(where, config, environ, wakes, me, say, memory, Site(repo, github, name), token,
-                    background=background)
+                    looks=looks)
 
 
 def world_on(
@@ -298,7 +299,7 @@ def world_on(
     home: Site,
     token: str,
     *,
-    background: bool = False,
+    looks: str = "never",
 ) -> World:
     """The parts of a world around its own repository `home`, which needs a GitHub, and its memory."""
     import secrets
@@ -329,7 +330,7 @@ def world_on(
         github=home.github or _no_github(),
         repo=home.repo,
         site=sites(config, token, where.root),
-        executor=executor(where, config, cleaned, wakes.put, background=background),
+        executor=executor(where, config, cleaned, wakes.put, looks=looks),
         providers=known,
         probe=SystemProbe(cleaned, say),
         transcript=Transcriber(known.__getitem__, masker),
@@ -432,11 +433,13 @@ def runner(
     say: Callable[[str], None],
     *,
     at_once: bool = False,
+    once: bool = False,
     offline: bool = False,
     world_of: Callable[[Wakes, Mapping[str, Any]], World] | None = None,
 ) -> Runner:
-    """A world with the engine that moves it. `at_once`: effects are made where they are asked for; `offline`:
-    it does without GitHub when there is no token; `world_of` makes another world than this repository's."""
+    """A world with the engine that moves it. `at_once`: effects are made where they are asked for; `once`: it ends when
+    nothing moves; `offline`: it does without GitHub when there is no token; `world_of` makes another world than this
+    repository's."""
     from coordinator import __version__
     from coordinator.app.engines import options_of, policy_of
     from coordinator.app.templates import template_provider
@@ -456,12 +459,18 @@ def runner(
         return plans.runner(where, under, config, environ, me, say)
     else:
         world = coordinator_world(where, config, environ, wakes, named, say, offline=offline,
-                                  background=not at_once)
+                                  looks="due" if at_once or once else "thread")
     pool = None if at_once else EffectPool()
     memory = Memory()
     engine = Engine(world, pool or AtOnce(), wakes.put, memory)
-    return Runner(world, engine, memory, wakes, pool, options=lambda fresh: (
-        policy_of(fresh, template_provider(where, fresh)), options_of(fresh)))
+
+    def taken_over(fresh: Config) -> tuple[Policy, Options]:
+        if (fresh.hosts, fresh.slurm) != (config.hosts, config.slurm):
+            say("[hosts] and [slurm] are read at the start: what changed there holds from the next start on")
+        kept = replace(fresh, hosts=config.hosts, slurm=config.slurm)
+        return policy_of(kept, template_provider(where, fresh)), options_of(fresh)
+
+    return Runner(world, engine, memory, wakes, pool, options=taken_over)
 
 
 def reread(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 def executor(where: Place, config: Config, environ: Mapping[str, str], wake: Callable[[str], None], *,
-             background: bool) -> Closable:
-    """`environ` holds no GitHub token. With `background` each host is looked at by a thread of its own."""
+             looks: str) -> Closable:
+    """`environ` holds no GitHub token. `looks`: when other hosts are asked: thread, due, never."""
     from coordinator.adapters.executors.fleet import Fleet
     from coordinator.adapters.executors.local import LocalExecutor
-    from coordinator.adapters.executors.remote.executor import Manner, RemoteExecutor
+    from coordinator.adapters.executors.remote.executor import Looks, Manner, RemoteExecutor
     from coordinator.adapters.executors.slurm.starter import WARNS
     from coordinator.adapters.system.clock import SystemClock
 
@@ -38,17 +38,20 @@ def executor(where: Place, config: Config, environ: Mapping[str, str], wake: Cal
     tuning = {"beat_sec": f"{beat_seconds(config):g}", "soft_sec": "1", "idle_cpu": f"{config.workers.idle_cpu:g}",
               "cgroup": "1"}
     every = min(2.0, max(0.5, config.workers.stall.total_seconds() / 10))
+    keep = config.retention.run_files.total_seconds()
+    idle = min(30.0, max(every, config.workers.lease.total_seconds() / 4))   # a short lease is for who wants to know
 
     def remote(name: str, line: Link, manner: Manner, starter: Starter | None = None) -> RemoteExecutor:
         return RemoteExecutor(name, line, where.jobs, wake=wake, clock=SystemClock(), ours=environ, manner=manner,
-                              background=background, starter=starter)
+                              looks=Looks(looks), starter=starter)
 
     members: dict[str, Closable] = {"": local}
     for name, host in config.hosts.items():
-        manner = Manner(shared=host.shared, every=every, tuning=tuning)
+        manner = Manner(shared=host.shared, every=every, idle=idle, keep=keep, tuning=tuning)
         members[name] = remote(name, link(where, name, host, environ), manner)
     if slurm:
-        manner = Manner(SLURM, config.slurm.shared, every, tuning={**tuning, "warn": WARNS, "keep_sec": "30"})
+        manner = Manner(SLURM, config.slurm.shared, every, idle, keep=keep,
+                        tuning={**tuning, "warn": WARNS, "keep_sec": "30"})
         members[SLURM] = remote(SLURM, slurm_link(where, config, environ), manner, starter_of(config, environ))
     return Fleet(members)
 

@@ -300,7 +300,7 @@ def _world(where: Place, under: Undertaking, config: Config, environ: Mapping[st
     token, root = token_or_none(environ), home_of(under)
     first = sites(config, token, root)(str(root))
     home = Site(first.repo, Offline("a plan's coordinator asks for no issues"), first.name)
-    world = world_on(where, config, environ, wakes, named, say, memory, home, token, background=True)
+    world = world_on(where, config, environ, wakes, named, say, memory, home, token, looks="thread")
     world.policy = replace(world.policy, intake=False)
     world.template, world.site = template_finder(Place(root)), sites(config, token, root)
     return world

@@ -43,7 +43,7 @@ def run(
     with app.hold(place) as me:
         if not yes:
             _confirm(place, config)
-        runner = app.runner(place, config, os.environ, me, say)
+        runner = app.runner(place, config, os.environ, me, say, once=once)
         runner.memory.confirmed = yes
         try:
             say(start_line(runner.world, config))

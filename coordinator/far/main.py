@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from coordinator.far import running, trees, wire
+from coordinator.far import keeping, running, trees, wire
 from coordinator.far.home import Home, Refused
 from coordinator.runfiles import identity, launching, names
 from coordinator.runfiles.lock import Busy
@@ -113,6 +113,10 @@ def had(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
     return {"commits": trees.had(home, asked["repo"]), "path": trees.path_of(home, asked["repo"], asked["job"])}, []
 
 
+def tidy(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
+    return {"gone": keeping.tidy(home, time.time() - asked["keep"], frozenset(asked["wanted"]))}, []
+
+
 def put(home: Home, asked: Head, blobs: List[bytes]) -> Answer:
     return {"size": home.put(asked["file"], asked["offset"], blobs[0])}, []
 
@@ -188,7 +192,7 @@ def find(_home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
 
 
 OPERATIONS: Dict[str, Callable[[Home, Head, List[bytes]], Answer]] = {
-    each.__name__: each for each in (hello, may, start, look, stop, pack, had, put, weigh, get, drop, run, find)
+    each.__name__: each for each in (hello, may, start, look, stop, pack, tidy, had, put, weigh, get, drop, run, find)
 }
 
 

@@ -180,7 +180,7 @@ def live(home: Home, *, begun: bool) -> List[Dict[str, Any]]:
     for somebody else starts it, who knows where."""
     found: List[Dict[str, Any]] = []
     kind = "spec" if begun else "heartbeat"
-    for provider, folder in _folders(home):
+    for provider, folder in folders(home):
         for name in os.listdir(folder):
             told = names.job_of(name)
             if told is None or name != "%s.%s" % (told[0], kind):
@@ -193,7 +193,8 @@ def live(home: Home, *, begun: bool) -> List[Dict[str, Any]]:
     return found
 
 
-def _folders(home: Home) -> Iterator[Tuple[str, str]]:
+def folders(home: Home) -> Iterator[Tuple[str, str]]:
+    """(provider, folder of its jobs)."""
     for name in sorted(os.listdir(home.jobs)):
         folder = "%s/%s" % (home.jobs, name)
         if os.path.isdir(folder) and not os.path.islink(folder):

@@ -100,6 +100,16 @@ def make(home: Home, job: str, parcel: Dict[str, Any]) -> str:
     return path
 
 
+def forget(home: Home, repo: str, job: str) -> None:
+    """That there was a worktree of this job; its commits may go with git's own tidying."""
+    bare = bare_of(home, repo)
+    if os.path.isdir(bare):
+        git = Git(bare)
+        git("worktree", "prune", "--expire=now")
+        for ref in git.ask("for-each-ref", "--format=%(refname)", "%s/%s" % (OUT, job), "%s/%s" % (_IN, job)).split():
+            git("update-ref", "-d", ref)
+
+
 def _init(home: Home, bare: str) -> None:
     making = tempfile.mkdtemp(prefix=".new-", dir=home.repos)
     try:

@@ -318,3 +318,28 @@ def test_a_stop_that_cannot_be_said_is_said_so(field: Field) -> None:
     end = ended(executor, spec)
     assert isinstance(end, Exited)
     assert end.reason == "manual_stop"
+
+
+def test_what_old_runs_left_there_goes_and_what_may_be_somebody_s_stays(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "echo 1 > one; git add one; git commit -qm one")
+    ended(executor, spec)
+    far = field.yard.root / "far side"
+    link = executor._link  # type: ignore[attr-defined]
+    assert link.ask("tidy", keep=3600, wanted=[])[0]["gone"] == 0, "it is not old"
+    assert link.ask("tidy", keep=-60, wanted=["gh-1"])[0]["gone"] == 0, "it is asked for"
+    assert link.ask("tidy", keep=-60, wanted=[])[0]["gone"] > 0
+    assert sorted(path.name for path in (far / ".coordinator/jobs/claude").iterdir()) == ["gh-1.fence", "gh-1.lock"]
+    assert list((far / "trees").rglob("file.txt")) == []
+    assert list((far / ".coordinator").glob("wrapper-*.pyz")), "it would remove itself"
+    again = field.sent(executor, "echo 2", attempt=2)
+    assert ended(executor, again).code == 0
+
+
+def test_a_run_that_lives_there_is_never_tidied_away(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "echo up; sleep 60")
+    until(lambda: view(executor, spec) and field.yard.out(spec) == "up\n", "the worker")
+    assert executor._link.ask("tidy", keep=-60, wanted=[])[0]["gone"] == 0  # type: ignore[attr-defined]
+    executor.stop(spec.handle, StopOrder("manual_stop", "enough", hard=True))
+    assert ended(executor, spec).reason == "manual_stop"

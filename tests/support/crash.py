@@ -293,7 +293,8 @@ def _drain(folder: Path, environ: dict[str, str], die: Point | None, log: list[s
         watch.install()
     seam.watch(_watcher(folder, writes, die, lambda: _last_words(folder, log, die)))
     where, wakes = app.Place(folder / "clone"), Wakes()
-    world = app.coordinator_world(where, app.configuration(where, environ), environ, wakes, {}, log.append)
+    world = app.coordinator_world(where, app.configuration(where, environ), environ, wakes, {}, log.append,
+                                  looks="due")
     engine = Engine(world, AtOnce(), wakes.put)
     until = time.monotonic() + PATIENCE
     while not _over(engine):

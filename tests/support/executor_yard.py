@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from coordinator.adapters.executors.local import LocalExecutor
-from coordinator.adapters.executors.remote.executor import Manner, RemoteExecutor
+from coordinator.adapters.executors.remote.executor import Looks, Manner, RemoteExecutor
 from coordinator.adapters.executors.remote.link import Here, Link
 from coordinator.adapters.executors.slurm.queue import Queue
 from coordinator.adapters.executors.slurm.starter import WARNS, SlurmStarter, Wishes
@@ -162,7 +162,8 @@ def far_yard(root: Path, shell: Any = None, *, name: str = "epyc12", shared: boo
         link = Link(name, cable, workdir or str(root / "far side"), python)
         manner = Manner(shared=shared, every=0.1, idle=0.5, tuning=TUNING)
         return RemoteExecutor(name, link, yard.jobs, wake=yard.woken.append, clock=yard.clock,
-                              ours={"PATH": os.environ["PATH"]}, manner=manner, background=background)
+                              ours={"PATH": os.environ["PATH"]}, manner=manner,
+                              looks=Looks.BY_THREAD if background else Looks.WHEN_DUE)
 
     yard = Yard(root, make, name, cable)
     try:
@@ -186,7 +187,7 @@ def slurm_yard(root: Path, env: Mapping[str, str], wishes: Wishes | None = None)
         manner = Manner(SLURM, shared=True, every=0.1, idle=0.5, tuning={**TUNING, "warn": WARNS, "keep_sec": "1"})
         return RemoteExecutor(SLURM, Link(SLURM, cable, str(root / "far side"), sys.executable), yard.jobs,
                               wake=yard.woken.append, clock=yard.clock, ours={"PATH": os.environ["PATH"]},
-                              manner=manner, starter=SlurmStarter(queue, wishes or Wishes(mem="50")), background=False)
+                              manner=manner, starter=SlurmStarter(queue, wishes or Wishes(mem="50")), looks=Looks.WHEN_DUE)
 
     yard = Yard(root, make, SLURM, cable)
     try:

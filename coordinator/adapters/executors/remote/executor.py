@@ -1,7 +1,7 @@
 """Workers on one other host: `ports.Executor` by way of its far end.
 
 A look never waits for the host where a thread keeps the mirror fresh. A run counts as ended only when everything it
-left is home; whatever could not be asked is Unknown, since the host was last heard of.
+left is home; whatever could not be asked is Unknown, since it was first asked in vain.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from coordinator.adapters.executors import launch, output
 from coordinator.adapters.executors.remote.link import Link, NotAsked, born_into
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.remote.probe import FarProbe
-from coordinator.adapters.executors.views import view_of
+from coordinator.adapters.executors.views import exited_of, view_of
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
 from coordinator.domain.worker import Exited, HostState, Missing, Running, Unknown, Waiting, WorkerView
@@ -29,19 +30,22 @@ from coordinator.runfiles.lock import Busy, Lock
 CLAIMED_WITHIN = timedelta(seconds=60)
 """A start that no wrapper has claimed after this never will be."""
 _FINAL = (Exited, Missing)
+_TIDY_EVERY = timedelta(days=1)
 _ABANDONED = StopOrder("lost", "its host was out of reach for too long; another attempt took over", hard=True)
 
 
 @dataclass(frozen=True)
 class Manner:
     """How one host is used; `kind` is the executor's name. `shared`: it sees our files. A running worker is looked at
-    `every` seconds, a host without one each `idle` seconds. `limit`: bytes of work that are taken home at most."""
+    `every` seconds, a host without one each `idle` seconds. `limit`: bytes of work that are taken home at most; `keep`:
+    seconds for which what ended runs left there stays."""
 
     kind: str = "ssh"
     shared: bool = False
     every: float = 2.0
     idle: float = 30.0
     limit: int = 1 << 30
+    keep: float = 30 * 86400.0
     tuning: Mapping[str, str] | None = None
 
 
@@ -64,11 +68,19 @@ class Starter(Protocol):
         """Those that it still has."""
 
 
+class Looks(StrEnum):
+    """When a host is asked: by a thread of its own, when a look is due, or never: then what is home tells."""
+
+    BY_THREAD = "thread"
+    WHEN_DUE = "due"
+    NEVER = "never"
+
+
 class RemoteExecutor:
-    """`jobs` is where the mirror lies, `ours` this process's environment. With `background` a thread looks."""
+    """`jobs` is where the mirror lies, `ours` this process's environment."""
 
     def __init__(self, name: str, link: Link, jobs: Path, *, wake: Callable[[str], None], clock: Clock,
-                 ours: Mapping[str, str], manner: Manner | None = None, background: bool = True,
+                 ours: Mapping[str, str], manner: Manner | None = None, looks: Looks = Looks.BY_THREAD,
                  starter: Starter | None = None) -> None:
         self.name = name
         self._link, self._jobs, self._clock, self._wake = link, jobs.absolute(), clock, wake
@@ -77,14 +89,14 @@ class RemoteExecutor:
         self._live: dict[Handle, int] = {}
         self._survivors: dict[Handle, tuple[int, ...]] = {}
         self._looked_at: datetime | None = None
+        self._tidied_at: datetime | None = None
         self._state = HostState()
         self._guard = threading.Lock()
         self._turn = threading.Lock()
         self._over = threading.Event()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
-        self._background = background
-        self._began = clock.now()
+        self._looks = looks
 
     # --- starting -----------------------------------------------------------------------------------
 
@@ -173,9 +185,9 @@ class RemoteExecutor:
                     self._views[handle] = self._first(handle)
             for known in set(self._views) - set(handles):
                 del self._views[known]
-        if not self._background:
+        if self._looks is Looks.WHEN_DUE:
             self._refresh_if_due()
-        elif self._thread is None:
+        elif self._looks is Looks.BY_THREAD and self._thread is None:
             self._thread = threading.Thread(target=self._go_on_looking, name=f"look-{self.name}", daemon=True)
             self._thread.start()
         with self._guard:
@@ -249,7 +261,15 @@ class RemoteExecutor:
         self._live = {handle: live[handle] for handle in kept}
         self._recall(wanted)
         self._heed_notes(mirrors)
+        self._tidy(now, wanted)
         return more
+
+    def _tidy(self, now: datetime, wanted: Sequence[Handle]) -> None:
+        """Once a day what is old there goes. Raises Away."""
+        if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
+            self._tidied_at = now
+            with crossing("process", f"tidy {self.name}"):
+                self._link.ask("tidy", keep=self._manner.keep, wanted=[handle.job for handle in wanted])
 
     def _heed_notes(self, mirrors: Sequence[Mirror]) -> None:
         """A STOP file in the worktree here, for a worker in one there. Raises Away."""
@@ -264,11 +284,16 @@ class RemoteExecutor:
         """Takes in what the far end said of one run. Whether more of its output waits there. Raises Away."""
         handle, now = mirror.handle, self._clock.now()
         if answer.get("trouble"):
-            self._settle(handle, Unknown(f"{self.name}: {answer['trouble']}", mirror.heard_at() or now))
+            before = self._views.get(handle)
+            since = before.since if isinstance(before, Unknown) else now
+            self._settle(handle, Unknown(f"{self.name}: {answer['trouble']}", since))
             return False
-        for kind, piece in pieces.items():
-            mirror.append(kind, piece)
-        mirror.put("heartbeat", answer["beat"], skew)
+        with mirror.locked():
+            if not mirror.asked():   # given up meanwhile, and another run has its place here
+                return False
+            for kind, piece in pieces.items():
+                mirror.append(kind, piece)
+            mirror.put("heartbeat", answer["beat"], skew)
         home = mirror.sizes()
         more = any(home[kind] < size for kind, size in zip(("log", "err"), answer["sizes"], strict=True))
         view = self._view(mirror, answer, boot, now)
@@ -311,7 +336,9 @@ class RemoteExecutor:
             if left:
                 return Running(left[0], 0.0)
         if answer["outcome"]:
-            mirror.put("outcome", answer["outcome"], skew)
+            with mirror.locked():
+                if mirror.asked():
+                    mirror.put("outcome", _with_cause(answer["outcome"], view), skew)
             return view_of({}, lambda: mirror.pairs("outcome"))
         return view
 
@@ -356,7 +383,8 @@ class RemoteExecutor:
             self._wake("exit")
 
     def _note_away(self, words: str) -> None:
-        """The host could not be asked: every run on it is unknown, since it was last heard of."""
+        """The host could not be asked: every run on it is unknown since it was first asked in vain. When it was last
+        heard of is another time: we may have been away ourselves since."""
         now = self._clock.now()
         since = self._state.away_since or now
         changed = self._state.away_since is None
@@ -365,10 +393,10 @@ class RemoteExecutor:
             running = [handle for handle, view in self._views.items() if not isinstance(view, _FINAL)]
         for handle in running:
             mirror = self._mirror(handle)
-            heard = max(mirror.heard_at() or since, min(self._began, since))   # not asked is not out of reach
             if mirror.pairs("seen").get("state") != "given_up":
-                mirror.note(mirror.pairs("seen").get("state") or "waiting", heard, away_since=since, words=words)
-            self._settle(handle, Unknown(words, heard))
+                mirror.note(mirror.pairs("seen").get("state") or "waiting", mirror.heard_at() or since,
+                            away_since=since, words=words)
+            self._settle(handle, Unknown(words, since))
         if changed:
             self._wake("host")
 
@@ -452,3 +480,11 @@ class RemoteExecutor:
 
     def _mirror(self, handle: Handle) -> Mirror:
         return Mirror(self._jobs, replace(handle, host=self.name))
+
+
+def _with_cause(outcome: Mapping[str, str], view: WorkerView) -> Mapping[str, str]:
+    """Who started the wrapper may know better than it what ended it."""
+    if not isinstance(view, Exited) or view.reason == exited_of(outcome).reason:
+        return outcome
+    plain = outcome.get("reason_code") == outcome.get("ended_by")
+    return {**outcome, "ended_by": view.reason, "words": view.words, **({"reason_code": view.reason} if plain else {})}

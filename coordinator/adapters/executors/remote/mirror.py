@@ -88,9 +88,13 @@ class Mirror:
         at = codec.number(self.pairs("seen").get("at", ""))
         return datetime.fromtimestamp(at, UTC) if at > 0 else None
 
+    def locked(self) -> Lock:
+        """Against another run that is given this one's place."""
+        return Lock(str(self.path("lock")))
+
     def mark(self, changes: Mapping[str, str]) -> None:
         """Keys of meta that are known later than the start."""
-        with Lock(str(self.path("lock"))):
+        with self.locked():
             launch.merge_meta(self.folder, self.handle.job, changes)
 
     def heeded(self) -> bool:

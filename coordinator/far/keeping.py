@@ -1,0 +1,79 @@
+"""What runs left here goes when it is old: run files, worktrees, parcels, and what travelled in earlier versions.
+
+Whatever may still be somebody's stays: a run without an outcome, and every run that the coordinator asks for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from coordinator.far import running, trees
+from coordinator.runfiles import names
+
+TYPE_CHECKING = False   # one habit of the rooms that travel
+if TYPE_CHECKING:
+    from typing import FrozenSet, Iterator, Tuple
+
+    from coordinator.far.home import Home
+
+_STAY = ("lock", "fence")
+"""What orders later runs of a job: it stays for ever, a few bytes each."""
+
+
+def tidy(home: Home, before: float, wanted: FrozenSet[str]) -> int:
+    """How many runs, worktrees and parcels went that nobody changed since `before` (Unix seconds). `wanted` are
+    jobs."""
+    gone = 0
+    for folder, job in list(_over(home, before)):
+        if job not in wanted:
+            for name in os.listdir(folder):
+                told = names.job_of(name)
+                if told is not None and told[0] == job and told[1] not in _STAY:
+                    os.unlink("%s/%s" % (folder, name))
+            gone += 1
+    return gone + _trees(home, before, wanted) + _files(home.parcels, before) + _versions(home, before)
+
+
+def _over(home: Home, before: float) -> Iterator[Tuple[str, str]]:
+    for _, folder in running.folders(home):
+        for name in os.listdir(folder):
+            told = names.job_of(name)
+            if told is not None and name == "%s.outcome" % told[0] and _old("%s/%s" % (folder, name), before):
+                yield folder, told[0]
+
+
+def _trees(home: Home, before: float, wanted: FrozenSet[str]) -> int:
+    """Worktrees of jobs that have no papers here any more."""
+    known = {told[0] for _, folder in running.folders(home) for name in os.listdir(folder)
+             if (told := names.job_of(name)) is not None and told[1] == "spec"}
+    gone = 0
+    for repo in sorted(os.listdir(home.trees)):
+        for job in sorted(os.listdir("%s/%s" % (home.trees, repo))):
+            path = "%s/%s/%s" % (home.trees, repo, job)
+            if job not in known and job not in wanted and not os.path.islink(path) and _old(path, before):
+                shutil.rmtree(path)
+                trees.forget(home, repo, job)
+                gone += 1
+    return gone
+
+
+def _versions(home: Home, before: float) -> int:
+    """What travelled here before this version; a living wrapper still reads from its own."""
+    if running.live(home, begun=True):
+        return 0
+    return _files(home.folder + "/.coordinator", before, but=os.path.basename(sys.argv[0]))
+
+
+def _files(folder: str, before: float, but: str = "") -> int:
+    gone = 0
+    for entry in sorted(os.scandir(folder), key=lambda one: one.name):
+        if entry.name != but and entry.is_file(follow_symlinks=False) and _old(entry.path, before):
+            os.unlink(entry.path)
+            gone += 1
+    return gone
+
+
+def _old(path: str, before: float) -> bool:
+    return os.lstat(path).st_mtime < before
