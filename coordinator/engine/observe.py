@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.issue import Issue
 from coordinator.domain.outcome import Ending, Evidence, Usage
 from coordinator.domain.reasons import provider_reason
 from coordinator.domain.task import Task, TaskState
@@ -21,6 +22,7 @@ from coordinator.engine.staying import stays_of
 from coordinator.engine.world import World
 from coordinator.planning import stages
 from coordinator.planning.actions import work_lane
+from coordinator.planning.berths import LOCAL, names_for
 from coordinator.planning.limits import caps
 from coordinator.planning.rules.dispatch import SET_BACK
 from coordinator.planning.snapshot import RESERVE, Gate, Parked, Proof, Snapshot
@@ -195,9 +197,11 @@ def _proofs(world: World, attempts: Mapping[str, tuple[Attempt, ...]], now: date
 
 def _unready(world: World, memory: Memory, tasks: Mapping[str, Task], now: datetime) -> dict[str, Gate]:
     """Providers that queued tasks want and that cannot be started here, asked at most every 30 s. Of a ladder only
-    where one is needed: a question may take its time."""
-    known = world.workflows()
-    queued = [stages.dressed(known, world.policy, task) for task in tasks.values() if task.state is TaskState.QUEUED]
+    where one is needed: a question may take its time. What cannot be started here may be at home on another host."""
+    known, issues = world.workflows(), world.store.issues() if world.policy.hosts else {}
+    here = [task for task in tasks.values() if task.state is TaskState.QUEUED and (
+        not world.policy.hosts or LOCAL in names_for(world.policy, _labels(issues, task)))]
+    queued = [stages.dressed(known, world.policy, task) for task in here]
     for name in sorted({task.provider for task in queued}):
         _ask_whether_ready(world, memory, name, now)
     out = {*memory.unready, *_parked(world, now)}
@@ -205,6 +209,11 @@ def _unready(world: World, memory: Memory, tasks: Mapping[str, Task], now: datet
     for name in sorted({rung for wish in needing for rung in world.policy.fallback.get(wish, ())}):
         _ask_whether_ready(world, memory, name, now)
     return dict(memory.unready)
+
+
+def _labels(issues: Mapping[int, Issue], task: Task) -> frozenset[str]:
+    issue = issues.get(task.issue) if task.issue is not None else None
+    return issue.labels if issue is not None else frozenset()
 
 
 def _ask_whether_ready(world: World, memory: Memory, name: str, now: datetime) -> None:

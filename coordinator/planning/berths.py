@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from coordinator.domain.task import HOLDS_SLOT, Task
 from coordinator.domain.worker import SLURM
 from coordinator.planning.actions import Wait
+from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Snapshot
 
 LOCAL = ""
@@ -51,15 +52,8 @@ class Berths:
         return Wait(task.id, first.code, "; ".join(berth.words for berth in found.values()), first.cure)
 
     def _wanted(self, task: Task) -> tuple[str, ...]:
-        policy = self._s.policy
         issue = self._s.issue_of(task)
-        labels: Collection[str] = issue.labels if issue is not None else ()
-        asked = tuple(name for name, host in policy.hosts.items() if not host.labels.isdisjoint(labels))
-        if asked:
-            return asked
-        if policy.executor == SLURM:
-            return (SLURM,) if SLURM in policy.hosts else ()
-        return tuple(name for name in policy.hosts if name != SLURM) if policy.executor == "ssh" else (LOCAL,)
+        return names_for(self._s.policy, issue.labels if issue is not None else ())
 
     def _left(self, name: str) -> int:
         return self._s.policy.hosts[name].slots - self._used[name]
@@ -75,6 +69,16 @@ class Berths:
             return Berth("host_full", f"{name} is full ({self._used[name]}/{host.slots})",
                          f"a worker on {name} ends, or its slots are raised")
         return Berth()
+
+
+def names_for(policy: Policy, labels: Collection[str]) -> tuple[str, ...]:
+    """The hosts that may take an issue with these labels ("" = here); none where there is none to do so."""
+    asked = tuple(name for name, host in policy.hosts.items() if not host.labels.isdisjoint(labels))
+    if asked:
+        return asked
+    if policy.executor == SLURM:
+        return (SLURM,) if SLURM in policy.hosts else ()
+    return tuple(name for name in policy.hosts if name != SLURM) if policy.executor == "ssh" else (LOCAL,)
 
 
 def occupied(s: Snapshot) -> Mapping[str, int]:
