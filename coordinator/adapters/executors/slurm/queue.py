@@ -44,6 +44,7 @@ class Queue:
         self._asked_at: datetime | None = None
         self._heard_at: datetime | None = None
         self._away = ""
+        self._away_since: datetime | None = None
         self._rows: Mapping[str, Sequence[Row]] = {}
         self._tokens: dict[str, str] = {}
         self._known: dict[str, Standing] = {}
@@ -135,9 +136,9 @@ class Queue:
         try:
             rows = reading.rows(self._heard(self._run(reading.queue_argv(), "", _ASK_TIMEOUT), "squeue"))
         except Away as away:
-            self._away = away.words
+            self._away, self._away_since = away.words, self._away_since or now
             raise
-        self._away, self._heard_at = "", now
+        self._away, self._away_since, self._heard_at = "", None, now
         self._rows, self._just_submitted = _by_id(rows), {}
         self._tokens = {**{t: i for t, i in self._tokens.items() if i in self._known}, **_tokens(rows)}
         self._note(now)
@@ -221,10 +222,13 @@ class Queue:
         if known is not None and job_id in self._final:
             return known
         if self._away:
-            return Standing(Kind.UNKNOWN, words=self._away, since=self._heard_at or self._began)
+            return Standing(Kind.UNKNOWN, words=self._away, since=self._away_since or self._began)
         if known is not None:
             return known
-        return Standing(Kind.UNKNOWN, words="Slurm was not asked about it yet", since=self._heard_at or self._began)
+        heard = self._heard_at or self._began
+        if (queued := self._in_queue(job_id)) is not None and queued.kind is not Kind.ENDED:
+            return replace(queued, since=heard)
+        return Standing(Kind.UNKNOWN, words="Slurm was not asked about it yet", since=heard)
 
     # --- acting -------------------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ from coordinator.adapters.executors.slurm.queue import Queue
 from coordinator.adapters.executors.slurm.script import PREFIX, Order
 from coordinator.adapters.executors.slurm.states import Kind, Standing
 from coordinator.adapters.executors.slurm.view import judged
-from coordinator.domain.worker import Exited, WorkerView
-from coordinator.ports import Handle, LaunchSpec, StopOrder
+from coordinator.domain.worker import Exited, Missing, Unknown, WorkerView
+from coordinator.ports import Away, Handle, LaunchSpec, StopOrder
 from coordinator.runfiles import codec
 
 WARNS = "USR1:slurm_timeout,TERM:slurm_preempted"
@@ -46,6 +46,8 @@ class SlurmStarter:
     def __init__(self, queue: Queue, wishes: Wishes) -> None:
         self._queue, self._wishes = queue, wishes
         self._standings: Mapping[str, Standing] = {}
+        self._away = ""
+        self._away_since: datetime | None = None
 
     def start(self, mirror: Mirror, spec: LaunchSpec, folder: Path, wrapper: Sequence[str]) -> None:
         job, wish = spec.handle.job, self._wishes
@@ -56,14 +58,21 @@ class SlurmStarter:
         mirror.mark({JOB: job_id})
 
     def ask(self, mirrors: Sequence[Mirror]) -> None:
-        ids = {mirror.handle.token: self._id(mirror) for mirror in mirrors}
+        """A controller that is away hides no worker whose heartbeat is seen: it is not raised."""
+        ids, self._away = {}, ""
+        for mirror in mirrors:
+            try:
+                ids[mirror.handle.token] = self._id(mirror)
+            except Away as away:
+                self._away = away.words
         told = self._queue.look(one for one in ids.values() if one)
         self._standings = {token: told[one] for token, one in ids.items() if one}
 
     def judged(self, mirror: Mirror, view: WorkerView, now: datetime) -> WorkerView:
         standing = self._standings.get(mirror.handle.token)
-        if standing is None:
-            return view
+        self._away_since = (self._away_since or now) if self._away else None
+        if standing is None:   # whether it was submitted at all only the controller knows
+            return Unknown(self._away, self._away_since) if self._away_since and isinstance(view, Missing) else view
         found = judged(view, standing, now, asked=mirror.pairs("stop").get("reason", ""))
         if standing.kind is Kind.NEVER and isinstance(found, Exited):
             self._queue.cancel([self._id(mirror)], hard=False)   # or it would wait for ever
@@ -75,7 +84,11 @@ class SlurmStarter:
             self._queue.cancel([job_id], hard=order.hard)
 
     def live(self, known: Sequence[Handle]) -> tuple[Handle, ...]:
-        waiting = {token for _, token in self._queue.ours()}
+        """All of them while the controller is away: no sign of a worker is taken for its end."""
+        try:
+            waiting = {token for _, token in self._queue.ours()}
+        except Away:
+            return tuple(known)
         return tuple(handle for handle in known if handle.token in waiting)
 
     def _id(self, mirror: Mirror) -> str:
