@@ -81,6 +81,12 @@ def names_for(policy: Policy, labels: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in policy.hosts if name != SLURM) if policy.executor == "ssh" else (LOCAL,)
 
 
+def runs_here(s: Snapshot, task: Task) -> bool:
+    """Whether the task may run on this machine."""
+    issue = s.issue_of(task)
+    return LOCAL in names_for(s.policy, issue.labels if issue is not None else ())
+
+
 def occupied(s: Snapshot) -> Mapping[str, int]:
     """Workers by host, this machine's under ""."""
     return Counter(_hosts_in_use(s))

@@ -12,6 +12,7 @@ from datetime import timedelta
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.task import Task, TaskState
 from coordinator.planning.actions import Move, Wait
+from coordinator.planning.berths import runs_here
 from coordinator.planning.limits.circuit import Trial, on_trial
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Snapshot
@@ -88,7 +89,7 @@ class Ladder:
         if trial is not None and not trial.answered:
             words = f"{trial.task_id} tries first whether {provider} answers again"
             return Wait(task.id, "provider_trial", words, other, trial.until)
-        gate = s.unready.get(provider)
+        gate = s.unready.get(provider) if runs_here(s, task) else None
         return Wait(task.id, gate.code, gate.words, gate.cure) if gate is not None else None
 
     def _no_help(self, task: Task, rung: str) -> Wait | None:
