@@ -112,6 +112,8 @@ def failure(
         return Settlement(TaskState.QUEUED, reason, detail, spends=True)
     if not kind.again:
         return Settlement(TaskState.BLOCKED, reason, detail)
+    if reason == "host_lost" and attempt.launched_at is None and len(policy.hosts) > 1:
+        return Settlement(TaskState.QUEUED, reason, detail)   # nothing ran: another host is as good now as later
     if not kind.charged:
         return Settlement(TaskState.BACKOFF, reason, detail, policy.retry_at(now, attempt.number - 1, attempt.token))
     blocked = blocked_by(task.retries_used, policy.retry_max)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from coordinator.domain.task import TaskState
 from coordinator.domain.worker import Exited, HostState, Missing, Unknown, Waiting, WorkerView
 from coordinator.planning.actions import Action, Examine, GiveUp, Launch, Plan
+from coordinator.planning.completion import failure
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import HostRules, Policy
 from coordinator.planning.rules.supervise import lease_over
@@ -119,3 +120,15 @@ def test_the_lease_is_over_only_for_one_elsewhere_that_was_asked_in_vain_for_all
         assert NOW - asked_since >= LEASE
     elif host and (woke is None or woke <= NOW):
         assert NOW - asked_since < LEASE
+
+
+@pytest.mark.parametrize(("launched", "hosts", "state"), [
+    (None, ("a", "b"), TaskState.QUEUED), (NOW, ("a", "b"), TaskState.BACKOFF), (None, ("a",), TaskState.BACKOFF),
+])
+def test_who_never_started_there_goes_elsewhere_at_once(
+    launched: datetime | None, hosts: tuple[str, ...], state: TaskState
+) -> None:
+    policy = replace(POLICY, hosts={name: HostRules(1) for name in hosts})
+    attempt = an_attempt(host="a", prepared_at=NOW, launched_at=launched)
+    settlement = failure(a_task(1, TaskState.PREPARING), attempt, "host_lost", "a: no answer", policy, NOW)
+    assert (settlement.to, settlement.charged) == (state, False)
