@@ -24,9 +24,10 @@ class Kind(StrEnum):
 @dataclass(frozen=True)
 class Standing:
     """What Slurm says of a job. `since` is when it was first seen to stand so; of an unknown one, when Slurm was first
-    found away. `reason` is a reason code, "" where the job came to an end of its own; `words` are for people. NEVER will not
-    begin (again) and must be cancelled; GONE: Slurm was asked and has forgotten it. `started_at` and `ended_at` are
-    Unix seconds, 0 where they did not come yet; `suspended` are those that were begun and stand still."""
+    found away. `reason` is a reason code, "" where the job came to an end of its own; `words` are for people. NEVER
+    will not begin (again) and must be cancelled; GONE: Slurm was asked and has forgotten it. `started_at` and
+    `ended_at` are Unix seconds, 0 where they did not come yet; `suspended` are those that were begun and stand still.
+    """
 
     kind: Kind
     reason: str = ""
