@@ -312,4 +312,6 @@ def test_the_commands_that_are_shown_name_the_same_jobs_again() -> None:
     assert by_name.command("status") == "coordinator batch status --slurm --prefix 'sw eep-' --user mara --host hpc"
     by_id = replace(slurm_scope(Cluster("mara", "", "", ("1", "2_3"))), more="--since 7d")
     assert by_id.command("watch") == "coordinator batch watch --slurm --jobs 1,2_3 --user mara --host here --since 7d"
+    assert by_name.job_command("tail", "7") == "coordinator batch status --slurm --jobs 7 --user mara --host hpc"
+    assert by_id.job_command("tail", "7").startswith("sacct -j 7 ")
     assert by_name.key != slurm_scope(Cluster("eve", "hpc", "sw eep-", root="/r")).key

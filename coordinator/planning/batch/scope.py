@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coordinator.domain.slurmjob import Cluster
 
@@ -51,7 +51,10 @@ class Scope:
         return f"coordinator batch {words} {self.options}"
 
     def job_command(self, word: str, job: str) -> str:
-        """The same of one job of a prefix: `report`, `tail`, `diagnose`. Of Slurm's jobs its own books tell."""
+        """The same of one job of a prefix: `report`, `tail`, `diagnose`. Of Slurm's jobs its own books tell, where they
+        are; from elsewhere a status of that one."""
+        if self.cluster is not None and self.cluster.host:
+            return slurm_scope(replace(self.cluster, ids=(job,))).command("status")
         if self.cluster is not None:
             return f"sacct -j {shlex.quote(job)} --format=JobID,State,ExitCode,Elapsed,MaxRSS,NodeList"
         given = f" --log-dir {shlex.quote(self.log_dir)}" if self.log_dir else ""
