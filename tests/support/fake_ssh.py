@@ -61,6 +61,10 @@ class FakeSsh:
         (self.folder / address / "code").write_text(str(code), "utf-8")
         (self.folder / address / "down").write_text(says, "utf-8")
 
+    def up(self, address: str) -> None:
+        """The end of `down`."""
+        (self.folder / address / "down").unlink()
+
     def late(self, address: str) -> None:
         """From now on what comes on stderr is half a second on its way."""
         (self.folder / address / "late").touch()
