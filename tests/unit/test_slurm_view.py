@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coordinator.adapters.executors.slurm.states import Kind, Standing
-from coordinator.adapters.executors.slurm.view import SETTLE, judged
+from coordinator.adapters.executors.slurm.view import SETTLE, judged, outlives
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.worker import Beat, Exited, Missing, Running, Unknown, Waiting, Witness, WorkerView
 
@@ -100,16 +100,28 @@ def test_a_worker_that_vanished_while_slurm_runs_its_job_is_not_over() -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.ENDED, Kind.GONE])
-@pytest.mark.parametrize(("files", "view"), [(NOTHING, Unknown), (VANISHED, Unknown), (runs(), Running)])
+@pytest.mark.parametrize(("files", "view"), [(NOTHING, Unknown), (VANISHED, Unknown), (runs(60), Running)])
 def test_an_outcome_may_be_on_its_way_for_some_seconds(kind: Kind, files: WorkerView, view: type) -> None:
     assert isinstance(judged(files, standing(kind, JUST), NOW), view)
-    assert isinstance(judged(files, standing(kind, NOW - SETTLE), NOW), Exited)
+    assert isinstance(judged(files, standing(kind, NOW - 2 * SETTLE), NOW), Exited)
+
+
+@pytest.mark.parametrize("kind", [Kind.ENDED, Kind.GONE])
+def test_a_worker_that_still_beats_is_not_over_though_slurm_holds_its_job_for_ended(kind: Kind) -> None:
+    """Its node is cut off. Once it has fallen silent the end is what Slurm says."""
+    node_failed = standing(kind, NOW - timedelta(minutes=5), reason="slurm_node_fail")
+    assert outlives(runs(), node_failed, NOW)
+    assert judged(runs(), node_failed, NOW) == runs()
+    for silent in (runs(299), runs(100), VANISHED):
+        assert not outlives(silent, node_failed, NOW)
+        assert isinstance(judged(silent, node_failed, NOW), Exited)
+    assert not outlives(runs(), standing(Kind.RUNNING, NOW - timedelta(minutes=5)), NOW)
 
 
 @pytest.mark.parametrize(("files", "found", "reason"), [
     (VANISHED, dict(reason="slurm_node_fail"), "slurm_node_fail"), (VANISHED, dict(signal=9), "killed"),
     (VANISHED, dict(code=0), "lost"), (VANISHED, dict(code=1), "lost"), (NOTHING, dict(code=127), "launch_failed"),
-    (NOTHING, dict(code=0), "launch_failed"), (runs(), dict(reason="slurm_oom", signal=9), "slurm_oom"),
+    (NOTHING, dict(code=0), "launch_failed"), (runs(3599), dict(reason="slurm_oom", signal=9), "slurm_oom"),
     (NOTHING, dict(reason="slurm_cancelled"), "slurm_cancelled"),
 ])
 def test_a_job_without_an_outcome_ends_as_slurm_tells_it_and_never_well(

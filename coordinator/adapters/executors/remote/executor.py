@@ -62,6 +62,9 @@ class Starter(Protocol):
     def judged(self, mirror: Mirror, view: WorkerView, now: datetime) -> WorkerView:
         """With what the files say."""
 
+    def order(self, mirror: Mirror) -> StopOrder | None:
+        """What a worker must be told that it has lost hold of, by what was judged last."""
+
     def stop(self, mirror: Mirror, order: StopOrder) -> None: ...
 
     def live(self, known: Sequence[Handle]) -> tuple[Handle, ...]:
@@ -272,12 +275,15 @@ class RemoteExecutor:
                 self._link.ask("tidy", keep=self._manner.keep, wanted=[handle.job for handle in wanted])
 
     def _heed_notes(self, mirrors: Sequence[Mirror]) -> None:
-        """A STOP file in the worktree here, for a worker in one there. Raises Away."""
+        """A STOP file in the worktree here, for a worker in one there; and what the starter orders. Raises Away."""
         for mirror in mirrors:
             meta = mirror.pairs("meta")
-            if meta.get("sent") and (Path(meta["worktree"]) / "STOP").exists() and not mirror.heeded():
-                self._order(mirror.handle, StopOrder("manual_stop", f"STOP file in {meta['worktree']}"), fence=0)
-                mirror.heed("manual_stop")
+            order = self._starter.order(mirror) if self._starter is not None else None
+            if meta.get("sent") and (Path(meta["worktree"]) / "STOP").exists():
+                order = StopOrder("manual_stop", f"STOP file in {meta['worktree']}")
+            if order is not None and not mirror.heeded():
+                self._order(mirror.handle, order, fence=0)
+                mirror.heed(order.reason)
 
     def _take(self, mirror: Mirror, answer: Mapping[str, Any], pieces: Mapping[str, bytes], boot: str,
               skew: float) -> bool:

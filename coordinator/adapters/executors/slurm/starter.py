@@ -13,7 +13,7 @@ from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.slurm.queue import Queue
 from coordinator.adapters.executors.slurm.script import PREFIX, Order
 from coordinator.adapters.executors.slurm.states import Kind, Standing
-from coordinator.adapters.executors.slurm.view import judged
+from coordinator.adapters.executors.slurm.view import judged, outlives
 from coordinator.domain.worker import Exited, Missing, Unknown, WorkerView
 from coordinator.ports import Away, Handle, LaunchSpec, StopOrder
 from coordinator.runfiles import codec
@@ -48,6 +48,7 @@ class SlurmStarter:
         self._standings: Mapping[str, Standing] = {}
         self._away = ""
         self._away_since: datetime | None = None
+        self._strays: dict[str, StopOrder] = {}
 
     def start(self, mirror: Mirror, spec: LaunchSpec, folder: Path, wrapper: Sequence[str]) -> None:
         job, wish = spec.handle.job, self._wishes
@@ -73,10 +74,17 @@ class SlurmStarter:
         self._away_since = (self._away_since or now) if self._away else None
         if standing is None:   # whether it was submitted at all only the controller knows
             return Unknown(self._away, self._away_since) if self._away_since and isinstance(view, Missing) else view
+        if outlives(view, standing, now):
+            self._strays[mirror.handle.token] = StopOrder(standing.reason or "lost", standing.words, hard=True)
+        else:
+            self._strays.pop(mirror.handle.token, None)
         found = judged(view, standing, now, asked=mirror.pairs("stop").get("reason", ""))
         if standing.kind is Kind.NEVER and isinstance(found, Exited):
             self._queue.cancel([self._id(mirror)], hard=False)   # or it would wait for ever
         return found
+
+    def order(self, mirror: Mirror) -> StopOrder | None:
+        return self._strays.get(mirror.handle.token)
 
     def stop(self, mirror: Mirror, order: StopOrder) -> None:
         job_id = self._id(mirror) or self._queue.find(mirror.handle.token)

@@ -10,6 +10,8 @@ from coordinator.domain.worker import Exited, Missing, Running, Unknown, Waiting
 
 SETTLE = timedelta(seconds=20)
 """How long after Slurm saw a job end its outcome may still be on its way, and a word of Slurm's may still change."""
+_LIFE = 5.0
+"""Seconds after the end that Slurm saw: a heartbeat that young proves a worker that Slurm has lost hold of."""
 _FRESH = 90.0
 """Seconds: a heartbeat as young as this proves a worker, whether Slurm can be asked or not."""
 _UNCLEAR = frozenset({"manual_stop", "killed", "oom_killed", "slurm_timeout", "slurm_preempted"})
@@ -36,11 +38,21 @@ def judged(files: WorkerView, standing: Standing, now: datetime, *, asked: str =
         case Kind.NEVER:
             return _exited(files, standing, asked) if settled else Waiting(standing.words)
         case Kind.ENDED | Kind.GONE:
-            if settled:
-                return _exited(files, standing, asked)
-            return files if _running(files) else Unknown(f"{standing.words}; its outcome is waited for", standing.since)
+            if _running(files):   # one that beats seldom is heard once more
+                twice = now - standing.since >= 2 * settle and not outlives(files, standing, now)
+                return _exited(files, standing, asked) if twice else files
+            waits = Unknown(f"{standing.words}; its outcome is waited for", standing.since)
+            return _exited(files, standing, asked) if settled else waits
         case _:
             return files if _beats(files, now) else Unknown(standing.words, standing.since)
+
+
+def outlives(files: WorkerView, standing: Standing, now: datetime) -> bool:
+    """Whether the worker still beats though Slurm holds its job for ended: its node is cut off, and it works on. Nobody
+    may take its place before it has ended."""
+    over = standing.kind in {Kind.ENDED, Kind.GONE}
+    return over and _beats(files, now) and isinstance(files, Running) and files.beat is not None \
+        and files.beat.at >= standing.since.timestamp() + _LIFE
 
 
 def _running(files: WorkerView) -> bool:
