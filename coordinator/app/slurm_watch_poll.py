@@ -80,7 +80,7 @@ class Poll:
         wide = self._with_new(journal)
         queue = self._asked(watched.squeue(wide), watched.queued)
         books = self._booked(wide, journal)
-        found = of_cluster.merged(queue, books, self.known)
+        found = of_cluster.merged(queue, books, self.known, booked=self.books is True)
         new = set(of_cluster.replacements(journal.acts).values())
         mine = [job for job in found if wide.holds(job) or (job.id in new and job.user == wide.user)]
         self.known.update((job.id, job) for job in mine)

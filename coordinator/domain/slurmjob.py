@@ -23,8 +23,9 @@ class Phase(StrEnum):
 class SlurmJob:
     """`id` is as people type it: `123`, or `123_4` for one of an array. `state` is Slurm's own word and `pending` its
     word for why it waits. `why` is our reason code: of one that is over "" for a good end, of one that waits
-    `slurm_never_runs` or "". `code` and `signal` are those of its script. `stdout` and `stderr` are paths with
-    Slurm's %-words still in them; `line` is what it was submitted with. Times are aware UTC."""
+    `slurm_never_runs` or "". `partial`: the books do not have all of its end yet. `code` and `signal` are those of its
+    script. `stdout` and `stderr` are paths with Slurm's %-words still in them; `line` is what it was submitted with.
+    Times are aware UTC."""
 
     id: str
     name: str
@@ -46,6 +47,7 @@ class SlurmJob:
     stderr: str = ""
     line: str = ""
     dependency: str = ""
+    partial: bool = False
 
     @property
     def array(self) -> tuple[str, str]:

@@ -94,6 +94,7 @@ def test_every_end_is_called_by_its_name_and_a_job_that_can_never_run_counts_as_
     held = sweep.submit("held", "true", "--hold")
     until(lambda: slurm.shown(never).get("Reason") == "DependencyNeverSatisfied", "why it does not run")
     until(lambda: slurm.shown(long).get("Reason") == "PartitionTimeLimit", "why it does not run")
+    until(lambda: sweep.members()[greedy]["stand"] == "bad", "all of its end in the books", seconds=30)
     found = sweep.members()
     assert {name: (found[job]["stand"], found[job]["reason"]) for name, job in {
         "well": well, "bad": bad, "greedy": greedy, "late": late, "arr0": f"{array}_0", "arr1": f"{array}_1",

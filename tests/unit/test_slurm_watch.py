@@ -91,6 +91,15 @@ def test_the_controller_knows_what_goes_on_and_the_books_how_it_ended() -> None:
     assert found["1"].line == "sbatch a.sh"
 
 
+def test_a_job_that_was_killed_is_not_over_before_the_books_say_whether_for_its_memory() -> None:
+    killed = replace(FAILED, code=0, signal=9)
+    half, whole = replace(killed, partial=True), replace(killed, state="OUT_OF_MEMORY", why="slurm_oom")
+    states = [[job.state for job in merged([killed], books, {})] for books in ([], [half], [whole])]
+    assert states == [["COMPLETING"], ["COMPLETING"], ["OUT_OF_MEMORY"]]
+    assert [job.why for job in merged([killed], [], {}, booked=False)] == ["process_exit"]
+    assert [job.why for job in merged([], [half], {})] == ["process_exit"]
+
+
 def test_a_job_nobody_shows_any_more_is_unknown_first_and_then_forgotten_but_only_once_the_books_answered() -> None:
     seen = {"1": sight(member(RUNS)), "2": sight(member(a_job(2, FAILED), Heard("boom")))}
     for _ in range(3):

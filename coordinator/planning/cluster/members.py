@@ -20,6 +20,7 @@ UNSEEN = "unknown"
 COUNTED = ("RUNNING", "PENDING", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OOM")
 """Shown always, in this order; other states where there are any."""
 _SHORT = {"OUT_OF_MEMORY": "OOM"}
+_KILL = 9
 TAIL, ALL_TAILS = 16_384, 4 << 20
 """Bytes of one log's end that are read at most, and of all logs at one look."""
 
@@ -143,11 +144,15 @@ def order(name: str) -> tuple[int, int, str]:
     return (int(whole) if whole.isdecimal() else 0, int(index) if index.isdecimal() else -1, name)
 
 
-def merged(queue: Iterable[SlurmJob], books: Iterable[SlurmJob], known: Mapping[str, SlurmJob]) -> list[SlurmJob]:
+def merged(
+    queue: Iterable[SlurmJob], books: Iterable[SlurmJob], known: Mapping[str, SlurmJob], *, booked: bool = True
+) -> list[SlurmJob]:
     """One of each id. The queue knows best what goes on and where files lie, the books how a job ended; `known` is
-    what was told of a job before, for what nobody says any more. One that goes on by the books alone was lost."""
-    found = {job.id: job for job in queue}
-    for job in books:
+    what was told of a job before, for what nobody says any more. One that goes on by the books alone was lost.
+    `booked`: the books answered; then a job that was killed is not over before they say whether for its memory."""
+    entered = {job.id: job for job in books}
+    found = {job.id: job if not booked or _told(job, entered.get(job.id)) else _ending(job) for job in queue}
+    for job in entered.values():
         there = found.get(job.id)
         if there is None:
             found[job.id] = _pathed(job if job.phase is Phase.OVER else replace(job, state=UNSEEN), known.get(job.id))
@@ -156,6 +161,16 @@ def merged(queue: Iterable[SlurmJob], books: Iterable[SlurmJob], known: Mapping[
         else:
             found[job.id] = replace(there, line=job.line)
     return [_complete(job, known.get(job.id)) for job in found.values()]
+
+
+def _told(job: SlurmJob, book: SlurmJob | None) -> bool:
+    """A kill for memory is a kill like others until the last part of a job's end is written down."""
+    killed = job.phase is Phase.OVER and job.signal == _KILL
+    return not killed or (book is not None and book.phase is Phase.OVER and not book.partial)
+
+
+def _ending(job: SlurmJob) -> SlurmJob:
+    return replace(job, phase=Phase.RUNNING, state="COMPLETING", why="", signal=0, ended_at=None)
 
 
 def _pathed(job: SlurmJob, other: SlurmJob | None) -> SlurmJob:

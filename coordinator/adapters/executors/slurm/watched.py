@@ -77,7 +77,8 @@ def _of_row(row: Row, name: str, more: list[str]) -> SlurmJob:
 def _of_account(account: Account, name: str, more: list[str]) -> SlurmJob:
     raw, user, submitted, workdir, line = more
     made = _job(account.id, name, user, of_account(account))
-    return replace(made, raw_id=raw, submitted_at=_moment(submitted), workdir=workdir, line=line)
+    return replace(made, raw_id=raw, submitted_at=_moment(submitted), workdir=workdir, line=line,
+                   partial=made.phase is Phase.OVER and not account.whole)  # fmt: skip
 
 
 def _job(job_id: str, name: str, user: str, found: Standing) -> SlurmJob:
