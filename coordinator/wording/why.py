@@ -144,7 +144,8 @@ def _attempt(attempt: Mapping[str, Any], local: Callable[[datetime], datetime]) 
     words = f"{ended}: {detail}" if detail else ended
     stage = attempt.get("stage") or ""
     who = str(attempt.get("provider") or "-") + (f" {stage}" if stage not in ("", BUILD.name) else "")
-    return f"  attempt {attempt.get('number')}  {who:<9} {span}  {words}"
+    where = f"  on {one_line(str(attempt['host']), 64)}" if attempt.get("host") else ""
+    return f"  attempt {attempt.get('number')}  {who:<9} {span}{where}  {words}"
 
 
 def _spent(row: Mapping[str, Any]) -> list[Spent]:

@@ -77,10 +77,12 @@ def _hosts(hosts: Sequence[dict[str, Any]]) -> str:
 
 
 def _berths(host: dict[str, Any]) -> str:
+    if host.get("shut") and not host.get("used"):
+        return "gate closed"
     since = moment(host.get("away_since"))
     if since is not None:
         return f"out of reach since {since:%H:%M} UTC, {host.get('used', 0)} workers there when last heard of"
-    return "gate closed" if host.get("shut") else f"{host.get('used', 0)}/{host.get('slots', '?')}"
+    return f"{host.get('used', 0)}/{host.get('slots', '?')}"
 
 
 def _poll(board: Board, now: datetime) -> str:
@@ -156,8 +158,9 @@ def _troubles(board: Board) -> list[str]:
         when = f"is parked until {until:%Y-%m-%d %H:%M} UTC" if until else "is tried again by one task"
         cure = " → coordinator resume" if until else ""
         lines.append(f"{clean(one.get('provider'))} {when}: {clean(one.get('words'))}{cure}")
+    away = [one for one in data.get("hosts") or () if isinstance(one, dict) and one.get("away_since")]
     lines += [f"{clean(one.get('name'))}: {clean(one.get('words'))} → coordinator hosts check {clean(one.get('name'))}"
-              for one in data.get("hosts") or () if isinstance(one, dict) and one.get("away_since")]
+              for one in away if not one.get("shut")]
     lines += [_batch(one) for one in data.get("batches") or () if isinstance(one, dict) and one.get("phase")]
     gates = [gate for gate in data.get("gates") or () if isinstance(gate, dict)]
     return lines + [f"{clean(gate.get('words'))} → {clean(gate.get('cure') or 'coordinator doctor')}" for gate in gates]
