@@ -54,7 +54,7 @@ class Slurm:
 
     def run(self, argv: Sequence[str], stdin: str, timeout: float) -> Ran:
         if list(argv) == ["env", "-0"]:
-            return Ran(0, "HOME=/home/u\0PATH=/bin\0GITHUB_TOKEN=ghp_1\0SBATCH_WAIT=1\0", "")
+            return Ran(0, "Welcome to the cluster\n\nHOME=/home/u\0PATH=/bin\0GITHUB_TOKEN=ghp_1\0SBATCH_WAIT=1\0", "")
         program = next(word for word in argv if word in {"squeue", "sacct", "sbatch", "scancel"})
         self.asked[program] += 1
         self.words.append(list(argv))

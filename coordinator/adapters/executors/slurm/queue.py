@@ -251,7 +251,8 @@ class Queue:
         """The environment where the commands are run, which may be a login host."""
         if not self._environ:
             shown = self._heard(self._run(["env", "-0"], "", _ASK_TIMEOUT), "env")
-            pairs = dict(pair.split("=", 1) for pair in shown.split("\0") if "=" in pair)
+            split = (pair.partition("=") for pair in shown.split("\0"))
+            pairs = {name.rpartition("\n")[2]: value for name, _, value in split}   # a login host may greet first
             self._environ = {name: pairs[name] for name in CARRIED if name in pairs}
         return self._environ
 
