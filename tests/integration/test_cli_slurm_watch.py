@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_slurm import AWAY, FakeSlurm
+from tests.support.fake_slurm import AWAY, ME, FakeSlurm
 from tests.support.program import a_repository, environ
 
 Ran = subprocess.CompletedProcess[str]
@@ -73,13 +73,13 @@ def test_what_is_watched_is_shown_before_anything_else_and_written_down(desk: De
     assert shown["project"] == "widgets (the name of the repository)"
     assert (shown["root"], shown["run from"], shown["branch"]) == (str(desk.root), str(desk.root), "main")
     assert shown["cluster"] == "this machine (squeue is on PATH here)"
-    assert shown["user"].startswith("root (")
+    assert shown["user"].startswith(f"{ME} (")
     assert shown["jobs named"] == "sweep- (--prefix)"
     assert shown["tools"] == "squeue sacct scontrol scancel sbatch"
     facts = desk.journal()["facts"]
     assert facts == {
         "project_name": "widgets", "project_root": str(desk.root), "branch": "main", "cwd": str(desk.root),
-        "cluster_host": "this machine", "cluster_user": "root", "job_prefix": "sweep-", "job_ids": "", "via": "",
+        "cluster_host": "this machine", "cluster_user": ME, "job_prefix": "sweep-", "job_ids": "", "via": "",
         "tools": "squeue sacct scontrol scancel sbatch", "missing": "",
     }  # fmt: skip
 
@@ -96,7 +96,7 @@ def test_one_squeue_and_one_sacct_tell_of_every_state_however_many_jobs_there_ar
                               "TIMEOUT": 10, "OOM": 10}
     calls = [call[0] for call in desk.slurm.calls()]
     assert sorted(calls) == ["sacct", "squeue"]
-    assert all("--user=root" in call for call in desk.slurm.calls())
+    assert all(f"--user={ME}" in call for call in desk.slurm.calls())
 
 
 def test_jobs_that_slurm_forgot_are_counted_as_they_ended(desk: Desk) -> None:
@@ -130,7 +130,7 @@ def test_only_jobs_of_the_batch_and_its_user_are_cancelled_and_only_when_told_so
     assert [states[name] for name in (*mine, never)] == ["CANCELLED", "CANCELLED", "COMPLETED", "CANCELLED"]
     assert [states[name] for name in others] == ["RUNNING", "RUNNING"]
     [call] = slurm.calls("scancel")
-    assert call == ["scancel", "--user=root", mine[0], mine[1], never]
+    assert call == ["scancel", f"--user={ME}", mine[0], mine[1], never]
     acts = desk.journal()["acts"]
     assert [(one["what"], one["words"], one["ids"]) for one in acts] == [("cancel", "wrong path",
                                                                          [mine[0], mine[1], never])]  # fmt: skip
@@ -140,10 +140,10 @@ def test_only_jobs_of_the_batch_and_its_user_are_cancelled_and_only_when_told_so
 def test_of_a_user_alone_nothing_is_ended_removed_or_submitted(desk: Desk) -> None:
     desk.slurm.add("sweep-1", "RUNNING")
     desk.slurm.add("sweep-2", "FAILED")
-    seen = desk.run("status", "--user", "root")
+    seen = desk.run("status", "--user", ME)
     assert seen.returncode == 0, seen.stderr
     for verb, more in (("cancel", ("--fix", "x")), ("clean", ("--partial", "{id}/*")), ("resubmit", ())):
-        ran = desk.run(verb, "--user", "root", "--yes", *more)
+        ran = desk.run(verb, "--user", ME, "--yes", *more)
         assert (ran.returncode, "--prefix P or --jobs IDS" in ran.stderr) == (64, True), verb
     assert desk.slurm.calls("scancel") == desk.slurm.calls("sbatch") == []
 
@@ -325,7 +325,7 @@ def test_a_controller_that_is_away_for_a_moment_is_asked_again_and_that_is_kept(
     assert [line for line in report["learnings"]["anomalies"] if "overcome" in line] == [
         f"the cluster: overcome: could not be asked 2 times in 6 s: squeue: {AWAY}"]
     assert report["intervention"]["acts"] == []
-    assert report["scope"]["facts"]["cluster_user"] == "root"
+    assert report["scope"]["facts"]["cluster_user"] == ME
 
 
 @pytest.mark.req("D9")
@@ -363,7 +363,7 @@ def test_the_projects_own_wrapper_goes_first_and_without_one_the_programs_themse
     assert f"by way of: {wrapper}" not in ran.stdout
     assert "by way of: scripts/cluster.sh (batch.via)" in ran.stdout
     calls = (scripts / "calls").read_text()
-    assert ("squeue --user=root" in calls, "sacct" in calls) == (True, True)
+    assert (f"squeue --user={ME}" in calls, "sacct" in calls) == (True, True)
     wrapper.unlink()
     again = desk.run("status", "--prefix", "sweep-")
     assert again.returncode == 0, again.stderr
@@ -405,7 +405,7 @@ def test_whatever_the_queue_says_waiting_is_well_and_never_running_is_not(desk: 
     assert ran.returncode == 3
     assert all(f"{one} PENDING (slurm_never_runs): it can never run: {reason}" in ran.stdout
                for one, reason in zip(never, NEVER, strict=True))  # fmt: skip
-    assert "clean --yes --partial PATTERN --slurm --prefix sweep- --user root --host here" in ran.stdout
+    assert f"clean --yes --partial PATTERN --slurm --prefix sweep- --user {ME} --host here" in ran.stdout
 
 
 def test_no_github_token_reaches_what_is_submitted_again_and_no_host_is_an_option(desk: Desk) -> None:

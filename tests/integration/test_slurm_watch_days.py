@@ -23,7 +23,7 @@ from coordinator.planning.batch.scope import slurm_scope
 from coordinator.wording.batch_lines import news_lines
 from tests.support import fake_slurm
 from tests.support.batches import InMemory
-from tests.support.fake_slurm import PROGRAMS, FakeSlurm
+from tests.support.fake_slurm import ME, PROGRAMS, FakeSlurm
 
 CYCLE = timedelta(hours=8)
 
@@ -53,7 +53,7 @@ class Days:
     pauses: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        cluster = Cluster("root", prefix="sweep-", root="/r")
+        cluster = Cluster(ME, prefix="sweep-", root="/r")
         self.began, memory = self.now, InMemory()
         patience = Patience(timedelta(minutes=15), self.wait, self.lines.append)
         poll = Poll(AtOnce({}, state=self.slurm.state), cluster, patience, memory.read, lambda: self.now,

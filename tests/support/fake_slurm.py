@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import pwd
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAMS = ("squeue", "sacct", "scontrol", "scancel", "sbatch")
+ME = pwd.getpwuid(os.geteuid()).pw_name
 AWAY = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED")
 _PROGRAM = """\
@@ -30,7 +33,7 @@ sys.exit(fake_slurm.main({name!r}, {state!r}, sys.argv[1:]))
 class FakeSlurm:
     """`bin` goes before PATH. `user` is who everything belongs to, unless said otherwise."""
 
-    def __init__(self, folder: Path, user: str = "root") -> None:
+    def __init__(self, folder: Path, user: str = ME) -> None:
         self.folder, self.user = folder, user
         self.bin, self.state, self.work = folder / "bin", folder / "state.json", folder / "work"
         for place in (self.bin, self.work):
@@ -237,7 +240,8 @@ def _sbatch(data: dict[str, Any], argv: list[str]) -> int:
     words = [word for word in argv if word.startswith("-J")]
     name = given.get("--job-name") or (argv[argv.index("-J") + 1] if words else "sbatch")
     array = given.get("--array", "")
-    made = _new(data, name, str(Path.cwd()), **data["born"], line=f"sbatch {' '.join(argv)}")
+    told = {"comment": given["--comment"]} if "--comment" in given else {}
+    made = _new(data, name, str(Path.cwd()), **{**told, **data["born"]}, line=f"sbatch {' '.join(argv)}")
     if array:
         whole = made["id"]
         data["jobs"].remove(made)
