@@ -85,11 +85,14 @@ def _claimed(folder: str, job: str, token: str) -> bool:
 
 
 def outcome(folder: str, job: str, token: str) -> Dict[str, str]:
-    """The outcome of the run with this token, also where it has stepped aside; {} for none."""
+    """The outcome of the run with this token, also where it has stepped aside; {} for none. Before it does, meta names
+    another run: until then the folder, with the files of thousands of runs, is not read for one of them."""
+    pairs = _of(folder, job, "outcome", token)
+    if pairs or _of(folder, job, "meta", token):
+        return pairs
     current = names.path(folder, job, "outcome")
-    last = rotation.last(os.listdir(folder), job)
-    for target in [current] + ["%s.%d" % (current, number) for number in range(last, 0, -1)]:
-        pairs = atomic.read_pairs(target) or {}
+    for number in range(rotation.last(os.listdir(folder), job), 0, -1):
+        pairs = atomic.read_pairs("%s.%d" % (current, number)) or {}
         if pairs.get("token") == token:
             return pairs
     return {}

@@ -1,0 +1,68 @@
+"""What a look on a far host reads: each run's own files, whatever lies beside them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.far import running
+from coordinator.far.home import Home
+from coordinator.runfiles import atomic, codec, names, rotation
+
+
+def laid(home: Home, count: int) -> list[dict[str, Any]]:
+    """Runs as they lie there while they work, and the question that a look asks of them."""
+    asked = []
+    for number in range(count):
+        job, token = f"gh-{number}", f"{number:032x}"
+        for kind in ("meta", "spec", "heartbeat"):
+            put(home, job, kind, token=token, fence="1")
+        asked.append({"provider": "command", "job": job, "token": token, "log": 0, "err": 0})
+    return asked
+
+
+def put(home: Home, job: str, kind: str, **pairs: str) -> None:
+    atomic.write(names.path(home.of("command"), job, kind), codec.encode(pairs), lasting=False)
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every folder that is read from now on."""
+    seen: list[Any] = []
+    real = os.listdir
+
+    def noted(folder: Any) -> Any:
+        seen.append(folder)
+        return real(folder)
+
+    monkeypatch.setattr(os, "listdir", noted)
+    return seen
+
+
+def test_a_look_reads_no_folder_for_a_run_that_works_however_many_there_are(tmp_path: Path, listed: list[Any]) -> None:
+    home = Home(str(tmp_path))
+    asked = laid(home, 40)
+    listed.clear()
+
+    told, _ = running.look(home, asked)
+    assert [one["beat"]["token"] for one in told] == [one["token"] for one in asked]
+    assert listed == []
+
+    assert len(running.live(home, begun=True)) == 40
+    assert len(listed) == 2   # the folder of the providers, and that of the one there is
+
+
+def test_an_outcome_that_stepped_aside_for_the_next_run_is_still_found(tmp_path: Path) -> None:
+    home = Home(str(tmp_path))
+    (asked,) = laid(home, 1)
+    folder = home.of("command")
+    put(home, "gh-0", "outcome", token=asked["token"], reason_code="process_exit")
+    put(home, "gh-0", "meta", token="f" * 32)
+    assert running.outcome(folder, "gh-0", asked["token"])["reason_code"] == "process_exit"
+    assert rotation.rotate(folder, "gh-0") == 1
+
+    assert running.outcome(folder, "gh-0", asked["token"])["reason_code"] == "process_exit"
+    assert running.outcome(folder, "gh-0", "f" * 32) == {}
