@@ -62,9 +62,10 @@ def _hosts(config: Config) -> dict[str, HostRules]:
     from coordinator.domain.worker import SLURM
     from coordinator.planning.policy import HostRules
 
-    found = {name: HostRules(host.slots, frozenset(host.labels), host.default) for name, host in config.hosts.items()}
+    found = {name: HostRules(host.slots, frozenset(host.labels), host.default, host.shared)
+             for name, host in config.hosts.items()}
     if uses_slurm(config):
-        found[SLURM] = HostRules(config.slurm.max, frozenset(config.slurm.labels))
+        found[SLURM] = HostRules(config.slurm.max, frozenset(config.slurm.labels), shared=config.slurm.shared)
     return found
 
 

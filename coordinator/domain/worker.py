@@ -104,7 +104,10 @@ SLURM = "slurm"
 
 @dataclass(frozen=True)
 class HostState:
-    """How a host was found when it was last asked. `away_since` is set while it cannot be."""
+    """How a host was found when it was last asked. `away_since` is set while it cannot be, `met` once it answered.
+    `ending` are the jobs whose worker there was given up and told to end, and had not when it was last looked."""
 
     away_since: datetime | None = None
     words: str = ""
+    met: bool = False
+    ending: frozenset[str] = frozenset()

@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from coordinator.domain.task import HOLDS_SLOT, Task
-from coordinator.domain.worker import SLURM
+from coordinator.domain.worker import SLURM, HostState
 from coordinator.planning.actions import Wait
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Snapshot
 
 LOCAL = ""
+LOST = "host_lost"
+"""The reason code of an attempt whose worker was given up."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,35 @@ class Berths:
 
     def choose(self, task: Task) -> str | Wait:
         """The host for this task ("" = here), or why none of those that may take it can."""
+        if wait := self._haunted(task):
+            return wait
         names = self._wanted(task)
         if names == (LOCAL,):
             return LOCAL
-        found = {name: self._berth(name) for name in names}
+        found = {name: self._berth(name, task) for name in names}
         free = [name for name, berth in found.items() if not berth.code]
         if free:
             return min(free, key=lambda name: (not self._s.policy.hosts[name].default, -self._left(name)))
         if not found:
             words = f"workers.executor is {self._s.policy.executor}, and no host is configured"
             return Wait(task.id, "host_none", words, "add a section [hosts.NAME], or set workers.executor")
-        first = next(berth for code in ("host_full", "host_away", "host_gate")
+        first = next(berth for code in ("host_ending", "host_full", "host_away", "host_gate")
                      for berth in found.values() if berth.code == code)
         return Wait(task.id, first.code, "; ".join(berth.words for berth in found.values()), first.cure)
+
+    def _haunted(self, task: Task) -> Wait | None:
+        """A worker that was given up may still write into the worktree that the next one would have, on whatever host
+        that is, until the host that sees our files is met again and its worker has ended."""
+        lost = {one.host for one in self._s.attempts.get(task.id, ()) if one.reason == LOST and one.launched_at}
+        for name in sorted(lost):
+            host, state = self._s.policy.hosts.get(name), self._s.hosts.get(name, HostState())
+            if host is not None and host.shared and not state.met:
+                words = f"{name} sees our files and is out of reach: its worker may still write into {task.worktree}"
+                cure = f"coordinator hosts check {name}; if it is gone for good, take it out of the configuration"
+                return Wait(task.id, "host_away", words, cure)
+            if host is not None and host.shared and task.id in state.ending:
+                return Wait(task.id, "host_ending", _ending(name))
+        return None
 
     def _wanted(self, task: Task) -> tuple[str, ...]:
         issue = self._s.issue_of(task)
@@ -58,17 +76,23 @@ class Berths:
     def _left(self, name: str) -> int:
         return self._s.policy.hosts[name].slots - self._used[name]
 
-    def _berth(self, name: str) -> Berth:
+    def _berth(self, name: str, task: Task) -> Berth:
         host, state = self._s.policy.hosts[name], self._s.hosts.get(name)
         if shut := self._s.shut_hosts.get(name, ""):
             return Berth("host_gate", f"{name} takes no work: {shut}", f"coordinator hosts gate {name}")
         if state is not None and state.away_since is not None:
             words = f"{name} is out of reach since {state.away_since:%H:%M} UTC: {state.words}"
             return Berth("host_away", words, f"coordinator hosts check {name}")
+        if state is not None and task.id in state.ending:
+            return Berth("host_ending", _ending(name))
         if self._left(name) <= 0:
             return Berth("host_full", f"{name} is full ({self._used[name]}/{host.slots})",
                          f"a worker on {name} ends, or its slots are raised")
         return Berth()
+
+
+def _ending(name: str) -> str:
+    return f"its worker on {name} was given up and is still being ended there"
 
 
 def names_for(policy: Policy, labels: Collection[str]) -> tuple[str, ...]:

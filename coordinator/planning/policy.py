@@ -36,11 +36,13 @@ class LabelNames:
 
 @dataclass(frozen=True)
 class HostRules:
-    """What decisions need of a host: how many workers, whose tasks, whether it is tried first."""
+    """What decisions need of a host: how many workers, whose tasks, whether it is tried first, whether its workers
+    write into our own worktrees."""
 
     slots: int
     labels: frozenset[str] = frozenset()
     default: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True)

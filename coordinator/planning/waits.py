@@ -7,7 +7,7 @@ from coordinator.domain.reasons import REASONS
 OF_ITSELF = frozenset({
     "moving", "preparing", "starting", "running", "stopping", "examining", "publishing", "holdoff", "backoff",
     "provider_parked", "provider_trial", "proving", "github", "leaked", "unknown", "joining", "overlap",
-    "host_full", "host_away",
+    "host_full", "host_away", "host_ending",
 })
 """Time, or the end of something under way, moves it; `unknown` only while the executor could not be asked."""
 

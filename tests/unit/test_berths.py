@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.domain.outcome import Ending
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import SLURM, HostState
 from coordinator.planning.actions import Begin, Wait
@@ -17,7 +18,7 @@ from coordinator.planning.berths import Berths, occupied
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import HostRules, Policy
 from coordinator.planning.snapshot import Snapshot
-from tests.factories import NOW, a_running, a_snapshot, a_task, an_issue
+from tests.factories import NOW, a_running, a_snapshot, a_task, an_attempt, an_issue
 
 AWAY = HostState(NOW - timedelta(minutes=3), "no answer")
 HOSTS = {"a": HostRules(slots=1), "b": HostRules(slots=2), "gpu": HostRules(slots=1, labels=frozenset({"gpu"})),
@@ -136,3 +137,38 @@ def test_no_host_takes_what_it_must_not(hosts: dict[str, HostRules], executor: s
         assert found not in away | shut
         assert running.count(found) < hosts[found].slots
         assert found in (meant or ({SLURM} if executor == SLURM else set(hosts) - {SLURM}))
+
+
+# --- a worker that was given up ------------------------------------------------------------------------------
+
+
+MET, STAYS, ENDING = HostState(met=True), HostState(NOW, "no answer"), HostState(met=True, ending=frozenset({"gh-1"}))
+
+
+@pytest.mark.req("N2")
+@pytest.mark.parametrize(("shared", "state", "launched", "answer"), [
+    (False, None, True, "a"), (False, STAYS, True, "b"), (False, ENDING, True, "b"), (False, MET, True, "a"),
+    (True, None, True, "host_away"), (True, STAYS, True, "host_away"), (True, ENDING, True, "host_ending"),
+    (True, MET, True, "a"), (True, STAYS, False, "b"),
+])
+def test_who_was_given_up_where_our_files_are_seen_is_ended_before_another_begins_anywhere(
+    shared: bool, state: HostState | None, launched: bool, answer: str
+) -> None:
+    s, task = world(hosts={"a": HostRules(1, default=True, shared=shared), "b": HostRules(1)})
+    lost = an_attempt(host="a", reason="host_lost", ending=Ending.LOST, launched_at=NOW if launched else None)
+    s = replace(s, attempts={"gh-1": (lost,)}, hosts={} if state is None else {"a": state})
+    assert chosen(s, task) == answer
+
+
+@pytest.mark.req("N2")
+def test_where_a_worker_is_being_ended_its_task_does_not_begin_again_and_others_do() -> None:
+    s, task = world(hosts={"a": HostRules(9)})
+    s = replace(s, hosts={"a": ENDING})
+    assert chosen(s, task) == "host_ending"
+    assert chosen(s, a_task(2)) == "a"
+
+
+def test_a_host_that_is_configured_no_more_is_waited_for_no_more() -> None:
+    s, task = world(hosts={"b": HostRules(1)})
+    lost = an_attempt(host="a", reason="host_lost", ending=Ending.LOST, launched_at=NOW)
+    assert chosen(replace(s, attempts={"gh-1": (lost,)}), task) == "b"

@@ -122,9 +122,10 @@ def _shown(root: Path, path: Path) -> str:
 
 
 def give_up(action: GiveUp, world: World) -> NotStarted:
-    """Whatever was started there is nobody's worker."""
+    """Whatever was started there is nobody's worker; that nothing was, nobody knows."""
+    now = world.clock.now()
     world.executor.give_up(handle_of(action.attempt))
-    return NotStarted(action.task, action.attempt, "host_lost", action.words, False, world.clock.now())
+    return NotStarted(action.task, replace(action.attempt, launched_at=now), "host_lost", action.words, False, now)
 
 
 def launch(action: Launch, world: World) -> Launched | NotStarted:

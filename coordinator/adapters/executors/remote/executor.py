@@ -19,6 +19,7 @@ from coordinator.adapters.executors import launch, output
 from coordinator.adapters.executors.remote.link import Link, NotAsked, born_into
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.remote.probe import FarProbe
+from coordinator.adapters.executors.remote.recall import Recall
 from coordinator.adapters.executors.views import exited_of, view_of
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
@@ -31,7 +32,6 @@ CLAIMED_WITHIN = timedelta(seconds=60)
 """A start that no wrapper has claimed after this never will be."""
 _FINAL = (Exited, Missing)
 _TIDY_EVERY = timedelta(days=1)
-_ABANDONED = StopOrder("lost", "its host was out of reach for too long; another attempt took over", hard=True)
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,12 @@ class Looks(StrEnum):
 
 
 class RemoteExecutor:
-    """`jobs` is where the mirror lies, `ours` this process's environment."""
+    """`jobs` is where the mirror lies, `ours` this process's environment. A host that is `shut` to work is not asked
+    for anything but the workers it has."""
 
     def __init__(self, name: str, link: Link, jobs: Path, *, wake: Callable[[str], None], clock: Clock,
                  ours: Mapping[str, str], manner: Manner | None = None, looks: Looks = Looks.BY_THREAD,
+                 shut: Callable[[], bool] = lambda: False,
                  starter: Starter | None = None) -> None:
         self.name = name
         self._link, self._jobs, self._clock, self._wake = link, jobs.absolute(), clock, wake
@@ -91,6 +93,7 @@ class RemoteExecutor:
         self._views: dict[Handle, WorkerView] = {}
         self._live: dict[Handle, int] = {}
         self._survivors: dict[Handle, tuple[int, ...]] = {}
+        self._recall = Recall(self._mirror, self._order, starter)
         self._looked_at: datetime | None = None
         self._tidied_at: datetime | None = None
         self._state = HostState()
@@ -99,7 +102,7 @@ class RemoteExecutor:
         self._over = threading.Event()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
-        self._looks = looks
+        self._looks, self._shut = looks, shut
 
     # --- starting -----------------------------------------------------------------------------------
 
@@ -214,7 +217,9 @@ class RemoteExecutor:
     def _refresh_if_due(self) -> None:
         now, known = self._clock.now(), self._looked_at
         with self._guard:
-            waiting = any(not isinstance(view, _FINAL) for view in self._views.values())
+            waiting = self._state.ending or any(not isinstance(view, _FINAL) for view in self._views.values())
+        if not waiting and self._shut():
+            return
         every = self._manner.every if waiting else self._manner.idle
         if known is None or not timedelta(0) <= now - known < timedelta(seconds=every):
             self.refresh()
@@ -258,11 +263,10 @@ class RemoteExecutor:
         for at, mirror in enumerate(mirrors):
             answer, log, err = said["jobs"][at], blobs[2 * at], blobs[2 * at + 1]
             more = self._take(mirror, answer, {"log": log, "err": err}, said["boot"], skew) or more
-        self._state = HostState()
         live = {Handle(one["provider"], one["job"], one["token"], self.name): one["fence"] for one in said["live"]}
         kept = tuple(live) if self._starter is None or not live else self._starter.live(tuple(live))
         self._live = {handle: live[handle] for handle in kept}
-        self._recall(wanted)
+        self._found(HostState(met=True, ending=self._recall.look(live, kept, wanted)))
         self._heed_notes(mirrors)
         self._tidy(now, wanted)
         return more
@@ -388,13 +392,18 @@ class RemoteExecutor:
         if type(before) is not type(view):
             self._wake("exit")
 
+    def _found(self, state: HostState) -> None:
+        before, self._state = self._state, state
+        if before != state:
+            self._wake("host")
+
     def _note_away(self, words: str) -> None:
         """The host could not be asked: every run on it is unknown since it was first asked in vain. When it was last
         heard of is another time: we may have been away ourselves since."""
         now = self._clock.now()
         since = self._state.away_since or now
         changed = self._state.away_since is None
-        self._state = HostState(since, words)
+        self._state = HostState(since, words, ending=self._state.ending)
         with self._guard:
             running = [handle for handle, view in self._views.items() if not isinstance(view, _FINAL)]
         for handle in running:
@@ -414,21 +423,6 @@ class RemoteExecutor:
             mirror.note("given_up", mirror.heard_at() or self._clock.now(), away_since=self._clock.now())
         with self._guard:
             self._views.pop(handle, None)
-
-    def _recall(self, wanted: Sequence[Handle]) -> None:
-        """Tells every worker there that is nobody's any more. Raises Away."""
-        for handle, fence in self._live.items():
-            if handle not in wanted and self._is_stale(handle):
-                self._order(handle, _ABANDONED, fence=fence + 1)
-                if self._starter is not None:
-                    self._starter.stop(self._mirror(handle), _ABANDONED)
-
-    def _is_stale(self, handle: Handle) -> bool:
-        """Given up, or another run has taken its place here."""
-        mirror = self._mirror(handle)
-        if mirror.asked():
-            return mirror.pairs("seen").get("state") == "given_up"
-        return mirror.path("meta").exists()
 
     # --- ending -------------------------------------------------------------------------------------
 

@@ -1,0 +1,43 @@
+"""Workers on another host that are nobody's any more: told to end when they are met again, and known until they have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
+
+from coordinator.adapters.executors.remote.mirror import Mirror
+from coordinator.ports import Handle, StopOrder
+
+_ABANDONED = StopOrder("lost", "its host was out of reach for too long; another attempt took over", hard=True)
+
+
+class Stops(Protocol):
+    def stop(self, mirror: Mirror, order: StopOrder) -> None: ...
+
+
+class Recall:
+    """`order` lays an order and raises the fence there; `starter` is who started them, if that was not the far end."""
+
+    def __init__(self, mirror: Callable[[Handle], Mirror], order: Callable[[Handle, StopOrder, int], None],
+                 starter: Stops | None) -> None:
+        self._mirror, self._order, self._starter = mirror, order, starter
+        self._told: set[Handle] = set()
+
+    def look(self, begun: Mapping[Handle, int], live: Collection[Handle], wanted: Collection[Handle]) -> frozenset[str]:
+        """Tells each once, also one of which whoever started it knows no more. `begun` have papers there, with their
+        fence, and no outcome; of them `live` live. The jobs that are still to end. Raises Away."""
+        stale = [handle for handle in begun if handle not in wanted and self._is_stale(handle)]
+        for handle in stale:
+            if handle not in self._told:
+                self._order(handle, _ABANDONED, begun[handle] + 1)
+                if self._starter is not None and handle in live:
+                    self._starter.stop(self._mirror(handle), _ABANDONED)
+                self._told.add(handle)
+        return frozenset(handle.job for handle in stale if handle in live)
+
+    def _is_stale(self, handle: Handle) -> bool:
+        """Given up, or another run has taken its place here."""
+        mirror = self._mirror(handle)
+        if mirror.asked():
+            return mirror.pairs("seen").get("state") == "given_up"
+        return mirror.path("meta").exists()
