@@ -1,4 +1,4 @@
-"""Workers on another host that are nobody's any more: told to end when they are met again, and known until they have."""
+"""Workers on another host that are nobody's any more: told to end when they are met again, known until they have."""
 
 from __future__ import annotations
 
