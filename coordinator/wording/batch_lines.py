@@ -82,7 +82,8 @@ def change_line(change: Mapping[str, Any]) -> str:
         moved = f"{change['after']}, in another run"
     reason = f" ({change['reason']})" if change["reason"] else ""
     words = f": {change['words']}" if change["words"] else ""
-    return f"{change['at'][11:19]}Z {change['id']} {moved}{reason}{words}"
+    name = f" {change['name']}" if change["name"] else ""
+    return f"{change['at'][11:19]}Z {change['id']}{name} {moved}{reason}{words}"
 
 
 def systemic_lines(data: Mapping[str, Any], commands: Mapping[str, str]) -> Iterator[str]:

@@ -76,6 +76,8 @@ def test_what_is_watched_is_shown_before_anything_else_and_written_down(desk: De
     assert shown["user"].startswith(f"{ME} (")
     assert shown["jobs named"] == "sweep- (--prefix)"
     assert shown["tools"] == "squeue sacct scontrol scancel sbatch"
+    desk.more = {"COORDINATOR_SLURM_USER": "mara"}
+    assert "user: mara (slurm.user)" in desk.run("status", "--prefix", "sweep-").stdout
     facts = desk.journal()["facts"]
     assert facts == {
         "project_name": "widgets", "project_root": str(desk.root), "branch": "main", "cwd": str(desk.root),
@@ -254,7 +256,7 @@ def test_a_kind_of_trouble_in_logs_is_told_once_and_only_logs_that_changed_are_r
     slurm.set(running[2], "FAILED")
     slurm.log(running[2], "x" * 100_000 + "\nOSError: [Errno 28] No space left on device\n")
     fourth = desk.run("watch", "--prefix", "sweep-", "--once")
-    [line] = [line for line in fourth.stdout.splitlines() if f" {running[2]} RUNNING -> FAILED" in line]
+    [line] = [line for line in fourth.stdout.splitlines() if f" {running[2]} sweep-2 RUNNING -> FAILED" in line]
     assert line.endswith("(process_exit): OSError: [Errno 28] No space left on device")
 
 
@@ -403,7 +405,7 @@ def test_whatever_the_queue_says_waiting_is_well_and_never_running_is_not(desk: 
     never = [desk.slurm.add("sweep-never", reason=reason) for reason in NEVER]
     ran = desk.run("watch", "--prefix", "sweep-", "--once")
     assert ran.returncode == 3
-    assert all(f"{one} PENDING (slurm_never_runs): it can never run: {reason}" in ran.stdout
+    assert all(f"{one} sweep-never PENDING (slurm_never_runs): it can never run: {reason}" in ran.stdout
                for one, reason in zip(never, NEVER, strict=True))  # fmt: skip
     assert f"clean --yes --partial PATTERN --slurm --prefix sweep- --user {ME} --host here" in ran.stdout
 

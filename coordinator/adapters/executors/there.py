@@ -35,7 +35,7 @@ export LC_ALL=C
 e() {
   [ -e "$2" ] || return 0
   if [ -d "$2" ]; then printf '@ %s %s %s\\n' "$1" 0 d; printf %s "$2" | base64; echo -; return 0; fi
-  s=$(($(wc -c < "$2")))
+  [ -r "$2" ] && s=$(($(wc -c < "$2"))) || s=1
   printf '@ %s %s %s\\n' "$1" "$s" f
   printf %s "$2" | base64
   echo -

@@ -156,11 +156,12 @@ class Homecoming:
     """What a watch of a cluster does besides looking: outputs are brought here as jobs end, and where Slurm soon
     forgets it looks often enough. Of other batches it does nothing."""
 
-    def __init__(self, made: ClusterBatch | None = None, sync: Sync | None = None) -> None:
-        self._made, self._sync = made, sync
+    def __init__(self, made: ClusterBatch | None = None, sync: Sync | None = None, *, quiet: bool = False) -> None:
+        self._made, self._sync, self._quiet = made, sync, quiet
 
     def news(self) -> list[str]:
-        return [one.words for one in self._sync.run()] if self._sync is not None else []
+        found = self._sync.run() if self._sync is not None else []
+        return [one.words for one in found if not (one.ok and self._quiet)]
 
     def within(self, pause: timedelta) -> timedelta:
         from coordinator.app.slurm_watch_poll import SURELY_KEPT
@@ -183,7 +184,7 @@ class Homecoming:
         return LEFT_BEHIND if left else 0
 
 
-def homecoming(made: Batch, sync: Sequence[str]) -> Homecoming:
+def homecoming(made: Batch, sync: Sequence[str], *, quiet: bool) -> Homecoming:
     """Raises Trouble for a rule that cannot be read."""
     if made.scope.cluster is None:   # other batches need not load how a cluster is reached
         return Homecoming()
@@ -197,7 +198,7 @@ def homecoming(made: Batch, sync: Sequence[str]) -> Homecoming:
     except slurm_watch.Wrong as wrong:
         raise Trouble(str(wrong), "Such as --sync 'out/{name}:results/{name}'.", code=USAGE) from wrong
     here = Path.cwd() if sync else Path(made.scope.place)
-    return Homecoming(made, sync_of(made, rules, here, os.environ) if rules else None)
+    return Homecoming(made, sync_of(made, rules, here, os.environ) if rules else None, quiet=quiet)
 
 
 def _blocked(words: str) -> Trouble:

@@ -78,7 +78,7 @@ def watch(
     named = replace(cluster, expect=tuple(expect or ()))
     made = batch_of(batch, prefix, label, plan, log_dir, named, patience=SHORT if once else LONG)
     pause = duration("--interval", every) if every else None
-    home = homecoming(made, sync or ())
+    home = homecoming(made, sync or (), quiet=quiet)
     teller = Teller(made, pause, quiet=quiet, also=home.news)
     order = batches.Watch(teller.news, teller.first, longest, to_the_end=until == "done", every=pause)
     began = time.monotonic()

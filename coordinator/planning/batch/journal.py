@@ -12,6 +12,7 @@ from datetime import datetime
 from coordinator.planning.batch.cadence import Pace
 from coordinator.planning.batch.cohort import Counts, Health
 from coordinator.planning.batch.members import Member, Stand
+from coordinator.planning.batch.scope import SLURM
 from coordinator.planning.batch.signature import signature
 
 MOST = 500
@@ -32,7 +33,8 @@ class Sight:
 @dataclass(frozen=True)
 class Change:
     """A member that moved. `before` is "" for one that was not there, `after` "gone" for one that is no more. `failed`:
-    this is a failure nobody was told of."""
+    this is a failure nobody was told of. `name` is what people call it beside its id; of jobs of a cluster alone, as
+    titles of issues are long."""
 
     at: datetime
     id: str
@@ -41,6 +43,7 @@ class Change:
     reason: str = ""
     words: str = ""
     failed: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ def _changes(journal: Journal, members: Sequence[Member], now: datetime) -> Iter
             continue
         bad = member.stand is Stand.BAD
         yield Change(now, member.id, was.state if was is not None else "", member.state, member.reason, member.words,
-                     failed=bad)
+                     failed=bad, name=member.title if journal.kind == SLURM else "")
     here = {member.id for member in members}
     for name in sorted(set(before) - here - replaced):
         yield Change(now, name, before[name].state, "gone")

@@ -70,7 +70,7 @@ def _sight(raw: Mapping[str, Any]) -> Sight:
 
 def _change(raw: Mapping[str, Any]) -> Change:
     return Change(_at(raw), str(raw["id"]), str(raw["before"]), str(raw["after"]), str(raw["reason"]),
-                  str(raw["words"]), bool(raw["failed"]))
+                  str(raw["words"]), bool(raw["failed"]), str(raw.get("name") or ""))
 
 
 def _sample(raw: Mapping[str, Any]) -> Sample:
