@@ -187,7 +187,8 @@ def slurm_yard(root: Path, env: Mapping[str, str], wishes: Wishes | None = None)
         manner = Manner(SLURM, shared=True, every=0.1, idle=0.5, tuning={**TUNING, "warn": WARNS, "keep_sec": "1"})
         return RemoteExecutor(SLURM, Link(SLURM, cable, str(root / "far side"), sys.executable), yard.jobs,
                               wake=yard.woken.append, clock=yard.clock, ours={"PATH": os.environ["PATH"]},
-                              manner=manner, starter=SlurmStarter(queue, wishes or Wishes(mem="50")), looks=Looks.WHEN_DUE)
+                              manner=manner, looks=Looks.WHEN_DUE,
+                              starter=SlurmStarter(queue, wishes or Wishes(mem="50")))
 
     yard = Yard(root, make, SLURM, cable)
     try:

@@ -114,7 +114,7 @@ class Yard:
         where = app.Place(self.clone)
         config = app.configuration(where, self.environ)
         self.wakes = Wakes()
-        world = app.coordinator_world(where, config, self.environ, self.wakes, {}, self.lines.append)
+        world = app.coordinator_world(where, config, self.environ, self.wakes, {}, self.lines.append, looks="due")
         self.pool = EffectPool() if self.threads else None
         self.engine = Engine(world, self.pool or AtOnce(), self.wakes.put)
 
