@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from coordinator.runfiles import atomic, identity
 from tests.support.fake_ssh import FakeSsh
-from tests.support.parted import Parted, script, two_hosts
+from tests.support.parted import Parted, runs, script, two_hosts
 from tests.support.running import Running, a_daemon, command
 from tests.support.stories import go, waiting
 from tests.support.yard import Yard, a_yard
@@ -26,7 +25,7 @@ LEASE = 6.0
 @pytest.fixture
 def ssh(yard: Yard) -> FakeSsh:
     made = FakeSsh(yard.folder / "net")
-    two_hosts(yard, made, sys.executable)
+    two_hosts(yard, made)
     return made
 
 
@@ -67,6 +66,28 @@ def test_a_worker_behind_a_cut_line_changes_nothing_and_ends_when_it_is_met_agai
         daemon.end()
 
 
+@pytest.mark.req("N2")
+def test_no_second_worker_begins_in_our_worktree_before_the_first_is_met_again_and_has_ended(yard: Yard) -> None:
+    ssh = FakeSsh(yard.folder / "net")
+    two_hosts(yard, ssh, more="shared = true")
+    yard.issue(script=script(yard))
+    with a_daemon(yard) as daemon:
+        story = Parted(yard, daemon)
+        story.began()
+        assert not list(ssh.folder.glob("*/home/coordinator/*/trees/*/gh-1")), "it works in our own worktree"
+        cut(ssh, "a")
+        daemon.until(lambda: wait_of(daemon, 1) == "host_away", seconds=40)
+        assert "its worker may still write into trees/gh-1" in daemon.row(1)["wait"]["words"]
+        assert story.attempt(1).reason == "host_lost"
+        assert runs(story.attempt(1))
+        ssh.up("a")
+        daemon.until(lambda: len(daemon.attempts(1)) == 2, seconds=60)
+        assert not runs(story.attempt(1))
+        daemon.until_state(1, "IN_REVIEW")
+        story.stands(hosts=("a", "a"), apart=False)
+        daemon.end()
+
+
 @pytest.fixture
 def brisk(tmp_path: Path) -> Iterator[Yard]:
     """A yard where four seconds without a heartbeat are a stall."""
@@ -103,7 +124,7 @@ def test_a_stopped_worker_of_this_machine_is_ended_before_the_second_begins(bris
 def test_a_host_that_is_lost_before_its_worker_started_sends_it_elsewhere_at_once(tmp_path: Path) -> None:
     with a_yard(tmp_path, settings={"backoff": "10m"}) as yard:
         ssh = FakeSsh(yard.folder / "net")
-        two_hosts(yard, ssh, sys.executable)
+        two_hosts(yard, ssh)
         cut(ssh, "a")
         number = yard.issue()
         with a_daemon(yard) as daemon:
@@ -162,7 +183,7 @@ def test_a_host_behind_a_gate_is_waited_for_until_somebody_passed_it(yard: Yard,
 def longer(yard: Yard) -> FakeSsh:
     """Two hosts and a lease that outlives a slow answer."""
     made = FakeSsh(yard.folder / "net")
-    two_hosts(yard, made, sys.executable, lease=f"{LEASE:g}s")
+    two_hosts(yard, made, lease=f"{LEASE:g}s")
     return made
 
 

@@ -4,6 +4,7 @@ must stand when the two have met again."""
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,12 +157,17 @@ class Parted:
         assert not any("done by the first" in body for body in said)
 
 
-def two_hosts(yard: Yard, ssh: FakeSsh, python: str, lease: str = "3s") -> None:
-    """`a`, which is tried first, and `b`, of one slot each, in the yard's configuration; nothing runs here."""
-    words = "".join(HOST.format(name=name, ssh=ssh.bin / "ssh", python=python, more=more)
-                    for name, more in (("a", "default = true"), ("b", "")))
+def hosts(yard: Yard, a: Path, b: Path, *, lease: str = "3s", more: str = "") -> None:
+    """`a`, which is tried first, and `b`, of one slot each, behind these programs `ssh`; nothing runs here."""
+    words = "".join(HOST.format(name=name, ssh=ssh, python=sys.executable, more=f"{default}\n{more}")
+                    for name, ssh, default in (("a", a, "default = true"), ("b", b, "")))
     config = yard.clone / "coordinator.toml"
     config.write_text(config.read_text("utf-8") + words, "utf-8")
+    yard.environ.update(COORDINATOR_WORKERS_EXECUTOR="ssh", COORDINATOR_WORKERS_LEASE=lease)
+
+
+def two_hosts(yard: Yard, ssh: FakeSsh, *, lease: str = "3s", more: str = "") -> None:
+    """The same, both behind one program that stands for ssh."""
     for name in ("a", "b"):
         ssh.host(name)
-    yard.environ.update(COORDINATOR_WORKERS_EXECUTOR="ssh", COORDINATOR_WORKERS_LEASE=lease)
+    hosts(yard, ssh.bin / "ssh", ssh.bin / "ssh", lease=lease, more=more)
