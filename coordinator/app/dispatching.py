@@ -9,7 +9,7 @@ import json
 import shlex
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,8 @@ _SIGNALLED = 128
 @dataclass(frozen=True)
 class Outcome:
     """One line of the record. `how` is ended (`exit_code` is the command's own), unreachable (it never began), lost
-    (nobody knows whether it began or runs on) or interrupted; `command` is without secrets."""
+    (nobody knows whether it began or runs on), interrupted, or of a batch job submitted (as `id`) or refused;
+    `command` is without secrets."""
 
     at: str
     host: str
@@ -38,6 +39,7 @@ class Outcome:
     how: str
     exit_code: int | None
     seconds: float
+    id: str = ""
 
 
 def command_line(words: Sequence[str]) -> str:
@@ -59,14 +61,18 @@ def dispatch(
         raise hosts.NotDone(closed, "Nothing was run.")
     began = now()
     ended = run_one(hosts.reach(host, environ), host.path, line, show)
-    took = round((now() - began).total_seconds(), 3)
-    outcome = Outcome(began.isoformat(timespec="seconds"), name, host.address, _masked(line, environ), _how(ended),
-                      ended.code, took)
+    outcome = Outcome(began.isoformat(timespec="seconds"), name, host.address, line, _how(ended), ended.code,
+                      round((now() - began).total_seconds(), 3))
+    keep(outcome, environ, say)
+    return _code(name, ended, say)
+
+
+def keep(outcome: Outcome, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Records it, secrets in its command hidden; `say` is told where that cannot be done."""
     try:
-        _record(outcome, environ)
+        _record(replace(outcome, command=_masked(outcome.command, environ)), environ)
     except OSError as error:
         say(f"the outcome could not be recorded in {_place(environ)}: {error.strerror}")
-    return _code(name, ended, say)
 
 
 def recorded(environ: Mapping[str, str]) -> list[Outcome]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from coordinator.adapters.executors.fleet import Closable
     from coordinator.adapters.executors.remote.executor import Starter
     from coordinator.adapters.executors.remote.link import Link
-    from coordinator.adapters.executors.slurm.queue import Run
+    from coordinator.adapters.executors.slurm.queue import Queue, Run
     from coordinator.adapters.executors.slurm.starter import SlurmStarter
     from coordinator.config import Config
     from coordinator.config.sections import Host
@@ -30,6 +30,7 @@ def executor(where: Place, config: Config, environ: Mapping[str, str], wake: Cal
     from coordinator.adapters.executors.remote.executor import Looks, Manner, RemoteExecutor
     from coordinator.adapters.executors.slurm.starter import WARNS
     from coordinator.adapters.system.clock import SystemClock
+    from coordinator.app.hosts import gates
 
     local = LocalExecutor(where.jobs, wake, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu)
     slurm = uses_slurm(config)
@@ -41,9 +42,16 @@ def executor(where: Place, config: Config, environ: Mapping[str, str], wake: Cal
     keep = config.retention.run_files.total_seconds()
     idle = min(30.0, max(every, config.workers.lease.total_seconds() / 4))   # a short lease is for who wants to know
 
+    def idle_for_good(name: str) -> bool:
+        """Whether no task can come there as things stand: then it is left in peace."""
+        host = config.hosts.get(name)
+        if host is None:
+            return False
+        return (config.workers.executor != "ssh" and not host.labels) or bool(gates(config, environ)[name])
+
     def remote(name: str, line: Link, manner: Manner, starter: Starter | None = None) -> RemoteExecutor:
         return RemoteExecutor(name, line, where.jobs, wake=wake, clock=SystemClock(), ours=environ, manner=manner,
-                              looks=Looks(looks), starter=starter)
+                              looks=Looks(looks), shut=lambda: idle_for_good(name), starter=starter)
 
     members: dict[str, Closable] = {"": local}
     for name, host in config.hosts.items():
@@ -63,18 +71,24 @@ def uses_slurm(config: Config) -> bool:
 
 def starter_of(config: Config, environ: Mapping[str, str]) -> SlurmStarter:
     """Slurm's queue as this repository uses it."""
-    from coordinator.adapters.executors.slurm.queue import Queue
     from coordinator.adapters.executors.slurm.starter import SlurmStarter, Wishes
-    from coordinator.app import now
 
     section = config.slurm
     wishes = Wishes(
         section.partition, section.account, section.qos, section.time, section.mem, section.cpus, section.gres,
         tuple(section.args), tuple(section.path), int(section.warning.total_seconds()))
-    return SlurmStarter(Queue(_commands(config, environ), now, section.poll), wishes)
+    return SlurmStarter(queue_of(config, commands(config, environ)), wishes)
 
 
-def _commands(config: Config, environ: Mapping[str, str]) -> Run:
+def queue_of(config: Config, run: Run) -> Queue:
+    """What asks Slurm and submits to it by these commands."""
+    from coordinator.adapters.executors.slurm.queue import Queue
+    from coordinator.app import now
+
+    return Queue(run, now, config.slurm.poll)
+
+
+def commands(config: Config, environ: Mapping[str, str]) -> Run:
     """Slurm's commands, on this machine or the login host. Raises Away."""
     from coordinator.adapters.executors.reach import Reach
     from coordinator.adapters.executors.ssh import Unreachable

@@ -66,7 +66,7 @@ class Queue:
             if found := self._tokens.get(order.token):
                 return found
         try:
-            job_id = self._accepted(self._run(argv(order, self._around()), script(order), _SUBMIT_TIMEOUT))
+            job_id = self._accepted(order, self._run(argv(order, self._around()), script(order), _SUBMIT_TIMEOUT))
         except Away:
             with self._lock:
                 self._doubted[order.token] = self._now()
@@ -203,6 +203,8 @@ class Queue:
 
     def _heard(self, answer: Ran, program: str) -> str:
         """The output of a question. Raises Away: whatever stood in the way, no job can be judged by it."""
+        if answer.code == NOT_FOUND:
+            raise Away(f"{_said(answer)}. Set slurm.login to a host that has Slurm's commands, or install them here.")
         if not answer.ok:
             raise Away(f"{program}: {_said(answer)}")
         return answer.out
@@ -232,7 +234,7 @@ class Queue:
 
     # --- acting -------------------------------------------------------------------------------------
 
-    def _accepted(self, answer: Ran) -> str:
+    def _accepted(self, order: Order, answer: Ran) -> str:
         text = _said(answer)
         if answer.ok:
             if job_id := reading.submitted(answer.out):
@@ -243,9 +245,7 @@ class Queue:
         if answer.code == NOT_FOUND:
             raise LaunchFailed("slurm_submit_refused", f"{text}. Set slurm.login to a host that has sbatch, or install "
                                                        "Slurm's commands here.")
-        setting = states.refusal(text)
-        raise LaunchFailed("slurm_submit_refused", f"Slurm refused the job: {text}. Mend {setting or '[slurm]'} in "
-                                                   "coordinator.toml.")
+        raise LaunchFailed("slurm_submit_refused", f"Slurm refused the job: {text}. {_cure(order, text.lower())}")
 
     def _around(self) -> Mapping[str, str]:
         """The environment where the commands are run, which may be a login host."""
@@ -287,6 +287,15 @@ def _number(job_id: str) -> int:
 
 def _chunks(ids: Sequence[str]) -> Iterable[list[str]]:
     return (list(ids[start:start + _MOST_IDS]) for start in range(0, len(ids), _MOST_IDS))
+
+
+def _cure(order: Order, text: str) -> str:
+    """What a person mends who reads these words of a refusal, in small letters."""
+    if order.depends and "dependency" in text:
+        return "Mend --after: Slurm must still know each of those jobs."
+    if order.array and "array" in text:
+        return "Mend --array: the cluster limits how high its numbers may be."
+    return f"Mend {states.refusal(text) or '[slurm]'} in coordinator.toml."
 
 
 def _said(answer: Ran) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ CARRIED = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHEL
 To take nothing along (--export=NONE) has older Slurms run a login shell on the node, which may take too long."""
 _PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
 _MOST_WARNING = 65535
+_JOB_ID = re.compile(r"[1-9][0-9]{0,9}([_+][0-9]{1,9})?")
+_INDICES = re.compile(r"([0-9]{1,9})(-([0-9]{1,9})(:[1-9][0-9]{0,8})?)?")
+_AT_ONCE = re.compile(r"[1-9][0-9]{0,8}")
 _UNUSABLE = {
     "--wrap": "the script is ours",
     "--wait": "sbatch would not return before the job has ended",
@@ -30,10 +34,11 @@ _UNUSABLE = {
 
 @dataclass(frozen=True)
 class Order:
-    """One batch job. `folder` is where it begins, `output` the file that takes what the script and Slurm itself say;
-    `wrapper` is the program that becomes the job. The next seven are as sbatch takes them, "" or 0 leaves them to the
-    cluster. `warning` is how many seconds before its end the wrapper gets USR1, 0 for never; `path` are folders put
-    before the node's PATH; `depends` are ids of jobs that must end well first; `array` as `0-7%2` makes it an array."""
+    """One batch job. `folder` is where it begins, `output` the file that takes what the script and Slurm itself say, ""
+    for one there that is named by the job's id; `wrapper` is the program that becomes the job. The next seven are as
+    sbatch takes them, "" or 0 leaves them to the cluster. `warning` is how many seconds before its end the wrapper gets
+    USR1, 0 for never; `path` are folders put before the node's PATH; `depends` are ids of jobs that must end well
+    first; `array` as `0-7%2` makes it an array."""
 
     name: str
     token: str
@@ -75,9 +80,10 @@ def argv(order: Order, environ: Mapping[str, str]) -> list[str]:
         "--partition": order.partition, "--account": order.account, "--qos": order.qos, "--time": order.time,
         "--mem": order.mem, "--cpus-per-task": str(order.cpus or ""), "--gres": order.gres,
     }
+    said = _as_pattern(order.output) or ("slurm-%A_%a.out" if order.array else "slurm-%j.out")
     ours = {
         "--job-name": order.name, "--comment": order.token, "--chdir": order.folder,
-        "--output": _as_pattern(order.output), "--error": _as_pattern(order.output), "--open-mode": "append",
+        "--output": said, "--error": said, "--open-mode": "append",
         "--export": "ALL", "--array": order.array,
         "--dependency": f"afterok:{':'.join(order.depends)}" if order.depends else "",
         "--kill-on-invalid-dep": "no",   # it then says why it cannot run; cancelled it would not
@@ -96,6 +102,31 @@ def unusable(args: tuple[str, ...]) -> str:
         for option, why in _UNUSABLE.items():
             if len(name) > len("--") and option.startswith(name):
                 return f"{each}: {why}"
+    return ""
+
+
+def commanded(line: str) -> tuple[str, ...]:
+    """The program that runs a line of a shell, for an order without a wrapper."""
+    return ("/bin/sh", "-c", "--", line)
+
+
+def is_job_id(text: str) -> bool:
+    """Of a job, a whole array, one task of an array, or a part of a job of several."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def no_array(text: str) -> str:
+    """Why sbatch would not take this for the indices of an array; "" when it would, as far as can be told here: how
+    high they may be only the cluster knows."""
+    indices, limited, at_once = text.partition("%")
+    if limited and not _AT_ONCE.fullmatch(at_once):
+        return f"behind % stands how many may run at once, not {at_once!r}"
+    for part in indices.split(","):
+        found = _INDICES.fullmatch(part)
+        if found is None:
+            return f"{part!r} is no index and no range such as 0-7 or 0-7:2"
+        if found[3] and int(found[3]) < int(found[1]):
+            return f"{part} ends before it begins"
     return ""
 
 
