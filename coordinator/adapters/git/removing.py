@@ -44,5 +44,5 @@ def _lost_by_it(funnel: Funnel, tree: Tree) -> str:
         return f"a {half} that was begun and not ended"
     own = funnel.ask("symbolic-ref", "--quiet", "HEAD", tree=tree) or ""
     others = ["--remotes", *([f"--exclude={own.removeprefix('refs/heads/')}"] if own else []), "--branches"]
-    number = int(funnel.ask("rev-list", "--count", "HEAD", "--not", *others, tree=tree) or 0)
+    number = int(funnel.read("rev-list", "--count", "HEAD", "--not", *others, tree=tree))   # no answer is no "none"
     return f"{number} commits that are pushed nowhere" if number else ""
