@@ -18,6 +18,7 @@ from coordinator.adapters.system.seam import crossing
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending, Outcome, Work
+from coordinator.domain.parcel import Inbound, Outbound
 from coordinator.domain.worker import Beat, Exited, Missing, Running, Witness, WorkerView
 from coordinator.engine.world import Options, World
 from coordinator.planning.policy import Policy
@@ -37,7 +38,7 @@ from coordinator.ports import (
 from coordinator.wording.prompt import Template
 from tests.factories import NOW
 from tests.support.fake_github import BOT, FakeClock, FakeGitHub
-from tests.support.fake_hosts import FakeHosts
+from tests.support.fake_hosts import FakeHosts, Script, Worker
 from tests.support.memory_store import MemoryStore
 
 ROOT = Path("/repo")
@@ -102,6 +103,7 @@ class FakeRepository:
         self.refuse_push = ""
         self.fails: list[Exception] = []
         self.passes: Callable[[str], bool] = lambda name: True
+        self.came: Callable[[str], None] = lambda token: None
         self.conflicts: set[str] = set()
         self.invalid: dict[str, int] = {}
         self._shas = count(1)
@@ -257,56 +259,35 @@ class FakeRepository:
     def copy_into(self, task_id: str, names: Sequence[str]) -> tuple[str, ...]:
         return ()
 
+    def pack(self, task_id: str, branch: str, *, had: Sequence[str], extra: Sequence[str], repository: str) -> Outbound:
+        return Outbound(repository, branch, self.local[branch][-1], "", None)
+
+    def unpack(self, task_id: str, branch: str, inbound: Inbound, attempt: int) -> None:
+        with crossing("git", f"unpack {task_id}"):
+            self.came(inbound.head)
+
     def worktree_path(self, task_id: str) -> Path:
         return ROOT / "trees" / task_id
-
-
-@dataclass(frozen=True)
-class Script:
-    """What a worker does: after `seconds` it ends as `ending`, unless it is `deaf`: then only KILL or time ends it."""
-
-    seconds: float = 5
-    ending: Ending = Ending.SUCCEEDED
-    reason: str = "process_exit"
-    commits: int = 1
-    dirty: bool = False
-    opens_pull: bool = False
-    silent: bool = False
-    vanishes: bool = False
-    blocked: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Worker:
-    handle: Handle
-    script: Script
-    started_at: datetime
-    ended_at: datetime | None = None
-    stopped: StopOrder | None = None
-    launches: int = 1
-
-    @property
-    def alive(self) -> bool:
-        return self.ended_at is None
 
 
 class FakeExecutor(FakeHosts):
     """Workers by token. They go on while the coordinator is dead, and what they were started with is remembered."""
 
     def __init__(self, clock: FakeClock, repo: FakeRepository, github: FakeGitHub) -> None:
+        FakeHosts.__init__(self, clock.now)
         self.clock, self.repo, self.github = clock, repo, github
-        self.workers: list[Worker] = []
+        repo.came = self._came
         self.scripts: Callable[[LaunchSpec], Script] = lambda spec: Script()
         self.undying: dict[str, tuple[int, ...]] = {}
         self.unasked: dict[str, WorkerView] = {}
         self.read: Handle | None = None
-        FakeHosts.__init__(self)
 
     def submit(self, spec: LaunchSpec) -> int:
         with crossing("process", f"start {spec.handle.job}"):
+            self.reach(spec.handle)
             if self.started(spec.handle) is None:
                 self.workers.append(Worker(spec.handle, self.scripts(spec), self.clock.now()))
+            self.heard(spec.handle)
             return 4000 + len(self.workers)
 
     def started(self, handle: Handle) -> Worker | None:
@@ -319,8 +300,16 @@ class FakeExecutor(FakeHosts):
         for worker in self.workers:
             due = worker.started_at + timedelta(seconds=worker.script.seconds)
             if worker.alive and not worker.script.silent and now >= due:
-                self._work(worker)
+                if worker.handle.host not in self.apart:
+                    self._work(worker)
                 worker.ended_at = due
+
+    def _came(self, token: str) -> None:
+        """What a worker did on a host that has worktrees of its own comes home."""
+        worker = next(one for one in self.workers if one.handle.token == token)
+        if worker.stopped is None and worker.handle not in self.brought:
+            self.brought.append(worker.handle)
+            self._work(worker)
 
     def _work(self, worker: Worker) -> None:
         script, job = worker.script, worker.handle.job
@@ -335,20 +324,25 @@ class FakeExecutor(FakeHosts):
         if script.blocked:
             tree.notes["BLOCKED.md"] = script.blocked
         taken = any(one.head_ref == tree.branch and one.state is PullState.OPEN for one in self.github.pulls.values())
-        if script.opens_pull and not taken:
+        if script.opens_pull and not taken and not worker.handle.host:
             self.repo.remote[tree.branch] = list(self.repo.local[tree.branch])
             self.github.opens(tree.branch, self.repo.local[tree.branch][-1], "agent")
 
     def look(self, handles: Sequence[Handle]) -> Mapping[Handle, WorkerView]:
         self.pass_by()
+        self.ask_hosts(self.clock.now())
         return {handle: self._view(handle) for handle in handles}
 
     def _view(self, handle: Handle) -> WorkerView:
         if handle.job in self.unasked:
             return self.unasked[handle.job]
         worker = self.started(handle)
+        if away := self.unknown(handle):
+            return away
         if worker is None:
             return Missing(started=False)
+        if not worker.alive:
+            self.came_home(handle)
         start = worker.started_at.timestamp()
         if worker.ended_at is None:
             sign = start if worker.script.silent else self.clock.now().timestamp()
@@ -362,6 +356,7 @@ class FakeExecutor(FakeHosts):
 
     def stop(self, handle: Handle, order: StopOrder) -> None:
         with crossing("process", f"stop {handle.job}"):
+            self.reach(handle)
             worker = self.started(handle)
             if worker is not None and worker.alive:
                 worker.stopped, worker.ended_at = order, self.clock.now()
@@ -412,8 +407,8 @@ class FakeProvider:
         self.judged.append(run)
         worker = self.executor.started(self.executor.read) if self.executor.read is not None else None
         script = worker.script if worker is not None else Script()
-        if run.wrapper_reason == "lost":
-            return Outcome(Ending.LOST, "lost")
+        if run.wrapper_reason in ("lost", "host_lost"):
+            return Outcome(Ending.LOST, run.wrapper_reason)
         if run.wrapper_reason == "stalled":
             return Outcome(Ending.STALLED, "stalled")
         if run.wrapper_reason != "process_exit":

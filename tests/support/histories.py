@@ -21,6 +21,7 @@ from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import ACTIVE, HOLDS_SLOT, MOVES, UNSTARTED, Task, TaskState
+from coordinator.domain.worker import HostState
 from coordinator.domain.workflow import BUILD, HANDOFF, Gate, Library, Stage, Workflow
 from coordinator.engine import gates
 from coordinator.engine.memory import Memory
@@ -28,7 +29,7 @@ from coordinator.engine.tick import Engine
 from coordinator.planning.actions import Action, Begin, Move, Plan
 from coordinator.planning.batch.cohort import Bands
 from coordinator.planning.batch.standing import GatePhase, Standing
-from coordinator.planning.policy import LabelNames, Policy
+from coordinator.planning.policy import HostRules, LabelNames, Policy
 from coordinator.planning.waits import known_code
 from coordinator.ports import LaunchSpec, Readiness
 from coordinator.wording.labels import desired_labels, own_labels
@@ -104,6 +105,7 @@ class History:
             tidy_after=timedelta(minutes=10), labels=LabelNames(mode=self.random.choice(("minimal", "full"))),
             bands=Bands(min_ended=2, min_same=2),
         )
+        self._with_hosts()
         self.batched = self.random.random() < 0.4
         self.outside.executor.scripts = self._script
         self.blind: list[str] = []
@@ -117,9 +119,23 @@ class History:
             self.outside.github.person_opens(4, BATCH)
         self._come_up()
 
+    def _with_hosts(self) -> None:
+        """In one history of four all work is done on two hosts, in every other of these on hosts that see our files."""
+        self.roads = Random(-7 * self.seed - 3)
+        self.hosted = self.seed % 4 == 3
+        if not self.hosted:
+            return
+        shared = self.seed % 8 == 3
+        hosts = {"a": HostRules(1, default=True, shared=shared), "b": HostRules(1, shared=shared)}
+        self.policy = replace(self.policy, executor="ssh", hosts=hosts, lease=timedelta(seconds=20))
+        self.outside.executor.states = dict.fromkeys(hosts, HostState())
+        self.outside.executor.apart = frozenset() if shared else frozenset(hosts)
+        self.outside.executor.breaks = lambda: self._running and self.roads.random() < 0.1
+
     # --- the coordinator ---
 
     def _come_up(self) -> None:
+        self.outside.executor.forget()
         self.pool = Later(self.random)
         self.late: tuple[Action, ...] = ()
         approval = replace(STAGES[0], gate=Gate(approval=self.seed % 2 == 0))
@@ -174,6 +190,8 @@ class History:
 
     def _script(self, spec: LaunchSpec) -> Script:
         script = self.random.choice(SCRIPTS)
+        if self.hosted and self.roads.random() < 0.6:   # long enough to be parted
+            script = replace(script, seconds=300)
         if stage := STAGE.search(spec.prompt):
             script = self._stage(stage[1], script, spec)
         self.story.append(f"{spec.handle.job} starts {spec.handle.token[:6]}: {script}")
@@ -215,6 +233,8 @@ class History:
         self.pool.patient = True
         self.outside.github.down = False
         self.outside.repo.refuse_push = ""
+        self.outside.executor.away.clear()
+        self.outside.executor.breaks = lambda: False
         self.outside.files.texts.pop(STOP, None)
         self.outside.store.ask(RequestKind.RESUME, "", {}, "cli", self.outside.clock.now())
         quiet, made = 0, None
@@ -238,7 +258,7 @@ class History:
             nothing, nothing, nothing, nothing, self._label, self._pause, self._retry_label, self._close, self._edit,
             self._request, self._request, self._end_pull, self._end_pull, self._weather, self._stop_file, self._add,
             self._refusal, self._delete_ledger, self._login, *[self._batch_request] * (6 * self.batched),
-            *[self._approve] * (4 * (self.seed % 3 == 0)),
+            *[self._approve] * (4 * (self.seed % 3 == 0)), *[self._host] * (20 * self.hosted),
         ]
 
     def _number(self) -> int:
@@ -305,6 +325,15 @@ class History:
     def _weather(self) -> None:
         self.outside.github.down = not self.outside.github.down
 
+    def _host(self) -> None:
+        """A host goes away, or all come back."""
+        away, name = self.outside.executor.away, self.roads.choice(sorted(self.policy.hosts))
+        if away and self.roads.random() < 0.4:
+            away.clear()
+        elif not away:
+            away.add(name)
+        self.story.append(f"away: {sorted(away)}")
+
     def _refusal(self) -> None:
         self.outside.repo.refuse_push = "" if self.outside.repo.refuse_push else "protected branch"
 
@@ -352,8 +381,15 @@ class History:
 
     def _at_all_times(self) -> None:
         executor, github = self.outside.executor, self.outside.github
-        live = Counter(worker.handle.job for worker in executor.workers if worker.alive)
+        alive = [worker.handle for worker in executor.workers if worker.alive]
+        live = Counter(handle.job for handle in alive if handle not in executor.given_up)
+        places = Counter(executor.place(handle) for handle in alive)
         self._must(max(live.values(), default=0) <= 1, f"two live workers: {live}")
+        self._must(max(places.values(), default=0) <= 1, f"two live workers in one place: {places}")
+        brought = set(executor.brought) & set(executor.given_up)
+        self._must(not brought, f"came home though it was given up: {brought}")
+        hasty = {handle: age for handle, age in executor.asked_in_vain.items() if age < self.policy.lease}
+        self._must(not hasty, f"given up before the end of its lease: {hasty}")
         tokens = Counter(worker.handle.token for worker in executor.workers)
         self._must(max(tokens.values(), default=0) <= 1, f"a token was started twice: {tokens}")
         ours = Counter(pull.head_ref for pull in github.pulls.values() if pull.state is PullState.OPEN)

@@ -1,6 +1,6 @@
 """The engine against random histories: people, weather, workers, and a death of the coordinator every few writes.
 
-COORDINATOR_HISTORIES sets how many (`make soak`). Six faults are planted to show that the histories would find them.
+COORDINATOR_HISTORIES sets how many (`make soak`). Ten faults are planted to show that the histories would find them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 
+from coordinator.domain.attempt import Attempt
 from coordinator.domain.request import Event
 from coordinator.domain.task import Task
+from coordinator.domain.worker import Unknown
 from coordinator.engine import effects
-from coordinator.engine.effects import staging, starting
+from coordinator.engine.effects import examining, staging, starting
 from coordinator.planning.actions import Launch
 from coordinator.planning.batch import gate
+from coordinator.planning.berths import Berths
 from coordinator.planning.limits.ladder import Ladder
+from coordinator.planning.rules import supervise
+from tests.support.fake_hosts import FakeHosts
 from tests.support.fakes import FakeExecutor, Worker
 from tests.support.histories import Broken, History
 from tests.support.memory_store import MemoryStore
@@ -28,7 +33,7 @@ TO_FIND = 120
 """So many histories at most may pass before a planted fault is found."""
 
 
-@pytest.mark.req("P50", "P52", "W12", "W23", "N9")
+@pytest.mark.req("P50", "P52", "W12", "W23", "N9", "N2")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_nothing_is_lost_or_done_twice_whatever_people_do_and_wherever_it_dies(part):
@@ -49,9 +54,9 @@ def test_a_history_is_the_same_each_time():
     assert story() == story()
 
 
-def found() -> str:
+def found(seeds: range = range(TO_FIND)) -> str:
     """What the first broken history says."""
-    for seed in range(TO_FIND):
+    for seed in seeds:
         try:
             History(seed).run()
         except Broken as broken:
@@ -110,3 +115,38 @@ def test_a_gate_of_a_batch_that_nobody_heeds_is_found(monkeypatch):
 def test_a_plan_that_is_not_handed_on_is_found(monkeypatch):
     monkeypatch.setattr(staging, "keep", lambda action, store: None)
     assert "without a plan" in found()
+
+
+# --- faults of what happens on other hosts -------------------------------------------------------------------
+
+ELSEWHERE = range(3, 4 * TO_FIND, 4)
+SHARED = range(3, 4 * TO_FIND, 8)
+
+
+def test_a_second_worker_beside_one_that_was_given_up_in_the_same_place_is_found(monkeypatch):
+    monkeypatch.setattr(Berths, "_haunted", lambda self, task: None)
+    assert "two live workers in one place" in found(SHARED)
+
+
+def test_a_worker_that_was_given_up_and_is_never_told_is_found(monkeypatch):
+    monkeypatch.setattr(FakeHosts, "_recall", lambda self, name, now: frozenset())
+    words = found(ELSEWHERE)
+    assert "still alive" in words or "does not come to rest" in words or "in one place" in words
+
+
+def test_a_lease_that_is_not_waited_for_is_found(monkeypatch):
+    monkeypatch.setattr(supervise, "lease_over", lambda s, attempt, view: bool(attempt.host))
+    assert "before the end of its lease" in found(ELSEWHERE)
+
+
+def test_work_that_comes_home_from_one_who_was_given_up_is_found(monkeypatch):
+    def take_in(world: Any, task: Task, attempt: Attempt, view: Any) -> str:
+        handle = starting.handle_of(attempt)
+        if isinstance(view, Unknown):
+            world.executor.give_up(handle)
+        if (inbound := world.executor.fetch(handle)) is not None:
+            world.repo_of(task).unpack(task.id, task.branch, inbound, attempt.number)
+        return ""
+
+    monkeypatch.setattr(examining, "_take_in", take_in)
+    assert "though it was given up" in found(ELSEWHERE)
