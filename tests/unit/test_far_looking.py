@@ -1,4 +1,4 @@
-"""What a look on a far host reads: each run's own files, whatever lies beside them."""
+"""What a look at a far host costs: each run's own files there, and here nothing that grows with the square."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from coordinator.adapters.executors.remote.mirror import Mirror
+from coordinator.adapters.executors.remote.recall import Recall
 from coordinator.far import running
 from coordinator.far.home import Home
+from coordinator.ports import Handle
 from coordinator.runfiles import atomic, codec, names, rotation
 
 
@@ -66,3 +69,39 @@ def test_an_outcome_that_stepped_aside_for_the_next_run_is_still_found(tmp_path:
 
     assert running.outcome(folder, "gh-0", asked["token"])["reason_code"] == "process_exit"
     assert running.outcome(folder, "gh-0", "f" * 32) == {}
+
+
+def test_a_heartbeat_that_comes_home_is_not_forced_onto_the_disk_and_an_outcome_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced: list[int] = []
+    monkeypatch.setattr(os, "fsync", forced.append)
+    handle = Handle("command", "gh-1", "a" * 32, "epyc12")
+    mirror = Mirror(tmp_path, handle)
+    names.make_folder(mirror.folder)
+
+    mirror.put("heartbeat", {"token": handle.token, "at": "1790000000.000"})
+    assert mirror.pairs("heartbeat")["at"] == "1790000000.000"
+    assert forced == []
+    mirror.put("outcome", {"token": handle.token, "reason_code": "process_exit"})
+    assert forced
+
+
+def test_workers_that_are_looked_for_are_not_compared_with_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(*_: object) -> None:
+        raise AssertionError("none of them was given up")
+
+    handles = tuple(Handle("command", f"gh-{number}", f"{number:032x}", "slurm") for number in range(200))
+    compared: list[object] = []
+    same = Handle.__eq__
+
+    def counted(one: Handle, other: object) -> bool:
+        compared.append(other)
+        return same(one, other)
+
+    monkeypatch.setattr(Handle, "__eq__", counted)
+    recall = Recall(lambda handle: Mirror(tmp_path, handle), nobody, None)
+    assert recall.look(dict.fromkeys(handles, 1), handles, handles) == frozenset()
+    assert len(compared) <= 2 * len(handles)

@@ -68,10 +68,12 @@ class Mirror:
                 os.close(fd)
 
     def put(self, kind: str, pairs: Mapping[str, str], skew: float = 0.0) -> None:
-        """Nothing where it says the same already."""
+        """Nothing where it says the same already. A heartbeat is not forced onto the disk, neither here nor there: the
+        next look brings it again."""
         told = {key: _shifted(key, value, skew) for key, value in pairs.items()}
         if told and told != self.pairs(kind):
-            launch.put_pairs(self.folder, self.handle.job, kind, told)
+            with crossing("file", str(self.path(kind))):
+                atomic.write(str(self.path(kind)), codec.encode(told), lasting=kind != "heartbeat")
 
     def note(self, state: str, at: datetime, *, away_since: datetime | None = None, words: str = "") -> None:
         """What `seen` says: `state` is waiting, running, ended, missing or given_up; `at` when the host was last heard

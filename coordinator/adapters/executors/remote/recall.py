@@ -26,7 +26,8 @@ class Recall:
     def look(self, begun: Mapping[Handle, int], live: Collection[Handle], wanted: Collection[Handle]) -> frozenset[str]:
         """Tells each once, also one of which whoever started it knows no more. `begun` have papers there, with their
         fence, and no outcome; of them `live` live. The jobs that are still to end. Raises Away."""
-        stale = [handle for handle in begun if handle not in wanted and self._is_stale(handle)]
+        known = frozenset(wanted)
+        stale = [handle for handle in begun if handle not in known and self._is_stale(handle)]
         for handle in stale:
             if handle not in self._told:
                 self._order(handle, _ABANDONED, begun[handle] + 1)
