@@ -38,8 +38,10 @@ class FakeSlurm:
         self.bin, self.state, self.work = folder / "bin", folder / "state.json", folder / "work"
         for place in (self.bin, self.work):
             place.mkdir(parents=True)
-        self.state.write_text(json.dumps({"jobs": [], "next": 100, "calls": [], "fail": {}, "accounting": True,
-                                          "user": user, "born": {"state": "PENDING"}}))
+        self.state.write_text(json.dumps({
+            "jobs": [], "next": 100, "calls": [], "environ": {}, "fail": {}, "mute": 0, "accounting": True,
+            "user": user, "born": {"state": "PENDING"},
+        }))  # fmt: skip
         for name in PROGRAMS:
             path = self.bin / name
             path.write_text(_PROGRAM.format(python=sys.executable, place=str(Path(__file__).parent), name=name,
@@ -76,6 +78,16 @@ class FakeSlurm:
         with self._open() as data:
             data["fail"][program] = [times, words]
 
+    def mute(self, times: int) -> None:
+        """So many of the next submissions are taken, and their answer is lost."""
+        with self._open() as data:
+            data["mute"] = times
+
+    def environ(self, program: str) -> dict[str, str]:
+        """What its last call was given."""
+        with self._open() as data:
+            return dict(data["environ"][program])
+
     def born(self, **facts: Any) -> None:
         """What every job is that is submitted from now on."""
         with self._open() as data:
@@ -106,6 +118,7 @@ class FakeSlurm:
 def main(program: str, state: str, argv: list[str]) -> int:
     with _opened(Path(state)) as data:
         data["calls"].append([program, *argv])
+        data["environ"][program] = dict(os.environ)
         times, words = data["fail"].get(program, [0, ""])
         if times:
             data["fail"][program][0] -= 1 if times > 0 else 0
@@ -240,11 +253,25 @@ def _sbatch(data: dict[str, Any], argv: list[str]) -> int:
     words = [word for word in argv if word.startswith("-J")]
     name = given.get("--job-name") or (argv[argv.index("-J") + 1] if words else "sbatch")
     array = given.get("--array", "")
-    told = {"comment": given["--comment"]} if "--comment" in given else {}
-    made = _new(data, name, str(Path.cwd()), **{**told, **data["born"]}, line=f"sbatch {' '.join(argv)}")
+    told = {}
+    if "--comment" in given:   # ours: the script comes on stdin
+        told = {"comment": given["--comment"], "dependency": given.get("--dependency", "(null)"),
+                "script": sys.stdin.read()}
+    made = _new(data, name, given.get("--chdir", str(Path.cwd())), **{**told, **data["born"]},
+                line=f"sbatch {' '.join(argv)}")
     if array:
         whole = made["id"]
         data["jobs"].remove(made)
-        data["jobs"] += [{**made, "id": f"{whole}_{index}"} for index in _ids(array)]
+        data["jobs"] += [{**made, "id": f"{whole}_{index}"} for index in _indices(array)]
+    if data["mute"]:
+        data["mute"] -= 1
+        print("sbatch: error: Zero Bytes were transmitted or received", file=sys.stderr)
+        return 1
     print(made["id"] if "--parsable" in given else f"Submitted batch job {made['id']}")
     return 0
+
+
+def _indices(array: str) -> list[int]:
+    """`0,4-7%2` -> 0, 4, 5, 6, 7."""
+    ends = [part.split("-") for part in array.partition("%")[0].split(",")]
+    return [index for part in ends for index in range(int(part[0]), int(part[-1]) + 1)]

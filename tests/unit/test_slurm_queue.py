@@ -143,6 +143,30 @@ def test_a_controller_that_is_down_takes_no_job_and_refuses_none(slurm: Slurm, q
     assert queue.submit(ORDER) == "1"
 
 
+@pytest.mark.parametrize(("changed", "said", "cure"), [
+    ({"depends": ("7",)}, "Batch job submission failed: Job dependency problem",
+     "Mend --after: Slurm must still know each of those jobs."),
+    ({"array": "0-9"}, "Batch job submission failed: Invalid job array specification",
+     "Mend --array: the cluster limits how high its numbers may be."),
+    ({}, "Batch job submission failed: Job dependency problem", "Mend slurm.args in coordinator.toml."),
+    ({"depends": ("7",), "array": "0-9"}, "invalid qos", "Mend slurm.qos in coordinator.toml."),
+])
+def test_what_a_person_asked_for_is_mended_where_it_was_asked_for(
+        slurm: Slurm, queue: Queue, changed: dict[str, object], said: str, cure: str) -> None:
+    slurm.sbatch = Ran(1, "", f"sbatch: error: {said}")
+    with pytest.raises(LaunchFailed) as failed:
+        queue.submit(replace(ORDER, **changed))
+    assert failed.value.words == f"Slurm refused the job: {said}. {cure}"
+
+
+def test_where_there_is_no_squeue_the_setting_that_helps_is_named(slurm: Slurm, queue: Queue) -> None:
+    slurm.down = Ran(127, "", "env: 'squeue': No such file or directory")
+    with pytest.raises(Away) as away:
+        queue.find("tok-1")
+    assert away.value.words == ("env: 'squeue': No such file or directory. Set slurm.login to a host that has Slurm's "
+                                "commands, or install them here.")
+
+
 def test_a_refusal_carries_slurms_words_and_the_setting(slurm: Slurm, queue: Queue) -> None:
     slurm.sbatch = Ran(1, "", "sbatch: error: invalid partition specified: x\nsbatch: error: Job submission failed")
     with pytest.raises(LaunchFailed) as failed:
