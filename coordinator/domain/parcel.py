@@ -10,7 +10,7 @@ from pathlib import Path
 class Outbound:
     """A worktree on its way to a host that does not see our files: its HEAD on `branch`, and `files`, a commit with
     everything else that lies there ("" for nothing). `bundle` holds what the host lacks, None where it lacks nothing;
-    `exclude` are patterns that no commit there may get."""
+    `exclude` are patterns that no commit there may get, `shallow` commits whose parents we lack ourselves."""
 
     repository: str
     branch: str
@@ -19,6 +19,7 @@ class Outbound:
     bundle: Path | None
     exclude: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+    shallow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

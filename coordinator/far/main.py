@@ -42,6 +42,11 @@ def hello(home: Home, _asked: Head, _blobs: List[bytes]) -> Answer:
 def start(home: Home, asked: Head, blobs: List[bytes]) -> Answer:
     """Lays the papers of a run, makes its worktree, and starts it unless somebody else will. A run that was ever
     started is only reported."""
+    with running.starting(home, asked["job"], asked["patience"]):   # the one before it may still be at its hooks
+        return _start(home, asked, blobs)
+
+
+def _start(home: Home, asked: Head, blobs: List[bytes]) -> Answer:
     provider, job, token, env = asked["provider"], asked["job"], asked["token"], _environment(asked)
     pid = running.known(home, provider, job, token)
     if pid is not None:

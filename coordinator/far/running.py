@@ -48,6 +48,19 @@ def lay(home: Home, provider: str, papers: launching.Papers, env: Dict[str, str]
             atomic.write(names.path(folder, job, "env"), codec.encode(_marked(home, provider, job, papers.token, env)))
 
 
+def starting(home: Home, job: str, patience: float) -> Lock:
+    """Held while a start of this job is under way, its worktree and its hooks included."""
+    return Lock("%s/%s.starting" % (home.jobs, names.check_name(job)), patience)
+
+
+def _under_way(home: Home, job: str) -> bool:
+    try:
+        with starting(home, job, 0.0):
+            return False
+    except Busy:
+        return True
+
+
 def start(home: Home, provider: str, job: str, token: str, env: Dict[str, str]) -> int:
     """The wrapper's pid once it has claimed the run. Raises Refused, OSError."""
     folder = home.of(provider)
@@ -127,8 +140,10 @@ def _look(home: Home, one: Dict[str, Any], left: int) -> Tuple[Dict[str, Any], L
         pieces.append(piece)
         sizes.append(size)
     current = _of(folder, job, "spec", token)
+    under_way = not beat and not done and _under_way(home, job)
     return {"beat": beat, "outcome": done, "alive": alive, "blank": launching.blank(folder, job, token),
-            "laid": bool(current), "sizes": sizes if current else [one["log"], one["err"]]}, \
+            "laid": bool(current), "under_way": under_way,
+            "sizes": sizes if current else [one["log"], one["err"]]}, \
         pieces if current else [b"", b""]
 
 

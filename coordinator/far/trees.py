@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 
 from coordinator.far.home import Home, Refused
-from coordinator.runfiles import gitsafe, names
+from coordinator.runfiles import atomic, gitsafe, names
 
 TYPE_CHECKING = False   # one habit of the rooms that travel
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 OUT = "refs/coordinator/out"
 _IN = "refs/coordinator/in"
+_LEFT = "refs/coordinator/left"
 _PATIENCE = 600
 _WHO = {key: "coordinator" if key.endswith("NAME") else "coordinator@localhost"
         for key in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")}
@@ -84,8 +85,10 @@ def make(home: Home, job: str, parcel: Dict[str, Any]) -> str:
         _init(home, bare)
     git = Git(bare)
     git("check-ref-format", "refs/heads/" + branch)
+    _cut_off(bare, parcel.get("shallow", []))
     if parcel.get("file"):
         git("bundle", "unbundle", home.parcel(parcel["file"]))
+    _leave(git, job, branch)
     _drop(git, path)
     git("update-ref", "%s/%s" % (_IN, job), parcel["head"])
     git("update-ref", "refs/heads/" + branch, parcel["head"])
@@ -106,7 +109,8 @@ def forget(home: Home, repo: str, job: str) -> None:
     if os.path.isdir(bare):
         git = Git(bare)
         git("worktree", "prune", "--expire=now")
-        for ref in git.ask("for-each-ref", "--format=%(refname)", "%s/%s" % (OUT, job), "%s/%s" % (_IN, job)).split():
+        refs = ["%s/%s" % (each, job) for each in (OUT, _IN, _LEFT)]
+        for ref in git.ask("for-each-ref", "--format=%(refname)", *refs).split():
             git("update-ref", "-d", ref)
 
 
@@ -121,6 +125,15 @@ def _init(home: Home, bare: str) -> None:
             raise
 
 
+def _cut_off(bare: str, commits: List[str]) -> None:
+    """The history of a shallow clone ends here where it ends there, or git would ask for what nobody has."""
+    target = bare + "/shallow"
+    known = (atomic.read(target) or b"").decode("ascii", "replace").split()
+    lines = sorted({*known, *commits})
+    if lines != known:
+        atomic.write(target, "".join(line + "\n" for line in lines).encode("ascii"))
+
+
 def _exclude(bare: str, lines: List[str]) -> None:
     target = bare + "/info/exclude"
     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -128,9 +141,27 @@ def _exclude(bare: str, lines: List[str]) -> None:
         stream.write("".join(line + "\n" for line in lines))
 
 
+def _leave(git: Git, job: str, branch: str) -> None:
+    """Commits of an earlier run that were never brought home get a ref of their own, until the job is forgotten."""
+    for name in ("refs/heads/" + branch, "worktrees/%s/HEAD" % job):
+        sha = git.ask("rev-parse", "--verify", "--quiet", name + "^{commit}")
+        if sha and not git.ask("for-each-ref", "--count=1", "--contains=" + sha, OUT, _IN, _LEFT):
+            git("update-ref", "%s/%s/%s" % (_LEFT, job, sha[:12]), sha)
+
+
+def remove(path: str) -> None:
+    """A folder with all that lies in it, also what a worker made read-only. Raises OSError."""
+    for folder, inner, _ in os.walk(path):
+        for name in inner:
+            each = "%s/%s" % (folder, name)
+            if not os.path.islink(each):
+                os.chmod(each, 0o700)
+    shutil.rmtree(path)
+
+
 def _drop(git: Git, path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
+        remove(path)
     git("worktree", "prune", "--expire=now")
 
 
@@ -139,7 +170,7 @@ def _admin(bare: str, path: str) -> str:
     folder = bare + "/worktrees"
     for name in os.listdir(folder):
         try:
-            with open("%s/%s/gitdir" % (folder, name), encoding="utf-8") as stream:
+            with open("%s/%s/gitdir" % (folder, name), encoding="utf-8", errors="surrogateescape") as stream:
                 if os.path.realpath(stream.read().strip()) == os.path.realpath(path + "/.git"):
                     return "%s/%s" % (folder, name)
         except OSError:
@@ -171,6 +202,8 @@ def pack(home: Home, job: str, asked: Dict[str, Any]) -> Dict[str, Any]:
     size, sha256 = home.weigh(name)
     if size > asked["limit"]:
         home.drop(name)
+        for kind in refs:   # they stay here, and the next worker's start must know it
+            git("update-ref", "-d", "%s/%s/%s" % (OUT, job, kind))
         raise Refused("parcel_refused", "the work is %d bytes, at most %d are taken home; it lies in %s on the host"
                       % (size, asked["limit"], path))
     return {**told, "file": name, "size": size, "sha256": sha256}
@@ -181,7 +214,9 @@ def _snapshot(tree: Git, path: str, head: str, extra: List[str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         env = {"GIT_INDEX_FILE": folder + "/index", **_WHO}
         tree("read-tree", head, env=env)
-        tree("add", "--all", "--", ".", env=env)
+        others = tree("ls-files", "-z", "--others", "--exclude-standard", env=env).split("\0")
+        nested = [":(exclude,literal)" + name for name in others if name.endswith("/")]   # no commit of ours holds one
+        tree("add", "--all", "--", ".", *nested, env=env)
         there = [name for name in extra if os.path.lexists("%s/%s" % (path, name))]
         if there:
             tree("--literal-pathspecs", "add", "--force", "--", *there, env=env)

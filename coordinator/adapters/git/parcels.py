@@ -25,19 +25,29 @@ def pack(funnel: Funnel, tree: Tree, branch: str, target: Path, *, had: Sequence
     there = [name for name in extra if os.path.lexists(tree.path / name)]
     files = _files(funnel, tree, head, there)
     known = [sha for sha in had if _is_sha(sha) and _has(funnel, sha)]
-    exclude = tuple(f"/{name}" for name in extra)
-    if not files and head in known:
-        return Outbound(repository, branch, head, "", None, exclude, tuple(extra))
-    refs = _named(funnel, branch, {"head": head, "files": files})
+    without = [f"^{sha}" for sha in known]
+    there_already = bool(known) and not funnel.read("rev-list", "--max-count=1", head, *without)
+    exclude, shallow = tuple(f"/{name}" for name in extra), _shallow(funnel)
+    if not files and there_already:
+        return Outbound(repository, branch, head, "", None, exclude, tuple(extra), shallow)
+    refs = _named(funnel, branch, {"head": "" if there_already else head, "files": files})
     try:
         with crossing("file", str(target)):
             target.unlink(missing_ok=True)
-            lacking = [ref for ref, sha in refs.items() if sha not in known]
-            funnel.write("bundle", "create", "--quiet", str(target), *lacking, *(f"^{sha}" for sha in known))
+            funnel.write("bundle", "create", "--quiet", str(target), *refs, *without)
     finally:
         for ref in refs:
             funnel.write("update-ref", "-d", ref)
-    return Outbound(repository, branch, head, files, target, exclude, tuple(extra))
+    return Outbound(repository, branch, head, files, target, exclude, tuple(extra), shallow)
+
+
+def _shallow(funnel: Funnel) -> tuple[str, ...]:
+    """The commits at which the history of a shallow clone ends."""
+    try:
+        lines = (funnel.common / "shallow").read_text("ascii").split()
+    except FileNotFoundError:
+        return ()
+    return tuple(line for line in lines if _is_sha(line))
 
 
 def _named(funnel: Funnel, branch: str, shas: dict[str, str]) -> dict[str, str]:

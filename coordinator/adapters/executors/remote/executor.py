@@ -30,6 +30,8 @@ from coordinator.runfiles.lock import Busy, Lock
 
 CLAIMED_WITHIN = timedelta(seconds=60)
 """A start that no wrapper has claimed after this never will be."""
+_MAKING = 900.0
+"""Seconds that a worktree there may take to be made, before its hooks."""
 _FINAL = (Exited, Missing)
 _TIDY_EVERY = timedelta(days=1)
 
@@ -171,11 +173,14 @@ class RemoteExecutor:
         parcel = None if out is None else {
             "repo": out.repository, "branch": out.branch, "head": out.head, "files": out.files,
             "file": f"{handle.job}.in" if out.bundle is not None else "", "exclude": list(out.exclude),
+            "shallow": list(out.shallow),
         }
+        patience = _MAKING + sum(hook[2] for hook in spec.hooks)
         with crossing("process", f"start {handle.provider} {handle.job} on {self.name}"):
             said, _ = self._link.ask(
-                "start", [papers.prompt], provider=handle.provider, job=handle.job, token=handle.token,
-                fence=spec.fence, meta=dict(papers.meta), contract=dict(papers.contract), spec=dict(papers.spec),
+                "start", [papers.prompt], timeout=patience, patience=2 * patience, provider=handle.provider,
+                job=handle.job, token=handle.token, fence=spec.fence,
+                meta=dict(papers.meta), contract=dict(papers.contract), spec=dict(papers.spec),
                 env=dict(spec.env), path=[], here=self._starter is None, parcel=parcel,
                 hooks=[list(hook) for hook in spec.hooks])
             if self._starter is not None and said["pid"] is None:
@@ -218,7 +223,7 @@ class RemoteExecutor:
         now, known = self._clock.now(), self._looked_at
         with self._guard:
             waiting = self._state.ending or any(not isinstance(view, _FINAL) for view in self._views.values())
-        if not waiting and self._shut():
+        if not waiting and self._shut() and not self._recall.owing:
             return
         every = self._manner.every if waiting else self._manner.idle
         if known is None or not timedelta(0) <= now - known < timedelta(seconds=every):
@@ -317,7 +322,6 @@ class RemoteExecutor:
         return more
 
     def _view(self, mirror: Mirror, answer: Mapping[str, Any], boot: str, now: datetime) -> WorkerView:
-        laid_at = mirror.heard_at()
         beat = mirror.pairs("heartbeat") if answer["beat"] else {}
         elsewhere = self._starter is not None   # on a node, of which the far end cannot tell who lives
         view: WorkerView = view_of(
@@ -326,7 +330,7 @@ class RemoteExecutor:
         if self._starter is not None:
             return self._starter.judged(mirror, view, now)
         if view == Missing(started=False):
-            if answer["laid"] and laid_at is not None and now - laid_at < CLAIMED_WITHIN:
+            if answer["under_way"] or (answer["laid"] and now - mirror.laid_at() < CLAIMED_WITHIN):
                 return Waiting("it is being started")
             return Missing(started=bool(answer["blank"]))
         return view
@@ -421,6 +425,7 @@ class RemoteExecutor:
         mirror = self._mirror(handle)
         if mirror.asked():
             mirror.note("given_up", mirror.heard_at() or self._clock.now(), away_since=self._clock.now())
+            self._recall.owing = True
         with self._guard:
             self._views.pop(handle, None)
 

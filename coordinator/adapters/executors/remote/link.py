@@ -4,13 +4,14 @@ once, by the hash of its content.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from coordinator.adapters.executors import bundle
 from coordinator.adapters.executors.ssh import Answer, Unreachable
@@ -119,9 +120,9 @@ class Link:
     def send(self, path: Path, name: str) -> None:
         """Brings a file there, in pieces; what is there already is not sent again. Raises as `ask`."""
         size = path.stat().st_size
-        at = int(self.ask("weigh", file=name)[0]["size"])
+        there, _ = self.ask("weigh", file=name)
         with path.open("rb") as stream:
-            at = at if at <= size else 0
+            at = int(there["size"]) if _begins(stream, int(there["size"]), there["sha256"]) else 0
             while at < size:
                 stream.seek(at)
                 at = int(self.ask("put", [stream.read(_PIECE)], file=name, offset=at)[0]["size"])
@@ -142,11 +143,22 @@ class Link:
     def _install(self) -> None:
         """Puts what travels in place, whole or not at all. Raises Unreachable, LaunchFailed."""
         target, folder = self._zipped(), quoted(f"{self._folder}/.coordinator")
-        line = (f"umask 077 && mkdir -p {folder} && cat > {target}.$$ && mv {target}.$$ {target}")
-        answer = self._shell.run(line, self._travels(), _PATIENCE)
+        data = self._travels()   # a line that breaks ends what `cat` reads, as the file's own end does
+        line = (f"umask 077 && mkdir -p {folder} && cat > {target}.$$ && test $(wc -c < {target}.$$) -eq {len(data)} "
+                f"&& mv {target}.$$ {target} || {{ rm -f {target}.$$; exit 1; }}")
+        answer = self._shell.run(line, data, _PATIENCE)
         if answer.code != 0:
             words = answer.err.strip()[-300:] or f"exit {answer.code}"
             raise LaunchFailed("launch_failed", f"{self.name}: {self._folder} cannot be written: {words}")
+
+
+def _begins(stream: BinaryIO, size: int, sha256: str) -> bool:
+    """Whether the file begins with these bytes: others may lie there, of a file that came before it."""
+    seen = hashlib.sha256()
+    while size > 0 and (piece := stream.read(min(size, _PIECE))):
+        seen.update(piece)
+        size -= len(piece)
+    return size == 0 and seen.hexdigest() == sha256
 
 
 def quoted(path: str) -> str:

@@ -51,6 +51,10 @@ class Mirror:
         """Whether this run may ever have been asked for: before that nobody was."""
         return bool(self.pairs("meta"))
 
+    def laid_at(self) -> datetime:
+        """When its papers were laid here. Raises OSError."""
+        return datetime.fromtimestamp(self.path("spec").stat().st_mtime, UTC)
+
     def sizes(self) -> dict[str, int]:
         """Bytes of output that are home."""
         return {kind: self.path(kind).stat().st_size if self.path(kind).exists() else 0 for kind in ("log", "err")}
