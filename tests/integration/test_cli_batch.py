@@ -248,7 +248,7 @@ def test_clean_takes_away_what_holds_nothing_of_its_own_and_keeps_everything_els
     assert [name for name, tree in trees.items() if tree.is_dir()] == ["bd-2", "bd-3", "bd-4", "zz-1"]
     assert git(world.checkout, "rev-parse", "--verify", "rpi/bd-1")
     assert {hand.file(kind, "bd-1").exists() for kind in ("log", "outcome", "meta")} == {True}
-    commit(trees["bd-4"], "work.txt", "done\n")
+    commit(trees["bd-4"], "work.txt", "done, too\n")   # alike and in the same second it would be bd-2's very commit
     told = json.loads(batch(hand, "report", "--format", "json").stdout)
     assert told["completion"]["out_of_step"] == {"bd-4": "1 commits that are pushed nowhere"}
     assert told["evidence"]["logs"]["bd-4"] == str(hand.file("log", "bd-4"))
