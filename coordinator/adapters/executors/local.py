@@ -249,10 +249,12 @@ class LocalExecutor:
         return {}
 
     def _candidates(self, handle: Handle, kind: str) -> Iterator[str]:
+        """An outcome steps aside only after meta has named another run: until then the folder, with the files of all
+        jobs, is not read for one of them."""
         current = self._path(handle, kind)
         yield current
         folder = Path(self._folder(handle))
-        if kind == "outcome" and folder.is_dir():
+        if kind == "outcome" and folder.is_dir() and not self._pairs(handle, "meta"):
             for number in range(rotation.last((entry.name for entry in folder.iterdir()), handle.job), 0, -1):
                 yield f"{current}.{number}"
 

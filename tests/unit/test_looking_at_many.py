@@ -1,4 +1,4 @@
-"""What a look at a far host costs: each run's own files there, and here nothing that grows with the square."""
+"""What a look at thousands of workers costs: each one's own files, and nothing that grows with the square."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from coordinator.adapters.executors.local import LocalExecutor
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.remote.recall import Recall
+from coordinator.domain.worker import Exited
 from coordinator.far import running
 from coordinator.far.home import Home
 from coordinator.ports import Handle
@@ -105,3 +107,28 @@ def test_workers_that_are_looked_for_are_not_compared_with_each_other(
     recall = Recall(lambda handle: Mirror(tmp_path, handle), nobody, None)
     assert recall.look(dict.fromkeys(handles, 1), handles, handles) == frozenset()
     assert len(compared) <= 2 * len(handles)
+
+
+def test_a_look_at_workers_of_this_machine_reads_no_folder_for_one_that_works(
+    tmp_path: Path, listed: list[Any]
+) -> None:
+    handle, jobs = Handle("command", "gh-1", "a" * 32), tmp_path / "command"
+    names.make_folder(str(jobs))
+
+    def put_here(kind: str, **pairs: str) -> None:
+        atomic.write(names.path(str(jobs), "gh-1", kind), codec.encode(pairs), lasting=False)
+
+    for kind in ("meta", "heartbeat"):
+        put_here(kind, token=handle.token)
+    executor = LocalExecutor(tmp_path, lambda _: None)
+    try:
+        listed.clear()
+        executor.look([handle])
+        assert jobs not in listed
+
+        put_here("outcome", token=handle.token, exit_code="0")
+        put_here("meta", token="b" * 32)
+        rotation.rotate(str(jobs), "gh-1")
+        assert isinstance(executor.look([handle])[handle], Exited)
+    finally:
+        executor.close()
