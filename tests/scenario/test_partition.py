@@ -15,7 +15,7 @@ from coordinator.runfiles import atomic, identity
 from tests.support.fake_ssh import FakeSsh
 from tests.support.parted import Parted, runs, script, two_hosts
 from tests.support.running import Running, a_daemon, command
-from tests.support.stories import go, waiting
+from tests.support.stories import Later, go, restart, waiting
 from tests.support.yard import Yard, a_yard
 
 SILENCE = "ssh: connect to host {} port 22: Connection timed out"
@@ -221,3 +221,25 @@ def test_a_coordinator_that_stood_still_for_longer_than_the_lease_gives_up_nobod
         os.kill(daemon.child.pid, signal.SIGCONT)
         is_kept(yard, daemon, longer, number)
         daemon.end()
+
+
+@pytest.mark.req("N2")
+def test_a_clock_that_leapt_past_the_lease_gives_up_nobody(yard: Yard, longer: FakeSsh, later: Later) -> None:
+    restart(yard)
+    number = yard.issue(script=waiting(yard))
+
+    def code() -> str:
+        return yard.plan.waits[f"gh-{number}"].code
+
+    yard.until_state(number, "RUNNING")
+    cut(longer, "a")
+    yard.until(lambda: code() == "unknown")
+    later(3600)
+    for _ in range(5):
+        yard.tick()
+        assert (yard.state(number), code()) == ("RUNNING", "unknown")
+    longer.up("a")
+    yard.until(lambda: code() == "running")
+    go(yard)
+    yard.until_state(number, "IN_REVIEW")
+    assert [one.host for one in yard.engine.world.store.attempts()[f"gh-{number}"]] == ["a"]

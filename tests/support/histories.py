@@ -386,7 +386,9 @@ class History:
         places = Counter(executor.place(handle) for handle in alive)
         self._must(max(live.values(), default=0) <= 1, f"two live workers: {live}")
         self._must(max(places.values(), default=0) <= 1, f"two live workers in one place: {places}")
-        brought = set(executor.brought) & set(executor.given_up)
+        lost = {one.token for history in self.outside.store.attempts().values() for one in history
+                if one.reason == "host_lost"}   # given up for good: a death may come before that is written down
+        brought = {handle for handle in executor.brought if handle.token in lost}
         self._must(not brought, f"came home though it was given up: {brought}")
         hasty = {handle: age for handle, age in executor.asked_in_vain.items() if age < self.policy.lease}
         self._must(not hasty, f"given up before the end of its lease: {hasty}")

@@ -19,7 +19,7 @@ from coordinator.adapters.executors import launch, output
 from coordinator.adapters.executors.remote.link import Link, NotAsked, born_into
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.remote.probe import FarProbe
-from coordinator.adapters.executors.remote.recall import Recall
+from coordinator.adapters.executors.remote.recall import Recall, owes
 from coordinator.adapters.executors.views import exited_of, view_of
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
@@ -95,7 +95,7 @@ class RemoteExecutor:
         self._views: dict[Handle, WorkerView] = {}
         self._live: dict[Handle, int] = {}
         self._survivors: dict[Handle, tuple[int, ...]] = {}
-        self._recall = Recall(self._mirror, self._order, starter)
+        self._recall = Recall(self._mirror, self._order, starter, owing=owes(self._jobs, name))
         self._looked_at: datetime | None = None
         self._tidied_at: datetime | None = None
         self._state = HostState()
@@ -356,38 +356,6 @@ class RemoteExecutor:
             return view_of({}, lambda: mirror.pairs("outcome"))
         return view
 
-    def _fetch(self, mirror: Mirror, sent: str) -> tuple[int, ...]:
-        """Packs the work there and brings it here, from where it was left off; pids that would not die. Raises Away,
-        LaunchFailed."""
-        handle, meta = mirror.handle, mirror.pairs("meta")
-        known = mirror.pairs("parcel")
-        if not known:
-            told, _ = self._link.ask(
-                "pack", timeout=900.0, provider=handle.provider, job=handle.job, token=handle.token,
-                repo=meta.get("repository", "") if sent else "", branch=meta.get("branch", ""), head=sent,
-                limit=self._manner.limit, extra=meta.get("extra", "").split())
-            if told["survivors"] or not sent:
-                return tuple(told["survivors"])
-            mirror.drop_parcel()
-            mirror.keep_parcel({**told, "tip": told["branch"], "sent": sent})
-            known = mirror.pairs("parcel")
-        self._fetch_bundle(mirror, known)
-        return ()
-
-    def _fetch_bundle(self, mirror: Mirror, known: Mapping[str, str]) -> None:
-        if not known.get("sha256"):
-            return
-        name, target = f"{mirror.handle.job}.out", mirror.path("bundle")
-        while (at := target.stat().st_size if target.exists() else 0) < int(known["size"]):
-            _, (piece,) = self._link.ask("get", file=name, offset=at)
-            if not piece:
-                break
-            mirror.append("bundle", piece)
-        if hashlib.sha256(target.read_bytes()).hexdigest() != known["sha256"]:
-            mirror.drop_parcel()
-            raise Away(f"{self.name}: what came home of {mirror.handle.job} is not what was packed; it is fetched anew")
-        self._link.ask("drop", file=name)
-
     def _settle(self, handle: Handle, view: WorkerView) -> None:
         with self._guard:
             before = self._views.get(handle)
@@ -485,11 +453,3 @@ class RemoteExecutor:
 
     def _mirror(self, handle: Handle) -> Mirror:
         return Mirror(self._jobs, replace(handle, host=self.name))
-
-
-def _with_cause(outcome: Mapping[str, str], view: WorkerView) -> Mapping[str, str]:
-    """Who started the wrapper may know better than it what ended it."""
-    if not isinstance(view, Exited) or view.reason == exited_of(outcome).reason:
-        return outcome
-    plain = outcome.get("reason_code") == outcome.get("ended_by")
-    return {**outcome, "ended_by": view.reason, "words": view.words, **({"reason_code": view.reason} if plain else {})}

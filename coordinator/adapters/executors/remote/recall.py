@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.ports import Handle, StopOrder
+from coordinator.runfiles import atomic
 
+GIVEN_UP = "given_up"
+"""The state in `seen` of a run that is nobody's any more."""
 _ABANDONED = StopOrder("lost", "its host was out of reach for too long; another attempt took over", hard=True)
+
+
+def owes(jobs: Path, host: str) -> bool:
+    """Whether a run of this host was given up here and has not been followed by another."""
+    found = (atomic.read_pairs(str(seen)) or {} for seen in jobs.glob("*/*.seen"))
+    return any(pairs.get("host") == host and pairs.get("state") == GIVEN_UP for pairs in found)
 
 
 class Stops(Protocol):
@@ -16,12 +26,14 @@ class Stops(Protocol):
 
 
 class Recall:
-    """`order` lays an order and raises the fence there; `starter` is who started them, if that was not the far end."""
+    """`order` lays an order and raises the fence there; `starter` is who started them, if that was not the far end.
+    While `owing` the host is to be asked even where it has no work: somebody there may have to be told."""
 
     def __init__(self, mirror: Callable[[Handle], Mirror], order: Callable[[Handle, StopOrder, int], None],
-                 starter: Stops | None) -> None:
+                 starter: Stops | None, *, owing: bool) -> None:
         self._mirror, self._order, self._starter = mirror, order, starter
         self._told: set[Handle] = set()
+        self.owing = owing
 
     def look(self, begun: Mapping[Handle, int], live: Collection[Handle], wanted: Collection[Handle]) -> frozenset[str]:
         """Tells each once, also one of which whoever started it knows no more. `begun` have papers there, with their
@@ -34,11 +46,13 @@ class Recall:
                 if self._starter is not None and handle in live:
                     self._starter.stop(self._mirror(handle), _ABANDONED)
                 self._told.add(handle)
-        return frozenset(handle.job for handle in stale if handle in live)
+        ending = frozenset(handle.job for handle in stale if handle in live)
+        self.owing = bool(ending)
+        return ending
 
     def _is_stale(self, handle: Handle) -> bool:
         """Given up, or another run has taken its place here."""
         mirror = self._mirror(handle)
         if mirror.asked():
-            return mirror.pairs("seen").get("state") == "given_up"
+            return mirror.pairs("seen").get("state") == GIVEN_UP
         return mirror.path("meta").exists()

@@ -1,0 +1,99 @@
+"""A run on another host that was given up: since when it was asked for in vain, who tells it, until when it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.adapters.system.clock import SystemClock
+from coordinator.domain.worker import HostState, Running, Unknown
+from coordinator.ports import LaunchSpec
+from coordinator.runfiles import identity
+from tests.support.executor_yard import Closing, Yard, far_yard, seen, view
+from tests.support.workers import until
+
+DEAF = "trap '' TERM; echo up; while :; do sleep 0.05; done"
+
+
+class Ahead(SystemClock):
+    ahead = timedelta()
+
+    def now(self) -> Any:
+        return super().now() + self.ahead
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    with far_yard(tmp_path) as made:
+        made.clock = Ahead()
+        yield made
+
+
+def cut(yard: Yard, how: str) -> None:
+    assert yard.cable is not None
+    yard.cable.cut = how
+
+
+def lost(yard: Yard, executor: Closing) -> LaunchSpec:
+    """A worker whose host is out of reach and that was given up."""
+    spec = yard.spec("sh", "-c", DEAF)
+    executor.submit(spec)
+    until(lambda: view(executor, spec) and yard.out(spec) == "up\n", "the worker")
+    cut(yard, "middle")
+    seen(executor, spec, Unknown)
+    executor.give_up(spec.handle)
+    return spec
+
+
+def met(executor: Closing) -> HostState:
+    executor.look([])
+    return executor.hosts()["epyc12"]
+
+
+@pytest.mark.req("N2")
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_run_is_unknown_since_it_was_asked_in_vain_and_not_since_it_was_last_heard_of(
+    yard: Yard, restarted: bool
+) -> None:
+    executor = yard.executor()
+    spec = yard.spec("sh", "-c", DEAF)
+    executor.submit(spec)
+    seen(executor, spec, Running)
+    assert isinstance(yard.clock, Ahead)
+    yard.clock.ahead = timedelta(hours=9)   # nobody looked for so long
+    asked_at = yard.clock.now()
+    cut(yard, "before")
+    away = seen(yard.executor() if restarted else executor, spec, Unknown)
+    assert away.since >= asked_at
+
+
+@pytest.mark.req("N2")
+def test_one_that_was_given_up_is_named_until_it_has_ended_there(yard: Yard) -> None:
+    executor = yard.executor()
+    spec = lost(yard, executor)
+    assert not met(executor).met
+    cut(yard, "")
+    until(lambda: met(executor).ending == {"gh-450"}, "the order to end")
+    until(lambda: met(executor) == HostState(met=True), "its end", 30.0)
+    assert identity.with_token(spec.handle.token) == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_host_that_takes_no_work_any_more_is_asked_until_what_was_given_up_there_has_ended(
+    yard: Yard, restarted: bool
+) -> None:
+    executor = yard.executor()
+    spec = lost(yard, executor)
+    executor = yard.executor() if restarted else executor
+    executor._shut = lambda: True  # type: ignore[attr-defined]
+    cut(yard, "")
+    until(lambda: met(executor) == HostState(met=True) and not identity.with_token(spec.handle.token), "its end", 30.0)
+    assert yard.cable is not None
+    before = len(yard.cable.asked)
+    executor._looked_at = None  # type: ignore[attr-defined]
+    executor.look([])
+    assert len(yard.cable.asked) == before, "it is left in peace"
