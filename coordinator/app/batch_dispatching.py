@@ -53,7 +53,7 @@ class Submitted:
 
 
 class NotSubmitted(Exception):
-    """`how` as of an outcome, or WRONG: what was given cannot be used, and nobody was asked."""
+    """`how` as of an outcome, or WRONG: what was given cannot be used, and Slurm was not asked."""
 
     def __init__(self, how: str, words: str, cure: str = "") -> None:
         super().__init__(words)
@@ -88,6 +88,7 @@ def submit(config: Config, words: Sequence[str], wish: Wish, environ: Mapping[st
 
 
 def _submitted(config: Config, line: str, wish: Wish, environ: Mapping[str, str]) -> Submitted:
+    from coordinator.adapters.executors.slurm.before import unknown_of
     from coordinator.adapters.executors.ssh import NEVER_SENT
     from coordinator.app import executors
     from coordinator.ports import Away
@@ -97,8 +98,12 @@ def _submitted(config: Config, line: str, wish: Wish, environ: Mapping[str, str]
     try:
         order = _order(config, run, line, wish)
         queue.find(order.token)   # who cannot ask cannot submit either
+        forgotten = unknown_of(run, order.depends)
     except Away as away:
         raise NotSubmitted("unreachable", away.words, _NOTHING) from away
+    if forgotten:
+        words = f"--after: Slurm does not know {', '.join(forgotten)} any more, and would not wait"
+        raise NotSubmitted("refused", words, f"If it ended well (sacct -j {forgotten[0]}), leave it out.")
     job_id = _handed_over(queue, order, _look(config, wish.name))
     output = posixpath.join(order.folder, f"slurm-{job_id}{'_*' if wish.array else ''}.out")
     return Submitted(job_id, wish.name, wish.array, order.depends, order.folder, output)
@@ -133,7 +138,7 @@ def _look(config: Config, name: str) -> str:
 
 def _order(config: Config, run: Run, line: str, wish: Wish) -> Order:
     """Raises NotSubmitted, Away."""
-    from coordinator.adapters.executors.slurm.folder import NoFolder, folder_there
+    from coordinator.adapters.executors.slurm.before import NoFolder, folder_there
     from coordinator.adapters.executors.slurm.script import Order, commanded
 
     section = config.slurm

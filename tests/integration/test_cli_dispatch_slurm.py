@@ -80,15 +80,15 @@ def test_the_way_that_is_named_to_watch_it_finds_it(desk: Desk) -> None:
 
 
 def test_jobs_before_it_and_an_array_go_along_and_json_tells_of_them(desk: Desk) -> None:
-    before = desk.slurm.add("first")
-    ran = desk.ask("slurm", "--after", before, "--after", f"{before}_3", "--after", before, "--array=0-7%2", "--name",
-                   "sweep.1", "--json", "train --seed $SLURM_ARRAY_TASK_ID", name="dx-dispatch")
+    before, task = desk.slurm.add("first"), desk.slurm.add("array", job_id="90_3")
+    ran = desk.ask("slurm", "--after", before, "--after", task, "--after", "90", "--after", before, "--array=0-7%2",
+                   "--name", "sweep.1", "--json", "train --seed $SLURM_ARRAY_TASK_ID", name="dx-dispatch")
     assert json.loads(ran.stdout) == {
-        "id": "101", "name": "sweep.1", "array": "0-7%2", "after": [before, f"{before}_3"], "folder": str(desk.home),
-        "output": f"{desk.home}/slurm-101_*.out",
+        "id": "102", "name": "sweep.1", "array": "0-7%2", "after": [before, "90_3", "90"], "folder": str(desk.home),
+        "output": f"{desk.home}/slurm-102_*.out",
     }  # fmt: skip
     assert ran.stderr == ""
-    assert {"--array=0-7%2", f"--dependency=afterok:{before}:{before}_3", "--output=slurm-%A_%a.out"} <= set(
+    assert {"--array=0-7%2", f"--dependency=afterok:{before}:90_3:90", "--output=slurm-%A_%a.out"} <= set(
         desk.options())
     assert line_of(desk.job())[-1] == "train --seed $SLURM_ARRAY_TASK_ID"
 
@@ -228,11 +228,25 @@ def test_on_another_host_what_is_slurm_s_means_nothing(desk: Desk, option: str) 
 ])
 def test_what_slurm_refuses_is_1_with_what_to_mend(desk: Desk, said: str, cure: str) -> None:
     desk.slurm.down("sbatch", 1, f"sbatch: error: {said}")
-    ran = desk.dispatch("--after", "7", "--array", "0-3", "true")
+    ran = desk.dispatch("--after", desk.slurm.add("first"), "--array", "0-3", "true")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert said in ran.stderr
     assert cure in ran.stderr
     assert [(one["how"], one["id"]) for one in desk.recorded()] == [("refused", "")]
+
+
+def test_a_job_that_slurm_forgot_is_nothing_to_wait_for(desk: Desk) -> None:
+    """Slurm would take the dependency for met and start the job at once."""
+    there, task = desk.slurm.add("first", "COMPLETED"), desk.slurm.add("array", job_id="90_3")
+    gone = desk.slurm.add("old", "FAILED")
+    desk.slurm.forget(gone)
+    for after in ((gone,), (there, gone), ("7",), (task, "90_4"), (there, "7")):
+        ran = desk.dispatch(*(f"--after={each}" for each in after), "true")
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert f"--after: Slurm does not know {after[-1]} any more, and would not wait" in ran.stderr
+    assert desk.slurm.calls("sbatch") == []
+    assert {one["how"] for one in desk.recorded()} == {"refused"}
+    assert desk.dispatch("--after", there, "true").returncode == 0
 
 
 def test_an_argument_of_the_settings_that_would_lose_the_job_is_named(desk: Desk) -> None:

@@ -72,6 +72,13 @@ def queue_argv() -> list[str]:
     return [*_ENV, "squeue", "--me", "--all", "--array", "--noheader", "--states=all", f"--Format={','.join(parts)}"]
 
 
+def known_argv(ids: Sequence[str]) -> list[str]:
+    """Asks whether the controller knows these jobs, whoever's they are, and which tasks there are of their arrays."""
+    whole = ",".join(dict.fromkeys(map(base_id, ids)))
+    return [*_ENV, "squeue", "--all", "--array", "--noheader", "--states=all", f"--jobs={whole}",
+            f"--Format=JobID:{FIELD},JobArrayID:{RECORD}"]
+
+
 def account_argv(ids: Sequence[str]) -> list[str]:
     """Asks for these jobs of this user and their steps."""
     return [*_ENV, "sacct", "--noheader", "--parsable2", f"--delimiter={FIELD}", f"--jobs={','.join(ids)}",
@@ -82,6 +89,12 @@ def rows(text: str) -> tuple[Row, ...]:
     """The answer to `queue_argv`."""
     found = (_row(record.lstrip("\n")) for record in text.split(RECORD))
     return tuple(row for row in found if row is not None)
+
+
+def known(text: str) -> frozenset[str]:
+    """The answer to `known_argv`: ids of jobs, of arrays, and of their tasks."""
+    shown = {word.strip() for record in text.split(RECORD) for word in record.split(FIELD)}
+    return frozenset(name for each in shown if _ID.fullmatch(each) for name in (each, base_id(each)))
 
 
 def accounts(text: str) -> dict[str, Account]:
