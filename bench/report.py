@@ -13,7 +13,10 @@ HEAD = """# Benchmarks
 What `make bench` printed when it last ran. Figures differ from machine to machine; the ratio to the baseline measured
 in the same run is what counts.
 """
-PARTS = (("Jobs", "jobs.py"), ("Transcripts", "transcripts.py"), ("Overlapping tasks", "overlap.py"))
+PARTS = (
+    ("Jobs", "jobs.py"), ("Transcripts", "transcripts.py"), ("Overlapping tasks", "overlap.py"),
+    ("Many tasks", "scale.py"), ("Many workers elsewhere", "scale_workers.py"), ("Idle repositories", "scale_idle.py"),
+)
 
 
 def printed(script: str) -> str:

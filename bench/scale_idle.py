@@ -1,0 +1,159 @@
+"""What one repository costs when nothing happens, and what a task asks of GitHub in its life.
+
+`python bench/scale_idle.py [--seconds 20]` prints its tables. The coordinator is a real process at its default
+intervals, GitHub is the stand-in of `coordinator rehearse`, whose record of requests is counted. The baseline of a
+process is a Python that only sleeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from coordinator.rehearsal.hub.wire import Exchange
+from coordinator.rehearsal.stage import MAINTAINER, Stage, coordinator, pull_of, staged
+from coordinator.runfiles import identity
+
+LABEL, PATIENCE, QUIET = "rpi-auto", 60.0, 2.0
+READING = ("GET", "HEAD")
+
+
+@contextmanager
+def world() -> Iterator[Stage]:
+    root = Path(tempfile.mkdtemp(prefix="bench-scale-"))
+    try:
+        with staged(root / "stage") as stage:
+            yield stage
+    finally:
+        shutil.rmtree(root)
+
+
+def wait(met: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + PATIENCE
+    while not met():
+        if time.monotonic() > until:
+            raise SystemExit(f"waited {PATIENCE:g} s in vain: {what}")
+        time.sleep(0.05)
+
+
+# --- a life -------------------------------------------------------------------------------------------
+
+
+def asked(stage: Stage) -> list[Exchange]:
+    """Requests of the API since the last time; git's own count against no limit of it."""
+    found = [one for one in stage.github.requests if ".git/" not in one.path]
+    stage.github.forget_requests()
+    return found
+
+
+def life(stage: Stage) -> list[Exchange]:
+    """From the label to the merge that is seen, one task that succeeds at once."""
+    with coordinator(stage):
+        wait(lambda: bool(stage.board().get("polled_at")), "the first poll")
+        time.sleep(QUIET)
+        stage.github.forget_requests()
+        person = stage.repository.as_user(MAINTAINER)
+        person.add_label(1, LABEL)
+        wait(lambda: _state(stage) == "IN_REVIEW", "a pull request")
+        time.sleep(QUIET)
+        pull = pull_of(stage, 1)
+        assert pull is not None
+        person.merge(pull.number)
+        wait(lambda: _state(stage) == "DONE", "the merge is seen")
+        time.sleep(QUIET)
+        return asked(stage)
+
+
+def _state(stage: Stage) -> str:
+    return next((str(one["state"]) for one in stage.board().get("tasks", []) if one["id"] == "gh-1"), "")
+
+
+def kinds(requests: Sequence[Exchange]) -> Counter[str]:
+    """304s are polls that found nothing, whose number is the clock's affair."""
+    return Counter("unchanged" if one.status == 304 else "read" if one.method in READING else "write"
+                   for one in requests)  # fmt: skip
+
+
+def lives() -> Iterator[str]:
+    with world() as stage:
+        requests = life(stage)
+    found = kinds(requests)
+    counted = found["read"] + found["write"]
+    yield f"One task, from the label to the merge: {counted} requests that count, {found['write']} of them write.\n"
+    yield "| request | times |\n|---|---|"
+    for shown, times in sorted(Counter(_shown(one) for one in requests if one.status != 304).items()):
+        yield f"| {shown} | {times} |"
+
+
+def _shown(one: Exchange) -> str:
+    path = one.path.partition("?")[0].removeprefix("/repos/acme/widgets")
+    words = ["N" if word.isdigit() else "SHA" if len(word) == 40 else word for word in path.split("/")]
+    return f"`{one.method} {'/'.join(words)}`"
+
+
+# --- a process that waits -----------------------------------------------------------------------------
+
+
+def mb(pid: int, key: str) -> float:
+    """`Pss` has a share of what several processes map, `Private_Dirty` what no other can have in common with it."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def cpu(pid: int) -> float:
+    proc = identity.look(pid)
+    return proc.cpu if proc is not None else 0.0
+
+
+def idle(seconds: float) -> Iterator[str]:
+    with world() as stage:
+        config = stage.clone / "coordinator.toml"
+        config.write_text(config.read_text("utf-8").replace('interval = "1s"\njitter = "0s"',
+                                                            'interval = "15s"\njitter = "3s"'), "utf-8")  # fmt: skip
+        sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+        with coordinator(stage) as daemon:
+            wait(lambda: bool(stage.board().get("polled_at")), "the first poll")
+            time.sleep(5)
+            asked(stage)
+            before = cpu(daemon.pid)
+            time.sleep(seconds)
+            share = (cpu(daemon.pid) - before) / seconds
+            memory, own = mb(daemon.pid, "Pss"), mb(daemon.pid, "Private_Dirty")
+            files, threads = (sum(1 for _ in Path(f"/proc/{daemon.pid}/{kind}").iterdir()) for kind in ("fd", "task"))
+            found = asked(stage)
+        plain, plain_own = mb(sleeper.pid, "Pss"), mb(sleeper.pid, "Private_Dirty")
+        sleeper.kill()
+        sleeper.wait()
+    unchanged = kinds(found)["unchanged"]
+    yield "| of one idle repository | measured | 1,000 of them |\n|---|---|---|"
+    yield f"| memory (PSS), : baseline | {memory:.0f} MB, {memory / plain:.1f} | {memory:.0f} GB at most |"
+    yield f"| of it its own alone, : baseline | {own:.0f} MB, {own / plain_own:.1f} | {own:.0f} GB at least |"
+    yield f"| CPU | {100 * share:.2f} % of a core | {1000 * share:.1f} cores |"
+    yield f"| open files, threads | {files}, {threads} | {1000 * files}, {1000 * threads} |"
+    yield f"| requests in {seconds:g} s, of them 304 | {len(found)}, {unchanged} | |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=36.0)
+    given = parser.parse_args()
+    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; baseline: a Python that only sleeps.\n")
+    for part in (lives(), idle(given.seconds)):
+        for line in part:
+            print(line, flush=True)
+        print()
+
+
+if __name__ == "__main__":
+    main()
