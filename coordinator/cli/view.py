@@ -112,10 +112,10 @@ def _print(
     talk = Conversation(choice)
     out.write(header(_facts(source, path), zone) + "\n")
     for body in _bodies(source, path, pause if options.follow else None):
-        if options.follow:
-            out.flush()
         for line in talk.feed(body):
             put(line)
+        if options.follow:   # the next one may be long in coming
+            out.flush()
     for line in talk.end():
         put(line)
     out.write(footer(talk.totals) + "\n")
