@@ -27,15 +27,20 @@ def executor(where: Place, config: Config, environ: Mapping[str, str], wake: Cal
     """`environ` holds no GitHub token. `looks`: when other hosts are asked: thread, due, never."""
     from coordinator.adapters.executors.fleet import Fleet
     from coordinator.adapters.executors.local import LocalExecutor
+
+    local = LocalExecutor(where.jobs, wake, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu)
+    slurm = uses_slurm(config)
+
+    def stranger(name: str) -> Closable:
+        return _stranger(where, name, environ, wake, looks)
+
+    if not config.hosts and not slurm:
+        return Fleet({"": local}, stranger)
     from coordinator.adapters.executors.remote.executor import Looks, Manner, RemoteExecutor
     from coordinator.adapters.executors.slurm.starter import WARNS
     from coordinator.adapters.system.clock import SystemClock
     from coordinator.app.hosts import gates
 
-    local = LocalExecutor(where.jobs, wake, beat=beat_seconds(config), idle_cpu=config.workers.idle_cpu)
-    slurm = uses_slurm(config)
-    if not config.hosts and not slurm:
-        return local
     tuning = {"beat_sec": f"{beat_seconds(config):g}", "soft_sec": "1", "idle_cpu": f"{config.workers.idle_cpu:g}",
               "cgroup": "1"}
     every = min(2.0, max(0.5, config.workers.stall.total_seconds() / 10))
@@ -61,7 +66,19 @@ def executor(where: Place, config: Config, environ: Mapping[str, str], wake: Cal
         manner = Manner(SLURM, config.slurm.shared, every, idle, keep=keep,
                         tuning={**tuning, "warn": WARNS, "keep_sec": "30"})
         members[SLURM] = remote(SLURM, slurm_link(where, config, environ), manner, starter_of(config, environ))
-    return Fleet(members)
+    return Fleet(members, stranger)
+
+
+def _stranger(where: Place, name: str, environ: Mapping[str, str], wake: Callable[[str], None], looks: str) -> Closable:
+    """A host that still has workers of ours and is not in the configuration any more: nobody can be asked there, and
+    when the lease is over its workers are given up."""
+    from coordinator.adapters.executors.remote.executor import Looks, RemoteExecutor
+    from coordinator.adapters.executors.remote.link import Link, Nowhere
+    from coordinator.adapters.system.clock import SystemClock
+
+    words = f"there is no host {name!r} in the configuration any more: put it back to have its workers again"
+    return RemoteExecutor(name, Link(name, Nowhere(words), "", ""), where.jobs, wake=wake, clock=SystemClock(),
+                          ours=environ, looks=Looks(looks))
 
 
 def uses_slurm(config: Config) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from coordinator.far import running, trees
 from coordinator.runfiles import names
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from coordinator.far.home import Home
 
+_BEGUN = 3600.0
+"""Seconds in which a run that was laid is looked for at the latest."""
 _STAY = ("lock", "fence")
 """What orders later runs of a job: it stays for ever, a few bytes each."""
 
@@ -32,7 +35,8 @@ def tidy(home: Home, before: float, wanted: FrozenSet[str]) -> int:
                 if told is not None and told[0] == job and told[1] not in _STAY:
                     os.unlink("%s/%s" % (folder, name))
             gone += 1
-    return gone + _trees(home, before, wanted) + _files(home.parcels, before) + _versions(home, before)
+    gone += _secrets(home, wanted) + _trees(home, before, wanted)
+    return gone + _files(home.parcels, before) + _versions(home, before)
 
 
 def _over(home: Home, before: float) -> Iterator[Tuple[str, str]]:
@@ -54,8 +58,27 @@ def _trees(home: Home, before: float, wanted: FrozenSet[str]) -> int:
         for job in sorted(os.listdir("%s/%s" % (home.trees, repo))):
             path = "%s/%s/%s" % (home.trees, repo, job)
             if job not in known and job not in wanted and not os.path.islink(path) and _old(path, before):
-                trees.remove(path)
-                trees.forget(home, repo, job)
+                gone += _gone(home, repo, job, path)
+    return gone
+
+
+def _gone(home: Home, repo: str, job: str, path: str) -> bool:
+    try:
+        trees.remove(path)
+    except OSError:
+        return False   # what one worker left in another's name keeps nothing else here
+    trees.forget(home, repo, job)
+    return True
+
+
+def _secrets(home: Home, wanted: FrozenSet[str]) -> int:
+    """Environments of runs that nobody has begun and nobody looks for any more: a key may stand in them."""
+    gone = 0
+    for _, folder in running.folders(home):
+        for name in os.listdir(folder):
+            told, path = names.job_of(name), "%s/%s" % (folder, name)
+            if told is not None and told[1] == "env" and told[0] not in wanted and _old(path, time.time() - _BEGUN):
+                os.unlink(path)
                 gone += 1
     return gone
 

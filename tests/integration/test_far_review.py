@@ -16,9 +16,13 @@ import pytest
 
 from coordinator.adapters.executors.remote.link import Here, Link
 from coordinator.adapters.executors.ssh import Answer, Unreachable
-from coordinator.domain.worker import Exited, Missing, Waiting
+from coordinator.app import Place
+from coordinator.app.executors import executor as build
+from coordinator.config import Config
+from coordinator.config.sections import Host
+from coordinator.domain.worker import Exited, Missing, Running, Unknown, Waiting, WorkerView
 from coordinator.far import wire
-from coordinator.ports import Away
+from coordinator.ports import Away, Handle, StopOrder
 from tests.support.executor_yard import ended, far_yard, seen, view
 from tests.support.far_field import BRANCH, EXTRA, Field
 from tests.support.gitworld import commit, git, make_world
@@ -208,3 +212,158 @@ def test_a_file_is_never_joined_to_the_half_of_another_one(tmp_path: Path) -> No
     link.ask = counted  # type: ignore[method-assign,assignment]
     link.send(new, "gh-1.in")
     assert asked == ["weigh"], "what is there already is not sent again"
+
+
+# --- what is wrong here, and not there -------------------------------------------------------------
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("what", ["append", "note"])
+def test_a_disk_that_is_full_here_parts_nobody_from_a_worker_and_ends_no_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    with far_yard(tmp_path, background=True) as yard:
+        executor = yard.executor()
+        spec = yard.spec("sh", "-c", f"until test -e '{tmp_path}/go'; do echo x; sleep 0.1; done")
+        executor.submit(spec)
+        seen(executor, spec, Running)
+        with monkeypatch.context() as patched:
+            patched.setattr(f"coordinator.adapters.executors.remote.mirror.Mirror.{what}", full)
+            first = seen(executor, spec, Unknown)
+            assert "No space left on device" in first.reason
+            until(lambda: isinstance(now := view(executor, spec), Unknown) and now.since > first.since, "no lease runs")
+            assert executor.hosts()["epyc12"].away_since is None
+        seen(executor, spec, Running)
+        (tmp_path / "go").touch()
+        assert ended(executor, spec).code == 0
+
+
+def test_whoever_has_ended_and_is_still_on_its_way_home_is_no_silent_worker(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "head -c 7000000 /dev/urandom | base64; echo 1 > one; git add one; git commit -qm one")
+    found: list[WorkerView] = []
+    settle = executor._settle  # type: ignore[attr-defined]
+
+    def noted(handle: Handle, now: WorkerView) -> None:
+        found.append(now)
+        settle(handle, now)
+
+    executor._settle = noted  # type: ignore[attr-defined]
+    assert ended(executor, spec).code == 0
+    assert Waiting("it has ended; what it left is on its way home") in found
+    assert all(one.beat is not None for one in found if isinstance(one, Running))
+
+
+def test_a_look_ends_though_more_is_printed_than_it_fetches(field: Field) -> None:
+    executor = field.yard.executor()
+    rounds: list[int] = []
+
+    def more(_: object) -> bool:
+        rounds.append(1)
+        return len(rounds) < 1000
+
+    executor._look_once = more  # type: ignore[attr-defined]
+    executor.refresh()  # type: ignore[attr-defined]
+    assert len(rounds) < 100
+
+
+def test_nobody_is_judged_by_a_heartbeat_that_was_fetched_long_ago(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "sleep 60")
+    seen(executor, spec, Running)
+    executor._refresh_if_due = lambda: None  # type: ignore[attr-defined]   # as while another's work is fetched
+    field.yard.clock.by = timedelta(minutes=30)
+    found = view(executor, spec)
+    assert isinstance(found, Unknown)
+    assert field.yard.clock.now() - found.since < timedelta(seconds=5)
+
+
+def test_whoever_is_given_up_while_its_host_answers_stays_given_up(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "true")
+    until(lambda: list((field.yard.root / "far side").rglob("gh-1.outcome")), "its end there")
+    real = executor._link.ask  # type: ignore[attr-defined]
+
+    def meanwhile(do: str, *args: object, **more: object) -> object:
+        said = real(do, *args, **more)
+        if do == "look" and more["jobs"]:
+            executor.give_up(spec.handle)
+        return said
+
+    executor._link.ask = meanwhile  # type: ignore[attr-defined]
+    view(executor, spec)
+    assert field.yard.pairs(spec, "seen")["state"] == "given_up"
+    assert not field.yard.pairs(spec, "outcome")
+    assert executor.fetch(spec.handle) is None
+
+
+def test_output_that_another_process_has_fetched_meanwhile_is_not_fetched_twice(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "echo once")
+    until(lambda: list((field.yard.root / "far side").rglob("gh-1.outcome")), "its end there")
+    real = executor._link.ask  # type: ignore[attr-defined]
+
+    def meanwhile(do: str, *args: object, **more: object) -> object:
+        said = real(do, *args, **more)
+        if do == "look" and more["jobs"]:
+            field.yard.file(spec, "log").write_text("once\n")
+        return said
+
+    executor._link.ask = meanwhile  # type: ignore[attr-defined]
+    ended(executor, spec)
+    assert field.yard.out(spec) == "once\n"
+
+
+def test_one_meta_that_a_person_has_cut_short_hides_no_worker(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "sleep 60")
+    meta = field.yard.file(spec, "meta")
+    meta.write_text("".join(line for line in meta.read_text().splitlines(True) if not line.startswith("worktree=")))
+    seen(executor, spec, Running)
+    until(lambda: executor.hosts()["epyc12"].met, "the host")
+    assert isinstance(view(executor, spec), Running)
+
+
+def test_the_environment_of_a_run_that_never_began_does_not_stay_on_its_host(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "true")
+    ended(executor, spec)
+    jobs = field.yard.root / "far side/.coordinator/jobs/claude"
+    old, wanted, fresh = (jobs / f"gh-{number}.env" for number in (7, 8, 9))
+    for each in (old, wanted, fresh):
+        each.write_text("ANTHROPIC_API_KEY=k\n")
+    for each in (old, wanted):
+        os.utime(each, (1, 1))
+    executor._link.ask("tidy", keep=86400, wanted=["gh-8"])  # type: ignore[attr-defined]
+    assert [each.exists() for each in (old, wanted, fresh)] == [False, True, True]
+
+
+# --- what the configuration says no more -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_worker_on_a_host_that_left_the_configuration_is_no_worker_of_this_machine_and_can_be_given_up(
+    field: Field, others: bool
+) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "sleep 60")
+    seen(executor, spec, Running)
+    home = field.yard.root
+    (home / ".coordinator").mkdir()
+    field.yard.jobs.rename(home / ".coordinator/jobs")
+    hosts = {"mac": Host(address="mac")} if others else {}
+    fleet = build(Place(home), Config(hosts=hosts), {"PATH": os.environ["PATH"]}, lambda _: None, looks="due")
+    found = fleet.look([spec.handle])[spec.handle]
+    assert isinstance(found, Unknown)
+    assert "no host 'epyc12' in the configuration any more" in found.reason
+    assert fleet.look([spec.handle])[spec.handle].since == found.since, "its lease runs"  # type: ignore[union-attr]
+    with pytest.raises(Away, match="configuration"):
+        fleet.stop(spec.handle, StopOrder("manual_stop", "enough"))
+    assert fleet.sweep(spec.handle) == ()
+    fleet.give_up(spec.handle)
+    assert "given_up" in (home / ".coordinator/jobs/claude/gh-1.seen").read_text()
+    assert fleet.fetch(spec.handle) is None
+    fleet.close()

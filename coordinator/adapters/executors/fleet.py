@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from coordinator.domain.parcel import Inbound
 from coordinator.domain.worker import HostState, WorkerView
-from coordinator.ports import Executor, Handle, LaunchFailed, LaunchSpec, Quarters, StopOrder
+from coordinator.ports import Executor, Handle, LaunchSpec, Quarters, StopOrder
 
 
 class Closable(Executor, Protocol):
@@ -16,10 +17,13 @@ class Closable(Executor, Protocol):
 
 
 class Fleet:
-    """`ports.Executor` over several. `members` are by name of the host, this machine's under ""."""
+    """`ports.Executor` over several. `members` are by name of the host, this machine's under "". `stranger` stands for
+    a host that has workers and is configured no longer: out of reach for good."""
 
-    def __init__(self, members: Mapping[str, Closable]) -> None:
+    def __init__(self, members: Mapping[str, Closable], stranger: Callable[[str], Closable]) -> None:
         self._members = dict(members)
+        self._stranger = stranger
+        self._guard = threading.Lock()
 
     def submit(self, spec: LaunchSpec) -> int:
         return self._of(spec.handle).submit(spec)
@@ -28,8 +32,9 @@ class Fleet:
         return self._of(handle).quarters(handle, worktree, repository)
 
     def look(self, handles: Sequence[Handle]) -> Mapping[Handle, WorkerView]:
-        """Every member is asked, also for nothing: so each knows what is no longer looked for. A handle whose host is
-        configured no longer has no answer."""
+        """Every member is asked, also for nothing: so each knows what is no longer looked for."""
+        for handle in handles:
+            self._of(handle)
         found: dict[Handle, WorkerView] = {}
         for name, member in self._members.items():
             found.update(member.look([handle for handle in handles if handle.host == name]))
@@ -73,11 +78,10 @@ class Fleet:
             member.close()
 
     def _of(self, handle: Handle) -> Executor:
-        member = self._members.get(handle.host)
-        if member is None:
-            known = "known are " + (", ".join(name for name in self._members if name) or "none")
-            raise LaunchFailed("config_error", f"there is no host {handle.host!r} in the configuration: {known}")
-        return member
+        with self._guard:
+            if handle.host not in self._members:   # a new mapping: others may walk over the old one
+                self._members = {**self._members, handle.host: self._stranger(handle.host)}
+            return self._members[handle.host]
 
     def _files(self, handle: Handle) -> Executor:
         """What is home lies in one place, whichever host it came from."""

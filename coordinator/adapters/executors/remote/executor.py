@@ -6,9 +6,9 @@ left is home; whatever could not be asked is Unknown, since it was first asked i
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from coordinator.adapters.executors import launch, output
+from coordinator.adapters.executors.remote.homecoming import fetch, with_cause
 from coordinator.adapters.executors.remote.link import Link, NotAsked, born_into
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.remote.probe import FarProbe
 from coordinator.adapters.executors.remote.recall import Recall, owes
-from coordinator.adapters.executors.views import exited_of, view_of
+from coordinator.adapters.executors.views import view_of
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
 from coordinator.domain.worker import Exited, HostState, Missing, Running, Unknown, Waiting, WorkerView
@@ -32,6 +33,10 @@ CLAIMED_WITHIN = timedelta(seconds=60)
 """A start that no wrapper has claimed after this never will be."""
 _MAKING = 900.0
 """Seconds that a worktree there may take to be made, before its hooks."""
+_ROUNDS = 16
+"""Messages of one look: what is printed faster than it is fetched is no reason never to come to an end."""
+_FRESH = timedelta(seconds=60)
+_HOMEWARD = Waiting("it has ended; what it left is on its way home")
 _FINAL = (Exited, Missing)
 _TIDY_EVERY = timedelta(days=1)
 
@@ -97,6 +102,7 @@ class RemoteExecutor:
         self._survivors: dict[Handle, tuple[int, ...]] = {}
         self._recall = Recall(self._mirror, self._order, starter, owing=owes(self._jobs, name))
         self._looked_at: datetime | None = None
+        self._heard_at: datetime | None = None
         self._tidied_at: datetime | None = None
         self._state = HostState()
         self._guard = threading.Lock()
@@ -197,12 +203,19 @@ class RemoteExecutor:
             for known in set(self._views) - set(handles):
                 del self._views[known]
         if self._looks is Looks.WHEN_DUE:
-            self._refresh_if_due()
+            self._look_if_due()
         elif self._looks is Looks.BY_THREAD and self._thread is None:
             self._thread = threading.Thread(target=self._go_on_looking, name=f"look-{self.name}", daemon=True)
             self._thread.start()
         with self._guard:
-            return {handle: self._views[handle] for handle in handles}
+            return {handle: self._while_fresh(self._views.get(handle) or self._first(handle)) for handle in handles}
+
+    def _while_fresh(self, view: WorkerView) -> WorkerView:
+        """While one look takes long, for another's work is on its way home, nobody is judged by an old heartbeat."""
+        now = self._clock.now()
+        if self._heard_at is None or not isinstance(view, Running) or abs(now - self._heard_at) < _FRESH:
+            return view
+        return Unknown(f"{self.name} was not looked at since {self._heard_at:%H:%M:%S} UTC", now)
 
     def _first(self, handle: Handle) -> WorkerView:
         """Before the host was asked: what is home tells, and that nobody was ever asked."""
@@ -219,6 +232,16 @@ class RemoteExecutor:
             return Unknown(f"{error.strerror}: {error.filename}", self._clock.now())
         return Unknown(f"{self.name} was not asked yet", self._clock.now())
 
+    def _look_if_due(self) -> None:
+        """Never raises. What goes wrong here, a full disk or a fault of ours, says nothing of the host: its workers are
+        unknown as of now, and no lease runs out by it."""
+        try:
+            self._refresh_if_due()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may do better; it is not silent
+            words = f"{self.name} cannot be looked at from here: {type(error).__name__}: {error}"
+            for handle in self._running():
+                self._settle(handle, Unknown(words, self._clock.now()))
+
     def _refresh_if_due(self) -> None:
         now, known = self._clock.now(), self._looked_at
         with self._guard:
@@ -231,10 +254,7 @@ class RemoteExecutor:
 
     def _go_on_looking(self) -> None:
         while not self._over.is_set():
-            try:
-                self._refresh_if_due()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may do better; it is not silent
-                self._note_away(f"{self.name}: {type(error).__name__}: {error}")
+            self._look_if_due()
             self._hurry.wait(min(1.0, self._manner.every))
             if self._hurry.is_set():
                 self._hurry.clear()
@@ -249,12 +269,11 @@ class RemoteExecutor:
             try:
                 if self._starter is not None:
                     self._starter.ask([self._mirror(handle) for handle in wanted])
-                while self._look_once(wanted):
-                    pass
-            except Away as away:
+                for _ in range(_ROUNDS):
+                    if not self._look_once(wanted):
+                        break
+            except (Away, LaunchFailed) as away:
                 self._note_away(away.words)
-            except LaunchFailed as unfit:
-                self._note_away(unfit.words)
 
     def _look_once(self, wanted: Sequence[Handle]) -> bool:
         """Whether more of the output waits. Raises Away, LaunchFailed."""
@@ -267,7 +286,11 @@ class RemoteExecutor:
         more = False
         for at, mirror in enumerate(mirrors):
             answer, log, err = said["jobs"][at], blobs[2 * at], blobs[2 * at + 1]
-            more = self._take(mirror, answer, {"log": log, "err": err}, said["boot"], skew) or more
+            try:
+                more = self._take(mirror, answer, asked[at], {"log": log, "err": err}, said["boot"], skew) or more
+            except (OSError, Busy) as error:   # its own files here
+                self._settle(mirror.handle, Unknown(f"its files here: {error}", now))
+        self._heard_at = now
         live = {Handle(one["provider"], one["job"], one["token"], self.name): one["fence"] for one in said["live"]}
         kept = tuple(live) if self._starter is None or not live else self._starter.live(tuple(live))
         self._live = {handle: live[handle] for handle in kept}
@@ -280,7 +303,7 @@ class RemoteExecutor:
         """Once a day what is old there goes. Raises Away."""
         if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
             self._tidied_at = now
-            with crossing("process", f"tidy {self.name}"):
+            with crossing("process", f"tidy {self.name}"), suppress(LaunchFailed):   # no word on whether it can work
                 self._link.ask("tidy", keep=self._manner.keep, wanted=[handle.job for handle in wanted])
 
     def _heed_notes(self, mirrors: Sequence[Mirror]) -> None:
@@ -288,14 +311,14 @@ class RemoteExecutor:
         for mirror in mirrors:
             meta = mirror.pairs("meta")
             order = self._starter.order(mirror) if self._starter is not None else None
-            if meta.get("sent") and (Path(meta["worktree"]) / "STOP").exists():
+            if meta.get("sent") and meta.get("worktree") and (Path(meta["worktree"]) / "STOP").exists():
                 order = StopOrder("manual_stop", f"STOP file in {meta['worktree']}")
             if order is not None and not mirror.heeded():
                 self._order(mirror.handle, order, fence=0)
                 mirror.heed(order.reason)
 
-    def _take(self, mirror: Mirror, answer: Mapping[str, Any], pieces: Mapping[str, bytes], boot: str,
-              skew: float) -> bool:
+    def _take(self, mirror: Mirror, answer: Mapping[str, Any], had: Mapping[str, Any], pieces: Mapping[str, bytes],
+              boot: str, skew: float) -> bool:
         """Takes in what the far end said of one run. Whether more of its output waits there. Raises Away."""
         handle, now = mirror.handle, self._clock.now()
         if answer.get("trouble"):
@@ -304,10 +327,11 @@ class RemoteExecutor:
             self._settle(handle, Unknown(f"{self.name}: {answer['trouble']}", since))
             return False
         with mirror.locked():
-            if not mirror.asked():   # given up meanwhile, and another run has its place here
+            if not mirror.ours():   # given up meanwhile; another run may have its place here
                 return False
             for kind, piece in pieces.items():
-                mirror.append(kind, piece)
+                if mirror.sizes()[kind] == had[kind]:   # else another process has fetched it too
+                    mirror.append(kind, piece)
             mirror.put("heartbeat", answer["beat"], skew)
         home = mirror.sizes()
         more = any(home[kind] < size for kind, size in zip(("log", "err"), answer["sizes"], strict=True))
@@ -315,9 +339,9 @@ class RemoteExecutor:
         if isinstance(view, _FINAL) and not more:
             view = self._bring_home(mirror, view, answer, skew)
         elif isinstance(view, _FINAL):
-            view = Running(0, 0.0)
+            view = _HOMEWARD
         state = {Waiting: "waiting", Running: "running", Exited: "ended", Missing: "missing"}.get(type(view), "running")
-        mirror.note(state, now, words=getattr(view, "reason", "") if isinstance(view, Waiting) else "")
+        self._note(mirror, state, now, words=view.reason if isinstance(view, Waiting) else "")
         self._settle(handle, view)
         return more
 
@@ -341,18 +365,19 @@ class RemoteExecutor:
         sent = mirror.pairs("meta").get("sent", "")
         started = isinstance(view, Exited) or (isinstance(view, Missing) and view.started)
         if started:
+            self._settle(handle, _HOMEWARD)   # it may take long, and nobody is to take it for stalled
             try:
-                left = self._fetch(mirror, sent)
+                left = fetch(self._link, mirror, sent, self._manner.limit)
             except LaunchFailed as refused:
                 mirror.keep_parcel({"sent": sent, "trouble": refused.words})
                 left = ()
             self._survivors[handle] = left
             if left:
-                return Running(left[0], 0.0)
+                return Waiting(f"it has ended; processes of it live on: {', '.join(map(str, left))}")
         if answer["outcome"]:
             with mirror.locked():
-                if mirror.asked():
-                    mirror.put("outcome", _with_cause(answer["outcome"], view), skew)
+                if mirror.ours():
+                    mirror.put("outcome", with_cause(answer["outcome"], view), skew)
             return view_of({}, lambda: mirror.pairs("outcome"))
         return view
 
@@ -376,23 +401,31 @@ class RemoteExecutor:
         since = self._state.away_since or now
         changed = self._state.away_since is None
         self._state = HostState(since, words, ending=self._state.ending)
-        with self._guard:
-            running = [handle for handle, view in self._views.items() if not isinstance(view, _FINAL)]
-        for handle in running:
+        for handle in self._running():
             mirror = self._mirror(handle)
-            if mirror.pairs("seen").get("state") != "given_up":
-                mirror.note(mirror.pairs("seen").get("state") or "waiting", mirror.heard_at() or since,
-                            away_since=since, words=words)
             self._settle(handle, Unknown(words, since))
+            self._note(mirror, mirror.pairs("seen").get("state") or "waiting", mirror.heard_at() or since,
+                       away_since=since, words=words)
         if changed:
             self._wake("host")
+
+    def _note(self, mirror: Mirror, state: str, at: datetime, *, away_since: datetime | None = None,
+              words: str = "") -> None:
+        with mirror.locked():
+            if mirror.ours():
+                mirror.note(state, at, away_since=away_since, words=words)
+
+    def _running(self) -> list[Handle]:
+        with self._guard:
+            return [handle for handle, view in self._views.items() if not isinstance(view, _FINAL)]
 
     # --- stale workers ------------------------------------------------------------------------------
 
     def give_up(self, handle: Handle) -> None:
         mirror = self._mirror(handle)
         if mirror.asked():
-            mirror.note("given_up", mirror.heard_at() or self._clock.now(), away_since=self._clock.now())
+            with mirror.locked():
+                mirror.note("given_up", mirror.heard_at() or self._clock.now(), away_since=self._clock.now())
             self._recall.owing = True
         with self._guard:
             self._views.pop(handle, None)

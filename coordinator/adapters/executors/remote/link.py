@@ -45,6 +45,17 @@ class Here:
         return Answer(ran.code, ran.out, ran.err)
 
 
+class Nowhere:
+    """The shell of a host that there is no way to."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+
+    def run(self, remote: str, stdin: bytes = b"", timeout: float = 30.0) -> Answer:
+        del remote, stdin, timeout   # whatever it is
+        raise Unreachable(self._words)
+
+
 class NotAsked(Away):
     """The host could not be reached at all: what was asked never began there."""
 

@@ -6,6 +6,7 @@ file holds here, the host has said; only `seen` is ours. Times of the host's clo
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -51,6 +52,10 @@ class Mirror:
         """Whether this run may ever have been asked for: before that nobody was."""
         return bool(self.pairs("meta"))
 
+    def ours(self) -> bool:
+        """Whether it was, and was not given up since."""
+        return self.asked() and self.pairs("seen").get("state") != "given_up"
+
     def laid_at(self) -> datetime:
         """When its papers were laid here. Raises OSError."""
         return datetime.fromtimestamp(self.path("spec").stat().st_mtime, UTC)
@@ -85,7 +90,8 @@ class Mirror:
         before, now = self.pairs("seen"), at.timestamp()
         told = {"token": self.handle.token, "host": self.handle.host, "state": state, "at": f"{now:.3f}",
                 "since": f"{away_since.timestamp():.3f}" if away_since else "", "words": words}
-        if {**before, "at": ""} != {**told, "at": ""} or now - codec.number(before.get("at", "")) >= _NOTED_EVERY:
+        if {**before, "at": ""} != {**told, "at": ""} or not \
+                0 <= now - codec.number(before.get("at", "")) < _NOTED_EVERY:
             with crossing("file", str(self.path("seen"))):
                 atomic.write(str(self.path("seen")), codec.encode(told), lasting=False)
 
@@ -124,6 +130,14 @@ class Mirror:
             return None
         bundle = self.path("bundle") if pairs.get("sha256") else None
         return Inbound(**{key: pairs.get(key, "") for key in _INBOUND}, bundle=bundle)
+
+    def digest(self, kind: str) -> str:
+        """SHA-256; "" where there is no such file."""
+        try:
+            with self.path(kind).open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except FileNotFoundError:
+            return ""
 
     def drop_parcel(self) -> None:
         for kind in ("bundle", "parcel"):
