@@ -13,7 +13,7 @@ from coordinator.domain.reasons import provider_reason
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Missing, Unknown, WorkerView
 from coordinator.engine.effects.examining import recording
-from coordinator.engine.effects.starting import handle_of
+from coordinator.engine.effects.starting import watched
 from coordinator.engine.gates import members, standings
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import plans_of
@@ -96,11 +96,7 @@ def _views(
     world: World, tasks: Mapping[str, Task], attempts: Mapping[str, tuple[Attempt, ...]]
 ) -> dict[str, WorkerView]:
     """Views of the current attempts that may have a worker; one that never started is no view."""
-    current = {
-        task.id: handle_of(attempts[task.id][-1])
-        for task in tasks.values()
-        if task.state in (TaskState.PREPARING, TaskState.RUNNING) and attempts.get(task.id)
-    }
+    current = watched(tasks.values(), attempts)
     seen = world.executor.look(tuple(current.values()))
     views: dict[str, WorkerView] = {}
     for task_id, handle in current.items():

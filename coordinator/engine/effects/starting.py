@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -10,8 +11,8 @@ from pathlib import Path
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.parcel import Outbound
 from coordinator.domain.reasons import provider_reason
-from coordinator.domain.task import Task
-from coordinator.domain.worker import Exited, Running
+from coordinator.domain.task import Task, TaskState
+from coordinator.domain.worker import Exited, Running, Unknown, Waiting
 from coordinator.domain.workflow import HANDOFF
 from coordinator.engine.effects import staging
 from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
@@ -21,6 +22,7 @@ from coordinator.planning import stages
 from coordinator.planning.actions import GiveUp, Launch, Prepare, StopWorker
 from coordinator.ports import (
     AuthUnresolved,
+    Away,
     Command,
     ForeignWorktree,
     GitError,
@@ -47,6 +49,13 @@ class HookFailed(Exception):
 
 def handle_of(attempt: Attempt) -> Handle:
     return Handle(attempt.provider, attempt.task_id, attempt.token, attempt.host)
+
+
+def watched(tasks: Iterable[Task], attempts: Mapping[str, tuple[Attempt, ...]]) -> dict[str, Handle]:
+    """The current attempts that may have a worker, by task. An executor forgets whom it is not asked for: whoever asks
+    for one asks for all."""
+    return {task.id: handle_of(attempts[task.id][-1]) for task in tasks
+            if task.state in (TaskState.PREPARING, TaskState.RUNNING) and attempts.get(task.id)}
 
 
 def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
@@ -161,9 +170,14 @@ def _forget_bundle(world: World, spec: LaunchSpec) -> None:
 
 
 def _started(world: World, task: Task, attempt: Attempt) -> Launched | None:
-    """The launch that was never recorded, of a worker that runs though it could not be started now."""
-    view = world.executor.look((handle_of(attempt),)).get(handle_of(attempt))
-    if not isinstance(view, (Running, Exited)):
+    """The launch that was never recorded, of a worker that runs, or waits in a queue, though it could not be started
+    now. Raises Away where nobody can say."""
+    handle = handle_of(attempt)
+    others = watched(world.store.tasks(), world.store.attempts()).values()
+    view = world.executor.look(tuple({*others, handle})).get(handle)
+    if isinstance(view, Unknown):
+        raise Away(view.reason)
+    if not isinstance(view, (Running, Exited, Waiting)):
         return None
     pid = view.pid if isinstance(view, Running) else 0
     return Launched(task, attempt, pid, attempt.session_id, attempt.model, world.clock.now())
