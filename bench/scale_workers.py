@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from coordinator.adapters.executors.slurm.starter import JOB, SlurmStarter, Wish
 from coordinator.adapters.executors.ssh import Answer
 from coordinator.adapters.system.run import Ran
 from coordinator.domain.worker import Running
+from coordinator.far import wire
 from coordinator.ports import Handle
 from coordinator.runfiles import atomic, codec, identity, names
 
@@ -42,26 +43,30 @@ POLL, LOOK, BEAT = timedelta(seconds=15), timedelta(seconds=2), 30
 
 @dataclass
 class Moving:
-    """A clock that goes on when it is told."""
+    """The clock of this machine, or one that goes on when it is told."""
 
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    at: datetime | None = None
 
     def now(self) -> datetime:
-        return self.at
+        return self.at or datetime.now(UTC)
 
 
 @dataclass
 class Counted:
-    """A shell of this machine that knows how much went through it."""
+    """A shell of this machine that knows how much went through it; a far end there has the time of `clock`."""
 
     inner: Here
+    clock: Moving
     sent: int = 0
     got: int = 0
 
     def run(self, remote: str, stdin: bytes = b"", timeout: float = 30.0) -> Answer:
         answer = self.inner.run(remote, stdin, timeout)
         self.sent, self.got = len(stdin), len(answer.out)
-        return answer
+        if self.clock.at is None or wire.MARK not in answer.out:
+            return answer
+        said, blobs = wire.unpack(answer.out)
+        return replace(answer, out=wire.pack({**said, "now": self.clock.at.timestamp()}, blobs))
 
 
 @dataclass
@@ -103,7 +108,7 @@ class Site:
             for handle in self.handles:
                 _lay(folder, handle)
         self.clock, self.slurm = Moving(), Slurm(size)
-        self.shell = Counted(Here(dict(os.environ)))
+        self.shell = Counted(Here(dict(os.environ)), self.clock)
         queue = Queue(self.slurm.run, self.clock.now, POLL)
         self.executor = RemoteExecutor(
             SLURM, Link(SLURM, self.shell, str(root / "there"), sys.executable), self.jobs, wake=lambda _: None,
@@ -114,18 +119,19 @@ class Site:
     def beat(self) -> None:
         """Each wrapper has written its heartbeat, each agent a few lines."""
         for handle in self.handles:
-            _beat(self.far, handle, self.clock.at)
+            _beat(self.far, handle, self.clock.now())
             with (self.far / f"{handle.job}.log").open("ab") as log:
                 log.write(OUTPUT)
 
     def look(self) -> None:
-        self.clock.at += LOOK
         self.executor.refresh()
 
     def minute(self) -> Counter[str]:
         """Files of the mirror that are put anew or added to while each worker beats twice, by kind."""
         found: Counter[str] = Counter()
+        began = self.clock.now()
         for at in range(0, 60, int(LOOK.total_seconds())):
+            self.clock.at = began + timedelta(seconds=at)
             if at % BEAT == 0:
                 self.beat()
             before = self._state()
@@ -235,12 +241,11 @@ def commands(sizes: Sequence[int]) -> Iterator[str]:
     yield "| jobs of ours | squeue a minute | sacct a minute, while jobs end |"
     yield "|---|---|---|"
     for size in sizes:
-        slurm, clock = Slurm(size), Moving()
+        slurm, clock, began = Slurm(size), Moving(), datetime.now(UTC)
         queue, ids = Queue(slurm.run, clock.now, POLL), [str(number) for number in range(1, size + 1)]
         for second in range(0, 60, 2):
-            slurm.ended = size * second // 600
+            slurm.ended, clock.at = size * second // 600, began + timedelta(seconds=second)
             queue.look(ids)
-            clock.at += LOOK
         yield f"| {size} | {slurm.calls['squeue']} | {slurm.calls['sacct']} |"
 
 

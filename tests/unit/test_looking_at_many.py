@@ -89,6 +89,19 @@ def test_a_heartbeat_that_comes_home_is_not_forced_onto_the_disk_and_an_outcome_
     assert forced
 
 
+def test_a_heartbeat_that_has_not_changed_is_not_written_anew_though_the_host_s_clock_is_off(tmp_path: Path) -> None:
+    handle = Handle("command", "gh-1", "a" * 32, "epyc12")
+    mirror = Mirror(tmp_path, handle)
+    names.make_folder(mirror.folder)
+    beat = {"token": handle.token, "at": "1790000100.250"}
+
+    mirror.put("heartbeat", beat, skew=100.012)
+    first = mirror.path("heartbeat").stat().st_ino
+    assert mirror.pairs("heartbeat")["at"] == "1790000000.250"
+    mirror.put("heartbeat", beat, skew=99.983)
+    assert mirror.path("heartbeat").stat().st_ino == first
+
+
 def test_workers_that_are_looked_for_are_not_compared_with_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +117,7 @@ def test_workers_that_are_looked_for_are_not_compared_with_each_other(
         return same(one, other)
 
     monkeypatch.setattr(Handle, "__eq__", counted)
-    recall = Recall(lambda handle: Mirror(tmp_path, handle), nobody, None)
+    recall = Recall(lambda handle: Mirror(tmp_path, handle), nobody, None, owing=False)
     assert recall.look(dict.fromkeys(handles, 1), handles, handles) == frozenset()
     assert len(compared) <= 2 * len(handles)
 

@@ -146,7 +146,8 @@ class Mirror:
 
 
 def _shifted(key: str, value: str, skew: float) -> str:
-    """A time of the host's clock in ours; `skew` is how far the host's is ahead, in seconds."""
+    """A time of the host's clock in ours; `skew` is how far the host's is ahead, in seconds. By whole ones: it was
+    measured over a line, a little otherwise at each look, and what has not changed there is not to be written anew."""
     if key not in _TIMES or abs(skew) < _SKEW or not codec.number(value):
         return value
-    return f"{codec.number(value) - skew:.3f}"
+    return f"{codec.number(value) - round(skew):.3f}"
