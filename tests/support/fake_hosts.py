@@ -72,6 +72,7 @@ class FakeHosts:
     def forget(self) -> None:
         """The coordinator begins anew, and has asked nobody."""
         self._since.clear()
+        self._was.clear()
         self.states = dict.fromkeys(self.states, HostState())
 
     def quarters(self, handle: Handle, worktree: Path, repository: str) -> Quarters:
@@ -96,7 +97,7 @@ class FakeHosts:
                 self.states[name] = HostState(since, "no answer", ending=before.ending)
             else:
                 if name in self._since:
-                    self._was[name] = now - self._since.pop(name)
+                    self._was[name] = max(self._was.get(name, timedelta()), now - self._since.pop(name))
                 self.states[name] = HostState(met=True, ending=self._recall(name, now))
 
     def _recall(self, name: str, now: datetime) -> frozenset[str]:
@@ -128,8 +129,8 @@ class FakeHosts:
     def give_up(self, handle: Handle) -> None:
         if handle not in self.given_up:
             self.given_up.append(handle)
-            since = self._since.get(handle.host)   # it may have come back since that was decided
-            self.asked_in_vain[handle] = self.now() - since if since is not None else self._was[handle.host]
+            now, before = self.now(), self._was.get(handle.host, timedelta())   # it may be back since it was decided
+            self.asked_in_vain[handle] = max(before, now - self._since.get(handle.host, now))
 
     def hosts(self) -> Mapping[str, HostState]:
         return self.states
