@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -24,13 +25,12 @@ from tests.support.workers import until
 
 
 @pytest.fixture
-def ssh(sshd: Sshd, tmp_path: Path) -> Iterator[Ssh]:
-    """With one shared connection, as a coordinator has."""
-    control = tmp_path / "c"
-    control.mkdir(mode=0o700)
-    made = Ssh(sshd.alias, sshd.command, control, os.environ)
-    yield made
-    made.close()
+def ssh(sshd: Sshd) -> Iterator[Ssh]:
+    """With one shared connection, as a coordinator has: the name of a socket has to be short."""
+    with TemporaryDirectory(prefix="c") as control:
+        made = Ssh(sshd.alias, sshd.command, Path(control), os.environ)
+        yield made
+        made.close()
 
 
 class TestSsh(ExecutorContract):

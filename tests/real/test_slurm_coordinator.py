@@ -105,7 +105,7 @@ def test_each_end_that_slurm_brought_has_its_own_name_and_the_work_of_a_timed_ou
 @pytest.mark.req("N1")
 def test_a_place_that_was_taken_and_a_node_that_failed_are_told_apart_and_tried_again(
         tmp_path: Path, slurm: Cluster) -> None:
-    with elsewhere(tmp_path, slurm, 'partition = "low"', retries="0") as yard, a_daemon(yard) as daemon:
+    with elsewhere(tmp_path, slurm, 'partition = "low"', retries="0", stall="24s") as yard, a_daemon(yard) as daemon:
         yielding = yard.issue("Yield", AT_FIRST_ENDLESS)
         daemon.until(lambda: begun(yard, yielding))
         slurm.submit("sleep 2", "--cpus-per-task=32", "--mem=100")

@@ -188,7 +188,7 @@ def slurm_yard(root: Path, env: Mapping[str, str], wishes: Wishes | None = None)
         return RemoteExecutor(SLURM, Link(SLURM, cable, str(root / "far side"), sys.executable), yard.jobs,
                               wake=yard.woken.append, clock=yard.clock, ours={"PATH": os.environ["PATH"]},
                               manner=manner, looks=Looks.WHEN_DUE,
-                              starter=SlurmStarter(queue, wishes or Wishes(mem="50")))
+                              starter=SlurmStarter(queue, wishes or Wishes(mem="50"), timedelta(seconds=4)))
 
     yard = Yard(root, make, SLURM, cable)
     try:

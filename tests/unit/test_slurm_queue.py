@@ -401,6 +401,15 @@ def test_asking_by_hand_says_that_nobody_answered(slurm: Slurm, queue: Queue) ->
             ask()
 
 
+def test_what_ends_in_the_moment_it_is_cancelled_is_no_error_and_other_silence_is(slurm: Slurm, queue: Queue) -> None:
+    slurm.down = Ran(229, "", "")
+    queue.cancel(["1"], hard=False)
+    for code in (1, 255):
+        slurm.down = Ran(code, "", "")
+        with pytest.raises(Away, match=f"ended with {code}"):
+            queue.cancel(["1"], hard=False)
+
+
 def test_cancelling_what_ended_is_no_error_and_politeness_reaches_the_wrapper_alone(slurm: Slurm, queue: Queue) -> None:
     slurm.add("1", state="RUNNING")
     queue.cancel(["1", "7"], hard=False)

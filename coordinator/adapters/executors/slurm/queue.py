@@ -32,6 +32,8 @@ _MOST_IDS = 5000
 _ACCOUNTING_OFF = "accounting storage is disabled"
 T = TypeVar("T", Row, Account)
 _PAST = ("invalid job id", "already completing or completed", "job has finished")
+_PAST_CODES = (2017 & 0xFF, 2021 & 0xFF)
+"""The same without a word, when it ends in the very moment: Slurm's own numbers as an exit code has room for them."""
 
 
 class Queue:
@@ -259,7 +261,9 @@ class Queue:
     def _scancel(self, words: Sequence[str]) -> None:
         answer = self._run(["env", "-u", "SLURM_CLUSTERS", "scancel", "--me", *words], "", _ASK_TIMEOUT)
         lines = [line for line in answer.err.split("\n") if line.strip()]
-        if not answer.ok and not (lines and all(any(word in line.lower() for word in _PAST) for line in lines)):
+        past = all(any(word in line.lower() for word in _PAST) for line in lines) if lines \
+            else answer.code in _PAST_CODES
+        if not answer.ok and not past:
             raise Away(f"scancel: {_said(answer)}")
 
 

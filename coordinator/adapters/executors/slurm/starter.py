@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.slurm.queue import Queue
 from coordinator.adapters.executors.slurm.script import PREFIX, Order
 from coordinator.adapters.executors.slurm.states import Kind, Standing
-from coordinator.adapters.executors.slurm.view import judged, outlives
+from coordinator.adapters.executors.slurm.view import SETTLE, judged, outlives
 from coordinator.domain.worker import Exited, Missing, Unknown, WorkerView
 from coordinator.ports import Away, Handle, LaunchSpec, StopOrder
 from coordinator.runfiles import codec
@@ -43,8 +43,8 @@ class Wishes:
 class SlurmStarter:
     """`remote.executor.Starter`."""
 
-    def __init__(self, queue: Queue, wishes: Wishes) -> None:
-        self._queue, self._wishes = queue, wishes
+    def __init__(self, queue: Queue, wishes: Wishes, settle: timedelta = SETTLE) -> None:
+        self._queue, self._wishes, self._settle = queue, wishes, settle
         self._standings: Mapping[str, Standing] = {}
         self._away = ""
         self._away_since: datetime | None = None
@@ -78,7 +78,8 @@ class SlurmStarter:
             self._strays[mirror.handle.token] = StopOrder(standing.reason or "lost", standing.words, hard=True)
         else:
             self._strays.pop(mirror.handle.token, None)
-        found = judged(view, standing, now, asked=mirror.pairs("stop").get("reason", ""))
+        found = judged(view, standing, now, asked=mirror.pairs("stop").get("reason", ""),
+                       settle=self._settle)
         if standing.kind is Kind.NEVER and isinstance(found, Exited):
             self._queue.cancel([self._id(mirror)], hard=False)   # or it would wait for ever
         return found
