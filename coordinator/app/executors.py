@@ -7,6 +7,8 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.app import Place, beat_seconds
@@ -41,6 +43,8 @@ def executor(where: Place, config: Config, environ: Mapping[str, str], wake: Cal
     from coordinator.adapters.system.clock import SystemClock
     from coordinator.app.hosts import gates
 
+    if looks != Looks.NEVER:
+        _note_home(where)
     tuning = {"beat_sec": f"{beat_seconds(config):g}", "soft_sec": "1", "idle_cpu": f"{config.workers.idle_cpu:g}",
               "cgroup": "1"}
     every = min(2.0, max(0.5, config.workers.stall.total_seconds() / 10))
@@ -151,7 +155,32 @@ def link(where: Place, name: str, host: Host, environ: Mapping[str, str], folder
 
 
 def home_of(where: Place) -> str:
-    """A folder's name for this repository's work on a host, as no other repository of any other machine has it."""
+    """A folder's name for this repository's work on a host, as no other repository of any other machine has it. It
+    stays as it was first: machines are given other names, and workers are found by it."""
+    from coordinator.runfiles import atomic
+    from coordinator.runfiles.names import check_name
+
+    try:
+        return check_name((atomic.read(str(_noted(where))) or b"").decode("ascii").strip())
+    except (OSError, ValueError):
+        return _fresh_home(where)
+
+
+def _noted(where: Place) -> Path:
+    return where.home / "hosts-folder"
+
+
+def _note_home(where: Place) -> None:
+    from coordinator.adapters.system.seam import crossing
+    from coordinator.runfiles import atomic
+
+    name, noted = home_of(where), _noted(where)
+    if not noted.exists() and where.home.is_dir():
+        with suppress(OSError), crossing("file", str(noted)):   # a disk that is full now is said elsewhere
+            atomic.write(str(noted), f"{name}\n".encode("ascii"))
+
+
+def _fresh_home(where: Place) -> str:
     which = f"{socket.gethostname()}:{os.fspath(where.root)}".encode("utf-8", "surrogateescape")
     plain = "".join(char if char.isalnum() and char.isascii() else "-" for char in where.root.name).strip("-")
     return f"{plain[:32] or 'repository'}-{hashlib.sha256(which).hexdigest()[:8]}"

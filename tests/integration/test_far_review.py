@@ -18,6 +18,7 @@ from coordinator.adapters.executors.remote.link import Here, Link
 from coordinator.adapters.executors.ssh import Answer, Unreachable
 from coordinator.app import Place
 from coordinator.app.executors import executor as build
+from coordinator.app.executors import home_of
 from coordinator.config import Config
 from coordinator.config.sections import Host
 from coordinator.domain.worker import Exited, Missing, Running, Unknown, Waiting, WorkerView
@@ -214,6 +215,19 @@ def test_a_file_is_never_joined_to_the_half_of_another_one(tmp_path: Path) -> No
     assert asked == ["weigh"], "what is there already is not sent again"
 
 
+def test_a_worker_there_has_the_umask_of_its_host_and_nobody_else_can_enter(field: Field) -> None:
+    executor = field.yard.executor()
+    before = os.umask(0o022)
+    try:
+        spec = field.sent(executor, "umask; stat -c %a file.txt")
+    finally:
+        os.umask(before)
+    assert ended(executor, spec).code == 0
+    assert field.yard.out(spec).split() == ["0022", "644"]
+    far = field.yard.root / "far side"
+    assert {oct(folder.stat().st_mode & 0o077) for folder in (far, *(far / ".coordinator").glob("*/"))} == {"0o0"}
+
+
 # --- what is wrong here, and not there -------------------------------------------------------------
 
 
@@ -367,3 +381,28 @@ def test_a_worker_on_a_host_that_left_the_configuration_is_no_worker_of_this_mac
     assert "given_up" in (home / ".coordinator/jobs/claude/gh-1.seen").read_text()
     assert fleet.fetch(spec.handle) is None
     fleet.close()
+
+
+def test_a_host_that_knows_nothing_of_a_worker_it_had_has_not_ended_it(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "sleep 60")
+    seen(executor, spec, Running)
+    (field.yard.root / "far side").rename(field.yard.root / "moved")
+    found = seen(executor, spec, Unknown)
+    assert "knows nothing of it any more" in found.reason
+    field.yard.clock.by = timedelta(minutes=1)
+    assert view(executor, spec) == found, "its lease runs"
+
+
+def test_the_folder_on_hosts_stays_whatever_this_machine_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".coordinator").mkdir()
+    config = Config(hosts={"mac": Host(address="mac")})
+    for looks in ("never", "thread"):
+        before = home_of(Place(tmp_path))
+        assert not list((tmp_path / ".coordinator").iterdir()), "who only looks writes nothing"
+        build(Place(tmp_path), config, {"PATH": os.environ["PATH"]}, lambda _: None, looks=looks).close()
+    monkeypatch.setattr("socket.gethostname", lambda: "another.name")
+    assert home_of(Place(tmp_path)) == before
+    assert home_of(Place(tmp_path / "else")) != before

@@ -356,8 +356,17 @@ class RemoteExecutor:
         if view == Missing(started=False):
             if answer["under_way"] or (answer["laid"] and now - mirror.laid_at() < CLAIMED_WITHIN):
                 return Waiting("it is being started")
+            if not answer["laid"] and mirror.pairs("heartbeat"):
+                return self._strange(mirror, now)
             return Missing(started=bool(answer["blank"]))
         return view
+
+    def _strange(self, mirror: Mirror, now: datetime) -> Unknown:
+        """It was heard of before: another machine answers, or another folder is asked, and the worker may live."""
+        before = self._views.get(mirror.handle)
+        since = before.since if isinstance(before, Unknown) else now
+        return Unknown(f"{self.name} knows nothing of it any more: does its address lead to another machine, or did "
+                       f"its workdir change? {self._link.facts().folder} was looked at", since)
 
     def _bring_home(self, mirror: Mirror, view: WorkerView, answer: Mapping[str, Any], skew: float) -> WorkerView:
         """The work, then the outcome: until that is here nobody takes the run for ended. Raises Away."""
