@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -23,10 +24,15 @@ QUICK = "    ServerAliveInterval 1\n    ServerAliveCountMax 2\n    ConnectTimeou
 
 
 @pytest.fixture
-def ssh(sshd: Sshd, tmp_path: Path) -> Iterator[Ssh]:
+def control() -> Iterator[Path]:
+    """The folder for the socket of a shared connection, whose name has to be short."""
+    with TemporaryDirectory(prefix="c") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def ssh(sshd: Sshd, control: Path) -> Iterator[Ssh]:
     """With one shared connection."""
-    control = tmp_path / "c"
-    control.mkdir(mode=0o700)
     made = Ssh(sshd.alias, sshd.command, control, os.environ)
     yield made
     made.close()
@@ -65,23 +71,24 @@ def test_many_commands_share_one_connection_and_bytes_arrive_as_they_were(sshd: 
     assert connections(sshd) == 1
 
 
-def test_the_socket_lies_in_a_folder_of_ours_and_goes_when_it_is_closed(ssh: Ssh, tmp_path: Path) -> None:
+def test_the_socket_lies_in_a_folder_of_ours_and_goes_when_it_is_closed(ssh: Ssh, control: Path) -> None:
     ssh.run("true")
-    [socket] = (tmp_path / "c").iterdir()
+    [socket] = control.iterdir()
     assert socket.is_socket()
     ssh.close()
-    assert list((tmp_path / "c").iterdir()) == []
+    assert list(control.iterdir()) == []
     assert ssh.run("echo again").out == b"again\n"
 
 
-def test_a_user_who_shares_connections_himself_is_left_alone(sshd: Sshd, ssh: Ssh, tmp_path: Path) -> None:
+def test_a_user_who_shares_connections_himself_is_left_alone(
+        sshd: Sshd, ssh: Ssh, control: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     with sshd.config.open("a") as config:
         config.write(f'    ControlMaster auto\n    ControlPath "{theirs}"\n    ControlPersist 20\n')
     assert not any("Control" in word for word in ssh.argv("true"))
     ssh.run("true")
     assert theirs.is_socket()
-    assert list((tmp_path / "c").iterdir()) == []
+    assert list(control.iterdir()) == []
     subprocess.run([*sshd.command, "-O", "exit", sshd.alias], check=True, capture_output=True)
 
 
