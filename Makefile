@@ -76,7 +76,7 @@ soak: .venv/dev.stamp
 	    tests/integration/test_jobs_many.py $(ARGS)
 
 bench: .venv/dev.stamp
-	@echo "==> bench: up to 200 jobs, then a transcript of 200 MB; some minutes; written to docs/benchmarks.md"
+	@echo "==> bench: 200 jobs, a transcript of 200 MB, 10,000 tasks, 2,000 workers; some minutes; written to docs/benchmarks.md"
 	@$(PY) bench/report.py
 
 lock: .venv/dev.stamp

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from coordinator.adapters.executors.local import LocalExecutor
 from coordinator.adapters.executors.remote.executor import Looks, Manner, RemoteExecutor
 from coordinator.adapters.executors.remote.link import Here, Link
 from coordinator.adapters.executors.slurm import reading
@@ -155,12 +156,13 @@ def _lay(folder: Path, handle: Handle) -> None:
         (folder / f"{handle.job}.{kind}").write_bytes(b"")
 
 
-def _beat(folder: Path, handle: Handle, at: datetime) -> None:
+def _beat(folder: Path, handle: Handle, at: datetime, pid: int = 100, start: int = 1) -> None:
     """As a wrapper writes it, its size included."""
     moved = f"{at.timestamp():.3f}"
     pairs = {
-        "token": handle.token, "fence": "1", "wrapper_pid": "100", "wrapper_start": "1", "boot_id": identity.boot_id(),
-        "agent_pid": "101", "agent_start": "1", "at": moved, "since": moved, "started_at": moved, "cpu_sec": "12.50",
+        "token": handle.token, "fence": "1", "wrapper_pid": str(pid), "wrapper_start": str(start),
+        "boot_id": identity.boot_id(), "agent_pid": "101", "agent_start": "1", "at": moved, "since": moved,
+        "started_at": moved, "cpu_sec": "12.50",
         "cpu_moved_at": moved, "log_moved_at": moved, "last_event_at": moved, "tree_moved_at": moved, "tree": "1234567",
         "log_bytes": "123456", "err_bytes": "0", "events": "321", "cpu_share": "0.120", "rss_kb": "204800", JOB: "1",
     }  # fmt: skip
@@ -227,6 +229,24 @@ def looks(sizes: Sequence[int]) -> Iterator[str]:
                f"| {here}, {there} |")  # fmt: skip
 
 
+def here(sizes: Sequence[int]) -> Iterator[str]:
+    """Workers of this machine, which a tick itself looks at. Their wrapper is this very process."""
+    yield "| workers of this machine | a look | baseline | : baseline |"
+    yield "|---|---|---|---|"
+    me = identity.look(os.getpid())
+    for size in sizes:
+        with site(size) as one:
+            handles = [replace(handle, host="") for handle in one.handles]
+            for handle in handles:
+                _beat(one.jobs / PROVIDER, handle, datetime.now(UTC), os.getpid(), me.start if me is not None else 0)
+            local = LocalExecutor(one.jobs, lambda _: None)
+            took = cpu_ms(lambda local=local, handles=handles: local.look(handles))
+            assert all(isinstance(view, Running) for view in local.look(handles).values())
+            local.close()
+            baseline = cpu_ms(lambda one=one, size=size: read_all(one.jobs / PROVIDER, size))
+        yield f"| {size} | {took:.0f} ms | {baseline:.0f} ms | {took / baseline:.1f} |"
+
+
 def writes(size: int) -> Iterator[str]:
     with site(size) as one:
         found = one.minute()
@@ -271,7 +291,8 @@ def main() -> None:
     parser.add_argument("--sizes", default="500,2000")
     sizes = [int(one) for one in parser.parse_args().sizes.split(",")]
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; CPU time of ours and of the far end together.\n")
-    for part in (looks(sizes), writes(min(sizes)), commands([20, 2000]), answers([2000, 10000])):
+    least = min(sizes)
+    for part in (looks(sizes), here([100, least]), writes(least), commands([20, 2000]), answers([2000, 10000])):
         for line in part:
             print(line, flush=True)
         print()
