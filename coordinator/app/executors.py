@@ -16,8 +16,8 @@ from coordinator.domain.worker import SLURM
 
 if TYPE_CHECKING:
     from coordinator.adapters.executors.fleet import Closable
-    from coordinator.adapters.executors.remote.executor import Starter
     from coordinator.adapters.executors.remote.link import Link
+    from coordinator.adapters.executors.remote.starters import Starter
     from coordinator.adapters.executors.slurm.queue import Queue, Run
     from coordinator.adapters.executors.slurm.starter import SlurmStarter
     from coordinator.config import Config

@@ -135,10 +135,10 @@ def _cut_off(bare: str, commits: List[str]) -> None:
 
 
 def _exclude(bare: str, lines: List[str]) -> None:
+    """Whole or not at all: other workers commit meanwhile, and it keeps secrets out of what they add."""
     target = bare + "/info/exclude"
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    with open(target, "w", encoding="utf-8") as stream:
-        stream.write("".join(line + "\n" for line in lines))
+    atomic.write(target, "".join(line + "\n" for line in lines).encode("utf-8", "surrogateescape"))
 
 
 def _leave(git: Git, job: str, branch: str) -> None:

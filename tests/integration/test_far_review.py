@@ -7,14 +7,15 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from coordinator.adapters.executors.remote.link import Here, Link
+from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.ssh import Answer, Unreachable
 from coordinator.app import Place
 from coordinator.app.executors import executor as build
@@ -23,7 +24,8 @@ from coordinator.config import Config
 from coordinator.config.sections import Host
 from coordinator.domain.worker import Exited, Missing, Running, Unknown, Waiting, WorkerView
 from coordinator.far import wire
-from coordinator.ports import Away, Handle, StopOrder
+from coordinator.ports import Away, GitError, Handle, LaunchSpec, StopOrder
+from coordinator.runfiles.lock import Busy
 from tests.support.executor_yard import ended, far_yard, seen, view
 from tests.support.far_field import BRANCH, EXTRA, Field
 from tests.support.gitworld import commit, git, make_world
@@ -166,6 +168,84 @@ def test_papers_that_no_wrapper_claims_are_not_waited_for_for_ever(field: Field)
         field.yard.clock.by = timedelta(minutes=minutes)
         found = view(other, late)
     assert found == Missing(started=False)
+
+
+class Queued:
+    """Who starts wrappers in place of the host, and lets them wait."""
+
+    def __init__(self) -> None:
+        self.started: list[Handle] = []
+
+    def start(self, mirror: Mirror, spec: LaunchSpec, folder: Path, wrapper: Sequence[str]) -> None:
+        self.started.append(spec.handle)
+
+    def ask(self, mirrors: Sequence[Mirror]) -> None: ...
+
+    def judged(self, mirror: Mirror, view: WorkerView, now: datetime) -> WorkerView:
+        return Waiting("Priority")
+
+    def order(self, mirror: Mirror) -> StopOrder | None:
+        return None
+
+    def stop(self, mirror: Mirror, order: StopOrder) -> None: ...
+
+    def live(self, known: Sequence[Handle]) -> tuple[Handle, ...]:
+        return tuple(handle for handle in known if handle in self.started)
+
+
+def test_a_worker_that_waits_in_a_queue_keeps_its_worktree_when_its_start_is_asked_for_again(field: Field) -> None:
+    executor = field.yard.executor()
+    queue = Queued()
+    executor._starter = queue  # type: ignore[attr-defined]
+    spec = field.sent(executor, "true")
+    [tree] = (field.yard.root / "far side/trees").glob("*/gh-1")
+    (tree / "begun").touch()
+    assert executor.submit(spec) == 0
+    assert (tree / "begun").exists()
+    assert len(queue.started) == 1
+
+
+def test_a_submission_that_could_not_be_noted_here_may_have_been_heard(field: Field) -> None:
+    executor = field.yard.executor()
+    queue = Queued()
+
+    def heard(*given: object) -> None:
+        Queued.start(queue, *given)  # type: ignore[arg-type]
+        raise Busy("gh-1.lock is held by another process")
+
+    queue.start = heard  # type: ignore[method-assign]
+    executor._starter = queue  # type: ignore[attr-defined]
+    with pytest.raises(Away):
+        field.sent(executor, "true")
+
+
+@pytest.mark.parametrize("path", [".git/hooks/post-checkout", "../../outside", "a/../../b"])
+def test_a_tree_that_would_write_where_it_must_not_is_refused_and_moves_nothing(field: Field, path: str) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, f"""
+        blob=$(echo evil | git hash-object -w --stdin)
+        python3 - "$blob" <<'END'
+import subprocess, sys
+blob, name = sys.argv[1], "{path}"
+mode = "100755"
+for part in reversed(name.split("/")):
+    raw = mode.encode() + b" " + part.encode() + bytes([0]) + bytes.fromhex(blob)
+    ran = subprocess.run(["git", "hash-object", "--literally", "-t", "tree", "-w", "--stdin"], input=raw,
+                         capture_output=True, check=True)
+    blob, mode = ran.stdout.decode().strip(), "40000"
+made = subprocess.run(["git", "commit-tree", "-p", "HEAD", "-m", "evil", blob], capture_output=True, check=True)
+subprocess.run(["git", "update-ref", "{f'refs/heads/{BRANCH}'}", made.stdout.decode().strip()], check=True)
+END
+    """)
+    assert ended(executor, spec).code == 0, field.yard.file(spec, "err").read_text()
+    before, branch = git(field.world.checkout, "for-each-ref"), git(field.tree, "rev-parse", "HEAD")
+    inbound = executor.fetch(spec.handle)
+    assert inbound is not None
+    with pytest.raises(GitError):
+        field.repo.unpack("gh-1", BRANCH, inbound, 1)
+    assert git(field.world.checkout, "for-each-ref") == before
+    assert git(field.tree, "rev-parse", "HEAD") == branch
+    assert not [*field.world.checkout.parent.rglob("post-checkout"), *field.world.checkout.parent.rglob("outside")]
 
 
 # --- lines that break in the middle of a file ------------------------------------------------------
@@ -406,3 +486,18 @@ def test_the_folder_on_hosts_stays_whatever_this_machine_is_called(
     monkeypatch.setattr("socket.gethostname", lambda: "another.name")
     assert home_of(Place(tmp_path)) == before
     assert home_of(Place(tmp_path / "else")) != before
+
+
+@pytest.mark.parametrize("at", ["1e300", "nan", "-1", "yesterday", ""])
+def test_whatever_seen_says_a_host_that_is_away_is_away(field: Field, at: str) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "sleep 60")
+    seen(executor, spec, Running)
+    target = field.yard.file(spec, "seen")
+    target.write_text("".join(f"at={at}\n" if line.startswith("at=") else line
+                              for line in target.read_text().splitlines(True)))
+    assert field.yard.cable is not None
+    field.yard.cable.cut = "before"
+    found = seen(executor, spec, Unknown)
+    assert "timed out" in found.reason
+    assert executor.hosts()["epyc12"].away_since == found.since

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from coordinator.adapters.executors import launch, output
 from coordinator.adapters.executors.remote.homecoming import fetch, with_cause
@@ -21,6 +21,7 @@ from coordinator.adapters.executors.remote.link import Link, NotAsked, born_into
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.remote.probe import FarProbe
 from coordinator.adapters.executors.remote.recall import Recall, owes
+from coordinator.adapters.executors.remote.starters import Starter
 from coordinator.adapters.executors.views import view_of
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
@@ -54,28 +55,6 @@ class Manner:
     limit: int = 1 << 30
     keep: float = 30 * 86400.0
     tuning: Mapping[str, str] | None = None
-
-
-class Starter(Protocol):
-    """Who starts wrappers in place of the far end itself, and knows more of them than their files: Slurm. Each may
-    raise Away."""
-
-    def start(self, mirror: Mirror, spec: LaunchSpec, folder: Path, wrapper: Sequence[str]) -> None:
-        """The papers are laid in `folder` there. Raises LaunchFailed too."""
-
-    def ask(self, mirrors: Sequence[Mirror]) -> None:
-        """Once a look, for all."""
-
-    def judged(self, mirror: Mirror, view: WorkerView, now: datetime) -> WorkerView:
-        """With what the files say."""
-
-    def order(self, mirror: Mirror) -> StopOrder | None:
-        """What a worker must be told that it has lost hold of, by what was judged last."""
-
-    def stop(self, mirror: Mirror, order: StopOrder) -> None: ...
-
-    def live(self, known: Sequence[Handle]) -> tuple[Handle, ...]:
-        """Those that it still has."""
 
 
 class Looks(StrEnum):
@@ -136,6 +115,8 @@ class RemoteExecutor:
             facts = self._link.facts()
             self._link.ask("may", provider=spec.handle.provider, job=spec.handle.job, token=spec.handle.token,
                            fence=spec.fence)
+            if self._waits(mirror):
+                return 0
             self._send(spec)
             self._lay(mirror, spec)
             pid = self._start(spec, facts.jobs)
@@ -151,6 +132,10 @@ class RemoteExecutor:
             self._views[spec.handle] = Waiting("it is being started")
         self._hurry.set()
         return pid
+
+    def _waits(self, mirror: Mirror) -> bool:
+        """Whether an earlier try was heard by whoever starts wrappers: its papers and its worktree are in use."""
+        return self._starter is not None and mirror.asked() and mirror.handle in self._starter.live((mirror.handle,))
 
     def _send(self, spec: LaunchSpec) -> None:
         outbound = spec.outbound
@@ -190,7 +175,10 @@ class RemoteExecutor:
                 env=dict(spec.env), path=[], here=self._starter is None, parcel=parcel,
                 hooks=[list(hook) for hook in spec.hooks])
             if self._starter is not None and said["pid"] is None:
-                self._starter.start(self._mirror(handle), spec, jobs / handle.provider, said["wrapper"])
+                try:
+                    self._starter.start(self._mirror(handle), spec, jobs / handle.provider, said["wrapper"])
+                except (Busy, OSError) as error:   # it may have been heard, and could not be noted here
+                    raise Away(str(error)) from error
         return int(said["pid"] or 0)
 
     # --- looking ------------------------------------------------------------------------------------
@@ -433,8 +421,11 @@ class RemoteExecutor:
     def give_up(self, handle: Handle) -> None:
         mirror = self._mirror(handle)
         if mirror.asked():
-            with mirror.locked():
-                mirror.note("given_up", mirror.heard_at() or self._clock.now(), away_since=self._clock.now())
+            try:
+                with mirror.locked():
+                    mirror.note("given_up", mirror.heard_at() or self._clock.now(), away_since=self._clock.now())
+            except Busy as busy:
+                raise Away(str(busy)) from busy
             self._recall.owing = True
         with self._guard:
             self._views.pop(handle, None)

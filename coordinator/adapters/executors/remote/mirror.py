@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.adapters.executors import launch
+from coordinator.adapters.executors.views import moment
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
 from coordinator.ports import Handle
@@ -97,7 +98,7 @@ class Mirror:
 
     def heard_at(self) -> datetime | None:
         """When its host was last heard of."""
-        at = codec.number(self.pairs("seen").get("at", ""))
+        at = moment(self.pairs("seen").get("at", ""))
         return datetime.fromtimestamp(at, UTC) if at > 0 else None
 
     def locked(self) -> Lock:

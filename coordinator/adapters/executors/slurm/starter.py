@@ -41,7 +41,7 @@ class Wishes:
 
 
 class SlurmStarter:
-    """`remote.executor.Starter`."""
+    """`remote.starters.Starter`."""
 
     def __init__(self, queue: Queue, wishes: Wishes, settle: timedelta = SETTLE) -> None:
         self._queue, self._wishes, self._settle = queue, wishes, settle
