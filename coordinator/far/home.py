@@ -46,7 +46,11 @@ class Home:
         return folder
 
     def parcel(self, name: str) -> str:
-        return "%s/%s" % (self.parcels, names.check_name(name, "parcel"))
+        """`name` is a job's, which may be as long as a name can be, with `.in` or `.out` behind it."""
+        job, _, way = name.rpartition(".")
+        if way not in ("in", "out"):
+            raise ValueError("%r is no parcel" % name[:80])
+        return "%s/%s.%s" % (self.parcels, names.check_name(job), way)
 
     def put(self, name: str, offset: int, data: bytes) -> int:
         """Writes a piece at its place; the size so far. A piece that does not join is not written."""

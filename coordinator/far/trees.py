@@ -6,6 +6,7 @@ A parcel is a git bundle with up to three refs: `head`, where HEAD stood, `branc
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -39,7 +40,9 @@ class Git:
         code, out, err = self._run(args, stdin, {**self._drivers(), **(env or {})})
         if code != 0:
             what = next(word for word in args if not word.startswith("-"))
-            raise Refused("worktree_error", "git %s on the host: %s" % (what, (err or out).strip()[-600:] or code))
+            words = (err or out).strip()[-600:]
+            full = any(os.strerror(each) in words for each in (errno.ENOSPC, errno.EDQUOT))
+            raise Refused("disk_full" if full else "worktree_error", "git %s on the host: %s" % (what, words or code))
         return out.strip()
 
     def ask(self, *args: str) -> str:

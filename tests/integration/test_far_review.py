@@ -24,7 +24,7 @@ from coordinator.config import Config
 from coordinator.config.sections import Host
 from coordinator.domain.worker import Exited, Missing, Running, Unknown, Waiting, WorkerView
 from coordinator.far import wire
-from coordinator.ports import Away, GitError, Handle, LaunchSpec, StopOrder
+from coordinator.ports import Away, GitError, Handle, LaunchFailed, LaunchSpec, StopOrder
 from coordinator.runfiles.lock import Busy
 from tests.support.executor_yard import ended, far_yard, seen, view
 from tests.support.far_field import BRANCH, EXTRA, Field
@@ -170,6 +170,25 @@ def test_papers_that_no_wrapper_claims_are_not_waited_for_for_ever(field: Field)
     assert found == Missing(started=False)
 
 
+def test_work_that_a_full_disk_there_keeps_from_being_packed_is_waited_for(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "echo 1 > one; git add one; git commit -qm one")
+    real = executor._link.ask  # type: ignore[attr-defined]
+    tries: list[str] = []
+
+    def crowded(do: str, *args: object, **more: object) -> object:
+        if do == "pack" and len(tries) < 2:
+            tries.append(do)
+            raise LaunchFailed("disk_full", "epyc12: No space left on device")
+        return real(do, *args, **more)
+
+    executor._link.ask = crowded  # type: ignore[attr-defined]
+    until(lambda: isinstance(now := view(executor, spec), Waiting) and "cannot be packed" in now.reason, "the words")
+    assert ended(executor, spec).code == 0
+    field.home(executor, spec)
+    assert git(field.tree, "log", "-1", "--format=%s", BRANCH) == "one"
+
+
 class Queued:
     """Who starts wrappers in place of the host, and lets them wait."""
 
@@ -293,6 +312,10 @@ def test_a_file_is_never_joined_to_the_half_of_another_one(tmp_path: Path) -> No
     link.ask = counted  # type: ignore[method-assign,assignment]
     link.send(new, "gh-1.in")
     assert asked == ["weigh"], "what is there already is not sent again"
+    link.send(new, "x" * 64 + ".in")
+    for wrong in ("../x.in", "x", "x.zip", ".in", "y" * 65 + ".in"):
+        with pytest.raises(LaunchFailed, match="cannot do that"):
+            link.send(new, wrong)
 
 
 def test_a_worker_there_has_the_umask_of_its_host_and_nobody_else_can_enter(field: Field) -> None:

@@ -339,10 +339,12 @@ class RemoteExecutor:
         view: WorkerView = view_of(
             beat, lambda: dict(answer["outcome"]), alive=lambda *_: elsewhere or bool(answer["alive"]),
             boot=lambda: boot)
+        if view == Missing(started=False) and answer["under_way"]:
+            return Waiting("it is being started")
         if self._starter is not None:
             return self._starter.judged(mirror, view, now)
         if view == Missing(started=False):
-            if answer["under_way"] or (answer["laid"] and now - mirror.laid_at() < CLAIMED_WITHIN):
+            if answer["laid"] and now - mirror.laid_at() < CLAIMED_WITHIN:
                 return Waiting("it is being started")
             if not answer["laid"] and mirror.pairs("heartbeat"):
                 return self._strange(mirror, now)
@@ -366,6 +368,8 @@ class RemoteExecutor:
             try:
                 left = fetch(self._link, mirror, sent, self._manner.limit)
             except LaunchFailed as refused:
+                if refused.reason == "disk_full":   # it is all there, and nothing is lost by waiting for room
+                    return Waiting(f"it has ended; its work cannot be packed: {refused.words}")
                 mirror.keep_parcel({"sent": sent, "trouble": refused.words})
                 left = ()
             self._survivors[handle] = left
