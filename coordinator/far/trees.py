@@ -96,7 +96,8 @@ def make(home: Home, job: str, parcel: Dict[str, Any]) -> str:
     git("update-ref", "%s/%s" % (_IN, job), parcel["head"])
     git("update-ref", "refs/heads/" + branch, parcel["head"])
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    git("-c", "checkout.workers=4", "worktree", "add", "--quiet", "--", path, branch)
+    # by force: another worker may have checked this branch out in its own worktree
+    git("-c", "checkout.workers=4", "worktree", "add", "--quiet", "--force", "--", path, branch)
     if parcel.get("files"):
         tree = Git(bare, path, _admin(bare, path))
         tree("restore", "--source=" + parcel["files"], "--worktree", "--no-overlay", "--", ":/")

@@ -104,6 +104,19 @@ def test_commits_that_could_not_be_brought_home_stay_on_the_host_when_the_next_w
     assert field.yard.out(second) == lost
 
 
+def test_a_branch_that_another_worker_looked_at_in_its_own_worktree_is_still_this_task_s(field: Field) -> None:
+    executor = field.yard.executor()
+    first = field.sent(executor, "true")
+    assert ended(executor, first).code == 0
+    [bare] = (field.yard.root / "far side/.coordinator/repos").glob("*.git")
+    [tree] = (field.yard.root / "far side/trees").glob("*/gh-1")
+    git(tree, "checkout", "-q", "--detach")
+    git(bare, "worktree", "add", "-q", str(tree.with_name("gh-2")), BRANCH)
+    second = field.sent(executor, "git symbolic-ref HEAD", attempt=2)
+    assert ended(executor, second).code == 0
+    assert field.yard.out(second) == f"refs/heads/{BRANCH}\n"
+
+
 # --- starts ----------------------------------------------------------------------------------------
 
 
