@@ -117,6 +117,22 @@ def test_a_branch_that_another_worker_looked_at_in_its_own_worktree_is_still_thi
     assert field.yard.out(second) == f"refs/heads/{BRANCH}\n"
 
 
+def test_what_is_copied_along_is_for_nobody_else_to_read_on_its_way(field: Field) -> None:
+    before = os.umask(0o022)
+    try:
+        field.repo.fetch()
+        field.repo.ensure_worktree("gh-1", BRANCH, "main", fresh=False, attempt=1)
+        field.repo.exclude(["/.env"])
+        (field.tree / ".env").write_text("KEY=secret\n")
+        packed = field.repo.pack("gh-1", BRANCH, had=(), extra=EXTRA, repository="widgets")
+    finally:
+        os.umask(before)
+    assert packed.bundle is not None
+    assert packed.bundle.parent.stat().st_mode & 0o077 == 0
+    blob = git(field.tree, "rev-parse", f"{packed.files}:.env")
+    assert (field.world.checkout / ".git/objects" / blob[:2] / blob[2:]).stat().st_mode & 0o077 == 0
+
+
 # --- starts ----------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from coordinator.adapters.git import reading, rescue
@@ -24,6 +25,8 @@ def pack(funnel: Funnel, tree: Tree, branch: str, target: Path, *, had: Sequence
     head = funnel.read("rev-parse", "--verify", "HEAD^{commit}", tree=tree).strip()
     there = [name for name in extra if os.path.lexists(tree.path / name)]
     files = _files(funnel, tree, head, there)
+    if files and there:
+        _close(funnel, files, there)
     known = [sha for sha in had if _is_sha(sha) and _has(funnel, sha)]
     without = [f"^{sha}" for sha in known]
     there_already = bool(known) and not funnel.read("rev-list", "--max-count=1", head, *without)
@@ -39,6 +42,14 @@ def pack(funnel: Funnel, tree: Tree, branch: str, target: Path, *, had: Sequence
         for ref in refs:
             funnel.write("update-ref", "-d", ref)
     return Outbound(repository, branch, head, files, target, exclude, tuple(extra), shallow)
+
+
+def _close(funnel: Funnel, files: str, names: Sequence[str]) -> None:
+    """What git ignores may be secret, and git's own objects are for everybody to read."""
+    for line in funnel.read("ls-tree", "-r", "-z", files, "--", *names).split("\0"):
+        sha = line.partition("\t")[0].rpartition(" ")[2]
+        with suppress(FileNotFoundError):
+            (funnel.common / "objects" / sha[:2] / sha[2:]).chmod(0o400)
 
 
 def _shallow(funnel: Funnel) -> tuple[str, ...]:

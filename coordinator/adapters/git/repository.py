@@ -16,6 +16,7 @@ from coordinator.domain.outcome import Work
 from coordinator.domain.parcel import Inbound, Outbound
 from coordinator.domain.workflow import HANDOFF
 from coordinator.ports import ForeignWorktree, GitError
+from coordinator.runfiles.names import make_folder
 
 
 class GitRepository:
@@ -196,7 +197,9 @@ class GitRepository:
 
     def pack(self, task_id: str, branch: str, *, had: Sequence[str], extra: Sequence[str],
              repository: str) -> Outbound:
-        target = self._funnel.common / f"coordinator-{safe_name(task_id)}.bundle"
+        closed = self._funnel.common / "coordinator-bundles"   # what was copied into a worktree may be secret
+        make_folder(str(closed))
+        target = closed / f"{safe_name(task_id)}.bundle"
         with self._funnel.locked():
             return parcels.pack(self._funnel, self._standing(task_id), branch, target, had=had, extra=extra,
                                 repository=repository)
