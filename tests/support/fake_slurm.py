@@ -22,7 +22,9 @@ ME = pwd.getpwuid(os.geteuid()).pw_name
 AWAY = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "PREEMPTED")
 _PROGRAM = """\
-#!{python} -IS
+#!/bin/sh
+'''exec' "{python}" -IS "$0" "$@"
+' '''
 import sys
 sys.path.insert(0, {place!r})
 import fake_slurm
