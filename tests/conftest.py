@@ -29,8 +29,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure() -> None:
-    """A run in the background is started deaf to Ctrl-C, and so would be everything it starts."""
+    """A run in the background is started deaf to Ctrl-C, under nohup to a closed terminal, and so would be all that it
+    starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     settings.load_profile("busy machine")
 
 

@@ -165,7 +165,7 @@ def test_a_store_of_an_earlier_version_is_brought_to_this_one_with_all_it_held(s
     store.record(attempt, EVENT)
     store.close()
     newer = {"tasks": ["spent", "plan", "repo", "workflow", "stage", "sent_back"],
-             "attempts": ["switch_from", "fallback_reason", "usage_tokens_cached", "stage"]}
+             "attempts": ["switch_from", "fallback_reason", "usage_tokens_cached", "stage", "host"]}
     with closing(sqlite3.connect(path)) as file, file:
         for table, columns in newer.items():
             for column in columns:
@@ -197,7 +197,7 @@ def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(store: SqlStore,
     file.close()
     before = (path.read_bytes(), path.stat().st_mtime_ns)
     with pytest.raises(
-        NewerSchema, match=r"state\.db has schema 0099.*this one knows 0003(?s:.*)pipx upgrade"
+        NewerSchema, match=r"state\.db has schema 0099.*this one knows 0004(?s:.*)pipx upgrade"
     ):
         SqlStore(path)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before

@@ -237,7 +237,7 @@ def test_an_outcome_waits_for_room_and_is_not_lost(place: Bench) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a tiny disk")
 def test_an_outcome_finds_its_place_on_a_disk_that_filled_up(place: Bench) -> None:
     place.jobs.mkdir()
-    if os.system(f"mount -t tmpfs -o size=768k none {place.jobs}") != 0:
+    if os.system(f"mount -t tmpfs -o size=1200k none {place.jobs}") != 0:
         pytest.skip("no right to mount here")
     try:
         executor = place.executor()
