@@ -56,7 +56,7 @@ def test_a_cancelled_job_runs_its_trap_and_says_who_cancelled_it(slurm: Cluster)
     job = running(slurm, f"trap 'echo asked; exit 0' TERM; {WAITS}")
     slurm.run("scancel", job)
     state(slurm, job, "CANCELLED")
-    until(lambda: "asked\n" in slurm.said(job), "what its trap says")
+    until(lambda: "asked\n" in slurm.said(job), "what its trap says", 60.0)
     until(lambda: slurm.accounted(job, "State") == [f"CANCELLED by {os.getuid()}"], "its end in sacct")
 
 
@@ -167,7 +167,7 @@ def test_a_job_gives_way_to_a_higher_partition_with_a_signal_first(slurm: Cluste
     job = running(slurm, f"trap 'echo asked; exit 0' TERM; {WAITS}", "--partition=low", FULL, option)
     over = slurm.submit("echo on", FULL)
     assert state(slurm, job, end)["Restarts"] == ("1" if end == "PENDING" else "0")
-    until(lambda: "asked\n" in slurm.said(job), "what its trap says")
+    until(lambda: "asked\n" in slurm.said(job), "what its trap says", 60.0)
     assert "DUE TO PREEMPTION" in slurm.said(job)
     state(slurm, over, "COMPLETED")
 

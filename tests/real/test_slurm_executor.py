@@ -46,16 +46,17 @@ def test_a_controller_that_is_away_ends_nothing_and_hides_no_end(yard: Yard, slu
     go.touch()
     assert ended(executor, ending, 60).code == 3
     assert isinstance(view(executor, lasting), Running)
+    unheard = yard.spec("true", job="gh-4")
     with pytest.raises(Away):
-        executor.submit(yard.spec("true", job="gh-4"))
+        executor.submit(unheard)
     restarted = yard.executor()
     assert isinstance(seen(restarted, lasting, Running, seconds=60), Running)
     slurm.start_controller()
     slurm.resume()
     assert ended(executor, held, 60).code == 0
     assert isinstance(view(executor, lasting), Running)
-    known = slurm.run("squeue", "-h", "--states=all", "-o", "%j").stdout.split()
-    assert [name for name in sorted(known) if name.startswith("rpi-gh-")][-3:] == ["rpi-gh-1", "rpi-gh-2", "rpi-gh-3"]
+    tokens = slurm.run("squeue", "-h", "--states=all", "-o", "%k").stdout.split()
+    assert [tokens.count(spec.handle.token) for spec in (lasting, ending, held, unheard)] == [1, 1, 1, 0]
     executor.stop(lasting.handle, StopOrder("manual_stop", "enough", hard=True))
     assert ended(executor, lasting).reason == "manual_stop"
 
