@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_KB = os.sysconf("SC_PAGESIZE") // 1024
+_LOOKS = 1000
+"""At one environment: some milliseconds, and no look lasts for ever."""
 
 
 class Proc:
@@ -102,6 +104,23 @@ def tree(pid: int) -> Iterator[Proc]:
         waiting += children(child)
 
 
+def environ(pid: int) -> bytes:
+    """What the process was started with. One that is becoming another program shows nothing for some microseconds: it
+    has memory (vsize), but its environment has no place there yet, or one that has just changed (env_start and env_end;
+    proc(5), fields 23, 50 and 51 of stat). Raises OSError: another user's, or gone."""
+    last: List[bytes] = []
+    for _ in range(_LOOKS):
+        found = _read("/proc/%d/environ" % pid)
+        if found:
+            return found
+        data = _read("/proc/%d/stat" % pid)
+        fields = data[data.rindex(b")") + 2:].split()
+        if fields[20] == b"0" or (b"0" not in fields[47:49] and fields[47:49] == last):
+            break
+        last = fields[47:49]
+    return b""
+
+
 def with_token(token: str) -> List[Proc]:
     """The living processes, we excepted, that inherited this token in the environment they were started with."""
     wanted = ("%s=%s" % (names.TOKEN_VARIABLE, token)).encode()
@@ -110,7 +129,7 @@ def with_token(token: str) -> List[Proc]:
         if not name.isdigit() or int(name) == os.getpid():
             continue
         try:
-            carries = wanted in _read("/proc/%s/environ" % name).split(b"\0")
+            carries = wanted in environ(int(name)).split(b"\0")
         except OSError:
             continue   # another user's, or gone
         proc = look(int(name)) if carries else None

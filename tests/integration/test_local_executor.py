@@ -26,7 +26,7 @@ from coordinator.adapters.system import seam
 from coordinator.adapters.system.processes import Children
 from coordinator.domain.worker import Exited, Missing, Running, Unknown
 from coordinator.ports import LaunchFailed, StopOrder
-from coordinator.runfiles import atomic, codec, identity
+from coordinator.runfiles import atomic, codec, identity, names
 from tests.support.workers import Bench, alive, bench, ended, pids_in, until, view
 
 
@@ -162,6 +162,22 @@ def test_a_dead_wrapper_is_missing_and_a_sweep_ends_the_agent_it_left(place: Ben
     assert not [pid for pid in pids if alive(pid)]
     assert executor.live() == ()
     assert view(executor, spec) == Missing(started=True)
+
+
+@pytest.mark.req("N3")
+def test_one_that_becomes_another_program_all_the_time_is_found_at_every_look(place: Bench) -> None:
+    """Between two programs a process shows no environment: a look just then must not take it for a stranger."""
+    again = place.root / "again"
+    again.write_text('#!/bin/sh\nexec "$0"\n', "utf-8")
+    again.chmod(0o755)
+    token = f"again-{place.mark}"
+    child = subprocess.Popen([again], env={**os.environ, names.TOKEN_VARIABLE: token})
+    try:
+        found = [[one.pid for one in identity.with_token(token)] for _ in range(200)]
+    finally:
+        child.kill()
+        child.wait()
+    assert found == [[child.pid]] * 200
 
 
 def test_a_cgroup_lets_a_sweep_find_even_an_orphan_that_shed_its_token(place: Bench) -> None:

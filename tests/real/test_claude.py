@@ -19,6 +19,7 @@ from coordinator.adapters.providers import provider
 from coordinator.adapters.system.probe import SystemProbe
 from coordinator.domain.outcome import Ending, Outcome, Work
 from coordinator.ports import Finished, RunSpec, Settings
+from coordinator.runfiles import identity
 from tests.support.model_server import ModelServer, serving
 
 ROOT = Path(__file__).parents[2]
@@ -248,7 +249,8 @@ def test_the_worker_can_neither_push_nor_see_a_github_token(world: World) -> Non
     subprocess.run(["git", "init", "-q", "--bare", bare], check=True)
     world.git("remote", "add", "origin", "https://user:secret@localhost:9/acme/widgets.git")
     child = world.start("commit")
-    env = Path(f"/proc/{child.pid}/environ").read_bytes()
+    env = identity.environ(child.pid)
+    assert env
     assert b"ghp_must_never_arrive" not in env
     world.judge(child)
     settings = dict(pair.split("=", 1) for pair in env.decode().split("\0") if "=" in pair)

@@ -13,6 +13,7 @@ import pytest
 
 from coordinator.adapters.providers import provider
 from coordinator.ports import Finished
+from coordinator.runfiles import identity
 from tests.real.conftest import CELL
 from tests.recordings.record import recorded, version
 from tests.support.agents import CANARY, STANDS, Bench
@@ -85,7 +86,7 @@ def test_no_token_of_the_coordinator_and_no_key_of_another_provider_reaches_the_
     foreign = {f"{key}_API_KEY": f"the-key-of-{owner}" for key, owner in makers.items() if owner != bench.name}
     child = bench.start("hang", environ=foreign)
     try:
-        handed = [Path(f"/proc/{pid}/environ").read_bytes() for pid in (child.pid, *_below(child.pid))]
+        handed = [identity.environ(pid) for pid in (child.pid, *_below(child.pid))]
         for secret in (CANARY, *foreign.values()):
             assert not [one for one in handed if secret.encode() in one], secret
     finally:

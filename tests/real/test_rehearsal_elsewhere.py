@@ -70,6 +70,14 @@ def there(mine: Mine) -> Iterable[tuple[int, Mapping[str, str], str]]:
             continue
 
 
+def all_end(mine: Mine, where: str) -> None:
+    """Waits for the end of all there; fails with what is left."""
+    try:
+        until(lambda: list(there(mine)) == [], f"the end of all on {where}", 30)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; left: {[(pid, words) for pid, _, words in there(mine)]}") from None
+
+
 def files_with_a_token(*folders: Path) -> list[str]:
     files = (path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return [str(path) for path in files if any(token in path.read_bytes() for token in TOKENS)]
@@ -97,7 +105,7 @@ def test_six_issues_end_as_they_must_when_their_agents_run_on_a_host_by_ssh(tmp_
     assert "all six ended as they must" in ran.stdout
     assert len(watch.agents) >= MOST
     assert watch.told == []
-    until(lambda: list(there(mine)) == [], "the end of all on the host", 30)
+    all_end(mine, "the host")
     [far] = (sshd.home / "coordinator-rehearsal").iterdir()
     assert (far / ".coordinator" / "jobs").is_dir()
     assert files_with_a_token(sshd.home) == []
@@ -114,7 +122,7 @@ def test_six_issues_end_as_they_must_when_their_agents_are_jobs_of_slurm(tmp_pat
     assert "all six ended as they must" in ran.stdout
     assert len(watch.agents) >= MOST
     assert watch.told == []
-    until(lambda: list(there(mine)) == [], "the end of all on the node", 30)
+    all_end(mine, "the node")
     assert slurm.run("squeue", "-h", "-t", "PENDING,RUNNING,COMPLETING").stdout == ""
     clone = tmp_path / "play" / "widgets"
     assert (clone / ".coordinator" / "slurm").is_dir()

@@ -42,19 +42,19 @@ def run_one(ssh: Ssh, path: Sequence[str], line: str, show: Callable[[bytes], No
     """Runs this line in the far user's shell, `path` put before its PATH; `show` is given what comes on stderr."""
     marks = Marks(secrets.token_hex(8))
     sieve = Sieve(marks)
-    stream = Stream(ssh.argv(marks.around(with_path(path, line), on_stdout=False)), ssh.env(),
-                    lambda data: show(sieve.feed(data)))
-    try:
-        code = stream.wait() or 0
-    except Interrupted as came:
-        return Ended(None, came.number, _stopped(ssh, stream, sieve))
-    kept = sieve.rest()
-    if sieve.code is not None:
-        return Ended(sieve.code)
-    if sieve.leader:
-        show(kept)
-        if nobody_reads():   # ssh ends at once then, without the end of what it ran
-            return Ended(None, signal.SIGPIPE, _stopped(ssh, stream, sieve))
+    argv = ssh.argv(marks.around(with_path(path, line), on_stdout=False))
+    with Stream(argv, ssh.env(), lambda data: show(sieve.feed(data))) as stream:
+        try:
+            code = stream.wait() or 0
+        except Interrupted as came:
+            return Ended(None, came.number, _stopped(ssh, stream, sieve))
+        kept = sieve.rest()
+        if sieve.code is not None:
+            return Ended(sieve.code)
+        if sieve.leader:
+            show(kept)
+            if nobody_reads():   # ssh ends at once then, without the end of what it ran
+                return Ended(None, signal.SIGPIPE, _stopped(ssh, stream, sieve))
     return Ended(None, trouble=ssh.unreachable(code, Heard(kept.decode("utf-8", "replace"), None, sieve.leader)))
 
 
@@ -64,12 +64,12 @@ def _stopped(ssh: Ssh, stream: Stream, sieve: Sieve) -> Unreachable | None:
         if _leader(stream, sieve):
             ssh.run(f"exec /bin/sh -c {shlex.quote(_END.format(sieve.leader))}", timeout=_END_TIMEOUT)
             stream.wait(GRACE)
+        elif stream.wait(0) is None:
+            return Unreachable(f"nothing was heard of it from {ssh.address}, which may begin it yet", begun=True)
     except Unreachable as error:
         return error
     except Interrupted:
         return None
-    finally:
-        stream.kill()
     return None
 
 

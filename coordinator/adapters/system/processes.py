@@ -29,13 +29,14 @@ def wait_until(met: Callable[[], bool], patience: float) -> bool:
 
 def carriers(variable: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     """(pid, environment) of every living process that was started with this variable and lets us look."""
-    for process in psutil.process_iter():
+    for pid in psutil.pids():
         try:
-            env = process.environ()
-        except (psutil.Error, OSError):
-            continue   # another user's, a kernel thread, or gone
+            pairs = os.fsdecode(identity.environ(pid)).split("\0")
+        except OSError:
+            continue   # another user's, or gone
+        env = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
         if variable in env:
-            yield process.pid, env
+            yield pid, env
 
 
 class Children:
