@@ -142,9 +142,8 @@ class Queued:
 
 
 def test_a_worker_that_waits_in_a_queue_keeps_its_worktree_when_its_start_is_asked_for_again(field: Field) -> None:
+    field.yard.starter = queue = Queued()
     executor = field.yard.executor()
-    queue = Queued()
-    executor._starter = queue  # type: ignore[attr-defined]
     spec = field.sent(executor, "true")
     [tree] = (field.yard.root / "far side/trees").glob("*/gh-1")
     (tree / "begun").touch()
@@ -154,7 +153,6 @@ def test_a_worker_that_waits_in_a_queue_keeps_its_worktree_when_its_start_is_ask
 
 
 def test_a_submission_that_could_not_be_noted_here_may_have_been_heard(field: Field) -> None:
-    executor = field.yard.executor()
     queue = Queued()
 
     def heard(*given: object) -> None:
@@ -162,7 +160,8 @@ def test_a_submission_that_could_not_be_noted_here_may_have_been_heard(field: Fi
         raise Busy("gh-1.lock is held by another process")
 
     queue.start = heard  # type: ignore[method-assign]
-    executor._starter = queue  # type: ignore[attr-defined]
+    field.yard.starter = queue
+    executor = field.yard.executor()
     with pytest.raises(Away):
         field.sent(executor, "true")
 

@@ -29,6 +29,12 @@ def state(slurm: Cluster, job: str, wanted: str) -> dict[str, str]:
     return slurm.shown(job)
 
 
+def hears(slurm: Cluster, job: str) -> bool:
+    """Whether signals reach the job's script. What Slurm is asked to send in the first moments of a script is lost."""
+    slurm.run("scancel", "--batch", "--signal=USR2", job)
+    return "hears\n" in slurm.said(job)
+
+
 def reason(slurm: Cluster, job: str) -> str:
     return slurm.run("squeue", "-h", "-j", job, "-t", "PENDING", "-o", "%r").stdout.strip()
 
@@ -53,10 +59,11 @@ def test_the_end_of_a_job_is_told_by_state_and_exit_code(slurm: Cluster) -> None
 
 
 def test_a_cancelled_job_runs_its_trap_and_says_who_cancelled_it(slurm: Cluster) -> None:
-    job = running(slurm, f"trap 'echo asked; exit 0' TERM; {WAITS}")
+    job = slurm.submit("trap 'echo hears' USR2; trap 'echo asked; exit 0' TERM; sleep 600 & until wait; do :; done")
+    until(lambda: hears(slurm, job), "its answer to a signal: before, none is passed on to it")
     slurm.run("scancel", job)
     state(slurm, job, "CANCELLED")
-    until(lambda: "asked\n" in slurm.said(job), "what its trap says", 60.0)
+    until(lambda: "asked\n" in slurm.said(job), "what its trap says")
     until(lambda: slurm.accounted(job, "State") == [f"CANCELLED by {os.getuid()}"], "its end in sacct")
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from coordinator.adapters.executors.local import LocalExecutor
 from coordinator.adapters.executors.remote.executor import Looks, Manner, RemoteExecutor
 from coordinator.adapters.executors.remote.link import Here, Link
+from coordinator.adapters.executors.remote.starters import Starter
 from coordinator.adapters.executors.slurm.queue import Queue
 from coordinator.adapters.executors.slurm.starter import WARNS, SlurmStarter, Wishes
 from coordinator.adapters.executors.ssh import Answer, Unreachable
@@ -74,6 +75,8 @@ class Yard:
     made: list[Closing] = field(default_factory=list)
     specs: list[LaunchSpec] = field(default_factory=list)
     env: Mapping[str, str] = field(default_factory=dict)
+    starter: Starter | None = None
+    """Who starts wrappers of another host in its place."""
 
     @property
     def jobs(self) -> Path:
@@ -163,7 +166,7 @@ def far_yard(root: Path, shell: Any = None, *, name: str = "epyc12", shared: boo
         manner = Manner(shared=shared, every=0.1, idle=0.5, tuning=TUNING)
         return RemoteExecutor(name, link, yard.jobs, wake=yard.woken.append, clock=yard.clock,
                               ours={"PATH": os.environ["PATH"]}, manner=manner,
-                              looks=Looks.BY_THREAD if background else Looks.WHEN_DUE)
+                              looks=Looks.BY_THREAD if background else Looks.WHEN_DUE, starter=yard.starter)
 
     yard = Yard(root, make, name, cable)
     try:

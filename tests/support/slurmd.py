@@ -60,9 +60,9 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=1
 JobAcctGatherParams=OverMemoryKill
 MinJobAge=300
-KillWait=2
-SlurmdTimeout=3
-MessageTimeout=2
+KillWait=5
+SlurmdTimeout=5
+MessageTimeout=4
 UnkillableStepTimeout=10
 {accounting}
 NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} State=UNKNOWN

@@ -24,18 +24,18 @@ from coordinator.adapters.executors.slurm.script import (
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PLAIN = Order(
-    name="rpi-gh-471", token="0a1b2c", folder="/work/.coordinator", output="/work/.coordinator/gh-471.slurm",
-    wrapper=("python3", "/work/.coordinator/wrapper-1f2e.pyz", "/work/.coordinator/jobs/claude", "gh-471"),
+    name="rpi-gh-471", token="0a1b2c", folder="/srv/.coordinator", output="/srv/.coordinator/gh-471.slurm",
+    wrapper=("python3", "/srv/.coordinator/wrapper-1f2e.pyz", "/srv/.coordinator/jobs/claude", "gh-471"),
 )
 FULL = replace(
-    PLAIN, name="rpi-it's", output="/work/100% of it/x.slurm",
-    wrapper=("~/venv 3/bin/python", "/work/$HOME/w.pyz", "/work/it's/jobs", "a;b", "`id`", "two\nlines", ""),
+    PLAIN, name="rpi-it's", output="/srv/100% of it/x.slurm",
+    wrapper=("~/venv 3/bin/python", "/srv/$HOME/w.pyz", "/srv/it's/jobs", "a;b", "`id`", "two\nlines", ""),
     partition="gpu", account="lab", qos="long", time="1-12:00:00", mem="16G", cpus=8, gres="gpu:a100:1",
     args=("--constraint=avx|sse", "--nice=10"), warning=120, path=("~/bin", "/opt/my tools/bin"),
     depends=("17", "18"), array="0-7%2",
 )
 BY_HAND = replace(
-    PLAIN, name="sweep", folder="/work/runs", output="", path=("~/bin",), depends=("17", "18_3"), array="0-7%2",
+    PLAIN, name="sweep", folder="/srv/runs", output="", path=("~/bin",), depends=("17", "18_3"), array="0-7%2",
     wrapper=commanded("cd $HOME && ./train --seed=$SLURM_ARRAY_TASK_ID --as 'it is' | tail -3"),
 )
 AROUND = {"HOME": "/home/u", "PATH": "/bin:/opt/slurm/bin", "GITHUB_TOKEN": "ghp_1", "SLURM_JOB_ID": "7",
@@ -164,8 +164,8 @@ def test_arguments_that_would_lose_the_job_are_named(args: tuple[str, ...], word
 
 
 def test_a_path_is_no_pattern() -> None:
-    assert "--output=/work/100%% of it/x.slurm" in argv(FULL, AROUND)
-    dropped = replace(PLAIN, output="/work/back\\slash")   # the backslash, by sbatch
+    assert "--output=/srv/100%% of it/x.slurm" in argv(FULL, AROUND)
+    dropped = replace(PLAIN, output="/srv/back\\slash")   # the backslash, by sbatch
     assert "--error=/dev/null" in argv(dropped, AROUND)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.adapters.executors import launch, output
+from coordinator.adapters.executors.remote.departure import Departure
 from coordinator.adapters.executors.remote.homecoming import fetch, with_cause
 from coordinator.adapters.executors.remote.link import Link, NotAsked, born_into
 from coordinator.adapters.executors.remote.mirror import Mirror
@@ -28,12 +29,10 @@ from coordinator.domain.parcel import Inbound
 from coordinator.domain.worker import Exited, HostState, Missing, Running, Unknown, Waiting, WorkerView
 from coordinator.ports import Away, Clock, Handle, LaunchFailed, LaunchSpec, Quarters, StopOrder
 from coordinator.runfiles import names
-from coordinator.runfiles.lock import Busy, Lock
+from coordinator.runfiles.lock import Busy
 
 CLAIMED_WITHIN = timedelta(seconds=60)
 """A start that no wrapper has claimed after this never will be."""
-_MAKING = 900.0
-"""Seconds that a worktree there may take to be made, before its hooks."""
 _ROUNDS = 16
 """Messages of one look: what is printed faster than it is fetched is no reason never to come to an end."""
 _FRESH = timedelta(seconds=60)
@@ -79,6 +78,7 @@ class RemoteExecutor:
         self._views: dict[Handle, WorkerView] = {}
         self._live: dict[Handle, int] = {}
         self._survivors: dict[Handle, tuple[int, ...]] = {}
+        self._departure = Departure(name, link, self._jobs, starter, self._manner.tuning or {})
         self._recall = Recall(self._mirror, self._order, starter, owing=owes(self._jobs, name))
         self._looked_at: datetime | None = None
         self._heard_at: datetime | None = None
@@ -108,18 +108,10 @@ class RemoteExecutor:
                         had=tuple(said["commits"]), executor=self._manner.kind)
 
     def submit(self, spec: LaunchSpec) -> int:
-        """See ports.Executor. First the host is asked for the token; then the papers are laid here: from then on the
-        run may have been started."""
+        """See ports.Executor."""
         mirror = self._mirror(spec.handle)
         try:
-            facts = self._link.facts()
-            self._link.ask("may", provider=spec.handle.provider, job=spec.handle.job, token=spec.handle.token,
-                           fence=spec.fence)
-            if self._waits(mirror):
-                return 0
-            self._send(spec)
-            self._lay(mirror, spec)
-            pid = self._start(spec, facts.jobs)
+            pid = self._departure.leave(mirror, spec)
         except NotAsked as away:
             self._note_away(away.words)
             raise LaunchFailed("host_lost", away.words) from away
@@ -132,54 +124,6 @@ class RemoteExecutor:
             self._views[spec.handle] = Waiting("it is being started")
         self._hurry.set()
         return pid
-
-    def _waits(self, mirror: Mirror) -> bool:
-        """Whether an earlier try was heard by whoever starts wrappers: its papers and its worktree are in use."""
-        return self._starter is not None and mirror.asked() and mirror.handle in self._starter.live((mirror.handle,))
-
-    def _send(self, spec: LaunchSpec) -> None:
-        outbound = spec.outbound
-        if outbound is not None and outbound.bundle is not None:
-            with crossing("process", f"send the worktree of {spec.handle.job} to {self.name}"):
-                self._link.send(outbound.bundle, f"{spec.handle.job}.in")
-
-    def _lay(self, mirror: Mirror, spec: LaunchSpec) -> None:
-        """The run's papers as readers here want them; not twice, or the output that is home would step aside."""
-        if mirror.asked():
-            return
-        names.check_name(spec.handle.job)
-        names.check_name(spec.handle.provider, "provider")
-        names.make_folder(str(self._jobs))
-        names.make_folder(mirror.folder)
-        with Lock(str(mirror.path("lock"))):
-            mirror.drop_parcel()
-            out = spec.outbound
-            sent = {} if out is None else {"sent": out.head, "repository": out.repository, "branch": out.branch,
-                                           "extra": " ".join(out.extra)}
-            launch.prepare(mirror.folder, replace(spec, meta={**spec.meta, **sent, "host": self.name}), {})
-
-    def _start(self, spec: LaunchSpec, jobs: Path) -> int:
-        handle, out = spec.handle, spec.outbound
-        papers = launch.papers(str(jobs / handle.provider), spec, self._manner.tuning or {}, self.name)
-        parcel = None if out is None else {
-            "repo": out.repository, "branch": out.branch, "head": out.head, "files": out.files,
-            "file": f"{handle.job}.in" if out.bundle is not None else "", "exclude": list(out.exclude),
-            "shallow": list(out.shallow),
-        }
-        patience = _MAKING + sum(hook[2] for hook in spec.hooks)
-        with crossing("process", f"start {handle.provider} {handle.job} on {self.name}"):
-            said, _ = self._link.ask(
-                "start", [papers.prompt], timeout=patience, patience=2 * patience, provider=handle.provider,
-                job=handle.job, token=handle.token, fence=spec.fence,
-                meta=dict(papers.meta), contract=dict(papers.contract), spec=dict(papers.spec),
-                env=dict(spec.env), path=[], here=self._starter is None, parcel=parcel,
-                hooks=[list(hook) for hook in spec.hooks])
-            if self._starter is not None and said["pid"] is None:
-                try:
-                    self._starter.start(self._mirror(handle), spec, jobs / handle.provider, said["wrapper"])
-                except (Busy, OSError) as error:   # it may have been heard, and could not be noted here
-                    raise Away(str(error)) from error
-        return int(said["pid"] or 0)
 
     # --- looking ------------------------------------------------------------------------------------
 
