@@ -9,7 +9,7 @@ import posixpath
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,19 +140,17 @@ def _order(config: Config, run: Run, line: str, wish: Wish) -> Order:
     """Raises NotSubmitted, Away."""
     from coordinator.adapters.executors.slurm.before import NoFolder, folder_there
     from coordinator.adapters.executors.slurm.script import Order, commanded
+    from coordinator.app.executors import wishes_of
 
-    section = config.slurm
     try:
         folder = folder_there(run, _absolute(config, wish.folder))
     except NoFolder as error:
-        there = f"on {section.login}" if section.login else "here"
+        there = f"on {config.slurm.login}" if config.slurm.login else "here"
         words = f"--workdir: {wish.folder or 'the home'} cannot be entered {there} ({error})"
         raise NotSubmitted(WRONG, words, "Give a folder that the nodes see too.") from error
     return Order(
-        wish.name, secrets.token_hex(8), folder, "", commanded(line), partition=section.partition,
-        account=section.account, qos=section.qos, time=section.time, mem=section.mem, cpus=section.cpus,
-        gres=section.gres, args=tuple(section.args), path=tuple(section.path),
-        depends=tuple(dict.fromkeys(wish.after)), array=wish.array)
+        wish.name, secrets.token_hex(8), folder, "", commanded(line), replace(wishes_of(config), warning=0),
+        tuple(dict.fromkeys(wish.after)), wish.array)
 
 
 def _absolute(config: Config, folder: str) -> str:

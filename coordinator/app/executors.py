@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coordinator.adapters.executors.remote.link import Link
     from coordinator.adapters.executors.remote.starters import Starter
     from coordinator.adapters.executors.slurm.queue import Queue, Run
+    from coordinator.adapters.executors.slurm.script import Wishes
     from coordinator.adapters.executors.slurm.starter import SlurmStarter
     from coordinator.config import Config
     from coordinator.config.sections import Host
@@ -92,13 +93,18 @@ def uses_slurm(config: Config) -> bool:
 
 def starter_of(config: Config, environ: Mapping[str, str]) -> SlurmStarter:
     """Slurm's queue as this repository uses it."""
-    from coordinator.adapters.executors.slurm.starter import SlurmStarter, Wishes
+    from coordinator.adapters.executors.slurm.starter import SlurmStarter
+
+    return SlurmStarter(queue_of(config, commands(config, environ)), wishes_of(config))
+
+
+def wishes_of(config: Config) -> Wishes:
+    from coordinator.adapters.executors.slurm.script import Wishes
 
     section = config.slurm
-    wishes = Wishes(
+    return Wishes(
         section.partition, section.account, section.qos, section.time, section.mem, section.cpus, section.gres,
         tuple(section.args), tuple(section.path), int(section.warning.total_seconds()))
-    return SlurmStarter(queue_of(config, commands(config, environ)), wishes)
 
 
 def queue_of(config: Config, run: Run) -> Queue:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.adapters.executors.slurm.starter import Wishes
+from coordinator.adapters.executors.slurm.script import Wishes
 from coordinator.domain.worker import Exited, Running, Unknown, Waiting
 from coordinator.ports import Away, LaunchFailed, StopOrder
 from coordinator.runfiles import identity

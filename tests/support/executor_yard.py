@@ -17,7 +17,8 @@ from coordinator.adapters.executors.remote.executor import Looks, Manner, Remote
 from coordinator.adapters.executors.remote.link import Here, Link
 from coordinator.adapters.executors.remote.starters import Starter
 from coordinator.adapters.executors.slurm.queue import Queue
-from coordinator.adapters.executors.slurm.starter import WARNS, SlurmStarter, Wishes
+from coordinator.adapters.executors.slurm.script import Wishes
+from coordinator.adapters.executors.slurm.starter import WARNS, SlurmStarter
 from coordinator.adapters.executors.ssh import Answer, Unreachable
 from coordinator.adapters.system.clock import SystemClock
 from coordinator.adapters.system.run import Ran, run

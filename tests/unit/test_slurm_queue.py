@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from coordinator.adapters.executors.slurm.queue import Queue
 from coordinator.adapters.executors.slurm.reading import FIELD, RECORD
-from coordinator.adapters.executors.slurm.script import Order
+from coordinator.adapters.executors.slurm.script import Order, Wishes
 from coordinator.adapters.executors.slurm.states import Kind
 from coordinator.adapters.system.run import Ran
 from coordinator.ports import Away, LaunchFailed
@@ -197,7 +197,7 @@ def test_keys_of_the_place_where_a_job_is_submitted_do_not_go_along(slurm: Slurm
 
 def test_arguments_that_would_lose_the_job_are_refused_before_slurm_is_asked(slurm: Slurm, queue: Queue) -> None:
     with pytest.raises(LaunchFailed, match=r"slurm\.args: --wait: sbatch would not return"):
-        queue.submit(replace(ORDER, args=("--wait",)))
+        queue.submit(replace(ORDER, wishes=Wishes(args=("--wait",))))
     assert not slurm.asked
 
 

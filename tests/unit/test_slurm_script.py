@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from coordinator.adapters.executors.slurm.script import (
     Order,
+    Wishes,
     argv,
     commanded,
     is_job_id,
@@ -30,13 +31,13 @@ PLAIN = Order(
 FULL = replace(
     PLAIN, name="rpi-it's", output="/srv/100% of it/x.slurm",
     wrapper=("~/venv 3/bin/python", "/srv/$HOME/w.pyz", "/srv/it's/jobs", "a;b", "`id`", "two\nlines", ""),
-    partition="gpu", account="lab", qos="long", time="1-12:00:00", mem="16G", cpus=8, gres="gpu:a100:1",
-    args=("--constraint=avx|sse", "--nice=10"), warning=120, path=("~/bin", "/opt/my tools/bin"),
+    wishes=Wishes("gpu", "lab", "long", "1-12:00:00", "16G", 8, "gpu:a100:1", ("--constraint=avx|sse", "--nice=10"),
+                  ("~/bin", "/opt/my tools/bin"), warning=120),
     depends=("17", "18"), array="0-7%2",
 )
 BY_HAND = replace(
-    PLAIN, name="sweep", folder="/srv/runs", output="", path=("~/bin",), depends=("17", "18_3"), array="0-7%2",
-    wrapper=commanded("cd $HOME && ./train --seed=$SLURM_ARRAY_TASK_ID --as 'it is' | tail -3"),
+    PLAIN, name="sweep", folder="/srv/runs", output="", wishes=Wishes(path=("~/bin",)), depends=("17", "18_3"),
+    array="0-7%2", wrapper=commanded("cd $HOME && ./train --seed=$SLURM_ARRAY_TASK_ID --as 'it is' | tail -3"),
 )
 AROUND = {"HOME": "/home/u", "PATH": "/bin:/opt/slurm/bin", "GITHUB_TOKEN": "ghp_1", "SLURM_JOB_ID": "7",
           "SBATCH_WAIT": "1", "SLURM_CONF": "/etc/slurm/slurm.conf"}
@@ -56,7 +57,7 @@ def test_the_script_becomes_the_wrapper_with_its_very_words(words: list[str], fo
     """Run by a real shell. The program writes down what it got; it is reached by way of `path`, so that works too."""
     shown = ("import json, os, sys; print(json.dumps([sys.argv[1:], os.getpid(), os.environ['PATH'], "
              "os.environ['HOME']]))")
-    made = script(replace(PLAIN, wrapper=("python3", "-c", shown, program, *words), path=(folder,)))
+    made = script(replace(PLAIN, wrapper=("python3", "-c", shown, program, *words), wishes=Wishes(path=(folder,))))
     shell = subprocess.Popen(["sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                              env={"PATH": "/usr/bin:/bin"})
     got, pid, path, home = json.loads(shell.communicate(made, timeout=60)[0])
@@ -123,7 +124,8 @@ def test_an_array_that_is_taken_is_numbers_and_signs_alone(text: str) -> None:
 @given(text=ANY)
 def test_no_value_becomes_an_option_of_its_own(text: str) -> None:
     hostile = text + "\n#SBATCH --job-name=evil\n"
-    order = replace(PLAIN, wrapper=("run", hostile), path=(hostile,), name=hostile, token=hostile, folder=hostile)
+    order = replace(PLAIN, wrapper=("run", hostile), wishes=Wishes(path=(hostile,)), name=hostile, token=hostile,
+                    folder=hostile)
     lines = script(order).split("\n")
     first = next(number for number, line in enumerate(lines) if not line.startswith("#"))
     assert first == 1   # sbatch reads options up to the first command only
@@ -134,7 +136,7 @@ def test_no_value_becomes_an_option_of_its_own(text: str) -> None:
 
 
 def test_a_home_of_the_node_is_meant_by_a_tilde_and_nothing_else_is_expanded() -> None:
-    assert 'export PATH="$HOME"/bin:"${PATH:-' in script(replace(PLAIN, path=("~/bin",)))
+    assert 'export PATH="$HOME"/bin:"${PATH:-' in script(replace(PLAIN, wishes=Wishes(path=("~/bin",))))
     assert "exec '~x/python'" in script(replace(PLAIN, wrapper=("~x/python",)))
 
 
@@ -147,7 +149,7 @@ def test_nothing_goes_along_but_what_every_program_needs() -> None:
 @pytest.mark.parametrize("word", ["--parsable", "--no-requeue", "--job-name=rpi-gh-471", "--comment=0a1b2c"])
 def test_options_of_the_settings_cannot_take_ours_back(word: str) -> None:
     """sbatch obeys the last of several."""
-    made = argv(replace(PLAIN, args=("--job-name=x", "--comment=y", "--export=NONE")), AROUND)
+    made = argv(replace(PLAIN, wishes=Wishes(args=("--job-name=x", "--comment=y", "--export=NONE"))), AROUND)
     assert made.index(word) > made.index("--export=NONE")
 
 
@@ -170,5 +172,5 @@ def test_a_path_is_no_pattern() -> None:
 
 
 def test_a_warning_is_never_further_ahead_than_slurm_can_count() -> None:
-    assert "--signal=B:USR1@65535" in argv(replace(PLAIN, warning=10**6), AROUND)
+    assert "--signal=B:USR1@65535" in argv(replace(PLAIN, wishes=Wishes(warning=10**6)), AROUND)
     assert not any(word.startswith("--signal") for word in argv(PLAIN, AROUND))

@@ -9,7 +9,8 @@ import pytest
 
 from coordinator.adapters.executors.slurm.queue import Queue
 from coordinator.adapters.executors.slurm.reading import FIELD, RECORD
-from coordinator.adapters.executors.slurm.starter import SlurmStarter, Wishes
+from coordinator.adapters.executors.slurm.script import Wishes
+from coordinator.adapters.executors.slurm.starter import SlurmStarter
 from coordinator.adapters.system.run import Ran
 from coordinator.domain.worker import Exited, Missing, Running, Unknown, Waiting
 from coordinator.ports import Away, Handle

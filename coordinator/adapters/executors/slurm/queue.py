@@ -60,7 +60,7 @@ class Queue:
     def submit(self, order: Order) -> str:
         """The id of the job with this token, submitted unless Slurm has one. Raises LaunchFailed when Slurm refuses it,
         Away when nothing is known: the next try looks for it first."""
-        if wrong := unusable(order.args):
+        if wrong := unusable(order.wishes.args):
             raise LaunchFailed("slurm_submit_refused", f"slurm.args: {wrong}. Take it out of coordinator.toml.")
         with self._lock:
             if self._heard_at is None or order.token in self._doubted:

@@ -33,18 +33,11 @@ _UNUSABLE = {
 
 
 @dataclass(frozen=True)
-class Order:
-    """One batch job. `folder` is where it begins, `output` the file that takes what the script and Slurm itself say, ""
-    for one there that is named by the job's id; `wrapper` is the program that becomes the job. The next seven are as
-    sbatch takes them, "" or 0 leaves them to the cluster. `warning` is how many seconds before its end the wrapper gets
-    USR1, 0 for never; `path` are folders put before the node's PATH; `depends` are ids of jobs that must end well
-    first; `array` as `0-7%2` makes it an array."""
+class Wishes:
+    """`[slurm]` as sbatch wants it; "" or 0 leaves it to the cluster. `args` are options of the settings' own, `path`
+    are folders put before the node's PATH; `warning` is how many seconds before its end the wrapper gets USR1, 0 for
+    never."""
 
-    name: str
-    token: str
-    folder: str
-    output: str
-    wrapper: tuple[str, ...]
     partition: str = ""
     account: str = ""
     qos: str = ""
@@ -53,8 +46,22 @@ class Order:
     cpus: int = 0
     gres: str = ""
     args: tuple[str, ...] = ()
-    warning: int = 0
     path: tuple[str, ...] = ()
+    warning: int = 0
+
+
+@dataclass(frozen=True)
+class Order:
+    """One batch job. `folder` is where it begins, `output` the file that takes what the script and Slurm itself say, ""
+    for one there that is named by the job's id; `wrapper` is the program that becomes the job; `depends` are ids of
+    jobs that must end well first; `array` as `0-7%2` makes it an array."""
+
+    name: str
+    token: str
+    folder: str
+    output: str
+    wrapper: tuple[str, ...]
+    wishes: Wishes = Wishes()
     depends: tuple[str, ...] = ()
     array: str = ""
 
@@ -62,7 +69,7 @@ class Order:
 def script(order: Order) -> str:
     """The batch script. Its first line after the interpreter is a command, so that sbatch reads no option behind it,
     and it becomes the wrapper, so that Slurm's signals reach that and nothing else."""
-    folders = "".join(f"{_homely(each)}:" for each in order.path)
+    folders = "".join(f"{_homely(each)}:" for each in order.wishes.path)
     program, *words = order.wrapper
     return "\n".join((
         "#!/bin/sh",
@@ -76,9 +83,10 @@ def script(order: Order) -> str:
 def argv(order: Order, environ: Mapping[str, str]) -> list[str]:
     """The command that takes the script on its standard input. Options of ours come after those of the settings: the
     last one counts. `environ` is what stands around it where it is run."""
+    wish = order.wishes
     wanted = {
-        "--partition": order.partition, "--account": order.account, "--qos": order.qos, "--time": order.time,
-        "--mem": order.mem, "--cpus-per-task": str(order.cpus or ""), "--gres": order.gres,
+        "--partition": wish.partition, "--account": wish.account, "--qos": wish.qos, "--time": wish.time,
+        "--mem": wish.mem, "--cpus-per-task": str(wish.cpus or ""), "--gres": wish.gres,
     }
     said = _as_pattern(order.output) or ("slurm-%A_%a.out" if order.array else "slurm-%j.out")
     ours = {
@@ -87,10 +95,10 @@ def argv(order: Order, environ: Mapping[str, str]) -> list[str]:
         "--export": "ALL", "--array": order.array,
         "--dependency": f"afterok:{':'.join(order.depends)}" if order.depends else "",
         "--kill-on-invalid-dep": "no",   # it then says why it cannot run; cancelled it would not
-        "--signal": f"B:USR1@{min(order.warning, _MOST_WARNING)}" if order.warning > 0 else "",
+        "--signal": f"B:USR1@{min(wish.warning, _MOST_WARNING)}" if wish.warning > 0 else "",
     }
     carried = [f"{name}={environ[name]}" for name in CARRIED if environ.get(name)]
-    return ["env", "-i", *carried, "sbatch", "--nodes=1", "--ntasks=1", *_options(wanted), *order.args,
+    return ["env", "-i", *carried, "sbatch", "--nodes=1", "--ntasks=1", *_options(wanted), *wish.args,
             "--parsable", "--no-requeue", *_options(ours)]
 
 

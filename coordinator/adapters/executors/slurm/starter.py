@@ -5,13 +5,12 @@ what its files say are one view.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.slurm.queue import Queue
-from coordinator.adapters.executors.slurm.script import PREFIX, Order
+from coordinator.adapters.executors.slurm.script import PREFIX, Order, Wishes
 from coordinator.adapters.executors.slurm.states import Kind, Standing
 from coordinator.adapters.executors.slurm.view import SETTLE, judged, outlives
 from coordinator.domain.worker import Exited, Missing, Unknown, WorkerView
@@ -22,22 +21,6 @@ WARNS = "USR1:slurm_timeout,TERM:slurm_preempted"
 """What Slurm's signals mean to the wrapper, in the words of its spec."""
 JOB = "slurm_job"
 """Key of meta and heartbeat: the job's id."""
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """`[slurm]` as sbatch wants it; `warning` is in seconds."""
-
-    partition: str = ""
-    account: str = ""
-    qos: str = ""
-    time: str = ""
-    mem: str = ""
-    cpus: int = 0
-    gres: str = ""
-    args: tuple[str, ...] = ()
-    path: tuple[str, ...] = ()
-    warning: int = 120
 
 
 class SlurmStarter:
@@ -51,11 +34,9 @@ class SlurmStarter:
         self._strays: dict[str, StopOrder] = {}
 
     def start(self, mirror: Mirror, spec: LaunchSpec, folder: Path, wrapper: Sequence[str]) -> None:
-        job, wish = spec.handle.job, self._wishes
-        job_id = self._queue.submit(Order(
-            PREFIX + job, spec.handle.token, str(folder), f"{folder}/{job}.err", (*wrapper, "--env"),
-            partition=wish.partition, account=wish.account, qos=wish.qos, time=wish.time, mem=wish.mem, cpus=wish.cpus,
-            gres=wish.gres, args=wish.args, path=wish.path, warning=wish.warning))
+        job = spec.handle.job
+        job_id = self._queue.submit(Order(PREFIX + job, spec.handle.token, str(folder), f"{folder}/{job}.err",
+                                          (*wrapper, "--env"), self._wishes))
         mirror.mark({JOB: job_id})
 
     def ask(self, mirrors: Sequence[Mirror]) -> None:
