@@ -110,7 +110,8 @@ def test_a_parcel_that_is_not_what_it_says_is_refused_and_changes_nothing(field:
     garbage.write_bytes(b"# v2 git bundle\n" + b"\0" * 100)
     elsewhere = commit(field.world.person, "x", "x")
     for wrong in (replace(inbound, bundle=garbage), replace(inbound, bundle=None), replace(inbound, head="", tip=""),
-                  replace(inbound, head="--help"), replace(inbound, tip=elsewhere), replace(inbound, trouble="no")):
+                  replace(inbound, head="--help"), replace(inbound, tip=elsewhere), replace(inbound, trouble="no"),
+                  replace(inbound, head=inbound.sent, tip=inbound.sent)):   # the bundle holds more than it names
         with pytest.raises(GitError):
             field.repo.unpack("gh-1", BRANCH, wrong, 1)
         assert git(field.world.checkout, "for-each-ref") == before

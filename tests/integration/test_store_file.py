@@ -159,23 +159,36 @@ def test_the_migrations_make_the_tables_the_code_knows(store: SqlStore) -> None:
         assert compare_metadata(context, schema.metadata) == []
 
 
-def test_a_store_of_an_earlier_version_is_brought_to_this_one_with_all_it_held(store: SqlStore, path: Path) -> None:
+SINCE = {"0002": [("attempts", "switch_from fallback_reason usage_tokens_cached"), ("tasks", "spent")],
+         "0003": [("tasks", "plan repo workflow stage sent_back"), ("attempts", "stage")],
+         "0004": [("attempts", "host")]}
+"""The columns that each revision added."""
+
+
+@pytest.mark.parametrize("earlier", [one for one in schema.REVISIONS if one != schema.HEAD])
+def test_a_store_of_an_earlier_version_is_brought_to_this_one_with_all_it_held(
+    store: SqlStore, path: Path, earlier: str
+) -> None:
     attempt = Attempt(TASK.id, 1, "t" * 32, 1, "w-1", "claude", "20260302120000", NOW)
     store.add(TASK, EVENT)
     store.record(attempt, EVENT)
     store.close()
-    newer = {"tasks": ["spent", "plan", "repo", "workflow", "stage", "sent_back"],
-             "attempts": ["switch_from", "fallback_reason", "usage_tokens_cached", "stage", "host"]}
+    newer = [(table, columns) for revision, added in SINCE.items() if revision > earlier for table, columns in added]
     with closing(sqlite3.connect(path)) as file, file:
-        for table, columns in newer.items():
-            for column in columns:
+        for table, columns in newer:
+            for column in columns.split():
                 file.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        file.execute("UPDATE alembic_version SET version_num = '0001'")
+        file.execute("UPDATE alembic_version SET version_num = ?", [earlier])
 
     with closing(SqlStore(path)) as again:
         assert again.tasks() == (TASK,)
         assert again.attempts() == {TASK.id: (attempt,)}
         assert opening.read_revision(path) == schema.HEAD
+
+
+def test_every_revision_there_is_a_step_to_is_known() -> None:
+    steps = Path(schema.__file__).parent / "migrations" / "versions"
+    assert tuple(sorted(step.name[1:5] for step in steps.glob("v*.py"))) == schema.REVISIONS
 
 
 def test_a_file_at_head_is_opened_without_the_migration_tool(path: Path) -> None:

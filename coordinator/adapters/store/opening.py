@@ -14,14 +14,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from coordinator.adapters.store import trouble
-from coordinator.adapters.store.schema import HEAD
+from coordinator.adapters.store.schema import HEAD, REVISIONS
 from coordinator.adapters.system.seam import crossing
 from coordinator.ports import NewerSchema
 
 BUSY_MS = 10_000
 """How long a writer waits for another before it gives up; a transaction of ours takes about a millisecond."""
 
-_KNOWN = frozenset({"0001", "0002", HEAD})
 _PRAGMAS = (
     f"busy_timeout = {BUSY_MS}",
     "journal_mode = WAL",
@@ -34,7 +33,7 @@ def open_engine(path: Path) -> Engine:
     """An engine on the file at HEAD. Raises NewerSchema or StoreError, then with the file as it was."""
     make_private(path)
     revision = read_revision(path)
-    if revision is not None and revision not in _KNOWN:
+    if revision is not None and revision not in REVISIONS:
         raise NewerSchema(
             f"the store {path} has schema {revision}, written by a newer coordinator; this one knows {HEAD}."
             f"\n  Use that version again (pipx upgrade coordinator). Nothing was changed.")

@@ -1,5 +1,5 @@
 """The tables as this version knows them. A change here needs a new file in migrations/versions
-and a new HEAD.
+and its number in REVISIONS.
 
 A column has the name of the dataclass field it holds; a test keeps the two lists equal.
 """
@@ -14,7 +14,9 @@ from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import TaskState
 
-HEAD = "0004"
+REVISIONS = ("0001", "0002", "0003", "0004")
+"""What this version can bring to its own, the last one."""
+HEAD = REVISIONS[-1]
 """The revision this version reads and writes."""
 
 metadata = MetaData()
