@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.byhand import CC_GLM_JOB, COORDINATOR, DX_RUNNER, SLEEPER, Hand, entry, hand, in_a_terminal
 from tests.support.gitworld import commit, git
-from tests.support.workers import alive, until
+from tests.support.workers import alive, command_line, until
 
 __all__ = ["hand"]
 WAITER = """\
@@ -160,7 +160,7 @@ def test_a_prompt_beyond_the_limit_of_arguments_arrives_whole_and_shows_in_no_pr
     assert ran.returncode == 0, ran.stderr
     seen = until(lambda: (hand.root / "seen.json").exists() and (hand.root / "seen.json").read_text(), "the agent")
     assert json.loads(seen)["bytes"] == len(prompt.read_bytes())
-    shown = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in hand.pids())
+    shown = b"".join(command_line(pid) for pid in hand.pids())
     assert b"claude" in shown
     assert b"secretly" not in shown
 

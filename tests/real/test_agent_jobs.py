@@ -16,7 +16,7 @@ from tests.support.conformance import PROVIDERS
 from tests.support.model_server import ModelServer
 from tests.support.program import a_repository, environ
 from tests.support.real_parts import missing
-from tests.support.workers import until
+from tests.support.workers import command_line, until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -35,13 +35,6 @@ def by_hand(root: Path, name: str, server: ModelServer, scenario: str, *, config
         (Path(made["HOME"]) / file).parent.mkdir(parents=True, exist_ok=True)
         (Path(made["HOME"]) / file).write_text(text)
     return Hand(root, made)
-
-
-def command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):   # a git of its own that was gone before it was looked at
-        return b""
 
 
 @pytest.mark.req("C37", "C41", "C42", "C60", "C61")

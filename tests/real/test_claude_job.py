@@ -22,6 +22,7 @@ from coordinator.domain.outcome import Ending
 from coordinator.runfiles import atomic, identity
 from tests.support.model_server import COMMIT, Answer, ModelServer, Refusal, Turn, Wait
 from tests.support.real_parts import CLAUDE, missing
+from tests.support.workers import command_line
 from tests.support.yard import BOT_TOKEN, Yard, a_yard
 
 pytestmark = [pytest.mark.skipif(bool(missing(CLAUDE)), reason=missing(CLAUDE)), pytest.mark.timeout(240)]
@@ -75,7 +76,7 @@ def sleeping(yard: Yard, number: int) -> list[int]:
     """The pids of the `sleep` that the worker's tool runs."""
     history = yard.engine.world.store.attempts().get(f"gh-{number}", ())
     carriers = identity.with_token(history[-1].token) if history else ()
-    return [proc.pid for proc in carriers if Path(f"/proc/{proc.pid}/cmdline").read_bytes().startswith(b"sleep\0")]
+    return [proc.pid for proc in carriers if command_line(proc.pid).startswith(b"sleep\0")]
 
 
 def first_then(first: str, then: Answer) -> Callable[[int, int], Answer]:

@@ -19,7 +19,7 @@ from coordinator.runfiles import atomic
 from tests.support.model_server import ModelServer
 from tests.support.program import a_repository, environ
 from tests.support.real_parts import CLAUDE, missing
-from tests.support.workers import until
+from tests.support.workers import command_line, until
 
 pytestmark = [pytest.mark.skipif(bool(missing(CLAUDE)), reason=missing(CLAUDE)), pytest.mark.timeout(240)]
 
@@ -113,7 +113,7 @@ def test_glm_through_claude_prints_text_and_its_exit_code_judges(
 def test_stop_ends_claude_and_the_tool_it_runs(tmp_path: Path, scripted: ModelServer) -> None:
     hand = by_hand(tmp_path, scripted, "slow-tool")
     hand.start("claude")
-    until(lambda: any(b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in hand.living()), "its tool", 40)
+    until(lambda: any(b"sleep" in command_line(pid) for pid in hand.living()), "its tool", 40)
 
     began = time.monotonic()
     ran = hand.job("stop", "--beads", "bd-1")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.adapters.executors.slurm.queue import Queue
-from coordinator.adapters.executors.slurm.script import Order
+from coordinator.adapters.executors.slurm.script import Order, Wishes
 from coordinator.adapters.executors.slurm.states import Kind, Standing
 from coordinator.adapters.system.run import Ran, run
 from coordinator.ports import Away, LaunchFailed
@@ -43,10 +43,10 @@ class Asked:
     def order(self, shell: str, **more: object) -> Order:
         token = uuid.uuid4().hex
         folder = self.slurm.folder
-        return Order(**{   # type: ignore[arg-type]
-            "name": f"rpi-{token[:6]}", "token": token, "folder": str(folder), "output": str(folder / f"{token}.slurm"),
-            "wrapper": ("sh", "-c", shell), "mem": "50", **more,
-        })
+        wishes = {"mem": "50", **{name: more.pop(name) for name in list(more) if name in Wishes.__dataclass_fields__}}
+        plain = Order(f"rpi-{token[:6]}", token, str(folder), str(folder / f"{token}.slurm"), ("sh", "-c", shell),
+                      Wishes(**wishes))   # type: ignore[arg-type]
+        return replace(plain, **more)   # type: ignore[arg-type]
 
     def submit(self, shell: str, **more: object) -> str:
         order = self.order(shell, **more)
@@ -301,7 +301,8 @@ def test_five_hundred_jobs_cost_no_more_commands_a_poll_than_one(slurm: Cluster)
     """Held and short ones, looked at by several callers. Time is moved by hand: a poll each fifteen seconds."""
     asked = Asked(slurm, poll=15)
     order = asked.order("exit 0")
-    jobs = [asked.queue.submit(replace(order, token=f"t{number}", args=("--hold",) if number % 10 else ()))
+    jobs = [asked.queue.submit(replace(order, token=f"t{number}",
+                                       wishes=replace(order.wishes, args=("--hold",) if number % 10 else ())))
             for number in range(500)]
     polls = 12
     for _ in range(polls):

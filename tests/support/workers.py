@@ -32,6 +32,14 @@ def until(look: Callable[[], T], what: str, seconds: float = 15.0) -> T:
     return answer
 
 
+def command_line(pid: int) -> bytes:
+    """Nothing of one that is gone: an agent's own git may be before it is looked at."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 @dataclass
 class Bench:
     """One executor with its folders; `woken` counts the wakes it gave."""
