@@ -220,3 +220,13 @@ def test_nothing_is_left_of_a_cluster_that_was_stopped_in_the_middle(slurm_witho
     slurm.stop()
     assert list(slurm.living()) == []
     until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, "its end")
+
+
+def test_what_a_job_leaves_to_nobody_does_not_outlive_its_test(slurm: Cluster) -> None:
+    """Here Slurm knows a job's processes by their parents alone."""
+    job = slurm.submit("setsid sh -c 'sleep 600 & echo $!'")
+    pid = int(until(lambda: slurm.said(job).strip(), "the pid of what it leaves"))
+    until(lambda: slurm.shown(job).get("JobState") == "COMPLETED", "its end")
+    assert psutil.pid_exists(pid)
+    slurm.tidy()
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

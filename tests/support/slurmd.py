@@ -265,10 +265,10 @@ class Cluster:
             self.start_accounting()
         self.run("scancel", "--user=root")
         self.run("scontrol", "update", f"NodeName={NODE}", "State=RESUME")
-        for process in self._jobs():
-            _kill(process)
+        self._end_jobs()
         self.start_node()
         self._until("end of all jobs", lambda: not self.run("squeue", "-h").stdout.strip())
+        self._until("end of all that jobs left", self._end_jobs)
         self._asked.unlink(missing_ok=True)
 
     def living(self) -> Iterator[psutil.Process]:
@@ -278,9 +278,14 @@ class Cluster:
         for root in roots:
             yield from (one for one in (root, *_children(root)) if _runs(one))
 
-    def _jobs(self) -> list[psutil.Process]:
-        """Those that carry a job, and all below them."""
-        return [below for one in self.living() if _name(one) == STEPD for below in (one, *_children(one))]
+    def _end_jobs(self) -> bool:
+        """Kills those that carry a job, all below them, and what a job left to nobody; whether there were none."""
+        living = list(self.living())
+        found = [below for one in living if _name(one) == STEPD for below in (one, *_children(one))]
+        found += [one for one in living if _is_of_a_job(one)]
+        for process in found:
+            _kill(process)
+        return not found
 
     def _is_ours(self, process: psutil.Process) -> bool:
         """Who carries a job is nobody's child and has no environment, but works where its node's daemon worked."""
@@ -367,6 +372,13 @@ def _name(process: psutil.Process) -> str:
         return process.name()
     except psutil.Error:
         return ""
+
+
+def _is_of_a_job(process: psutil.Process) -> bool:
+    try:
+        return "SLURM_JOB_ID" in process.environ()
+    except (psutil.Error, OSError):
+        return False
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
