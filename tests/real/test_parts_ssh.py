@@ -80,7 +80,9 @@ def test_a_host_whose_network_is_down_is_255_and_its_worker_is_there_when_it_is_
     assert "not responding" in said
     assert away.run("true", *KEPT_ALIVE).returncode == 255
     networks.up()
-    assert away.run(f"ps -o args= -p {pid}").stdout == "sleep 600\n"
+    until(lambda: away.run("true", *KEPT_ALIVE).returncode == 0, "the way there")
+    shown = away.run(f"ps -o args= -p {pid}")
+    assert shown.stdout == "sleep 600\n", shown
 
 
 def test_what_was_on_its_way_during_a_short_cut_arrives_after_it(sshd: Sshd) -> None:
