@@ -5,7 +5,6 @@ machine for the host's."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,17 +18,13 @@ from coordinator.config import Config
 from coordinator.config.sections import Host
 from coordinator.domain.worker import Exited, Running, Unknown, Waiting, WorkerView
 from coordinator.ports import Away, Handle, StopOrder
+from tests.support import far_field
 from tests.support.executor_yard import ended, far_yard, seen, view
 from tests.support.far_field import BRANCH, EXTRA, Field
-from tests.support.gitworld import commit, git, make_world
+from tests.support.gitworld import commit, git
 from tests.support.workers import until
 
-
-@pytest.fixture
-def field(tmp_path: Path) -> Iterator[Field]:
-    world = make_world(tmp_path)
-    with far_yard(tmp_path / "yard", shared=False) as yard:
-        yield Field(world, yard, world.repository())
+field = far_field.field
 
 
 # --- work that is odd ------------------------------------------------------------------------------
@@ -285,10 +280,10 @@ def test_a_host_that_knows_nothing_of_a_worker_it_had_has_not_ended_it(field: Fi
     executor = field.yard.executor()
     spec = field.sent(executor, "sleep 60")
     seen(executor, spec, Running)
-    executor._link._folder = str(field.yard.root / "elsewhere")  # type: ignore[attr-defined]
-    executor._link._facts = None  # type: ignore[attr-defined]
+    field.yard.workdir = str(field.yard.root / "elsewhere")
+    executor = field.yard.executor()
+    until(lambda: "knows nothing of it any more" in getattr(view(executor, spec), "reason", ""), "the words")
     found = seen(executor, spec, Unknown)
-    assert "knows nothing of it any more" in found.reason
     field.yard.clock.by = timedelta(minutes=1)
     assert view(executor, spec) == found, "its lease runs"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,17 +20,13 @@ from coordinator.domain.worker import Exited, Missing, Waiting, WorkerView
 from coordinator.far import wire
 from coordinator.ports import Away, GitError, Handle, LaunchFailed, LaunchSpec, StopOrder
 from coordinator.runfiles.lock import Busy
-from tests.support.executor_yard import ended, far_yard, seen, view
+from tests.support import far_field
+from tests.support.executor_yard import ended, seen, view
 from tests.support.far_field import BRANCH, Field
-from tests.support.gitworld import git, make_world
+from tests.support.gitworld import git
 from tests.support.workers import until
 
-
-@pytest.fixture
-def field(tmp_path: Path) -> Iterator[Field]:
-    world = make_world(tmp_path)
-    with far_yard(tmp_path / "yard", shared=False) as yard:
-        yield Field(world, yard, world.repository())
+field = far_field.field
 
 
 # --- starts ----------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@ sides, a shell of this machine for the host's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,17 +10,13 @@ import pytest
 
 from coordinator.domain.worker import Exited, Missing, Running, Unknown
 from coordinator.ports import Away, GitError, LaunchFailed, StopOrder
-from tests.support.executor_yard import ended, far_yard, seen, view
+from tests.support import far_field
+from tests.support.executor_yard import ended, seen, view
 from tests.support.far_field import BRANCH, Field
-from tests.support.gitworld import commit, git, make_world
+from tests.support.gitworld import commit, git
 from tests.support.workers import until
 
-
-@pytest.fixture
-def field(tmp_path: Path) -> Iterator[Field]:
-    world = make_world(tmp_path)
-    with far_yard(tmp_path / "yard", shared=False) as yard:
-        yield Field(world, yard, world.repository())
+field = far_field.field
 
 
 def test_commits_and_whatever_else_lies_there_come_home_as_they_were(field: Field) -> None:

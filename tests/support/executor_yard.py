@@ -76,6 +76,8 @@ class Yard:
     made: list[Closing] = field(default_factory=list)
     specs: list[LaunchSpec] = field(default_factory=list)
     env: Mapping[str, str] = field(default_factory=dict)
+    workdir: str = ""
+    """Where another host keeps what is ours, when not where it is for all."""
     starter: Starter | None = None
     """Who starts wrappers of another host in its place."""
 
@@ -163,7 +165,7 @@ def far_yard(root: Path, shell: Any = None, *, name: str = "epyc12", shared: boo
     (root / "far home").mkdir(parents=True, exist_ok=True)
 
     def make(yard: Yard) -> Closing:
-        link = Link(name, cable, workdir or str(root / "far side"), python)
+        link = Link(name, cable, yard.workdir or workdir or str(root / "far side"), python)
         manner = Manner(shared=shared, every=0.1, idle=0.5, tuning=TUNING)
         return RemoteExecutor(name, link, yard.jobs, wake=yard.woken.append, clock=yard.clock,
                               ours={"PATH": os.environ["PATH"]}, manner=manner,

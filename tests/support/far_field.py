@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import pytest
 
 from coordinator.adapters.git.repository import GitRepository
 from coordinator.domain.parcel import Inbound
 from coordinator.ports import LaunchSpec
-from tests.support.executor_yard import Closing, Yard
-from tests.support.gitworld import PERSON, World
+from tests.support.executor_yard import Closing, Yard, far_yard
+from tests.support.gitworld import PERSON, World, make_world
 
 BRANCH = "rpi/gh-1"
 EXTRA = (".env", ".coordinator/handoff")
@@ -47,3 +50,10 @@ class Field:
         self.repo.unpack("gh-1", BRANCH, inbound, 1)
         executor.taken_in(spec.handle)
         return inbound
+
+
+@pytest.fixture
+def field(tmp_path: Path) -> Iterator[Field]:
+    world = make_world(tmp_path)
+    with far_yard(tmp_path / "yard", shared=False) as yard:
+        yield Field(world, yard, world.repository())
