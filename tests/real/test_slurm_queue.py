@@ -41,6 +41,7 @@ class Asked:
         return run(argv, env=self._env, stdin=stdin, timeout=timeout)
 
     def order(self, shell: str, **more: object) -> Order:
+        """`more` are fields of the order or of its wishes, by their names."""
         token = uuid.uuid4().hex
         folder = self.slurm.folder
         wishes = {"mem": "50", **{name: more.pop(name) for name in list(more) if name in Wishes.__dataclass_fields__}}
