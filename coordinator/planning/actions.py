@@ -150,7 +150,9 @@ class Prepare(_OnAttempt):
 
 @dataclass(frozen=True)
 class Launch(_OnAttempt):
-    """Start the wrapper with its agent."""
+    """Start the wrapper with its agent. `met`: one with this token was seen, and that is to be recorded."""
+
+    met: bool = False
 
 
 @dataclass(frozen=True)

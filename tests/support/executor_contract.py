@@ -95,7 +95,7 @@ class ExecutorContract:
         executor.stop(deaf.handle, StopOrder("stalled", "no sign of life", hard=True))
         assert ended(executor, deaf).reason == "stalled"
         assert executor.sweep(deaf.handle) == ()
-        assert not identity.with_token(deaf.handle.token)
+        until(lambda: not identity.with_token(deaf.handle.token), "the end of its wrapper, which tells of it first")
 
     def test_what_is_printed_is_here_while_it_runs(self, yard: Yard) -> None:
         executor = yard.executor()

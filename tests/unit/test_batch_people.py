@@ -104,7 +104,9 @@ def test_the_umbrella_issue_is_told_once_a_hold():
     assert not [one for one in plan(s).actions if isinstance(one, TellBatch)]
     umbrella = {40: an_issue(40, LABEL), 41: an_issue(41, LABEL), 42: an_issue(42, LABEL, is_pull=True),
                 39: an_issue(39, LABEL, state="closed")}
-    s = replace(s, issues={**s.issues, **umbrella})
+    was_work = next(iter(s.issues.values()))
+    unlabelled = {was_work.number: replace(was_work, labels=frozenset({LABEL}))}
+    s = replace(s, issues={**s.issues, **unlabelled, **umbrella})
     [told] = [one for one in plan(s).actions if isinstance(one, TellBatch)]
     assert (told.issue, told.key, told.held.number) == (40, KEY, 1)
     assert not [one for one in plan(replace(s, github_until=s.now + timedelta(hours=1))).actions

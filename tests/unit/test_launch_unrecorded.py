@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +14,10 @@ from coordinator.domain.worker import Exited, Missing, Running, Unknown, Waiting
 from coordinator.engine.effects import perform
 from coordinator.engine.facts import EffectFailed, Launched, NotStarted
 from coordinator.planning.actions import Launch
-from coordinator.ports import Handle
+from coordinator.planning.plan import plan
+from coordinator.ports import Handle, LaunchFailed, Quarters
 from coordinator.wording.prompt import Template, TemplateError
-from tests.factories import NOW, a_running, a_task, an_attempt
+from tests.factories import NOW, a_running, a_snapshot, a_task, an_attempt
 from tests.support.fakes import FakeExecutor, Outside, an_outside
 
 
@@ -52,3 +54,34 @@ def test_only_a_run_that_surely_is_not_there_was_not_started(view: WorkerView, f
 
 def test_who_asks_for_one_worker_asks_for_all_or_the_others_would_be_forgotten() -> None:
     assert beside_another(Waiting("Priority"))[2] == [frozenset({"gh-1", "gh-2"})]
+
+
+@pytest.mark.parametrize(("view", "met"), [
+    (Running(7, 0.0), True), (Waiting("Priority"), True), (Exited(0, None, "process_exit"), True),
+    (Missing(started=False), False),
+])
+def test_the_launch_of_a_worker_that_was_seen_says_so(view: WorkerView, met: bool) -> None:
+    task, attempt = a_task(1, TaskState.PREPARING, attempts=1), an_attempt(prepared_at=NOW)
+    s = a_snapshot(task, attempts={"gh-1": (attempt,)}, views={"gh-1": view})
+    assert [one.met for one in plan(s).actions if isinstance(one, Launch)] == [met]
+
+
+@pytest.mark.parametrize(("met", "view", "fact"), [
+    (True, Running(7, 0.0), Launched), (True, Unknown("no answer", NOW), EffectFailed),
+    (False, Missing(started=False), NotStarted), (False, Unknown("no answer", NOW), NotStarted),
+])
+def test_a_worker_that_was_seen_is_no_failed_start_though_nothing_can_be_started_now(
+    met: bool, view: WorkerView, fact: type
+) -> None:
+    outside = an_outside()
+    task, attempt = a_task(1, TaskState.PREPARING, attempts=1), an_attempt(token="t-1", host="epyc12")
+
+    class Broken(FakeExecutor):
+        def quarters(self, handle: Handle, worktree: Path, repository: str) -> Quarters:
+            raise LaunchFailed("host_lost", "epyc12: no answer")
+
+        def look(self, handles: Sequence[Handle]) -> Mapping[Handle, WorkerView]:
+            return dict.fromkeys(handles, view)
+
+    world = replace(outside.world(), executor=Broken(outside.clock, outside.repo, outside.github))
+    assert isinstance(perform(Launch(task, attempt, met=met), world), fact)

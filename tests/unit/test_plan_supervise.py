@@ -42,6 +42,12 @@ def test_a_polite_stop_that_is_not_followed_becomes_a_hard_one():
     assert (waiting.waits["gh-1"].code, waiting.waits["gh-1"].until) == ("stopping", NOW)
 
 
+def test_a_stop_that_was_asked_for_by_a_clock_set_back_since_is_asked_for_again():
+    asked = replace(ATTEMPT, stop_asked_at=NOW + timedelta(hours=24), stop_reason="manual_stop", stop_by="request")
+    [stop] = plan(seen(a_view(), asked)).actions
+    assert (stop.hard, stop.reason) == (False, "manual_stop")
+
+
 @pytest.mark.req("E32")
 @pytest.mark.parametrize("pulls", [{}, {7: a_pull()}])
 def test_a_worker_that_runs_goes_on_running(pulls):

@@ -216,6 +216,14 @@ def test_hundreds_of_jobs_cost_one_question_a_poll_whoever_looks_and_however_oft
     assert slurm.asked["sacct"] <= 10
 
 
+def test_a_clock_that_is_set_back_delays_no_question(slurm: Slurm, queue: Queue) -> None:
+    job = queue.submit(ORDER)
+    queue.look([job])
+    slurm.end(job, "FAILED", "1792", "7:0")
+    later(slurm, timedelta(hours=-5))
+    assert queue.look([job])[job].kind is Kind.ENDED
+
+
 def test_an_end_is_told_once_and_asked_about_never_again(slurm: Slurm, queue: Queue) -> None:
     slurm.add("1")
     slurm.end("1", "TIMEOUT", "15", "0:15")

@@ -158,7 +158,8 @@ def launch(action: Launch, world: World) -> Launched | NotStarted:
     except NotReady as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, error.reason, error.words, False, now)
     except LaunchFailed as error:
-        return NotStarted(task, attempt, error.reason, error.words, False, now)
+        known = _started(world, task, attempt) if action.met else None
+        return known or NotStarted(task, attempt, error.reason, error.words, False, now)
     except ValueError as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, "config_error", str(error), False, now)
     return Launched(task, attempt, pid, attempt.session_id, command.model, now)

@@ -283,9 +283,9 @@ def _words(key: str, gates: Iterable[Standing], task: Task, wave: int) -> str:
 
 
 def umbrella(s: Snapshot, key: str) -> Issue | None:
-    """The issue that stands for a batch: the first open one with its label that is no work itself."""
-    labels = s.policy.labels
+    """The issue that stands for a batch: the first open one with its label that is no work itself, nor ever was."""
+    labels, work = s.policy.labels, {task.issue for task in s.tasks.values()}
     found = [issue for issue in s.issues.values()
              if key.startswith(LABEL) and title_of(key) in issue.labels
-             and issue.open and not issue.is_pull and labels.auto not in issue.labels]
+             and issue.open and not issue.is_pull and labels.auto not in issue.labels and issue.number not in work]
     return min(found, key=lambda issue: issue.number, default=None)

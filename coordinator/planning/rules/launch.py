@@ -57,5 +57,5 @@ def _met(s: Snapshot, task: Task, attempt: Attempt,
         yield unasked(s, attempt, f"the executor could not be asked: {view.reason}", view)
         return
     if s.free(lane):
-        yield Launch(task, attempt)
+        yield Launch(task, attempt, met=True)
     yield Wait(task.id, "starting", "its worker was found running", until=s.holdoff.get(lane))

@@ -11,7 +11,7 @@ from coordinator.domain.workflow import BUILD
 from coordinator.planning.actions import Examine, StopWorker, Wait, work_lane
 from coordinator.planning.health import Settings, judge_health, leapt
 from coordinator.planning.limits import caps
-from coordinator.planning.rules.dispatch import gone
+from coordinator.planning.rules.dispatch import SET_BACK, gone
 from coordinator.planning.snapshot import Snapshot
 
 
@@ -69,8 +69,9 @@ def _running(s: Snapshot, task: Task, attempt: Attempt, view: Running | Waiting)
     lane = work_lane(task.id)
     if attempt.stop_asked_at is not None:
         age = s.now - attempt.stop_asked_at
-        if age >= s.policy.stop_again and s.free(lane):
-            yield StopWorker(task, attempt, attempt.stop_reason, attempt.stop_words, attempt.stop_by, hard=True)
+        again = age >= s.policy.stop_again
+        if (again or age < -SET_BACK) and s.free(lane):   # by a clock set back since, it would be waited for that long
+            yield StopWorker(task, attempt, attempt.stop_reason, attempt.stop_words, attempt.stop_by, hard=again)
         yield Wait(task.id, "stopping", f"is being stopped: {attempt.stop_words or attempt.stop_reason}",
                    until=attempt.stop_asked_at + s.policy.stop_again)
         return

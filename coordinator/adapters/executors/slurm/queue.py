@@ -125,7 +125,8 @@ class Queue:
     def _ask_anew(self, since: datetime | None = None) -> None:
         """Asks when the last question was asked a poll ago; also when nobody answered since `since`, but no more often.
         Raises Away, also for what was said to the last question."""
-        due = self._asked_at is None or self._now() - self._asked_at >= self._poll
+        asked = self._asked_at
+        due = asked is None or not timedelta() <= self._now() - asked < self._poll   # a clock may be set back
         unheard = since is not None and not self._away and (self._heard_at is None or self._heard_at <= since)
         if due or unheard:
             self._ask()
