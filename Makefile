@@ -30,7 +30,7 @@ help:
 	@echo "make check       lint, types, floors and tests"
 	@echo "make rows        the promises of docs/requirements.tsv that no test carries   (ARGS='--part 2')"
 	@echo "make soak        5,000 random histories, a death at every single write, 200 jobs at once"
-	@echo "make bench       what the job runner and reading a transcript cost, beside baselines in the same run"
+	@echo "make bench       what it all costs, beside baselines in the same run   (ARGS='--only store.py,status.py')"
 	@echo "make lock        resolve the dependencies anew      make clean   remove what make made"
 
 demo: .venv/package.stamp
@@ -76,8 +76,8 @@ soak: .venv/dev.stamp
 	    tests/integration/test_jobs_many.py $(ARGS)
 
 bench: .venv/dev.stamp
-	@echo "==> bench: 200 jobs, a transcript of 200 MB, 10,000 tasks, 2,000 workers; some minutes; written to docs/benchmarks.md"
-	@$(PY) bench/report.py
+	@echo "==> bench: every figure of docs/benchmarks.md beside its baseline, written there; most of an hour"
+	@$(PY) bench/report.py $(ARGS)
 
 lock: .venv/dev.stamp
 	@echo "==> lock: resolving for Python 3.11 and newer"

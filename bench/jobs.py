@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from measure import cpu, machine, median_ms, memory_mb, wait
+
 from coordinator.adapters.executors.local import LocalExecutor
 from coordinator.ports import Handle, LaunchSpec
 from coordinator.runfiles import atomic, codec, identity
@@ -42,7 +44,7 @@ def jobs_of(size: int, argv: tuple[str, ...]) -> Iterator[tuple[Path, list[Launc
     finally:
         for pid in agents(root / "jobs", specs):
             os.kill(pid, signal.SIGKILL)
-        wait(lambda: not list((root / "jobs").glob("*.pid")), 120)
+        wait(lambda: not list((root / "jobs").glob("*.pid")), "all ended")
         executor.close()
         shutil.rmtree(root)
 
@@ -76,25 +78,6 @@ def wrappers(folder: Path, specs: list[LaunchSpec]) -> list[int]:
     return [codec.whole(pairs(folder, spec, "heartbeat").get("wrapper_pid", "")) for spec in specs]
 
 
-def wait(met: Callable[[], bool], seconds: float) -> float:
-    """Seconds until it is met."""
-    began = time.monotonic()
-    while not met():
-        if time.monotonic() - began > seconds:
-            raise SystemExit(f"waited {seconds} s in vain")
-        time.sleep(0.001)
-    return time.monotonic() - began
-
-
-def median_ms(act: Callable[[], object]) -> float:
-    times = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        act()
-        times.append(time.perf_counter() - began)
-    return 1000 * statistics.median(times)
-
-
 def command(folder: Path, *words: str) -> Callable[[], object]:
     argv = [sys.executable, "-m", "coordinator", "job", *words, "--log-dir", str(folder)]
     return lambda: subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -112,10 +95,10 @@ def reading(sizes: list[int]) -> Iterator[str]:
         for state, argv, baseline in (("running", ("sleep", "3600"), BASELINE), ("ended", ("true",), ENDED)):
             with jobs_of(size, argv) as (folder, _):
                 if state == "ended":
-                    wait(lambda folder=folder, size=size: len(list(folder.glob("*.outcome"))) == size, 60)
-                status, health = median_ms(command(folder, "status")), median_ms(command(folder, "health"))
-                check = median_ms(command(folder, "check", "--beads", "job-0"))
-                old = median_ms(bash(folder, baseline))
+                    wait(lambda folder=folder, size=size: len(list(folder.glob("*.outcome"))) == size, "all ended")
+                status, health, check = (median_ms(command(folder, *words), ROUNDS) for words in (
+                    ("status",), ("health",), ("check", "--beads", "job-0")))
+                old = median_ms(bash(folder, baseline), ROUNDS)
             yield (f"| {size} | {state} | {status:.0f} ms | {health:.0f} ms | {check:.0f} ms | {old:.0f} ms "
                    f"| {status / old:.2f} |")
 
@@ -126,32 +109,20 @@ def ending(size: int) -> Iterator[str]:
         with jobs_of(count, ("sleep", "3600")) as (folder, specs):
             for pid in agents(folder, specs):
                 os.kill(pid, signal.SIGKILL)
-            took = wait(lambda folder=folder, count=count: len(list(folder.glob("*.outcome"))) == count, 60)
+            took = wait(lambda folder=folder, count=count: len(list(folder.glob("*.outcome"))) == count, "all ended")
             yield f"| exit to outcome, {count} at once | {1000 * took:.0f} ms |"
 
 
 def idling(size: int, seconds: float) -> Iterator[str]:
     with jobs_of(size, ("sleep", "3600")) as (folder, specs):
         pids = wrappers(folder, specs)
-        pss = [_pss_mb(pid) for pid in pids]
-        before = sum(_cpu(pid) for pid in pids)
+        pss = [memory_mb(pid) for pid in pids]
+        before = sum(cpu(pid) for pid in pids)
         time.sleep(seconds)
-        share = (sum(_cpu(pid) for pid in pids) - before) / seconds
+        share = (sum(cpu(pid) for pid in pids) - before) / seconds
         middle, most = statistics.median(pss), max(pss)
         yield f"| wrapper's memory (PSS), median and largest of {size} | {middle:.1f} MB, {most:.1f} MB |"
         yield f"| CPU of {size} idle jobs over {seconds:g} s | {100 * share:.2f} % of one core |"
-
-
-def _pss_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def _cpu(pid: int) -> float:
-    proc = identity.look(pid)
-    return proc.cpu if proc is not None else 0.0
 
 
 def main() -> None:
@@ -160,7 +131,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     given = parser.parse_args()
     sizes = [int(one) for one in given.sizes.split(",")]
-    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; medians of {ROUNDS} rounds, whole processes.\n")
+    print(f"{machine()}; medians of {ROUNDS} rounds, whole processes.\n")
     for line in reading(sizes):
         print(line, flush=True)
     print("\n| what | measured |\n|---|---|")

@@ -8,41 +8,27 @@ process is a Python that only sleeps.
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from measure import cpu, machine, memory_mb, scratch, wait
+
 from coordinator.rehearsal.hub.wire import Exchange
 from coordinator.rehearsal.stage import MAINTAINER, Stage, coordinator, pull_of, staged
-from coordinator.runfiles import identity
 
-LABEL, PATIENCE, QUIET = "rpi-auto", 60.0, 2.0
+LABEL, QUIET = "rpi-auto", 2.0
 READING = ("GET", "HEAD")
 
 
 @contextmanager
 def world() -> Iterator[Stage]:
-    root = Path(tempfile.mkdtemp(prefix="bench-scale-"))
-    try:
-        with staged(root / "stage") as stage:
-            yield stage
-    finally:
-        shutil.rmtree(root)
-
-
-def wait(met: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + PATIENCE
-    while not met():
-        if time.monotonic() > until:
-            raise SystemExit(f"waited {PATIENCE:g} s in vain: {what}")
-        time.sleep(0.05)
+    with scratch() as root, staged(root / "stage") as stage:
+        yield stage
 
 
 # --- a life -------------------------------------------------------------------------------------------
@@ -103,19 +89,6 @@ def _shown(one: Exchange) -> str:
 # --- a process that waits -----------------------------------------------------------------------------
 
 
-def mb(pid: int, key: str) -> float:
-    """`Pss` has a share of what several processes map, `Private_Dirty` what no other can have in common with it."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
-        if line.startswith(f"{key}:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def cpu(pid: int) -> float:
-    proc = identity.look(pid)
-    return proc.cpu if proc is not None else 0.0
-
-
 def idle(seconds: float) -> Iterator[str]:
     with world() as stage:
         config = stage.clone / "coordinator.toml"
@@ -129,10 +102,10 @@ def idle(seconds: float) -> Iterator[str]:
             before = cpu(daemon.pid)
             time.sleep(seconds)
             share = (cpu(daemon.pid) - before) / seconds
-            memory, own = mb(daemon.pid, "Pss"), mb(daemon.pid, "Private_Dirty")
+            memory, own = memory_mb(daemon.pid, "Pss"), memory_mb(daemon.pid, "Private_Dirty")
             files, threads = (sum(1 for _ in Path(f"/proc/{daemon.pid}/{kind}").iterdir()) for kind in ("fd", "task"))
             found = asked(stage)
-        plain, plain_own = mb(sleeper.pid, "Pss"), mb(sleeper.pid, "Private_Dirty")
+        plain, plain_own = memory_mb(sleeper.pid, "Pss"), memory_mb(sleeper.pid, "Private_Dirty")
         sleeper.kill()
         sleeper.wait()
     unchanged = kinds(found)["unchanged"]
@@ -148,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=36.0)
     given = parser.parse_args()
-    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores; baseline: a Python that only sleeps.\n")
+    print(f"{machine()}; baseline: a Python that only sleeps.\n")
     for part in (lives(), idle(given.seconds)):
         for line in part:
             print(line, flush=True)
