@@ -75,13 +75,22 @@ def _serve(where: Path, how: Play) -> int:
     from coordinator.rehearsal.demo import serve
 
     def ready(stage: Any) -> None:
-        print(f"a stand-in GitHub at {stage.github.url}; the coordinator works in {stage.clone}")
-        print(f"  tail -f {stage.log}      what it says")
-        print(f"  cd {stage.clone} && coordinator status")
-        print("Ctrl-C ends it.", flush=True)
+        print("\n".join(served(stage.github.url, stage.log, stage.clone)), flush=True)
 
     serve(where, ready, Diary(), how)
     return 0
+
+
+def served(url: str, log: Path, clone: Path) -> tuple[str, ...]:
+    """What is said once it is served; the commands can be pasted, whatever the folder's name holds."""
+    from shlex import quote
+
+    return (
+        f"a stand-in GitHub at {url}; the coordinator works in {clone}",
+        f"  tail -f {quote(str(log))}      # what it says",
+        f"  cd {quote(str(clone))} && coordinator status",
+        "Ctrl-C ends it.",
+    )
 
 
 # --- the play ------------------------------------------------------------------------------------------
