@@ -77,7 +77,7 @@ class Sequence(TypeDecorator[tuple[Any, ...]]):
         return None if value is None else json.dumps(list(value))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[Any, ...] | None:  # noqa: ARG002
-        return None if value is None else tuple(json.loads(value))
+        return None if value is None else () if value == "[]" else tuple(json.loads(value))   # most are empty
 
 
 class Names(TypeDecorator[frozenset[str]]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -24,10 +25,12 @@ def _spread(values: dict[str, Any], field: str) -> dict[str, Any]:
     return values | {f"{field}_{name}": value for name, value in inner.items()}
 
 
-def _gather(row: Row, field: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    prefix = f"{field}_"
-    inner = {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
-    return {name: value for name, value in row.items() if not name.startswith(prefix)}, inner
+def _inner(kind: type, field: str) -> tuple[tuple[str, str], ...]:
+    """(column, field of the dataclass `kind`) of each that `_spread` made."""
+    return tuple((f"{field}_{one.name}", one.name) for one in fields(kind))
+
+
+_PIN, _USAGE = _inner(Pin, "pin"), _inner(Usage, "usage")
 
 
 def task_row(task: Task) -> dict[str, Any]:
@@ -35,8 +38,8 @@ def task_row(task: Task) -> dict[str, Any]:
 
 
 def task_of(row: Row) -> Task:
-    outer, pin = _gather(row, "pin")
-    return Task(pin=Pin(**pin), **outer)
+    outer = dict(row)
+    return Task(pin=Pin(**{name: outer.pop(column) for column, name in _PIN}), **outer)
 
 
 def attempt_row(attempt: Attempt) -> dict[str, Any]:
@@ -44,8 +47,8 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
 
 
 def attempt_of(row: Row) -> Attempt:
-    outer, usage = _gather(row, "usage")
-    return Attempt(usage=Usage(**usage), **outer)
+    outer = dict(row)
+    return Attempt(usage=Usage(**{name: outer.pop(column) for column, name in _USAGE}), **outer)
 
 
 def request_row(kind: RequestKind, task_id: str, args: Mapping[str, str], source: str,

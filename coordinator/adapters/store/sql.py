@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Select, Table, bindparam, func, select, update
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -30,6 +31,8 @@ _T = TypeVar("_T")
 _CURSOR = "github.cursor"
 _ISSUES = "github.issues"
 """Counts the changes of the issues."""
+_SWAP = update(schema.tasks).where(schema.tasks.c.id == bindparam("its_id"), schema.tasks.c.version == bindparam("was"))
+_LOG = insert(schema.events)
 
 
 class SqlStore:
@@ -239,14 +242,12 @@ class SqlStore:
 
 
 def _swap(connection: Connection, task: Task, was: int) -> None:
-    table = schema.tasks
-    mine = update(table).where(table.c.id == task.id, table.c.version == was).values(rows.task_row(task))
-    if connection.execute(mine).rowcount == 0:
+    if connection.execute(_SWAP, {**rows.task_row(task), "its_id": task.id, "was": was}).rowcount == 0:
         raise Stale(f"{task.id} is no longer at version {was}")
 
 
 def _log(connection: Connection, event: Event) -> None:
-    connection.execute(insert(schema.events).values(rows.flat(event)))
+    connection.execute(_LOG, rows.flat(event))
 
 
 def _ask(connection: Connection, values: Mapping[str, Any]) -> int:
@@ -282,10 +283,16 @@ def _put_all(connection: Connection, table: Table, values: Sequence[Mapping[str,
     """Inserts, or replaces the row of the same key."""
     if not values:
         return
+    connection.execute(_upsert(table, frozenset(values[0])), list(values))
+
+
+@cache
+def _upsert(table: Table, names: frozenset[str]) -> Insert:
+    """Made once: making a statement takes longer than running it."""
     statement = insert(table)
     keys = [column.name for column in table.primary_key.columns]
-    others = {name: statement.excluded[name] for name in values[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), list(values))
+    others = {name: statement.excluded[name] for name in sorted(names) if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=others)
 
 
 def _forget_open(connection: Connection, kept: set[int]) -> None:
