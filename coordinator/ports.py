@@ -20,6 +20,7 @@ from coordinator.domain.outcome import Outcome, Usage, Work
 from coordinator.domain.outward import Outward
 from coordinator.domain.parcel import Inbound, Outbound
 from coordinator.domain.request import Event, Request, RequestKind
+from coordinator.domain.room import Room
 from coordinator.domain.task import Task
 from coordinator.domain.worker import HostState, WorkerView
 
@@ -417,6 +418,10 @@ class Executor(Protocol):
 
     def give_up(self, handle: Handle) -> None:
         """Its host was out of reach too long: it is nobody's worker from now on, and told so when it is met again."""
+
+    def make_room(self, host: str, jobs: Sequence[str]) -> int:
+        """What ended runs of these jobs, and of no other, left on a host goes; how many runs and worktrees. All they
+        did is home. Raises Away, LaunchFailed."""
 
     def hosts(self) -> Mapping[str, HostState]:
         """Every other host that workers may run on."""
@@ -847,8 +852,8 @@ class Files(Protocol):
     def remove(self, path: Path) -> None:
         """A file that is not there is no error. Raises OSError."""
 
-    def room(self, path: Path) -> tuple[int, int]:
-        """(free bytes, free inodes) of the file system that holds path."""
+    def room(self, path: Path) -> Room:
+        """What is left on the file system that holds path, and on this machine. Raises OSError."""
 
 
 Wake = Callable[[str], None]

@@ -41,14 +41,16 @@ def _version(probe: SystemProbe, place: str) -> str:
 def room(folder: Path) -> str:
     """What is free where the folder lies."""
     from coordinator.adapters.system.files import SystemFiles
+    from coordinator.domain.room import Floors, levels
 
     while not folder.is_dir() and folder.parent != folder:
         folder = folder.parent
     try:
-        free, inodes = SystemFiles().room(folder)
+        found = SystemFiles().room(folder)
     except OSError as error:
         return f"{folder}: {error.strerror}"
-    return f"{free / 1e9:.1f} GB and {inodes:,} inodes free on the file system of {folder}"
+    words = ", ".join(one.words for one in levels(found, Floors()))
+    return f"{folder}: {words}"
 
 
 def keep(output: str, text: str) -> Path:

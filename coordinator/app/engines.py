@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from coordinator.config import Config
+    from coordinator.domain.room import Floors
     from coordinator.engine.contacts import Contacts
     from coordinator.engine.world import Options
     from coordinator.planning.policy import HostRules, Policy
@@ -52,8 +53,18 @@ def policy_of(config: Config, provider: str = "") -> Policy:
         executor=config.workers.executor,
         hosts=_hosts(config),
         lease=config.workers.lease,
+        floors=floors_of(config),
         labels=LabelNames(**{name: getattr(labels, name) for name in LabelNames.__dataclass_fields__}),
     )
+
+
+def floors_of(config: Config) -> Floors:
+    """Below which room nothing new is started."""
+    from coordinator.domain.room import Floor, Floors
+
+    told = config.floors
+    return Floors(Floor(told.disk.least, told.disk.percent), Floor(told.inodes.least, told.inodes.percent),
+                  told.memory, told.load)
 
 
 def _hosts(config: Config) -> dict[str, HostRules]:
@@ -97,8 +108,6 @@ def options_of(config: Config) -> Options:
         providers=provider_settings(config),
         contacts=contacts_of(config),
         ages=Ages(held.transcripts, held.run_files, held.rescue),
-        disk_floor=config.floors.disk,
-        inode_floor=config.floors.inodes,
         reserve=config.poll.reserve,
         validation_timeout=config.plans.validation_timeout,
         strictness=Strictness(config.plans.outside, config.plans.trailers, config.plans.pushed),

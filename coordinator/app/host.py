@@ -124,6 +124,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     from coordinator.adapters.providers import provider
     from coordinator.adapters.system import doctor
     from coordinator.adapters.system.probe import SystemProbe
+    from coordinator.app.engines import floors_of
     from coordinator.config import ConfigError
 
     probe = SystemProbe(environ)
@@ -143,7 +144,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     yield from doctor.provider_ready(agent, probe, settings, where.home / "preflight.json", now(), live=live)
     yield from _examine_workflows(where, config)
     yield doctor.writable(where.root, where.home)
-    yield from doctor.room(where.root, config.floors.disk, config.floors.inodes)
+    yield from doctor.room(where.root, floors_of(config))
     yield doctor.instance(daemon_pid(where), where.board, now(), config.poll.interval)
     yield from _examine_leftovers(where)
     yield from doctor.rights(os.geteuid())

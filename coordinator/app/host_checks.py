@@ -70,6 +70,7 @@ def _report(config: Config, name: str, closed: str, environ: Mapping[str, str]) 
 def _lines(config: Config, name: str, environ: Mapping[str, str]) -> Iterator[HostLine]:
     """Raises Unreachable."""
     from coordinator.adapters.executors.host_facts import NoPython, ask
+    from coordinator.app.engines import floors_of
 
     host = config.hosts[name]
     ssh = hosts.reach(host, environ)
@@ -80,7 +81,7 @@ def _lines(config: Config, name: str, environ: Mapping[str, str]) -> Iterator[Ho
         yield wording.no_python(name, error.words)
         return
     yield wording.reached(host.address)
-    judged = list(wording.judge(name, facts, config.floors.disk, config.floors.inodes, command_on(name)))
+    judged = list(wording.judge(name, facts, floors_of(config), command_on(name)))
     yield from judged
     if not any(line.level == "fail" for line in judged if line.about in ("python", "workdir", "git")):
         yield from _agents(config, name, ssh, environ)

@@ -139,6 +139,20 @@ def _number_of_text(value: str) -> object:
     return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value.strip()) else value
 
 
+def load() -> Kind[float]:
+    """A load average for each core; 0 = no limit."""
+
+    def read(raw: object) -> float:
+        if type(raw) not in (int, float):
+            raise ValueError(f"is {_name(raw)}, but must be a number without quotes, such as 4 or 1.5")
+        value = float(raw)  # type: ignore[arg-type]  # the line above leaves int and float
+        if not 0 <= value <= 1000:
+            raise ValueError("is out of range; 0 to 1000 is possible")
+        return value
+
+    return Kind(read, lambda value: f"{value:g}", _share_of_text)
+
+
 def share() -> Kind[float]:
     """A share of one, such as of a processor core."""
 
@@ -203,6 +217,31 @@ def size() -> Kind[int]:
         return parse_size(raw)
 
     return Kind(read, lambda value: _quoted(show_size(value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """So much, or so many percent of all there is; 0 = none."""
+
+    least: int = 0
+    percent: float = 0.0
+
+
+def floor(amount: Kind[int]) -> Kind[Floor]:
+    """What `amount` reads, or a share of the whole as "5%"."""
+
+    def read(raw: object) -> Floor:
+        share = re.fullmatch(r"\s*([0-9]{1,3}(\.[0-9]{1,3})?)\s*%\s*", raw) if isinstance(raw, str) else None
+        if share is None:
+            return Floor(amount.read(raw))
+        if float(share[1]) >= 100:
+            raise ValueError("is out of range; less than 100% is possible")
+        return Floor(percent=float(share[1]))
+
+    def show(value: Floor) -> str:
+        return _quoted(f"{value.percent:g}%") if value.percent else amount.show(value.least)
+
+    return Kind(read, show, amount.from_text)
 
 
 def words(pattern: str = "", meaning: str = "") -> Kind[tuple[str, ...]]:

@@ -208,10 +208,13 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """Room that must be left on the worktrees' file system before anything is started."""
+    """Room that must be left wherever a worker is to be started: on the file system it writes to, as an amount or as
+    "5%" of it, and in memory. `load` is the most of one minute for each core. 0 = off."""
 
-    disk: int = _key(kinds.size(), "5GB")
-    inodes: int = _key(kinds.number(0), 50_000)
+    disk: kinds.Floor = _key(kinds.floor(kinds.size()), "5GB")
+    inodes: kinds.Floor = _key(kinds.floor(kinds.number(0)), 50_000)
+    memory: int = _key(kinds.size(), "1GB")
+    load: float = _key(kinds.load(), 0)
 
 
 @dataclass(frozen=True, slots=True)

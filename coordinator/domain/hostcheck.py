@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from coordinator.domain.room import Room
+
 
 @dataclass(frozen=True)
 class HostFacts:
@@ -20,8 +22,7 @@ class HostFacts:
     in_way: str
     owner: int
     writable: bool
-    disk: int
-    inodes: int
+    room: Room
     ahead: float
     within: float
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from coordinator.domain.room import Room
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,11 @@ SLURM = "slurm"
 @dataclass(frozen=True)
 class HostState:
     """How a host was found when it was last asked. `away_since` is set while it cannot be, `met` once it answered.
-    `ending` are the jobs whose worker there was given up and told to end, and had not when it was last looked."""
+    `ending` are the jobs whose worker there was given up and told to end, and had not when it was last looked. `room`
+    is what it said it has left, and no news by itself."""
 
     away_since: datetime | None = None
     words: str = ""
     met: bool = False
     ending: frozenset[str] = frozenset()
+    room: Room | None = field(default=None, compare=False)

@@ -53,7 +53,7 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
                    for name, one in sorted(s.parked.items())],
         "paused": s.paused,
         "draining": s.draining,
-        "gates": [asdict(gate) for gate in s.floors],
+        "gates": [asdict(gate) for gate in (*s.floors, *s.short.get("", ()))],
         "labels": asdict(s.policy.labels),
         "counts": dict(Counter(str(task.state) for task in s.tasks.values())),
         "today": _today(world, s),
@@ -72,7 +72,8 @@ def _hosts(s: Snapshot) -> list[dict[str, Any]]:
     for name, host in sorted(s.policy.hosts.items(), key=lambda item: not item[1].default):
         state = s.hosts.get(name, HostState())
         found.append({"name": name, "used": used.get(name, 0), "slots": host.slots, "words": state.words,
-                      "away_since": _iso(state.away_since), "shut": s.shut_hosts.get(name, "")})
+                      "away_since": _iso(state.away_since), "shut": s.shut_hosts.get(name, ""),
+                      "short": "; ".join(one.words for one in s.short.get(name, ()))})
     return found
 
 

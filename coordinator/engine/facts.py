@@ -11,7 +11,7 @@ from coordinator.domain.outcome import Evidence
 from coordinator.domain.outward import Outward
 from coordinator.domain.planfile import Result
 from coordinator.domain.task import Task
-from coordinator.planning.actions import Action, CleanUp
+from coordinator.planning.actions import Action, CleanUp, Reclaim
 from coordinator.planning.snapshot import Gate, Refused
 from coordinator.ports import Listing
 
@@ -219,6 +219,15 @@ class Swept:
 
 
 @dataclass(frozen=True)
+class Reclaimed:
+    """Room was made: whose worktrees went here, and how many runs, files and refs besides."""
+
+    action: Reclaim
+    removed: tuple[Task, ...]
+    others: int
+
+
+@dataclass(frozen=True)
 class Notified:
     """A person was told of these causes."""
 
@@ -241,5 +250,5 @@ class EffectFailed:
 Fact = (
     Polled | Vetted | Proved | Prepared | Launched | NotStarted | StopSent | Examined | ApprovalAsked | Pushed |
     PullFound | PublishRefused | Joined | NotJoined | Looked | Delivered | NotDelivered | Told | Tidied | Cleaned |
-    Swept | BatchTold | Notified | EffectFailed
+    Swept | Reclaimed | BatchTold | Notified | EffectFailed
 )

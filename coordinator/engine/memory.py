@@ -21,7 +21,7 @@ class Memory:
     """`failures` counts an effect's failures in a row, by lane, `bugs` those among them that are faults of ours;
     `looked` is until when the files of a running task need no other look, by lane; `checked` is when a provider was
     asked last, `seen_at` when the engine looked last, `woke_at` when it found the clock set or the host back from
-    sleep."""
+    sleep. `short` are the codes of the floors that held work when it looked last, by host."""
 
     busy: set[str] = field(default_factory=set)
     holdoff: dict[str, datetime] = field(default_factory=dict)
@@ -36,6 +36,7 @@ class Memory:
     unready: dict[str, Gate] = field(default_factory=dict)
     checked: dict[str, datetime] = field(default_factory=dict)
     refused: dict[str, Refused] = field(default_factory=dict)
+    short: dict[str, frozenset[str]] = field(default_factory=dict)
     github_until: datetime | None = None
     github_words: str = ""
     poll_due: bool = True

@@ -17,6 +17,7 @@ from coordinator.engine.effects.starting import watched
 from coordinator.engine.gates import members, standings
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import plans_of
+from coordinator.engine.room import admitted
 from coordinator.engine.speech import speeches
 from coordinator.engine.staying import stays_of
 from coordinator.engine.world import World
@@ -43,6 +44,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
     memory.views = dict(views)
     _follow(world, memory, tasks, attempts, now)
     usage = _usage(world, memory, tasks, attempts)
+    hosts = world.executor.hosts()
+    admission = admitted(world, memory, hosts)
     return Snapshot(
         now=now,
         policy=world.policy,
@@ -70,7 +73,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
         paused=bool(store.document("paused")),
         draining=memory.draining or _stop_file(world),
         stop_workers=memory.stop_workers,
-        floors=(*_floors(world), *_reserve(world, now)),
+        floors=(*admission.of_all, *_reserve(world, now)),
+        short=admission.of_hosts,
         parked=_parked(world, now),
         unready=_unready(world, memory, tasks, now),
         proofs=_proofs(world, attempts, now),
@@ -87,7 +91,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         next_manual=_next_manual(tasks),
         workflows=world.workflows(),
         refused=dict(memory.refused),
-        hosts=world.executor.hosts(),
+        hosts=hosts,
         shut_hosts=world.shut_hosts(),
     )
 
@@ -144,18 +148,6 @@ def _usage(
 
 def _stop_file(world: World) -> str:
     return "a STOP file stands in the repository's root" if world.files.exists(world.root / "STOP") else ""
-
-
-def _floors(world: World) -> tuple[Gate, ...]:
-    free, inodes = world.files.room(world.root)
-    gates = []
-    if free < world.options.disk_floor:
-        gates.append(Gate("disk", f"{free / 1e9:.1f} GB free, the floor is {world.options.disk_floor / 1e9:.1f} GB",
-                          "coordinator clean --dry-run"))
-    if inodes < world.options.inode_floor:
-        gates.append(Gate("inodes", f"{inodes} inodes free, the floor is {world.options.inode_floor}",
-                          "coordinator clean --dry-run"))
-    return tuple(gates)
 
 
 def _reserve(world: World, now: datetime) -> tuple[Gate, ...]:

@@ -6,8 +6,9 @@ A fact about a task that moved meanwhile is dropped (Stale): what it told of is 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from coordinator.domain.attempt import Attempt
@@ -38,6 +39,7 @@ from coordinator.engine.facts import (
     PublishRefused,
     PullFound,
     Pushed,
+    Reclaimed,
     Swept,
     Tidied,
     Told,
@@ -59,12 +61,15 @@ from coordinator.planning.actions import (
     Settlement,
     keep_lane,
     look_lane,
+    room_lane,
 )
 from coordinator.ports import Stale
 
 _S = TaskState
 BUGS_IN_A_ROW = 3
 """Faults of ours in one lane after which its task is given to a person."""
+JANITOR_RESTS = timedelta(minutes=5)
+"""While room stays short: what is merged meanwhile goes then."""
 CAUSES_KEPT = 9_999
 """Causes a person was told of that are remembered; far more than can be true at once."""
 
@@ -97,6 +102,7 @@ class Recorder:
             Tidied: self._tidied,
             Cleaned: self._cleaned,
             Swept: self._swept,
+            Reclaimed: self._reclaimed,
             Notified: self._notified,
             EffectFailed: self._failed,
         }
@@ -380,6 +386,19 @@ class Recorder:
         self._world.store.keep_document("swept_at", now.isoformat())
         if fact.count:
             self._world.store.log(Event("", now, "swept", f"{fact.count} old files and refs went"))
+
+    def _reclaimed(self, fact: Reclaimed) -> None:
+        """A worktree whose task moved meanwhile is found gone when it is tidied."""
+        now, action = self._world.clock.now(), fact.action
+        self._memory.looked[room_lane(action.host)] = now + JANITOR_RESTS
+        for task in fact.removed:
+            with suppress(Stale):
+                self._tidied(Tidied(task, f"worktree {task.worktree} removed to make room"))
+        if fact.removed or fact.others:
+            where = f" on {action.host}" if action.host else ""
+            words = f"made room{where}: {len(fact.removed)} merged worktrees and {fact.others} other things went"
+            self._world.store.log(Event("", now, "made_room", f"{words} ({action.why})"))
+            self._world.say(words)
 
     def _notified(self, fact: Notified) -> None:
         told = json.loads(self._world.store.document("notified") or "[]")

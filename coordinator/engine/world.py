@@ -49,8 +49,6 @@ class Options:
     providers: Mapping[str, Settings] = field(default_factory=dict)
     contacts: Contacts = field(default_factory=Contacts)
     ages: Ages = field(default_factory=Ages)
-    disk_floor: int = 0
-    inode_floor: int = 0
     reserve: int = 0
     validation_timeout: timedelta = timedelta(minutes=15)
     strictness: Strictness = field(default_factory=Strictness)

@@ -14,7 +14,7 @@ from coordinator.runfiles import names
 
 TYPE_CHECKING = False   # one habit of the rooms that travel
 if TYPE_CHECKING:
-    from typing import FrozenSet, Iterator, Tuple
+    from typing import Callable, FrozenSet, Iterator, Tuple
 
     from coordinator.far.home import Home
 
@@ -27,16 +27,26 @@ _STAY = ("lock", "fence")
 def tidy(home: Home, before: float, wanted: FrozenSet[str]) -> int:
     """How many runs, worktrees and parcels went that nobody changed since `before` (Unix seconds). `wanted` are
     jobs."""
+    gone = _runs(home, before, lambda job: job not in wanted) + _secrets(home, wanted)
+    gone += _trees(home, before, lambda job: job not in wanted)
+    return gone + _files(home.parcels, before) + _versions(home, before)
+
+
+def forget(home: Home, before: float, only: FrozenSet[str]) -> int:
+    """The same of these jobs alone, of which nothing is needed any more."""
+    return _runs(home, before, only.__contains__) + _trees(home, before, only.__contains__)
+
+
+def _runs(home: Home, before: float, which: Callable[[str], bool]) -> int:
     gone = 0
     for folder, job in list(_over(home, before)):
-        if job not in wanted:
+        if which(job):
             for name in os.listdir(folder):
                 told = names.job_of(name)
                 if told is not None and told[0] == job and told[1] not in _STAY:
                     os.unlink("%s/%s" % (folder, name))
             gone += 1
-    gone += _secrets(home, wanted) + _trees(home, before, wanted)
-    return gone + _files(home.parcels, before) + _versions(home, before)
+    return gone
 
 
 def _over(home: Home, before: float) -> Iterator[Tuple[str, str]]:
@@ -47,7 +57,7 @@ def _over(home: Home, before: float) -> Iterator[Tuple[str, str]]:
                 yield folder, told[0]
 
 
-def _trees(home: Home, before: float, wanted: FrozenSet[str]) -> int:
+def _trees(home: Home, before: float, which: Callable[[str], bool]) -> int:
     """Worktrees of jobs that have no papers here any more."""
     known = {told[0] for _, folder in running.folders(home) for name in os.listdir(folder)
              if (told := names.job_of(name)) is not None and told[1] == "spec"}
@@ -57,7 +67,7 @@ def _trees(home: Home, before: float, wanted: FrozenSet[str]) -> int:
             continue   # a worker may write where it likes
         for job in sorted(os.listdir("%s/%s" % (home.trees, repo))):
             path = "%s/%s/%s" % (home.trees, repo, job)
-            if job not in known and job not in wanted and not os.path.islink(path) and _old(path, before):
+            if job not in known and which(job) and not os.path.islink(path) and _old(path, before):
                 gone += _gone(home, repo, job, path)
     return gone
 

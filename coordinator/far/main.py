@@ -14,7 +14,7 @@ import time
 
 from coordinator.far import keeping, running, trees, wire
 from coordinator.far.home import Home, Refused
-from coordinator.runfiles import identity, launching, names
+from coordinator.runfiles import identity, launching, names, room
 from coordinator.runfiles.lock import Busy
 
 TYPE_CHECKING = False   # one habit of the rooms that travel
@@ -29,13 +29,12 @@ _TIMED_OUT, _NOT_FOUND = 124, 127
 
 
 def hello(home: Home, _asked: Head, _blobs: List[bytes]) -> Answer:
-    """Who we are, what there is room for, and the environment that a worker here would be born into."""
-    seen = os.statvfs(home.folder)
+    """Who we are, and the environment that a worker here would be born into."""
     return {
         "folder": home.folder, "jobs": home.jobs, "trees": home.trees, "host": os.uname().nodename,
         "system": os.uname().sysname, "uid": os.geteuid(), "boot": identity.boot_id(), "now": time.time(),
         "python": "%d.%d.%d" % sys.version_info[:3], "cpus": os.cpu_count() or 1,
-        "disk": seen.f_bavail * seen.f_frsize, "inodes": seen.f_favail, "environ": dict(os.environ),
+        "environ": dict(os.environ),
     }, []
 
 
@@ -98,7 +97,16 @@ def _hook(path: str, name: str, command: str, patience: float) -> None:
 def look(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
     told, blobs = running.look(home, asked["jobs"])
     live = running.live(home, begun=asked["begun"])
-    return {"jobs": told, "live": live, "now": time.time(), "boot": identity.boot_id()}, blobs
+    return {"jobs": told, "live": live, "now": time.time(), "boot": identity.boot_id(),
+            "room": _room(home.folder)}, blobs
+
+
+def _room(folder: str) -> Dict[str, Any]:
+    """What cannot be measured is no reason not to tell the rest."""
+    try:
+        return room.measure(folder)
+    except OSError:
+        return {}
 
 
 def stop(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
@@ -119,7 +127,10 @@ def had(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
 
 
 def tidy(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
-    return {"gone": keeping.tidy(home, time.time() - asked["keep"], frozenset(asked["wanted"]))}, []
+    before = time.time() - asked["keep"]
+    if "only" in asked:
+        return {"gone": keeping.forget(home, before, frozenset(asked["only"]))}, []
+    return {"gone": keeping.tidy(home, before, frozenset(asked["wanted"]))}, []
 
 
 def put(home: Home, asked: Head, blobs: List[bytes]) -> Answer:

@@ -49,6 +49,11 @@ def look_lane(task_id: str) -> str:
     return f"look:{task_id}"
 
 
+def room_lane(host: str) -> str:
+    """Rests between two times that room is made on a host."""
+    return f"room:{host}"
+
+
 def tell_batch_lane(key: str) -> str:
     return f"say:{key}"
 
@@ -365,6 +370,20 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Reclaim:
+    """Make room on a host, "" for this machine: of these tasks, all merged, remove what is clean; what is too old too.
+    Nothing of any other task."""
+
+    host: str
+    tasks: tuple[Task, ...]
+    why: str
+
+    @property
+    def lane(self) -> str:
+        return room_lane(self.host)
+
+
+@dataclass(frozen=True)
 class Picture:
     """What a person wants to know before acting: workers active of so many slots (0 = no limit), tasks that wait, and
     by what went wrong the tasks it stopped. `evidence` are further lines about the cause itself."""
@@ -393,7 +412,7 @@ Action = (
     TurnBatch | KeepBatches | TellBatch
     | Poll | VetIssue | Adopt | Move | Begin | Prove | Prepare | Launch | GiveUp | StopWorker | Examine | Settle
     | AskApproval | Push | Publish | Join | Look | Deliver | TakePlan | Tell | Answer | Flag | Tidy | CleanUp | Sweep
-    | Notify
+    | Reclaim | Notify
 )
 
 

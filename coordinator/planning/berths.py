@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from coordinator.domain.room import FLOORS
 from coordinator.domain.task import HOLDS_SLOT, Task
 from coordinator.domain.worker import SLURM, HostState
 from coordinator.planning.actions import Wait
@@ -43,7 +44,7 @@ class Berths:
             return wait
         names = self._wanted(task)
         if names == (LOCAL,):
-            return LOCAL
+            return next((Wait(task.id, one.code, one.words, one.cure) for one in self._s.short.get(LOCAL, ())), LOCAL)
         found = {name: self._berth(name, task) for name in names}
         free = [name for name, berth in found.items() if not berth.code]
         if free:
@@ -51,7 +52,7 @@ class Berths:
         if not found:
             words = f"workers.executor is {self._s.policy.executor}, and no host is configured"
             return Wait(task.id, "host_none", words, "add a section [hosts.NAME], or set workers.executor")
-        first = next(berth for code in ("host_ending", "host_full", "host_away", "host_gate")
+        first = next(berth for code in ("host_ending", "host_full", *FLOORS, "host_away", "host_gate")
                      for berth in found.values() if berth.code == code)
         return Wait(task.id, first.code, "; ".join(berth.words for berth in found.values()), first.cure)
 
@@ -88,7 +89,7 @@ class Berths:
         if self._left(name) <= 0:
             return Berth("host_full", f"{name} is full ({self._used[name]}/{host.slots})",
                          f"a worker on {name} ends, or its slots are raised")
-        return Berth()
+        return next((Berth(one.code, one.words, one.cure) for one in self._s.short.get(name, ())), Berth())
 
 
 def _ending(name: str) -> str:

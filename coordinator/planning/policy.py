@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from coordinator.domain.room import Floors
 from coordinator.planning.batch.cohort import Bands
 
 RANKS = {"none": 0, "read": 1, "triage": 2, "write": 3, "maintain": 4, "admin": 5}
@@ -94,6 +95,7 @@ class Policy:
     executor: str = "local"
     hosts: Mapping[str, HostRules] = field(default_factory=dict)
     lease: timedelta = timedelta(minutes=10)
+    floors: Floors = field(default_factory=Floors)
 
     def trusts(self, actor: str, permission: str) -> bool:
         """Whether this account may start work: bots only by list, people by list or permission."""

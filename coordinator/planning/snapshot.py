@@ -86,7 +86,8 @@ class Snapshot:
     `batches` tells by key where the gates of batches stand, `batched` which batch a task was last seen to belong to.
     `sessions_today` counts attempts of the host's local day, `money_today` is what was spent in it. `plans` are plan
     files under way by id, `touched` the files that their running tasks have changed so far. `hosts` are other machines
-    as they were found last, `shut_hosts` those that may take no work and why. `swept_at` is when what is too old was
+    as they were found last, `shut_hosts` those that may take no work and why. `floors` hold all new work, `short` what
+    would run on that host ("" = here). `swept_at` is when what is too old was
     removed last, `woke_at` when the clock was found set or the host back from sleep.
     """
 
@@ -117,6 +118,7 @@ class Snapshot:
     draining: str = ""
     stop_workers: bool = False
     floors: tuple[Gate, ...] = ()
+    short: Mapping[str, tuple[Gate, ...]] = field(default_factory=dict)
     parked: Mapping[str, Parked] = field(default_factory=dict)
     unready: Mapping[str, Gate] = field(default_factory=dict)
     proofs: Mapping[str, Proof] = field(default_factory=dict)

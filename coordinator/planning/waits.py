@@ -15,8 +15,8 @@ OF_A_PERSON = frozenset({"paused", "depends", "review", "blocked", "failed", "ca
                          "no_plan", "later_wave", "strict_waves", "batch_held", "host_gate", "host_none"})
 
 OF_THE_WHOLE = frozenset({
-    "slot", "provider_cap", "label_cap", "draining", "coordinator_paused", "disk", "inodes", "reserve",
-    "sessions_per_day", "money_per_day",
+    "slot", "provider_cap", "label_cap", "draining", "coordinator_paused", "disk", "inodes", "memory", "load",
+    "reserve", "sessions_per_day", "money_per_day",
 })
 
 WAIT_CODES = OF_ITSELF | OF_A_PERSON | OF_THE_WHOLE | {"done"}

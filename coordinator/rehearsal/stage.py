@@ -53,6 +53,7 @@ backoff_max = "2s"
 [floors]
 disk = "1MB"
 inodes = 0
+memory = "0"
 {agent}"""
 AGENT = """
 [providers.command]

@@ -75,7 +75,7 @@ def _memory_events(group: Optional[Group]) -> str:
     """The file that counts them; "-" where none does."""
     try:
         places = [group.folder + "/memory.events"] if group is not None else []
-        places += [_own_folder() + "/memory.events", _own_folder("memory") + "/memory.oom_control"]
+        places += [own_folder() + "/memory.events", own_folder("memory") + "/memory.oom_control"]
     except OSError:
         return "-"
     return next((place for place in places if os.path.exists(place)), "-")
@@ -92,7 +92,7 @@ def _deaths(name: str) -> int:
 def make(token: str) -> Optional[Group]:
     """A fresh group below our own; None without a writable cgroup v2 that has cgroup.kill."""
     try:
-        above = _own_folder()
+        above = own_folder()
         folder = "%s/%s%s" % (above, _NAME, token)
         if not above or "/" in token:
             return None
@@ -110,7 +110,7 @@ def known(folder: str, token: str) -> Optional[Group]:
     return Group(folder) if os.path.basename(folder) == _NAME + token and os.path.isdir(folder) else None
 
 
-def _own_folder(controller: str = "") -> str:
+def own_folder(controller: str = "") -> str:
     """Where our own group is mounted, by mountinfo: in the tree of v2 or of a `controller` of v1; "" without one."""
     with open("/proc/self/cgroup", encoding="ascii", errors="surrogateescape") as stream:
         known = [line.rstrip("\n").split(":", 2) for line in stream]

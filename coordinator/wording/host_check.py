@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from coordinator.domain.hostcheck import HostFacts, HostLine
+from coordinator.domain.room import DISK, INODES, LOAD, MEMORY, OF_A_FOLDER, Floors, levels
 
 LEAST_GIT = (2, 31)
 """The walls that keep a worker from pushing are told to git by GIT_CONFIG_COUNT, which came with it."""
@@ -25,16 +26,12 @@ def no_python(name: str, words: str) -> HostLine:
     return HostLine("python", "fail", words, f"install Python 3.9 or newer there, or set hosts.{name}.python")
 
 
-def judge(name: str, facts: HostFacts, disk_floor: int, inode_floor: int, cli: str) -> Iterator[HostLine]:
+def judge(name: str, facts: HostFacts, floors: Floors, cli: str) -> Iterator[HostLine]:
     """`cli` are the words by which a person runs something on the host."""
     yield HostLine("python", "ok", f"Python {facts.python} on {facts.system}")
     yield _git(name, facts.git)
     yield _folder(name, facts, cli)
-    disk = f"disk: {facts.disk / 1e9:.1f} GB free, the floor is {disk_floor / 1e9:.1f} GB"
-    inodes = f"inodes: {facts.inodes:,} free, the floor is {inode_floor:,}"
-    look = f"make room there: {cli} df {{}} {shlex.quote(facts.standing)}"
-    yield _room("disk", disk, look.format("-h"), enough=facts.disk >= disk_floor)
-    yield _room("inodes", inodes, look.format("-i"), enough=facts.inodes >= inode_floor)
+    yield from _room(facts, floors, cli)
     yield _clock(facts, cli)
 
 
@@ -67,8 +64,16 @@ def _folder(name: str, facts: HostFacts, cli: str) -> HostLine:
     return HostLine("workdir", "ok", f"{place} is ours and can be written")
 
 
-def _room(about: str, words: str, cure: str, *, enough: bool) -> HostLine:
-    return HostLine(about, "ok", words) if enough else HostLine(about, "fail", words, cure)
+def _room(facts: HostFacts, floors: Floors, cli: str) -> Iterator[HostLine]:
+    """A file system that is full stays so; memory and load may be others' in the next minute."""
+    place = shlex.quote(facts.standing)
+    cures = {DISK: f"make room there: {cli} df -h {place}", INODES: f"make room there: {cli} df -i {place}",
+             MEMORY: f"{cli} free -h", LOAD: f"{cli} uptime"}
+    for one in levels(facts.room, floors):
+        if one.short:
+            yield HostLine(one.code, "fail" if one.code in OF_A_FOLDER else "warn", one.words, cures[one.code])
+        else:
+            yield HostLine(one.code, "ok", one.words)
 
 
 def _clock(facts: HostFacts, cli: str) -> HostLine:

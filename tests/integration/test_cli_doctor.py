@@ -69,7 +69,7 @@ def ward(tmp_path: Path) -> Iterator[Ward]:
         made = github.add_repository("acme/widgets", {"README.md": "# widgets\n"})
         made.as_user("bot").open_issue("One", labels=("rpi-auto",))
         ward = Ward(a_repository(tmp_path / "widgets", made.clone_url), github, clock)
-        ward.set("[floors]", 'disk = "1MB"', "inodes = 0")
+        ward.set("[floors]", 'disk = "1MB"', "inodes = 0", 'memory = "0"')
         yield ward
     check_all(github.requests)
 
@@ -117,8 +117,8 @@ def test_without_git_on_path_it_says_how_to_get_it(ward: Ward, tmp_path: Path) -
 
 
 def test_a_missing_agent_is_named_with_the_command_that_installs_it(ward: Ward) -> None:
-    ward.set("[floors]", 'disk = "1MB"', "inodes = 0", "[providers.claude]", 'binary = "no-such-claude"',
-             provider="claude")  # fmt: skip
+    ward.set("[floors]", 'disk = "1MB"', "inodes = 0", 'memory = "0"', "[providers.claude]",
+             'binary = "no-such-claude"', provider="claude")  # fmt: skip
     [line] = ward.fails()
     assert "no-such-claude is not installed or not on PATH" in line
     assert "npm" in line

@@ -308,7 +308,7 @@ def test_a_kill_for_want_of_memory_is_told_from_one_by_hand(tmp_path: Path) -> N
 
 def _limited_group() -> Path | None:
     for controller, limit in (("", "memory.max"), ("memory", "memory.limit_in_bytes")):
-        group = Path(cgroup._own_folder(controller) or "/nowhere") / f"coordinator-test-{os.getpid()}"
+        group = Path(cgroup.own_folder(controller) or "/nowhere") / f"coordinator-test-{os.getpid()}"
         try:
             group.mkdir()
         except OSError:

@@ -59,6 +59,7 @@ backoff = "0s"
 [floors]
 disk = "0"
 inodes = 0
+memory = "0"
 
 [retention]
 worktrees_after_merge = "0s"

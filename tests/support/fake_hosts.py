@@ -4,7 +4,7 @@ after that."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,6 +59,7 @@ class FakeHosts:
         self.apart: frozenset[str] = frozenset()
         self.away: set[str] = set()
         self.breaks: Callable[[], bool] = lambda: False
+        self.cleared: list[tuple[str, str]] = []
         self._since: dict[str, datetime] = {}
         self._was: dict[str, timedelta] = {}
         self._told: set[Handle] = set()
@@ -134,3 +135,9 @@ class FakeHosts:
 
     def hosts(self) -> Mapping[str, HostState]:
         return self.states
+
+    def make_room(self, host: str, jobs: Sequence[str]) -> int:
+        if host in self.away:
+            raise Away(f"{host}: the connection broke")
+        self.cleared += [(host, job) for job in jobs]
+        return len(jobs)

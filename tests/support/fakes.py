@@ -6,7 +6,7 @@ real one refuses, and every write passes the crossing, so that a test can die at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatch
@@ -19,6 +19,7 @@ from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending, Outcome, Work
 from coordinator.domain.parcel import Inbound, Outbound
+from coordinator.domain.room import Room
 from coordinator.domain.worker import Beat, Exited, Missing, Running, Witness, WorkerView
 from coordinator.engine.world import Options, World
 from coordinator.planning.policy import Policy
@@ -50,6 +51,7 @@ class FakeFiles:
 
     texts: dict[Path, str] = field(default_factory=dict)
     full: bool = False
+    rooms: Iterator[Room] | None = None
 
     def read(self, path: Path) -> str | None:
         return self.texts.get(path)
@@ -73,8 +75,8 @@ class FakeFiles:
         self.put(path, text)
         return True
 
-    def room(self, path: Path) -> tuple[int, int]:
-        return 10**12, 10**9
+    def room(self, path: Path) -> Room:
+        return Room() if self.rooms is None else next(self.rooms)
 
 
 @dataclass

@@ -19,6 +19,7 @@ argv = ["sh", "-c", "true"]
 [floors]
 disk = "1MB"
 inodes = 1
+memory = "0"
 """
 
 

@@ -47,6 +47,7 @@ max = 0
 [floors]
 disk = "0"
 inodes = 0
+memory = "0"
 
 [plans]
 worktrees = "{agents}"

@@ -55,6 +55,7 @@ backoff = "{backoff}"
 [floors]
 disk = "0"
 inodes = 0
+memory = "0"
 
 [retention]
 worktrees_after_merge = "{tidy}"

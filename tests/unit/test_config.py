@@ -176,7 +176,7 @@ environment = ["CC_GLM_*"]
     assert (config.workers.max, config.workers.idle_cpu) == (5, 1.0)
     assert (config.worktree.copy, config.worktree.push_wip) == ((".env", "config/local.ini"), False)
     assert dict(config.caps.labels) == {"area:db": 1}
-    assert config.floors.disk == 500_000_000
+    assert config.floors.disk.least == 500_000_000
     assert (config.provider("claude").model, config.provider("claude").max) == ("opus", 2)
     assert config.provider("cc-glm").environment == ("CC_GLM_*",)
     assert config.provider("codex").model == ""

@@ -7,20 +7,23 @@ from dataclasses import replace
 import pytest
 
 from coordinator.domain.hostcheck import HostFacts, HostLine
+from coordinator.domain.room import Floor, Floors, Room
 from coordinator.wording import hosts as wording
 from coordinator.wording.host_check import judge
 
+ROOM = Room(disk=10**10, inodes=10**6, memory=2 * 10**9, load=0.5)
+FLOORS = Floors(Floor(5 * 10**9), Floor(50_000), memory=10**9, load=4)
 GOOD = HostFacts(python="3.9.2", git="2.31.0", system="Darwin", uid=501, folder="/u/c", standing="/u/c", in_way="",
-                 owner=501, writable=True, disk=10**10, inodes=10**6, ahead=0.2, within=0.1)  # fmt: skip
+                 owner=501, writable=True, room=ROOM, ahead=0.2, within=0.1)  # fmt: skip
 
 
 def lines(facts: HostFacts) -> dict[str, HostLine]:
-    return {one.about: one for one in judge("mini", facts, 5 * 10**9, 50_000, "coordinator dispatch mini --")}
+    return {one.about: one for one in judge("mini", facts, FLOORS, "coordinator dispatch mini --")}
 
 
 def test_a_good_host_has_a_good_line_for_each_question() -> None:
     found = lines(GOOD)
-    assert list(found) == ["python", "git", "workdir", "disk", "inodes", "clock"]
+    assert list(found) == ["python", "git", "workdir", "disk", "inodes", "memory", "load", "clock"]
     assert {one.level for one in found.values()} == {"ok"}
     assert all(one.cure == "" for one in found.values())
 
@@ -34,8 +37,14 @@ def test_a_good_host_has_a_good_line_for_each_question() -> None:
      "/u/c cannot be made: /u cannot be written", "-- ls -ld /u;"),
     (replace(GOOD, standing="/u", owner=-1, in_way="/u/c"), "workdir", "fail", "/u/c is no folder", "-- ls -ld /u/c"),
     (replace(GOOD, standing="/u", owner=-1), "workdir", "ok", "is made with the first worker", ""),
-    (replace(GOOD, disk=10**9), "disk", "fail", "1.0 GB free, the floor is 5.0 GB", "-- df -h /u/c"),
-    (replace(GOOD, inodes=7), "inodes", "fail", "7 free, the floor is 50,000", "-- df -i /u/c"),
+    (replace(GOOD, room=replace(ROOM, disk=10**9)), "disk", "fail", "1.0 GB free, the floor is 5.0 GB",
+     "-- df -h /u/c"),
+    (replace(GOOD, room=replace(ROOM, inodes=7)), "inodes", "fail", "7 free, the floor is 50,000",
+     "-- df -i /u/c"),
+    (replace(GOOD, room=replace(ROOM, memory=1)), "memory", "warn", "0.0 GB free, the floor is 1.0 GB",
+     "-- free -h"),
+    (replace(GOOD, room=replace(ROOM, load=4.5)), "load", "warn", "4.5 a core, the limit is 4", "-- uptime"),
+    (replace(GOOD, room=Room()), "memory", "ok", "memory: cannot be measured, and holds nothing", ""),
     (replace(GOOD, ahead=90.0), "clock", "warn", "its clock is 90 s ahead of ours", "timedatectl"),
     (replace(GOOD, ahead=-90.0), "clock", "warn", "its clock is 90 s behind ours", "timedatectl"),
     (replace(GOOD, ahead=90.0, within=40.0), "clock", "ok", "differ by 90 s", ""),

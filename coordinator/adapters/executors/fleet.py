@@ -70,6 +70,10 @@ class Fleet:
     def give_up(self, handle: Handle) -> None:
         self._of(handle).give_up(handle)
 
+    def make_room(self, host: str, jobs: Sequence[str]) -> int:
+        member = self._members.get(host)
+        return member.make_room(host, jobs) if member is not None else 0
+
     def hosts(self) -> Mapping[str, HostState]:
         return {name: state for member in self._members.values() for name, state in member.hosts().items()}
 

@@ -12,6 +12,7 @@ from coordinator.adapters.executors.ssh import Ssh
 from coordinator.adapters.executors.ssh_marks import at_home, with_path
 from coordinator.adapters.system.clock import SystemClock
 from coordinator.domain.hostcheck import HostFacts
+from coordinator.domain.room import Room
 
 LEAST_PYTHON = (3, 9)
 _VERSION = "import sys; sys.stdout.write('%d.%d.%d\\n' % sys.version_info[:3]); sys.stdout.flush()"
@@ -51,8 +52,8 @@ def _facts(told: Mapping[str, Any], *, ahead: float, within: float) -> HostFacts
     return HostFacts(
         python=str(told["python"]), git=str(told["git"]), system=str(told["system"]), uid=int(told["uid"]),
         folder=str(told["folder"]), standing=str(told["standing"]), in_way=str(told["in_way"]),
-        owner=int(told["owner"]), writable=bool(told["writable"]), disk=int(told["disk"]),
-        inodes=int(told["inodes"]), ahead=ahead, within=within,
+        owner=int(told["owner"]), writable=bool(told["writable"]), room=Room(**told["room"]), ahead=ahead,
+        within=within,
     )  # fmt: skip
 
 

@@ -193,6 +193,10 @@ class LocalExecutor:
     def give_up(self, handle: Handle) -> None:
         """This host cannot be out of reach."""
 
+    def make_room(self, host: str, jobs: Sequence[str]) -> int:  # noqa: ARG002 - the seam's signature
+        """Worktrees of this machine are the repository's own."""
+        return 0
+
     def hosts(self) -> Mapping[str, HostState]:
         return {}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from coordinator.adapters.system.files import SystemFiles
 from coordinator.adapters.system.proving import proven
+from coordinator.domain.room import OF_A_FOLDER, Floors, levels
 from coordinator.domain.worker import Running
 from coordinator.ports import (
     BadCredentials,
@@ -59,17 +60,16 @@ def git_version(probe: Probe) -> Check:
     return Check("ok", f"git {found[0]}")
 
 
-def room(root: Path, disk_floor: int, inode_floor: int) -> Iterator[Check]:
+def room(root: Path, floors: Floors) -> Iterator[Check]:
+    """What is left here against its floors; what cannot be measured is said, for it holds nothing."""
     try:
-        free, inodes = SystemFiles().room(root)
+        found = SystemFiles().room(root)
     except OSError as error:
         yield Check("fail", f"{root}: {error.strerror}", f"ls -ld '{root}'")
         return
-    cure = "coordinator clean --dry-run"
-    said = f"disk: {free / 1e9:.1f} GB free, the floor is {disk_floor / 1e9:.1f} GB"
-    yield Check("ok", said) if free >= disk_floor else Check("fail", said, cure)
-    said = f"inodes: {inodes:,} free, the floor is {inode_floor:,}"
-    yield Check("ok", said) if inodes >= inode_floor else Check("fail", said, cure)
+    for one in levels(found, floors):
+        cure = "coordinator clean --dry-run" if one.code in OF_A_FOLDER else "coordinator config show"
+        yield Check("fail", one.words, cure) if one.short else Check("ok", one.words)
 
 
 def writable(root: Path, home: Path) -> Check:

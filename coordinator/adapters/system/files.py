@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from coordinator.adapters.system.seam import crossing
-from coordinator.runfiles import atomic
+from coordinator.domain.room import Room
+from coordinator.runfiles import atomic, room
 
 
 class SystemFiles:
@@ -36,9 +37,8 @@ class SystemFiles:
         with crossing("file", f"remove {path.name}"):
             path.unlink(missing_ok=True)
 
-    def room(self, path: Path) -> tuple[int, int]:
-        stat = os.statvfs(path)
-        return stat.f_bavail * stat.f_frsize, stat.f_favail or stat.f_files or 2**31
+    def room(self, path: Path) -> Room:
+        return Room(**room.measure(str(path)))
 
 
 def _mode(path: Path) -> int:

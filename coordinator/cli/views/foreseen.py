@@ -27,6 +27,7 @@ _WORDS = {
     "Flag": "answer a request",
     "Tidy": "remove its worktree",
     "CleanUp": "remove worktrees that are no longer needed",
+    "Reclaim": "make room: remove merged worktrees and what is too old",
     "Sweep": "remove what is too old, as every day",
 }
 

@@ -82,6 +82,8 @@ def _berths(host: dict[str, Any]) -> str:
     since = moment(host.get("away_since"))
     if since is not None:
         return f"out of reach since {since:%H:%M} UTC, {host.get('used', 0)} workers there when last heard of"
+    if host.get("short"):
+        return f"{host.get('used', 0)}/{host.get('slots', '?')}, nothing new: {clean(host['short'])}"
     return f"{host.get('used', 0)}/{host.get('slots', '?')}"
 
 

@@ -42,6 +42,7 @@ from coordinator.planning.actions import (
     Prove,
     Publish,
     Push,
+    Reclaim,
     StopWorker,
     Sweep,
     Tell,
@@ -81,6 +82,7 @@ _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Tidy: tidying.tidy,
     CleanUp: tidying.clean,
     Sweep: tidying.sweep_out,
+    Reclaim: tidying.reclaim,
     Notify: notifying.notify,
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from coordinator.domain.task import ACTIVE
+from coordinator.domain.checkout import Found
+from coordinator.domain.task import ACTIVE, Task
 from coordinator.engine.effects.starting import HookFailed, run_hook
-from coordinator.engine.facts import Cleaned, Swept, Tidied
+from coordinator.engine.facts import Cleaned, Reclaimed, Swept, Tidied
 from coordinator.engine.retention import sweep
 from coordinator.engine.world import World
-from coordinator.planning.actions import CleanUp, Sweep, Tidy
+from coordinator.planning.actions import CleanUp, Reclaim, Sweep, Tidy
 from coordinator.ports import GitError
 
 
@@ -38,6 +39,35 @@ def clean(action: CleanUp, world: World) -> Cleaned:
             kept.append(found.task_id)
     swept = len(sweep(world)) if action.request is not None else 0
     return Cleaned(action, tuple(removed), tuple(kept), swept)
+
+
+def reclaim(action: Reclaim, world: World) -> Reclaimed:
+    """On another host its far end removes what it has of these tasks; here only trees in which nothing lies that is
+    not merged."""
+    if action.host:
+        return Reclaimed(action, (), world.executor.make_room(action.host, [task.id for task in action.tasks]))
+    standing = {found.task_id: found for found in world.repo.worktrees()} if action.tasks else {}
+    removed = [task for task in action.tasks if _clean(world, task, standing.get(task.id)) and _removed(world, task)]
+    return Reclaimed(action, tuple(removed), len(sweep(world)))
+
+
+def _clean(world: World, task: Task, found: Found | None) -> bool:
+    """Nothing uncommitted, nothing that did not reach the remote, and no STOP of a person, who may be about to look."""
+    if found is None or not found.registered or found.dirty or _in_use(world, task.id):
+        return False
+    if world.files.exists(found.path / "STOP"):
+        return False
+    work = world.repo.work(task.id, task.branch, task.base_sha) if found.unpushed else None
+    return not found.unpushed or (work is not None and work.branch_ok and work.head_sha == task.pushed_sha)
+
+
+def _removed(world: World, task: Task) -> bool:
+    try:
+        tidy(Tidy(task), world)
+    except GitError as error:
+        world.say(f"{task.id}: not removed: {error.words}")
+        return False
+    return True
 
 
 def _in_use(world: World, task_id: str) -> bool:

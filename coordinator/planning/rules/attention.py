@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from coordinator.domain.room import FLOORS, OF_A_FOLDER
 from coordinator.domain.task import HOLDS_SLOT, PENDING, Task, TaskState
-from coordinator.planning.actions import NOTIFY_LANE, Notify, Picture
+from coordinator.planning.actions import NOTIFY_LANE, Notify, Picture, room_lane
 from coordinator.planning.batch import gate
 from coordinator.planning.batch.membership import USED_UP, batches_of, title_of
 from coordinator.planning.batch.standing import GatePhase
+from coordinator.planning.berths import LOCAL, occupied
 from coordinator.planning.snapshot import Snapshot
 from coordinator.planning.stays import Overdue, overdue
 
@@ -80,6 +82,18 @@ def _limit(s: Snapshot) -> Iterator[Notify]:
     if s.reserve is not None:
         yield _notify(s, f"reserve:{s.now:%Y-%m-%d}", f"GitHub's rate limit: {s.reserve.words}",
                       s.reserve.cure or "coordinator status")
+
+
+def _room(s: Snapshot) -> Iterator[Notify]:
+    """Once the janitor has done what it may. Memory and load come back with the end of a worker: a person is called
+    where none runs that could give them back."""
+    used = occupied(s)
+    for host, gates in {LOCAL: (*s.floors, *s.short.get(LOCAL, ())), **dict(s.short)}.items():
+        for one in gates:
+            tried = s.holdoff.get(room_lane(host), s.now) > s.now
+            done = tried if one.code in OF_A_FOLDER else not used.get(host)
+            if one.code in FLOORS and done:
+                yield _notify(s, f"room:{host}:{one.code}:{s.now:%Y-%m-%d}", f"new work is held: {one.words}", one.cure)
 
 
 def _batches(s: Snapshot) -> Iterator[Notify]:
@@ -157,5 +171,5 @@ def _names(names: Sequence[str]) -> str:
 
 
 _CAUSES: tuple[Callable[[Snapshot], Iterator[Notify]], ...] = (
-    _worktrees, _leaked, _parked, _limit, _batches, _plans, _blocked, _aged,
+    _worktrees, _leaked, _parked, _limit, _room, _batches, _plans, _blocked, _aged,
 )  # fmt: skip

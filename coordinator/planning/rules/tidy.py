@@ -1,26 +1,59 @@
 """Worktrees that are no longer needed go after their grace time; a troubled root is cleaned up; once a day what
-has become too old is swept out."""
+has become too old is swept out. Where room is short, merged work goes at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coordinator.domain.issue import PullState
+from coordinator.domain.outcome import Ending
 from coordinator.domain.request import Request
+from coordinator.domain.room import OF_A_FOLDER
 from coordinator.domain.task import ACTIVE, NEEDS_PERSON, PENDING, Task, TaskState
-from coordinator.planning.actions import CLEAN_LANE, Answer, CleanUp, Sweep, Tidy, work_lane
+from coordinator.planning.actions import CLEAN_LANE, Answer, CleanUp, Reclaim, Sweep, Tidy, room_lane, work_lane
+from coordinator.planning.berths import LOCAL
 from coordinator.planning.rules.dispatch import gone
 from coordinator.planning.snapshot import Snapshot
 
 
-def rule(s: Snapshot) -> Iterator[Tidy | CleanUp | Sweep]:
+def rule(s: Snapshot) -> Iterator[Tidy | CleanUp | Sweep | Reclaim]:
     if s.worktree_errors > s.policy.max_worktree_errors and s.free(CLEAN_LANE):
         yield CleanUp(keep=needed(s), why=f"{s.worktree_errors} worktree errors")
     for task in s.tasks.values():
         if _ripe(s, task) and not task.tidied and task.worktree and s.free(work_lane(task.id)):
             yield Tidy(task)
+    yield from _room(s)
     due = s.swept_at is None or s.now - s.swept_at >= s.policy.sweep
     if due and not s.draining and s.free(CLEAN_LANE):
         yield Sweep()
+
+
+def _room(s: Snapshot) -> Iterator[Reclaim]:
+    """The janitor, before anybody is called: at once where files are what there is too little room for, then again
+    after a rest."""
+    for host, gates in {LOCAL: s.floors, **{name: held for name, held in s.short.items() if name}}.items():
+        why = "; ".join(one.words for one in gates if one.code in OF_A_FOLDER)
+        if why and s.free(room_lane(host)) and (host or s.free(CLEAN_LANE)):
+            yield Reclaim(host, reclaimable(s, host), why)
+
+
+def reclaimable(s: Snapshot, host: str) -> tuple[Task, ...]:
+    """Merged work whose worktree there nobody needs to look at any more: its last attempt ended well, nobody stopped
+    it, and no process of it is left. Whether the tree is clean is found out when it is removed."""
+    return tuple(task for task in s.tasks.values() if _merged(s, task) and task.id not in {*s.views, *s.survivors}
+                 and s.free(work_lane(task.id)) and _stands(s, task, host))
+
+
+def _merged(s: Snapshot, task: Task) -> bool:
+    pull, last = s.pulls.get(task.pr_number or 0), s.attempt(task.id)
+    return (task.state is TaskState.DONE and pull is not None and pull.state is PullState.MERGED
+            and last is not None and last.ending is Ending.SUCCEEDED)
+
+
+def _stands(s: Snapshot, task: Task, host: str) -> bool:
+    if host:
+        return any(one.host == host for one in s.attempts.get(task.id, ()))
+    return bool(task.worktree) and not task.tidied
 
 
 def asked(s: Snapshot, request: Request) -> Iterator[Tidy | Answer]:

@@ -26,6 +26,7 @@ from coordinator.adapters.executors.remote.starters import Starter
 from coordinator.adapters.executors.views import view_of
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
+from coordinator.domain.room import Room
 from coordinator.domain.worker import Exited, HostState, Missing, Running, Unknown, Waiting, WorkerView
 from coordinator.ports import Away, Clock, Handle, LaunchFailed, LaunchSpec, Quarters, StopOrder
 from coordinator.runfiles import names
@@ -226,10 +227,16 @@ class RemoteExecutor:
         live = {Handle(one["provider"], one["job"], one["token"], self.name): one["fence"] for one in said["live"]}
         kept = tuple(live) if self._starter is None or not live else self._starter.live(tuple(live))
         self._live = {handle: live[handle] for handle in kept}
-        self._found(HostState(met=True, ending=self._recall.look(live, kept, wanted)))
+        ending = self._recall.look(live, kept, wanted)
+        self._found(HostState(met=True, ending=ending, room=self._room(said["room"])))
         self._heed_notes(mirrors)
         self._tidy(now, wanted)
         return more
+
+    def _room(self, told: Mapping[str, Any]) -> Room:
+        """Of a host that only hands its work on to nodes, memory and load say nothing."""
+        room = Room(**told)
+        return room if self._starter is None else replace(room, memory=None, load=None)
 
     def _tidy(self, now: datetime, wanted: Sequence[Handle]) -> None:
         """Once a day what is old there goes. Raises Away."""
@@ -237,6 +244,10 @@ class RemoteExecutor:
             self._tidied_at = now
             with crossing("process", f"tidy {self.name}"), suppress(LaunchFailed):   # no word on whether it can work
                 self._link.ask("tidy", keep=self._manner.keep, wanted=[handle.job for handle in wanted])
+
+    def make_room(self, host: str, jobs: Sequence[str]) -> int:
+        with crossing("process", f"make room on {host}"):
+            return int(self._link.ask("tidy", keep=0, wanted=[], only=list(jobs))[0]["gone"]) if jobs else 0
 
     def _heed_notes(self, mirrors: Sequence[Mirror]) -> None:
         """A STOP file in the worktree here, for a worker in one there; and what the starter orders. Raises Away."""

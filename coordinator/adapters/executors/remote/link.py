@@ -62,7 +62,7 @@ class NotAsked(Away):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a far end says of its host. Times in Unix seconds of its own clock, sizes in bytes."""
+    """What a far end says of its host. Times in Unix seconds of its own clock."""
 
     folder: Path
     jobs: Path
@@ -73,8 +73,6 @@ class Facts:
     boot: str
     now: float
     python: str
-    disk: int
-    inodes: int
     environ: Mapping[str, str]
 
 
@@ -101,8 +99,8 @@ class Link:
         said, _ = self.ask("hello", timeout=30.0)
         return Facts(
             Path(said["folder"]), Path(said["jobs"]), Path(said["trees"]), said["host"], said["system"],
-            int(said["uid"]), said["boot"], float(said["now"]), said["python"], int(said["disk"]),
-            int(said["inodes"]), dict(said["environ"]),
+            int(said["uid"]), said["boot"], float(said["now"]), said["python"],
+            dict(said["environ"]),
         )
 
     def ask(self, do: str, blobs: Sequence[bytes] = (), *, timeout: float = _PATIENCE,
