@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coordinator.app.credentials import NoToken, github_token, take_in, token_or_none, without_tokens
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -27,15 +29,13 @@ if TYPE_CHECKING:
     from coordinator.ports import GitHub, Notifier, Provider, Settings, Store
 
 
+__all__ = ["NoToken", "github_token", "take_in", "token_or_none"]
+
 API_URL = "https://api.github.com"
 
 
 class NoRepository(Exception):
     """The command needs a repository, and stands in none or in another than it is known to be."""
-
-
-class NoToken(Exception):
-    """No GitHub token in the environment, and `gh` gives none."""
 
 
 @dataclass(frozen=True)
@@ -99,19 +99,6 @@ def _settings_of(where: Place) -> Path:
 
     under = stored(where)
     return Place(home_of(under)).config if under is not None else where.config
-
-
-def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
-    """(token, where it came from): GITHUB_TOKEN, GH_TOKEN, or what `gh auth token` gives. Raises NoToken."""
-    for name in ("GITHUB_TOKEN", "GH_TOKEN"):
-        if environ.get(name, "").strip():
-            return environ[name].strip(), name
-    from coordinator.adapters.system.run import run
-
-    ran = run(["gh", "auth", "token"], env=environ, timeout=10)
-    if ran.ok and ran.out.strip():
-        return ran.out.strip(), "gh"
-    raise NoToken("no GitHub token: set GITHUB_TOKEN or GH_TOKEN, or log in with `gh auth login`")
 
 
 def provider_settings(config: Config) -> dict[str, Settings]:
@@ -320,9 +307,13 @@ def world_on(
     from coordinator.engine.world import World
     from coordinator.runfiles.masking import Masker, secrets_in
 
-    cleaned = {key: value for key, value in environ.items() if key not in ("GITHUB_TOKEN", "GH_TOKEN")}
+    cleaned = without_tokens(environ)
     known = providers()
     masker = Masker((*((token,) if token else ()), *secrets_in(environ), *secrets_of(config.notify.urls)))
+
+    def heard(words: str) -> None:
+        say(masker.text(words))
+
     return World(
         root=where.root,
         clock=SystemClock(),
@@ -332,7 +323,7 @@ def world_on(
         site=sites(config, token, where.root),
         executor=executor(where, config, cleaned, wakes.put, looks=looks),
         providers=known,
-        probe=SystemProbe(cleaned, say),
+        probe=SystemProbe(cleaned, heard),
         transcript=Transcriber(known.__getitem__, masker),
         files=SystemFiles(),
         policy=policy_of(config, template_provider(where, config)),
@@ -344,22 +335,14 @@ def world_on(
         mask=masker.text,
         learn=masker.learn,
         me=dict(me),
-        say=say,
-        save_bug=lambda trace: save_bug(where, trace),
+        say=heard,
+        save_bug=lambda trace: save_bug(where, masker.text(trace)),
         remains=lambda: remains(where.logs, where.jobs),
         prices=prices(),
         notifier=notifier(environ),
         workflows=workflow_finder(where),
         shut_hosts=lambda: {name: words for name, words in gates(config, cleaned).items() if words},
     )
-
-
-def token_or_none(environ: Mapping[str, str]) -> str:
-    """The GitHub token, "" without one."""
-    try:
-        return github_token(environ)[0]
-    except NoToken:
-        return ""
 
 
 def _no_github() -> GitHub:

@@ -33,7 +33,7 @@ class Agent:
     def __init__(self, provider: str, model: str, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
         from coordinator.adapters.providers import provider as named
         from coordinator.adapters.system.probe import SystemProbe
-        from coordinator.app.gates import without_tokens
+        from coordinator.app.credentials import without_tokens
 
         self._agent, self._environ = named(provider), without_tokens(environ)
         self._probe, self._settings = SystemProbe(self._environ, say), _settings(provider, model, environ)

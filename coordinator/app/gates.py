@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coordinator.app.credentials import without_tokens
+
 if TYPE_CHECKING:
     from coordinator.planning.beads import Gate, Wanted
     from coordinator.ports import Readiness
 
-__all__ = ["Gate", "Readiness", "Wanted", "beads_gate", "beads_wanted", "known_provider", "preflight", "without_tokens"]
+__all__ = ["Gate", "Readiness", "Wanted", "beads_gate", "beads_wanted", "known_provider", "preflight"]
 
 EXTERNAL, REMOTE = "bd", "stars-end/bd"
 """Where the beads of all lie below HOME, and what their origin must contain, where the environment says nothing."""
-TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
 
 
 def preflight(
@@ -41,10 +42,6 @@ def known_provider(name: str) -> str:
 
     names = sorted(provider_names())
     return "" if name in names else f"Known are {', '.join(names)}."
-
-
-def without_tokens(environ: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in environ.items() if key not in TOKENS}
 
 
 def beads_wanted(repo: Path, environ: Mapping[str, str], *, probe_id: str, write: bool, flush: bool) -> Wanted:

@@ -94,7 +94,7 @@ def _agents(config: Config, name: str, ssh: Ssh, environ: Mapping[str, str]) -> 
     from coordinator.adapters.providers import provider
     from coordinator.adapters.system.probe import SystemProbe
     from coordinator.app import provider_settings
-    from coordinator.app.gates import without_tokens
+    from coordinator.app.credentials import without_tokens
     from coordinator.ports import Away, LaunchFailed, Settings
 
     host, ours = config.hosts[name], without_tokens(environ)

@@ -46,13 +46,14 @@ def desk(face: Face, log_dir: str, environ: Mapping[str, str], say: Callable[[st
     from coordinator.adapters.system.files import SystemFiles
     from coordinator.adapters.system.probe import SystemProbe
     from coordinator.app import beat_seconds, notifier, providers
+    from coordinator.app.credentials import without_tokens
     from coordinator.engine.jobs.desk import Desk
 
     config = configuration(environ)
     place = where(face, log_dir, environ)
     if place.notice:
         say(place.notice)
-    cleaned = {key: value for key, value in environ.items() if key not in ("GITHUB_TOKEN", "GH_TOKEN")}
+    cleaned = without_tokens(environ)
     return Desk(
         jobs=_shelf(face, place),
         executor=LocalExecutor(place.folder, lambda _: None, beat=beat_seconds(config),

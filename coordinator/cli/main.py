@@ -33,6 +33,11 @@ COMMANDS = {
 }  # fmt: skip
 
 
+HOLDERS = ("run", "plan", "doctor", "init", "stop", "retry", "pause", "resume", "rebuild", "clean", "reset-errors",
+           "request", "batch")
+"""Commands that may hold the GitHub token; the others run what a person gives them, with that person's environment."""
+
+
 def add_to(app: typer.Typer) -> None:
     app.command()(version)
 
@@ -52,8 +57,12 @@ def program(argv: Sequence[str] = ()) -> typer.Typer:
     return app
 
 
-def _named() -> None:
+def _named(ctx: typer.Context) -> None:
     """Labelled GitHub issues become pull requests."""
+    if ctx.invoked_subcommand in HOLDERS:
+        from coordinator.app import take_in
+
+        take_in()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

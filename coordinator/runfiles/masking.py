@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 TYPE_CHECKING = False   # the typing module costs time at every end of a run
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Tuple
+    from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
 
     _Rule = Tuple[Tuple[str, ...], str]
 
@@ -72,12 +72,21 @@ _RULES: Tuple[_Rule, ...] = (
 _SECRET_NAMES = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "CREDENTIALS", "NOTIFY_URLS")
 _SECRET_FILES = ("TOKEN_FILE",)
 _SHORTEST = 8
+_ESCAPES = r"\x1b(?:\[[0-?]{0,60}[ -/]{0,9}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[()][0-9A-B])"
+_BREAKS = "(?:" + _ESCAPES + "|[\r\n])+"
+"""What a terminal puts between the letters of a word: colours, and the line's end at its edge."""
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_DESCRIPTOR = "COORDINATOR_GITHUB_TOKEN_FD"   # handed.VARIABLE, which few processes have need of
 
 
 def secrets_in(environ: Mapping[str, str]) -> Tuple[str, ...]:
-    """Values of variables whose names end like a secret's, and what the files hold that are named as a token's; only
-    what is long enough not to be a plain word."""
+    """Values of variables whose names end like a secret's, and what the files hold that are named as a token's, and the
+    GitHub token that this process put away; only what is long enough not to be a plain word."""
     found = [value for name, value in environ.items() if name.upper().endswith(_SECRET_NAMES)]
+    if _DESCRIPTOR in environ:
+        from coordinator.runfiles import handed
+
+        found.append(handed.read(environ)[0])
     files = [value for name, value in environ.items() if value and name.upper().endswith(_SECRET_FILES)]
     found += [_held(path, environ.get("HOME", "")) for path in files]
     return tuple(value for value in found if len(value) >= _SHORTEST and "\n" not in value)
@@ -103,16 +112,20 @@ def _held(path: str, home: str) -> str:
 
 
 class Masker:
-    """Hides secrets by shape, and the given values wherever they stand."""
+    """Hides secrets by shape, and the given values wherever they stand: also coded for an address or in base64, and
+    where a terminal broke them."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._given: List[str] = []
         self._known: List[str] = []
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
         """From now on these are hidden too: a key that was read from elsewhere than the environment."""
-        known = {*self._known, *(value for value in secrets if len(value) >= _SHORTEST)}
-        self._known = sorted(known, key=len, reverse=True)
+        new = {value for value in secrets if len(value) >= _SHORTEST}.difference(self._given)
+        if new:
+            self._given = sorted({*self._given, *new}, key=len, reverse=True)
+            self._known = sorted({form for value in self._given for form in _forms(value)}, key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """The text without secrets; text that holds none is returned unchanged."""
@@ -122,21 +135,87 @@ class Masker:
         for hints, pattern in _RULES:
             if any(hint in low for hint in hints):
                 text = re.sub(pattern, r"\1" + MASK, text)
+        if "\x1b" in text:
+            text = self._mended(text, _ESCAPES, _RULES)
+        if "\n" in text or "\r" in text:   # a shape would run on into the next line; what is known does not
+            text = self._mended(text, _BREAKS, ())
         return text
 
-    def value(self, value: Any) -> Any:
-        """The same for a JSON value, keys included; a new value, the given one is not touched."""
+    def piece(self, text: str) -> str:
+        """The same for one of several pieces of what was said: of a secret that was cut in two, the part that stands at
+        the end or at the beginning is hidden too, unless it is as short as a word."""
+        text = self.text(text)
+        for secret in self._given:
+            least = max(_SHORTEST, len(secret) // 3)
+            if secret[:least] in text[-len(secret):]:
+                sizes = range(len(secret) - 1, least - 1, -1)
+                cut = next((size for size in sizes if text.endswith(secret[:size])), 0)
+                text = text[:-cut] + MASK if cut else text
+            if secret[-least:] in text[:len(secret)]:
+                sizes = range(len(secret) - 1, least - 1, -1)
+                cut = next((size for size in sizes if text.startswith(secret[-size:])), 0)
+                text = MASK + text[cut:] if cut else text
+        return text
+
+    def value(self, value: Any, hide: Optional[Callable[[str], str]] = None) -> Any:
+        """The same for a JSON value, keys included; a new value, the given one is not touched. `hide`: `piece` where
+        its texts are pieces."""
+        hide = hide or self.text
         if isinstance(value, str):
-            return self.text(value)
+            return hide(value)
         if isinstance(value, Mapping):
-            return self._mapping(value)
+            return {hide(key) if isinstance(key, str) else key: self.value(item, hide) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            masked: List[Any] = [self.value(item) for item in value]
+            masked: List[Any] = [self.value(item, hide) for item in value]
             return masked
         return value
 
-    def _mapping(self, value: Mapping[Any, Any]) -> Dict[Any, Any]:
-        return {self.text(key) if isinstance(key, str) else key: self.value(item) for key, item in value.items()}
+    def _mended(self, text: str, between: str, rules: Tuple[_Rule, ...]) -> str:
+        """The text without secrets that show only where what matches `between` is taken out."""
+        whole = re.sub(between, "", text) if "\x1b" in text else text.replace("\r", "").replace("\n", "")
+        spans = [span for secret in self._known for span in _places(whole, secret)]
+        low = whole.lower() if rules else ""
+        for hints, pattern in rules:
+            if any(hint in low for hint in hints):
+                spans += [(found.end(1), found.end()) for found in re.finditer(pattern, whole)]
+        noise = [found.span() for found in re.finditer(between, text)] if spans else []
+        for start, end in sorted(spans, reverse=True):
+            first, last = _at(start, noise), _at(end - 1, noise) + 1
+            if text[first:last] != MASK:
+                text = text[:first] + MASK + text[last:]
+        return text
+
+
+def _forms(value: str) -> Iterator[str]:
+    """How a secret may stand in a text: as it is, in an address, within JSON, in base64 wherever it begins there."""
+    from binascii import b2a_base64
+
+    raw = value.encode("utf-8", "surrogateescape")
+    yield value
+    yield "".join(chr(byte) if chr(byte) in _UNRESERVED else "%%%02X" % byte for byte in raw)
+    yield value.replace("\\", "\\\\").replace('"', '\\"')
+    for lead, shared in ((b"", 0), (b"x", 2), (b"xx", 3)):
+        coded = b2a_base64(lead + raw, newline=False).decode()
+        core = coded[shared:len(coded) - (0, 3, 2)[len(lead + raw) % 3]]   # what its neighbours change is left out
+        if len(core) >= _SHORTEST:
+            yield core
+            yield core.replace("+", "-").replace("/", "_")
+
+
+def _places(text: str, secret: str) -> Iterator[Tuple[int, int]]:
+    at = text.find(secret)
+    while at >= 0:
+        yield at, at + len(secret)
+        at = text.find(secret, at + len(secret))
+
+
+def _at(place: int, noise: List[Tuple[int, int]]) -> int:
+    """Where a place of the text without noise stands in the text with it."""
+    for start, end in noise:
+        if start > place:
+            break
+        place += end - start
+    return place
 
 
 _BY_SHAPE = Masker()

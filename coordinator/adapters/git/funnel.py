@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from coordinator.adapters.system.run import Ran, run
@@ -26,8 +27,17 @@ WORDS = 600
 NONE_CONFIGURED = 1
 """How `git config --get-regexp` ends when no key matches."""
 
+_NEEDED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "TMPDIR", "XDG_*",
+           "*_proxy", "*_PROXY", "SSL_CERT_*", "CURL_*", "KRB5*", "LD_*", "NIX_*", "GIT_*", "SSH_AUTH_SOCK")
+"""Of our environment: what git and the programs below it work with. While git runs, others can read it."""
+
 _guard = threading.Lock()
 _locks: dict[Path, threading.RLock] = {}
+
+
+def around(environ: Mapping[str, str]) -> dict[str, str]:
+    """What git gets of this environment: no agent's key, and nothing else that it has no need of."""
+    return {name: value for name, value in environ.items() if any(fnmatchcase(name, one) for one in _NEEDED)}
 
 
 class Funnel:
@@ -37,7 +47,7 @@ class Funnel:
         self.root = root.absolute()
         self.secret = secret
         self._identity = dict(identity)
-        self._env = hardened_env(os.environ)
+        self._env = hardened_env(around(os.environ))
         self._depth = threading.local()
         self.git_dir = Path(self._ask("--absolute-git-dir"))
         self.common = Path(self._ask("--path-format=absolute", "--git-common-dir")).resolve()

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from coordinator.adapters.git.funnel import Funnel
+from coordinator.adapters.git.funnel import Funnel, around
 from coordinator.adapters.system.run import TIMED_OUT, Ran, run
 from coordinator.adapters.system.seam import crossing
 from coordinator.ports import GitError, GitUnreachable, PushRefused
@@ -129,7 +129,7 @@ class Remote:
 
     def _env(self, url: str) -> dict[str, str]:
         local = url.startswith(("/", "file://"))
-        env = hardened_env(os.environ, file_remotes=local)
+        env = hardened_env(around(os.environ), file_remotes=local)
         return {**env, "GIT_OBJECT_DIRECTORY": str(self._funnel.common / "objects")}
 
     def _talk(self, scratch: Path, args: Sequence[str], url: str) -> Ran:
@@ -196,14 +196,16 @@ def _answer(funnel: Funnel, url: str, login: str) -> str:
 @contextmanager
 def _offered(funnel: Funnel, url: str, login: str) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
     """Arguments and descriptors that let git ask for the token: never in argv, environment or a file. The helper
-    belongs to the address's own host, so a redirect elsewhere gets nothing."""
+    belongs to the address's own host, so a redirect elsewhere gets nothing. It is a pipe: git asks once, and whoever
+    looks at its descriptors while it sends a large pack finds nothing."""
     answer = _answer(funnel, url, login)
     if not answer:
         yield (), ()
         return
-    fd = os.memfd_create("coordinator")
+    fd, writing = os.pipe()
     try:
-        os.write(fd, answer.encode())
+        os.write(writing, answer.encode())
+        os.close(writing)
         host = "{0.scheme}://{0.netloc}".format(urlsplit(url))
         script = f'!f() {{ test "$1" = get || exit 0; cat /proc/self/fd/{fd}; }}; f'
         yield ("-c", f"credential.{host}.helper={script}"), (fd,)

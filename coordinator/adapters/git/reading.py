@@ -28,7 +28,9 @@ def opened(funnel: Funnel) -> Iterator[git.Repo]:
     """The repository for reading. Any failure inside becomes a GitError."""
     try:
         with git.Repo(funnel.common, search_parent_directories=False) as repo:
-            repo.git.update_environment(**funnel.base_env())
+            env = funnel.base_env()   # GitPython puts it over all of ours, and can empty a variable but not take it out
+            others = [name for name in os.environ if name not in env and not name.startswith("GIT_")]
+            repo.git.update_environment(**dict.fromkeys(others, ""), **env)
             settings = [value for name, value in pairwise(HARDENED_ARGS) if name == "-c"]
             repo.git.set_persistent_git_options(c=settings)
             yield repo

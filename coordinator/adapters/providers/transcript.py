@@ -154,7 +154,7 @@ class Transcriber:
                 state.said = ""
 
     def _dump(self, body: Mapping[str, Any]) -> bytes:
-        text = json.dumps(self._masker.value(body), ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(self._masker.value(body, self._masker.piece), ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "replace") + b"\n"
 
 

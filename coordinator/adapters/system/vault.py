@@ -1,0 +1,93 @@
+"""What this process knows stays in it: no other process of its user may look into it, and the token it was started
+with stands in no list of processes. As root nothing hides from root."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+from coordinator.runfiles import handed
+
+TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
+_DUMPABLE = 4   # PR_SET_DUMPABLE of linux/prctl.h
+_BEYOND_STANDARD = 3
+
+
+class NotHanded(Exception):
+    """The descriptor that should hold a token cannot be read; words for people."""
+
+
+def shut() -> None:
+    """Memory, descriptors, environment and folders of this process belong to root from now on (proc(5), "dumpable"), no
+    core of it is written, nobody may trace it. A program that we start is open again, so none is given a secret."""
+    if ctypes.CDLL(None).prctl(_DUMPABLE, *[ctypes.c_ulong(0)] * 4) != 0:
+        raise OSError("the kernel does not let this process be shut (prctl PR_SET_DUMPABLE)")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def take_in() -> None:
+    """Puts the GitHub token out of the environment, or out of an inherited descriptor, behind a descriptor that nobody
+    inherits; the environment names its number alone. The block that /proc/PID/environ shows is overwritten. Raises
+    NotHanded, OSError."""
+    shut()
+    given = os.environ.get(handed.VARIABLE, "")
+    if given and not handed.read(os.environ)[0]:
+        _keep(_drained(given), f"descriptor {given}")
+    for name in TOKENS:
+        value = os.environ.pop(name, "").strip()
+        if value and not handed.read(os.environ)[0]:
+            _keep(value, name)
+    _blot(TOKENS)
+
+
+def _drained(given: str) -> str:
+    """What an inherited descriptor holds up to the first line's end; it is closed. Raises NotHanded."""
+    held = b""
+    try:
+        fd = int(given)
+        if fd < _BEYOND_STANDARD:
+            raise ValueError(given)
+        try:
+            while b"\n" not in held and len(held) < handed.LONGEST and (more := os.read(fd, handed.LONGEST)):
+                held += more
+        finally:
+            os.close(fd)
+    except (ValueError, OverflowError, OSError) as error:
+        words = f"{handed.VARIABLE}={given}: no descriptor that was handed to this process, or none that can be read"
+        raise NotHanded(words) from error
+    token = held.partition(b"\n")[0].decode("utf-8", "replace").strip()
+    if not token:
+        raise NotHanded(f"{handed.VARIABLE}={given}: nothing is in it")
+    return token
+
+
+def _keep(token: str, source: str) -> None:
+    fd = os.memfd_create(handed.NAME, os.MFD_CLOEXEC)
+    kept = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _BEYOND_STANDARD)   # a daemon may be started without 0, 1 and 2
+    os.close(fd)
+    os.write(kept, f"{token}\n{source}".encode())
+    os.environ[handed.VARIABLE] = str(kept)
+
+
+def _blot(names: tuple[str, ...]) -> None:
+    """Overwrites the values of these variables where the kernel put them at our start."""
+    for address, text in _block():
+        name, _, value = text.partition(b"=")
+        if name.decode("utf-8", "replace") in names:
+            ctypes.memset(address + len(name) + 1, ord("*"), len(value))
+
+
+def _block() -> Iterator[tuple[int, bytes]]:
+    """(address, text) of each entry of the block between env_start and env_end of /proc/self/stat (fields 50, 51)."""
+    fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+    start, end = int(fields[47]), int(fields[48])
+    if not start < end:
+        return
+    block, at = ctypes.string_at(start, end - start), start
+    for text in block.split(b"\0"):
+        yield at, text
+        at += len(text) + 1

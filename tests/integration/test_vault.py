@@ -1,0 +1,149 @@
+"""A process that holds the GitHub token: nobody of the same user can look into it, and no list shows the token."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support import ordinary
+
+TOKEN, OTHER = "canary-of-the-vault-0123456789", "canary-of-the-second-variable"
+HOLDER = """\
+import os, sys
+from coordinator import app
+{before}
+print(app.github_token(os.environ), flush=True)
+sys.stdin.read()
+"""
+TAKEN = "app.take_in()"
+LOOK = """\
+import os, sys
+pid, door = sys.argv[1:]
+try:
+    if door == "fd":
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            if "coordinator-token" in os.readlink(f"/proc/{pid}/fd/{number}"):
+                print(open(f"/proc/{pid}/fd/{number}").read())
+    elif door == "mem":
+        ranges = [line.split()[0].split("-") for line in open(f"/proc/{pid}/maps") if " rw-p " in line]
+        with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+            for start, end in ranges:
+                memory.seek(int(start, 16))
+                try:
+                    if b"canary-of-the-vault" in memory.read(int(end, 16) - int(start, 16)):
+                        print("canary-of-the-vault-0123456789")
+                except OSError:
+                    continue
+    elif door in ("cwd", "exe", "root"):
+        print(os.readlink(f"/proc/{pid}/{door}"))
+    else:
+        print(open(f"/proc/{pid}/{door}", "rb").read())
+except PermissionError:
+    print("closed")
+"""
+
+
+@contextmanager
+def a_holder(before: str, *, pass_fds: tuple[int, ...] = (), **env: str) -> Iterator[tuple[int, str]]:
+    """(pid, what it said of its token) of a process that holds one until it is let go."""
+    with subprocess.Popen([ordinary.python(), "-c", HOLDER.format(before=before)], text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", pass_fds=pass_fds,
+                          env={"PYTHONPATH": ordinary.paths(), "PATH": os.environ["PATH"], **env},
+                          **ordinary.as_user()) as child:  # fmt: skip
+        assert child.stdout is not None
+        yield child.pid, child.stdout.readline().strip()
+        child.communicate()
+
+
+def looked(pid: int, door: str) -> str:
+    """What another process of the same user finds behind that door of /proc/PID."""
+    return ordinary.run(ordinary.python(), "-c", LOOK, str(pid), door, env={}, cwd=Path("/")).stdout.strip()
+
+
+@pytest.mark.req("W19")
+def test_another_process_of_the_same_user_finds_every_door_of_the_holder_closed() -> None:
+    with a_holder(TAKEN, GITHUB_TOKEN=TOKEN, GH_TOKEN=OTHER) as (pid, said):
+        assert said == f"('{TOKEN}', 'GITHUB_TOKEN')"
+        assert {door: looked(pid, door) for door in ("environ", "fd", "mem", "cwd", "exe", "root")} == dict.fromkeys(
+            ("environ", "fd", "mem", "cwd", "exe", "root"), "closed")
+        assert "canary-of" not in looked(pid, "cmdline")
+    with a_holder("", GITHUB_TOKEN=TOKEN) as (pid, _):   # the doors are there, and lead to it
+        assert TOKEN in looked(pid, "environ")
+        assert TOKEN in looked(pid, "mem")
+
+
+@pytest.mark.req("W19")
+def test_not_even_the_kernel_s_list_holds_the_token_once_it_was_taken_in() -> None:
+    """Whoever may read it: as root nothing else hides, but that block was overwritten."""
+    with a_holder(TAKEN, GITHUB_TOKEN=TOKEN, GH_TOKEN=OTHER, MINE="kept") as (pid, _):
+        if os.geteuid() == 0:
+            block = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            assert b"GITHUB_TOKEN=" + b"*" * len(TOKEN) in block
+            assert b"MINE=kept" in block
+            assert b"canary-of" not in b"".join(block)
+    seen = ordinary.run(ordinary.python(), "-c", f"""\
+from coordinator import app
+import os, resource, subprocess
+{TAKEN}
+print(resource.getrlimit(resource.RLIMIT_CORE)[0])
+print(subprocess.run(["env"], capture_output=True, text=True).stdout)
+print([os.get_inheritable(int(os.environ["COORDINATOR_GITHUB_TOKEN_FD"]))])
+""", env={"GITHUB_TOKEN": TOKEN, "GH_TOKEN": OTHER}, cwd=Path("/"))
+    assert seen.stdout.startswith("0\n"), seen.stderr
+    assert "canary-of" not in seen.stdout
+    assert "[False]" in seen.stdout
+
+
+@pytest.mark.req("W19")
+@pytest.mark.parametrize("ending", ["\n", "", "\nmore lines\n"])
+def test_a_token_comes_over_an_inherited_descriptor_which_is_used_up(ending: str) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, (TOKEN + ending).encode())
+    os.close(writing)
+    try:
+        with a_holder(TAKEN, pass_fds=(reading,), COORDINATOR_GITHUB_TOKEN_FD=str(reading), GITHUB_TOKEN=OTHER) as held:
+            assert held[1] == f"('{TOKEN}', 'descriptor {reading}')"   # before any variable
+            assert looked(held[0], "environ") == "closed"
+    finally:
+        os.close(reading)
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ("77", "no descriptor that was handed"), ("1", "no descriptor that was handed"), ("x", "no descriptor that was"),
+    ("empty", "nothing is in it"),
+])  # fmt: skip
+def test_a_descriptor_that_holds_no_token_is_said_and_nothing_else_is_taken(given: str, words: str) -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+    number = str(reading) if given == "empty" else given
+    try:
+        ran = ordinary.run(ordinary.python(), "-m", "coordinator", "doctor", cwd=Path("/"), pass_fds=(reading,),
+                           env={"COORDINATOR_GITHUB_TOKEN_FD": number, "GITHUB_TOKEN": OTHER})
+    finally:
+        os.close(reading)
+    assert ran.returncode == 10
+    assert f"COORDINATOR_GITHUB_TOKEN_FD={number}: {words}" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_token_s_file_is_read_anew_each_time_and_its_faults_are_named(tmp_path: Path) -> None:
+    from coordinator.app.credentials import NoToken, github_token
+
+    path = tmp_path / "token"
+    path.write_text("first-token\n")
+    environ = {"GITHUB_TOKEN_FILE": str(path), "PATH": ""}
+    assert github_token(environ) == ("first-token", "GITHUB_TOKEN_FILE")
+    path.write_text("renewed-token")
+    assert github_token(environ) == ("renewed-token", "GITHUB_TOKEN_FILE")
+    assert github_token({**environ, "GITHUB_TOKEN": "nearer"}) == ("nearer", "GITHUB_TOKEN")
+    path.write_text("\n")
+    with pytest.raises(NoToken, match="its first line is empty"):
+        github_token(environ)
+    path.unlink()
+    with pytest.raises(NoToken, match="No such file"):
+        github_token(environ)

@@ -1,0 +1,48 @@
+"""Secrets planted around a coordinator of an ordinary user, over a whole rehearsal: nobody finds them afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.canary import a_coordinator, a_field, holders
+
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+
+
+@pytest.mark.req("W19")
+def test_a_planted_token_is_found_by_no_agent_and_stands_nowhere_after_a_whole_rehearsal() -> None:
+    """An issue fails once and becomes a pull request, another is stopped, a bug of ours is saved; one agent looks at
+    all processes meanwhile, again and again."""
+    with a_field(SUPPORT / "looter.py") as place:
+        with a_coordinator(place) as daemon:
+            waiting = place.issue("LIE IN WAIT")
+            daemon.until_state(waiting, "RUNNING")
+            daemon.until(lambda: list((place.folder / "loot").glob("counted-*")))
+            number = place.issue("Please.")
+            daemon.until_state(number, "IN_REVIEW", seconds=60)
+            (place.folder / "BUG").touch()
+            daemon.until(lambda: list((place.clone / ".coordinator").glob("bug-*")))
+            assert f"gh-{number}" in place.command("status")   # they know a holder that is shut, and wake it
+            assert "pid" in place.command("status", "--json")
+            place.command("stop", str(waiting))
+            daemon.until_state(waiting, "CANCELLED", "BLOCKED", seconds=60)
+            place.command("pause")
+            assert [one.reason for one in daemon.attempts(number)] == ["process_exit", "process_exit"]
+            if os.geteuid() == 0:   # to root it shows, and holds nothing
+                assert b"GITHUB_TOKEN=***" in Path(f"/proc/{daemon.child.pid}/environ").read_bytes()
+            assert daemon.end() == 0
+        assert "stolen" not in place.repository.branches()
+        counted = [json.loads(path.read_text()) for path in (place.folder / "loot").glob("counted-*")]
+        assert len(counted) == 3
+        assert all(min(one.values()) > 5 for one in counted), counted   # they did look, and could
+        assert {name: found for name, found in place.loot().items() if name != "SSH_AUTH_SOCK"} == {}
+        assert not any("our environment" in where for where in place.loot().get("SSH_AUTH_SOCK", ()))
+        held = place.left()
+        assert any(name.endswith("state.db") for name in held)
+        assert {name: found for name, value in place.secrets.items() if (found := holders(held, value))} == {}
+        [bug] = (content for name, content in held.items() if "/bug-" in name)
+        assert b"RuntimeError: GET https://***@example.org" in bug
