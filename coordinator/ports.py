@@ -761,6 +761,10 @@ class StoreError(Exception):
         self.words = words
 
 
+class StoreDamaged(StoreError):
+    """The file holds what no version of ours writes: nothing in it is to be believed any more."""
+
+
 class Store(Protocol):
     """The memory. Every change of a task is one transaction with its event row."""
 
@@ -788,6 +792,9 @@ class Store(Protocol):
 
     def count(self, kind: str, since: datetime | None = None) -> int:
         """Events of a kind, at or after `since`."""
+
+    def changes(self) -> int:
+        """The number of the last event: it grows with every change of a task and is never taken back."""
 
     def ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int: ...
 

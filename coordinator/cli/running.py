@@ -33,6 +33,7 @@ def run(
 ) -> None:
     """Work on labelled issues until told to end."""
     from coordinator import app
+    from coordinator.app.rebuilding import on_a_sound_memory
 
     place, overrides = app.place(), _overrides(provider, workers)
     config = app.configuration(place, os.environ, overrides)
@@ -40,7 +41,7 @@ def run(
     if dry_run:
         _foresee(place, config)
         return
-    with app.hold(place) as me:
+    def serve() -> None:
         if not yes:
             _confirm(place, config)
         runner = app.runner(place, config, os.environ, me, say, once=once)
@@ -57,6 +58,9 @@ def run(
                 _leave()
         finally:
             runner.close()
+
+    with app.hold(place) as me:
+        on_a_sound_memory(place, say, serve)
         say("ended; workers that still run are found again at the next start")
 
 

@@ -133,6 +133,8 @@ _GENERAL = (
            "Mend the setting named below in coordinator.toml, then set the retry label."),
     Reason("internal_error", "a fault of the coordinator itself stood in the way again and again", _O,
            "Report the trace named below; set the retry label after an upgrade.", counts=False, charged=False),
+    Reason("store_rebuilt", "the memory was lost, and what became of its earlier work is not known", _O,
+           "See what is on its branch, then set the retry label.", counts=False, charged=False),
     Reason("launch_failed", "the worker could not be started", _O, "`coordinator doctor` names the cause.",
            again=True),
     Reason("leaked", "the agent was killed, yet a process of it lives on", _O,

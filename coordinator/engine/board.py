@@ -16,6 +16,7 @@ from coordinator.domain.workflow import BUILD
 from coordinator.engine.gates import board_members, board_rows
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
+from coordinator.planning import recall
 from coordinator.planning.actions import Plan
 from coordinator.planning.berths import occupied
 from coordinator.planning.plans.waves import waves_of
@@ -35,6 +36,8 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "generated_at": _iso(s.now),
         **me,
         "repository": world.repository_name,
+        "memory": {"id": world.store.document("memory"), "changes": world.store.changes()},
+        "rebuilt": s.rebuilt,
         "again": _again(s),
         "root": str(world.root),
         "poll_seconds": s.policy.poll.total_seconds(),
@@ -126,6 +129,7 @@ def _row(s: Snapshot, memory: Memory, made: Plan, task: Task) -> dict[str, Any]:
         "reason": task.reason,
         "detail": task.detail,
         "provider": task.provider,
+        "kept": recall.kept(task),
         "workflow": task.workflow or BUILD.name,
         "stage": stage_of(s.workflows, task).name if task.state not in PAST else "",
         "plan": task.plan,
@@ -163,6 +167,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "token": attempt.token,
         "pid": attempt.pid,
         "started": _iso(attempt.launched_at or attempt.created_at),
+        "launched": _iso(attempt.launched_at),
+        "base_sha": attempt.base_sha,
         "ended": _iso(attempt.ended_at),
         "ending": str(attempt.ending) if attempt.ending is not None else None,
         "reason": attempt.reason,

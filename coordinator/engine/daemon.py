@@ -20,7 +20,7 @@ from coordinator.domain.task import TaskState
 from coordinator.engine.tick import Engine
 from coordinator.engine.wakes import Handlers, Wakes
 from coordinator.planning.actions import Plan
-from coordinator.ports import Clock, StoreError
+from coordinator.ports import Clock, StoreDamaged, StoreError
 
 EFFECTS_AT_ONCE = 8
 LONGEST_SLEEP = 30.0
@@ -92,9 +92,11 @@ class Daemon:
 
     def _tick(self, clock: Clock) -> float:
         """One tick; how long to sleep after it. A full disk must not end the daemon: what it could not write down is
-        found again by looking, as after a crash."""
+        found again by looking, as after a crash. Raises StoreDamaged: waiting mends no file."""
         try:
             made = self._engine.tick()
+        except StoreDamaged:
+            raise
         except StoreError as error:
             if str(error) != self._trouble:
                 self._engine.world.say(f"nothing moves until the memory can be used again: {error}")

@@ -28,6 +28,7 @@ class Polled:
 class Vetted:
     vet: Vet
     issue: Issue
+    pulls: tuple[PullRequest, ...] = ()
 
 
 @dataclass(frozen=True)

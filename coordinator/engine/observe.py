@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Issue
@@ -93,6 +94,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
         refused=dict(memory.refused),
         hosts=hosts,
         shut_hosts=world.shut_hosts(),
+        recalled=json.loads(store.document("recalled") or "{}"),
+        rebuilt=_rebuilt(world, now),
     )
 
 
@@ -234,6 +237,14 @@ def _money_today(
 
 def _all(attempts: Mapping[str, tuple[Attempt, ...]]) -> Iterator[Attempt]:
     return (attempt for history in attempts.values() for attempt in history)
+
+
+def _rebuilt(world: World, now: datetime) -> str:
+    """What became of a lost memory: told for a day, and for as long as the file that was kept aside is there."""
+    noted = json.loads(world.store.document("rebuilt") or "{}")
+    recent = bool(noted) and now - datetime.fromisoformat(noted["at"]) < timedelta(days=1)
+    kept = bool(noted) and bool(noted["kept"]) and world.files.exists(Path(noted["kept"]))
+    return str(noted["words"]) if recent or kept else ""
 
 
 def _today(world: World, moment: datetime | None, now: datetime) -> bool:

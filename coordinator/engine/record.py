@@ -135,6 +135,7 @@ class Recorder:
             self._world.policy = replace(self._world.policy, login=fact.login)
 
     def _vetted(self, fact: Vetted) -> None:
+        self._world.store.keep_pulls(fact.pulls)
         self._world.store.keep_vet(fact.vet)
 
     def _told(self, fact: Told) -> None:

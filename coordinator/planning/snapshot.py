@@ -87,8 +87,9 @@ class Snapshot:
     `sessions_today` counts attempts of the host's local day, `money_today` is what was spent in it. `plans` are plan
     files under way by id, `touched` the files that their running tasks have changed so far. `hosts` are other machines
     as they were found last, `shut_hosts` those that may take no work and why. `floors` hold all new work, `short` what
-    would run on that host ("" = here). `swept_at` is when what is too old was
-    removed last, `woke_at` when the clock was found set or the host back from sleep.
+    would run on that host ("" = here). `recalled` are tasks of which a lost memory left no more than their last fence,
+    `rebuilt` is "" or what became of that memory. `swept_at` is when what is too old was removed last, `woke_at` when
+    the clock was found set or the host back from sleep.
     """
 
     now: datetime
@@ -137,6 +138,8 @@ class Snapshot:
     refused: Mapping[str, Refused] = field(default_factory=dict)
     hosts: Mapping[str, HostState] = field(default_factory=dict)
     shut_hosts: Mapping[str, str] = field(default_factory=dict)
+    recalled: Mapping[str, int] = field(default_factory=dict)
+    rebuilt: str = ""
 
     def attempt(self, task_id: str) -> Attempt | None:
         """The task's latest attempt."""

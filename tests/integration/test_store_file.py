@@ -227,7 +227,7 @@ def test_a_file_of_garbage_is_named_with_its_cure_and_kept(path: Path, content: 
     path.write_bytes(content)
     with pytest.raises(StoreError, match=words) as told:
         SqlStore(path)
-    assert f"mv {path} {path}.broken" in told.value.words
+    assert f"`coordinator run` keeps it aside beside a new one, {path}.corrupt-…" in told.value.words
     assert path.read_bytes() == content
 
 
@@ -246,7 +246,7 @@ def test_damage_in_the_middle_of_the_file_is_told_when_it_is_met(store: SqlStore
     content = bytearray(path.read_bytes())
     content[20_000:-4096] = b"\xa5" * (len(content) - 4096 - 20_000)
     path.write_bytes(content)
-    with pytest.raises(StoreError, match=r"state\.db could not be used: the file is damaged(?s:.*)\.broken"):
+    with pytest.raises(StoreError, match=r"state\.db could not be used: the file is damaged(?s:.*)\.corrupt-"):
         SqlStore(path).tasks()
 
 

@@ -35,6 +35,9 @@ class MemoryStore:
     _documents: dict[str, str] = field(default_factory=dict)
     _lock: RLock = field(default_factory=RLock)
 
+    def changes(self) -> int:
+        return len(self._events)
+
     def close(self) -> None:
         """Nothing is held: what was kept stays, as it would in a file."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,28 @@ def copy(path: Path, target: Path) -> None:
     _copied(path, target, "immutable=1" if alone else "mode=ro")
     if alone and _log_of(path).exists():   # opened meanwhile: what was read may have been written over
         _copied(path, target, "mode=ro")
+
+
+def aside(path: Path, at: datetime) -> Path:
+    return path.with_name(f"{path.name}.corrupt-{at:%Y%m%dT%H%M%S}")
+
+
+def set_aside(path: Path, at: datetime) -> Path:
+    """Moves a file that is not to be believed any more out of the way, with what SQLite keeps beside it; its new name.
+    Nothing of it is changed. Raises OSError."""
+    kept = aside(path, at)
+    for tail in ("-wal", "-shm", ""):
+        if (one := path.with_name(f"{path.name}{tail}")).exists():
+            with crossing("file", f"keep aside {one.name}"):
+                one.rename(kept.with_name(f"{kept.name}{tail}"))
+    return kept
+
+
+def forget(path: Path) -> None:
+    """Removes a memory that was half made when its maker died."""
+    for tail in ("", "-wal", "-shm"):
+        with crossing("file", f"remove {path.name}{tail}"):
+            path.with_name(f"{path.name}{tail}").unlink(missing_ok=True)
 
 
 def _log_of(path: Path) -> Path:

@@ -118,6 +118,19 @@ class SqlStore:
             query = query.where(table.c.at >= since)
         return int(self._rows(query)[0]["n"])
 
+    def changes(self) -> int:
+        return self._last_event() or 0
+
+    def check(self) -> None:
+        """Reads all there is. Raises StoreDamaged where it is not what was stored."""
+        with self._told(), self._engine.connect().execution_options(reads=True) as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise trouble.unsound(self._path, str(found))
+        for read in (self.tasks, self.attempts, self.issues, self.vets, self.pulls, self.outward, self.requests,
+                     self.events):
+            read()
+
     # what people asked
 
     def ask(self, kind: RequestKind, task_id: str, args: Mapping[str, str], source: str, at: datetime) -> int:

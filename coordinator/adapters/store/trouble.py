@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from coordinator.ports import StoreError
+from coordinator.ports import StoreDamaged, StoreError
 
-_ANEW = ("Stop the coordinator, move the file aside (mv {file} {file}.broken) and start again: tasks are "
-         "taken up anew from the labelled issues and their branches. The history may be saved with "
-         "`sqlite3 {file}.broken .recover`.")
+_ANEW = ("`coordinator run` keeps it aside beside a new one, {file}.corrupt-…, and puts together what is known from "
+         "the last board, the run files and GitHub.")
+DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 
 _MEANINGS: tuple[tuple[str, str, str], ...] = (
     ("SQLITE_FULL", "the disk is full",
@@ -38,13 +38,24 @@ def explain(path: Path, error: BaseException) -> StoreError:
         name = "SQLITE_CANTOPEN"
     for prefix, meaning, cure in _MEANINGS:
         if name.startswith(prefix):
-            return _told(path, f"{meaning} ({error})", cure)
+            kind = StoreDamaged if prefix in DAMAGED else StoreError
+            return _told(path, f"{meaning} ({error})", cure, kind)
     return _told(path, f"{type(error).__name__}: {error}", "Nothing was changed; try again, then report it.")
 
 
 def unreadable(path: Path, error: BaseException) -> StoreError:
     """A row holds what no version of ours writes."""
-    return _told(path, f"a row holds a value that cannot be read: {error}", _ANEW)
+    return _told(path, f"a row holds a value that cannot be read: {error}", _ANEW, StoreDamaged)
+
+
+def unsound(path: Path, found: str) -> StoreError:
+    """SQLite's own check found the pages at odds with each other."""
+    return _told(path, f"the file is damaged ({found})", _ANEW, StoreDamaged)
+
+
+def gone_back(path: Path, stands: int, noted: int) -> StoreError:
+    """Changes that were stored are not there any more: a lost -wal file, or a copy from before."""
+    return _told(path, f"it went back in time: {noted} changes were made, {stands} are in it", _ANEW, StoreDamaged)
 
 
 def not_a_file(path: Path, error: OSError) -> StoreError:
@@ -58,6 +69,6 @@ def foreign(path: Path, tables: set[str]) -> StoreError:
                  "Name another place for the store, or move this file away. Nothing was changed.")
 
 
-def _told(path: Path, what: str, cure: str) -> StoreError:
+def _told(path: Path, what: str, cure: str, kind: type[StoreError] = StoreError) -> StoreError:
     help_ = cure.format(file=path, folder=path.parent)
-    return StoreError(f"the store {path} could not be used: {what}\n  {help_}")
+    return kind(f"the store {path} could not be used: {what}\n  {help_}")

@@ -146,7 +146,7 @@ def _batch(row: dict[str, Any]) -> str:
 
 def _troubles(board: Board) -> list[str]:
     data, github = board.data, table(board.data.get("github"))
-    lines = []
+    lines = [clean(data["rebuilt"])] if data.get("rebuilt") else []
     if data.get("paused"):
         lines.append("paused: nothing new is started → coordinator resume")
     if data.get("draining"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from coordinator.domain.issue import LabelEvent, PullRequest, Vet
+import json
+
+from coordinator.domain.issue import Issue, LabelEvent, PullRequest, Vet
+from coordinator.domain.task import issue_task_id
 from coordinator.engine.facts import Polled, Vetted
 from coordinator.engine.world import World
 from coordinator.planning.actions import Poll, VetIssue
@@ -42,7 +45,15 @@ def vet(action: VetIssue, world: World) -> Vetted:
             sure=asked - issue.updated_at >= ONE_CHANGE,
         ),
         issue,
+        _of_lost_work(issue, world),
     )
+
+
+def _of_lost_work(issue: Issue, world: World) -> tuple[PullRequest, ...]:
+    """The pull requests of an issue whose earlier work the memory lost."""
+    task_id = issue_task_id(issue.number)
+    lost = json.loads(world.store.document("recalled") or "{}")
+    return world.github.pulls_of_branch(f"rpi/{task_id}") if task_id in lost else ()
 
 
 def last_added(events: tuple[LabelEvent, ...], label: str) -> LabelEvent | None:

@@ -241,13 +241,19 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
         meta={"repo": str(world.root), "worktree": str(world.repo_of(task).worktree_path(task.id)),
               "model": command.model, "owner": "coordinator", "branch": task.branch,
               "fallback_reason": attempt.fallback_reason or choice.fallback_reason,
-              "provider_switch_from": attempt.switch_from},
+              "provider_switch_from": attempt.switch_from, **_recallable(task, attempt)},
         contract=contract,
         speaks=command.speaks,
         outbound=_packed(world, task, where) if where.apart else None,
         hooks=_hooks(world) if where.apart else (),
     )
     return spec, command
+
+
+def _recallable(task: Task, attempt: Attempt) -> dict[str, str]:
+    """What the run files must tell of a task whose memory was lost (planning/recall.py)."""
+    return {"title": task.title, "base_sha": attempt.base_sha, "host_name": attempt.host, "stage": attempt.stage,
+            "workflow": task.workflow}
 
 
 def _clone_of(world: World, task: Task) -> str:

@@ -12,6 +12,7 @@ from coordinator.domain.workflow import BUILD
 from coordinator.planning import dependencies, stages
 from coordinator.planning.actions import VET_LANES, Adopt, Held, Move, VetIssue, Wait, vet_lane
 from coordinator.planning.policy import Policy
+from coordinator.planning.rules import recalled
 from coordinator.planning.snapshot import Snapshot
 
 _PRIORITY = re.compile(r"priority:p([0-3])", re.IGNORECASE)
@@ -49,6 +50,8 @@ def _proposals(s: Snapshot) -> Iterator[Proposal]:
             fresh.append(issue)
         elif task.state in NEEDS_PERSON:
             yield from _again(s, issue, task)
+        elif recalled.unpinned(task):
+            yield from recalled.pinned_anew(s, issue, task)
         elif task.state is TaskState.QUEUED:
             yield from _blockers_changed(s, issue)
             if priority_of(issue) != task.priority:
@@ -130,7 +133,7 @@ def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Held]:
                    f"the label was set by {who}, who has {vet.permission} permission, not {s.policy.permission}",
                    f"somebody with {s.policy.permission} permission sets the label {s.policy.labels.auto} anew")
     else:
-        yield Adopt(make_task(issue, vet, s.policy, s.now))
+        yield Adopt(recalled.met_before(s, make_task(issue, vet, s.policy, s.now)))
 
 
 def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue]:
@@ -141,7 +144,7 @@ def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue]:
         if _may_ask(s, issue):
             yield VetIssue(issue)
         return
-    anew = vet.label_event_id > task.pin.label_event_id and s.policy.trusts(vet.actor, vet.permission)
+    anew = recalled.set_since(vet, task) and s.policy.trusts(vet.actor, vet.permission)
     retry = (
         s.policy.labels.retry in issue.labels
         and vet.retry_event_id > task.last_retry_event_id

@@ -170,6 +170,11 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
+def _rebuilt(s: Snapshot) -> Iterator[Notify]:
+    if s.rebuilt:
+        yield _notify(s, f"rebuilt:{s.rebuilt}", s.rebuilt, "coordinator status")
+
+
 _CAUSES: tuple[Callable[[Snapshot], Iterator[Notify]], ...] = (
-    _worktrees, _leaked, _parked, _limit, _room, _batches, _plans, _blocked, _aged,
+    _rebuilt, _worktrees, _leaked, _parked, _limit, _room, _batches, _plans, _blocked, _aged,
 )  # fmt: skip

@@ -15,6 +15,7 @@ from coordinator.planning.berths import Berths
 from coordinator.planning.limits import caps
 from coordinator.planning.limits.ladder import Ladder
 from coordinator.planning.plans.starting import Waves
+from coordinator.planning.rules import recalled
 from coordinator.planning.snapshot import Gate, Snapshot
 
 _S = TaskState
@@ -130,6 +131,8 @@ def _hindrance(s: Snapshot, task: Task) -> Wait | None:
     if issue is not None and s.policy.labels.pause in issue.labels:
         return Wait(task.id, "paused", f"the issue carries {s.policy.labels.pause}",
                     f"remove the label {s.policy.labels.pause}")
+    if wait := recalled.hindrance(s, task):
+        return wait
     blockers = sorted(open_blockers(s, task))
     if blockers:
         names = ", ".join(f"#{number}" for number in blockers)
