@@ -89,6 +89,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         refused=dict(memory.refused),
         hosts=world.executor.hosts(),
         shut_hosts=world.shut_hosts(),
+        explained=store.count("explained", now - timedelta(days=1)),
     )
 
 

@@ -86,7 +86,8 @@ class Snapshot:
     `batches` tells by key where the gates of batches stand, `batched` which batch a task was last seen to belong to.
     `sessions_today` counts attempts of the host's local day, `money_today` is what was spent in it. `plans` are plan
     files under way by id, `touched` the files that their running tasks have changed so far. `hosts` are other machines
-    as they were found last, `shut_hosts` those that may take no work and why. `swept_at` is when what is too old was
+    as they were found last, `shut_hosts` those that may take no work and why. `explained` counts the held issues that
+    people were told of within a day. `swept_at` is when what is too old was
     removed last, `woke_at` when the clock was found set or the host back from sleep.
     """
 
@@ -135,6 +136,7 @@ class Snapshot:
     refused: Mapping[str, Refused] = field(default_factory=dict)
     hosts: Mapping[str, HostState] = field(default_factory=dict)
     shut_hosts: Mapping[str, str] = field(default_factory=dict)
+    explained: int = 0
 
     def attempt(self, task_id: str) -> Attempt | None:
         """The task's latest attempt."""
