@@ -120,12 +120,16 @@ def fill(path: Path, load: Load) -> None:
         put(schema.events, [rows.flat(Event(task.id, NOW, kind, "some words of it", 1))
                             for task, count in made for kind in LIFE[:count]])
         put(schema.issues, [rows.flat(_issue(task)) for task, _ in made])
-        put(schema.vets, [rows.flat(Vet(task.issue or 0, NOW - timedelta(days=2), task.issue or 0, "ann", "write", ()))
-                          for task, _ in made])
+        put(schema.vets, [rows.flat(_vet(task)) for task, _ in made])
         put(schema.pulls, [rows.flat(_pull(task)) for task, _ in made if task.pr_number])
         put(schema.outward, [rows.flat(_said(task, last.get(task.id), policy)) for task, _ in made])
         put(schema.documents, [{"name": "github.issues", "text": "1"}])   # what was listed is not read anew each tick
     engine.dispose()
+
+
+def _vet(task: Task) -> Vet:
+    at = NOW - timedelta(days=2)
+    return Vet(task.issue or 0, at, task.issue or 0, "ann", "write", (), labelled_at=at, sha256=task.pin.sha256)
 
 
 def _issue(task: Task) -> Issue:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.checkout import Found, Survey, Worktree
-from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest, Vet
+from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remark, Vet
 from coordinator.domain.job import Job
 from coordinator.domain.outcome import Outcome, Usage, Work
 from coordinator.domain.outward import Outward
@@ -134,6 +134,12 @@ class GitHub(Protocol):
 
     def label_events(self, number: int) -> tuple[LabelEvent, ...]:
         """Oldest first, all pages."""
+
+    def history(self, number: int) -> History:
+        """Who changed title and body, by GraphQL. Raises NotThere, Refused."""
+
+    def remarks(self, number: int) -> tuple[Remark, ...]:
+        """The last comments, oldest first, with who changed them, by GraphQL. Raises NotThere, Refused."""
 
     def permission(self, login: str) -> str:
         """admin, maintain, write, triage, read or none; remembered for ten minutes."""

@@ -28,8 +28,16 @@ def an_issue(number: int = 1, *labels: str, **changes: Any) -> Issue:
 
 
 def a_vet(number: int = 1, **changes: Any) -> Vet:
-    """Somebody with write permission set the label."""
-    return replace(Vet(number, NOW - timedelta(hours=1), 10, "ann", "write", ()), **changes)
+    """Somebody with write permission set the label of `an_issue(number)`, whose words nobody changed since."""
+    plain = Vet(number, NOW - timedelta(hours=1), 10, "ann", "write", (), labelled_at=NOW - timedelta(hours=1),
+                sha256=fingerprint(f"Title {number}", ""))
+    return replace(plain, **changes)
+
+
+def a_vet_of(issue: Issue, **changes: Any) -> Vet:
+    """The same of an issue as it stands."""
+    words = fingerprint(issue.title, issue.body)
+    return a_vet(issue.number, **{"issue_updated_at": issue.updated_at, "sha256": words, **changes})
 
 
 def a_task(number: int = 1, state: TaskState = TaskState.QUEUED, **changes: Any) -> Task:
@@ -81,8 +89,10 @@ def a_request(kind: RequestKind, task: str = "gh-1", number: int = 1, **args: st
 
 
 def a_snapshot(*tasks: Task, **changes: Any) -> Snapshot:
-    """These tasks, the time NOW, GitHub just polled; issues of the tasks are open and labelled."""
+    """These tasks, the time NOW, GitHub just polled; issues of the tasks are open, labelled and vetted."""
     issues = {task.issue: an_issue(task.issue) for task in tasks if task.issue is not None}
     plain = Snapshot(NOW, Policy(provider="command"), tasks={task.id: task for task in tasks}, issues=issues,
                      poll_due=False, listed_at=NOW, swept_at=NOW)
-    return replace(plain, **changes)
+    made = replace(plain, **changes)
+    vets = {task.issue: a_vet_of(made.issues[task.issue]) for task in tasks if task.issue in made.issues}
+    return made if "vets" in changes else replace(made, vets=vets)

@@ -24,7 +24,8 @@ class Attempt:
     `stop_words` for people and `stop_by` who asked: label, closed, pause, request, ledger, stall, shutdown, cap.
     `switch_from` is the task's own provider where another one stood in for it, for the reason code `fallback_reason`.
     `stage` is the name of the workflow's stage that it worked on. `host` is where it runs: "" for this machine, a name
-    of [hosts], or `slurm`.
+    of [hosts], or `slurm`. `heard` is what trusted people had said in comments when it was prepared, as its prompt
+    has it.
     """
 
     task_id: str
@@ -62,6 +63,7 @@ class Attempt:
     rescue_ref: str = ""
     stage: str = ""
     host: str = ""
+    heard: str = ""
 
     @property
     def phase(self) -> Phase:

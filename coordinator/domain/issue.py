@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+GHOST = "ghost"
+"""GitHub's name for the author of what a deleted account wrote. Nobody is trusted under it."""
+
 
 @dataclass(frozen=True)
 class Issue:
@@ -50,6 +53,36 @@ class Comment:
     created_at: datetime
 
 
+@dataclass(frozen=True)
+class Edit:
+    """Somebody changed a title or a body. `editor` "" where GitHub does not tell who; `permission` as in Vet."""
+
+    at: datetime
+    editor: str
+    permission: str = ""
+
+
+@dataclass(frozen=True)
+class History:
+    """Title and body of one moment, and who changed them since they were first written. Edits up to `missing_until`
+    may be missing: there were more than GitHub tells at once."""
+
+    title: str
+    body: str
+    edits: tuple[Edit, ...] = ()
+    missing_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A comment with all who changed it since, None where that cannot be told."""
+
+    author: str
+    body: str
+    created_at: datetime
+    editors: tuple[str, ...] | None = ()
+
+
 class PullState(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
@@ -81,6 +114,9 @@ class Vet:
     `actor` is who set the trigger label last, `permission` what GitHub says of them
     (admin, maintain, write, triage, read, none). `blocked_by` are the numbers of GitHub's own relation. `sure`:
     asked so late that no further change can carry the same `issue_updated_at`, which counts whole seconds.
+    `edits` are those of title and body that may count against it, `missing_until` as in History, `blind` why nobody can
+    tell of edits, "" where somebody did. `sha256` is the fingerprint of the words that were looked at; `times` how
+    often it was asked for the same labels, the last time `asked_at` by our clock. All other times are GitHub's.
     """
 
     number: int
@@ -94,8 +130,20 @@ class Vet:
     retry_permission: str = ""
     sure: bool = True
     labelled_at: datetime | None = None
+    retried_at: datetime | None = None
+    edits: tuple[Edit, ...] = ()
+    missing_until: datetime | None = None
+    blind: str = ""
+    sha256: str = ""
+    asked_at: datetime | None = None
+    times: int = 1
+
+    def of(self, issue: Issue) -> bool:
+        """Whether it still tells of this issue. The words are compared too: two changes may be of one second."""
+        same = self.issue_updated_at == issue.updated_at
+        return same and self.sha256 == fingerprint(issue.title, issue.body)
 
 
 def fingerprint(title: str, body: str) -> str:
     """sha256 of what a trusted person approved by setting the label."""
-    return hashlib.sha256(f"{title}\0{body}".encode()).hexdigest()
+    return hashlib.sha256(f"{title}\0{body}".encode("utf-8", "replace")).hexdigest()

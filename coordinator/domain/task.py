@@ -56,6 +56,7 @@ class Pin:
     """What was approved when the label was set: the prompt is rendered from these words alone.
 
     `label_event_id` is the event that approved it; for a task without an issue, the request that asked for it.
+    `begun` is how many attempts had been begun when the words were pinned.
     """
 
     title: str
@@ -64,6 +65,7 @@ class Pin:
     label_event_id: int
     actor: str
     labelled_at: datetime | None = None
+    begun: int = 0
 
 
 @dataclass(frozen=True)

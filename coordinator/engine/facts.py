@@ -32,6 +32,14 @@ class Vetted:
 
 
 @dataclass(frozen=True)
+class Explained:
+    """It stands on the issue why it is held."""
+
+    outward: Outward
+    words: str
+
+
+@dataclass(frozen=True)
 class Proved:
     """A provider was asked for an answer; `no` is why it gave none."""
 
@@ -249,7 +257,7 @@ class EffectFailed:
 
 
 Fact = (
-    Polled | Vetted | Proved | Prepared | Launched | NotStarted | StopSent | Examined | ApprovalAsked | Pushed |
-    PullFound | PublishRefused | Joined | NotJoined | Looked | Delivered | NotDelivered | Told | Tidied | Cleaned |
-    Swept | Reclaimed | BatchTold | Notified | EffectFailed
+    Polled | Vetted | Explained | Proved | Prepared | Launched | NotStarted | StopSent | Examined | ApprovalAsked |
+    Pushed | PullFound | PublishRefused | Joined | NotJoined | Looked | Delivered | NotDelivered | Told | Tidied |
+    Cleaned | Swept | Reclaimed | BatchTold | Notified | EffectFailed
 )

@@ -96,6 +96,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         shut_hosts=world.shut_hosts(),
         recalled=json.loads(store.document("recalled") or "{}"),
         rebuilt=_rebuilt(world, now),
+        explained=store.count("explained", now - timedelta(days=1)),
     )
 
 

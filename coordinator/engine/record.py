@@ -25,6 +25,7 @@ from coordinator.engine.facts import (
     Delivered,
     EffectFailed,
     Examined,
+    Explained,
     Fact,
     Joined,
     Launched,
@@ -83,6 +84,7 @@ class Recorder:
         self._by: dict[type[Any], Any] = {
             Polled: self._polled,
             Vetted: self._vetted,
+            Explained: self._explained,
             Proved: self._proved,
             Prepared: self._prepared,
             Launched: self._launched,
@@ -137,6 +139,12 @@ class Recorder:
     def _vetted(self, fact: Vetted) -> None:
         self._world.store.keep_pulls(fact.pulls)
         self._world.store.keep_vet(fact.vet)
+
+    def _explained(self, fact: Explained) -> None:
+        self._world.store.keep_outward(fact.outward)
+        now = self._world.clock.now()
+        self._world.store.log(Event(fact.outward.task_id, now, "explained", fact.words))
+        self._world.say(f"{fact.outward.task_id}: held: {fact.words}")
 
     def _told(self, fact: Told) -> None:
         store = self._world.store

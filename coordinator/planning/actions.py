@@ -15,7 +15,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Issue
 from coordinator.domain.outcome import Evidence
 from coordinator.domain.request import Request
-from coordinator.domain.task import Task, TaskState
+from coordinator.domain.task import Task, TaskState, issue_task_id
 from coordinator.domain.worker import WorkerView
 from coordinator.planning.batch.standing import Standing
 
@@ -78,13 +78,27 @@ class Poll:
 
 @dataclass(frozen=True)
 class VetIssue:
-    """Ask who set the label, what they may do, and what blocks the issue."""
+    """Ask who set the label and who edited the words since, what they may do, and what blocks the issue."""
 
     issue: Issue
 
     @property
     def lane(self) -> str:
         return vet_lane(self.issue.number)
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Say once on an issue why it is not worked on; `key` names the comment for ever."""
+
+    number: int
+    words: str
+    cure: str
+    key: str
+
+    @property
+    def lane(self) -> str:
+        return say_lane(issue_task_id(self.number))
 
 
 @dataclass(frozen=True)
@@ -410,7 +424,8 @@ class Notify:
 
 Action = (
     TurnBatch | KeepBatches | TellBatch
-    | Poll | VetIssue | Adopt | Move | Begin | Prove | Prepare | Launch | GiveUp | StopWorker | Examine | Settle
+    | Poll | VetIssue | Explain
+    | Adopt | Move | Begin | Prove | Prepare | Launch | GiveUp | StopWorker | Examine | Settle
     | AskApproval | Push | Publish | Join | Look | Deliver | TakePlan | Tell | Answer | Flag | Tidy | CleanUp | Sweep
     | Reclaim | Notify
 )

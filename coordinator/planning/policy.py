@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from coordinator.domain.issue import GHOST
 from coordinator.domain.room import Floors
 from coordinator.planning.batch.cohort import Bands
 
@@ -99,9 +100,15 @@ class Policy:
 
     def trusts(self, actor: str, permission: str) -> bool:
         """Whether this account may start work: bots only by list, people by list or permission."""
+        if actor in ("", GHOST):
+            return False
         if actor.endswith("[bot]"):
-            return actor in self.trust_bots
-        return actor in self.trust_users or RANKS.get(permission, 0) >= RANKS[self.permission]
+            return actor.lower() in map(str.lower, self.trust_bots)
+        return self.listed(actor) or RANKS.get(permission, 0) >= RANKS[self.permission]
+
+    def listed(self, actor: str) -> bool:
+        """Whether somebody wrote this account down; GitHub's names are the same in small letters and large."""
+        return actor.lower() in map(str.lower, self.trust_users | self.trust_bots)
 
     def retry_at(self, now: datetime, tries: int, seed: str) -> datetime:
         """When try number `tries` + 1 may start: exponential, capped, spread by a fifth either way.

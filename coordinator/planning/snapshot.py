@@ -88,7 +88,8 @@ class Snapshot:
     files under way by id, `touched` the files that their running tasks have changed so far. `hosts` are other machines
     as they were found last, `shut_hosts` those that may take no work and why. `floors` hold all new work, `short` what
     would run on that host ("" = here). `recalled` are tasks of which a lost memory left no more than their last fence,
-    `rebuilt` is "" or what became of that memory. `swept_at` is when what is too old was removed last, `woke_at` when
+    `rebuilt` is "" or what became of that memory. `explained` counts the held issues that people were told of within a
+    day. `swept_at` is when what is too old was removed last, `woke_at` when
     the clock was found set or the host back from sleep.
     """
 
@@ -140,6 +141,7 @@ class Snapshot:
     shut_hosts: Mapping[str, str] = field(default_factory=dict)
     recalled: Mapping[str, int] = field(default_factory=dict)
     rebuilt: str = ""
+    explained: int = 0
 
     def attempt(self, task_id: str) -> Attempt | None:
         """The task's latest attempt."""

@@ -13,7 +13,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.workflow import BUILD
-from coordinator.wording.escape import GITHUB_LIMIT, code, cut, fence, marker, one_line, quote, tail
+from coordinator.wording.escape import GITHUB_LIMIT, code, cut, defuse, fence, marker, one_line, quote, tail
 
 TAIL_LINES = 20
 DETAIL_LIMIT = 2000
@@ -85,6 +85,14 @@ def desired_notices(
     elif task.state is _S.CANCELLED and task.reason == "manual_stop":
         notices.append(_notice(task, "stopped", f"{number}", stopped_words(task, attempt, names)))
     return tuple(notices)
+
+
+def held_notice(task_id: str, key: str, words: str, cure: str) -> Notice:
+    """Why an issue is not worked on. It is said once, however often that changes; nobody is pinged."""
+    mark = marker(task_id, key)
+    said = (f"⏸️ Not worked on: {defuse(words)}.\n\n**What to do:** {defuse(cure)}. "
+            "(This is said once. Where it stands later: `coordinator why`, on the host.)")
+    return Notice(key, mark, _fit(mark, said))
 
 
 def _ever_ran(task: Task, attempt: Attempt) -> bool:

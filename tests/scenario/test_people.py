@@ -176,7 +176,7 @@ def test_a_label_set_by_somebody_who_may_only_read_starts_nothing(yard: Yard):
         yard.tick()
     assert yard.state(number) == ""
     assert [held.code for held in yard.plan.held] == ["untrusted"]
-    assert yard.comments(number) == []
+    assert len(yard.comments(number)) == 1
 
 
 @pytest.mark.req("W24")

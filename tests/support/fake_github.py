@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from coordinator.adapters.system.seam import crossing
-from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest, PullState
+from coordinator.domain.issue import Comment, Edit, History, Issue, LabelEvent, PullRequest, PullState, Remark
 from coordinator.ports import (
     Budget,
     Listing,
@@ -49,6 +49,7 @@ class FakeGitHub:
         self.pulls: dict[int, PullRequest] = {}
         self.said: dict[int, tuple[int, Comment]] = {}
         self.events: list[tuple[int, LabelEvent]] = []
+        self.edits: dict[int, list[Edit]] = {}
         self.asked: list[str] = []
         self._changes: dict[int, int] = {}
         self._ids = count(1)
@@ -70,7 +71,9 @@ class FakeGitHub:
         self.events.append((number, LabelEvent(next(self._ids), label, who, on, self.clock.now())))
         self._put(replace(issue, labels=issue.labels | {label} if on else issue.labels - {label}))
 
-    def person_edits(self, number: int, **changes: Any) -> None:
+    def person_edits(self, number: int, who: str = "ann", **changes: Any) -> None:
+        if changes.keys() & {"title", "body"}:
+            self.edits.setdefault(number, []).append(Edit(self.clock.now(), who))
         self._put(replace(self.issues[number], **changes))
 
     def person_ends(self, number: int, state: PullState) -> None:
@@ -103,6 +106,16 @@ class FakeGitHub:
     def label_events(self, number: int) -> tuple[LabelEvent, ...]:
         self._ask(f"events {number}")
         return tuple(event for where, event in self.events if where == number)
+
+    def history(self, number: int) -> History:
+        self._ask(f"history {number}")
+        issue = self.issues[number]
+        return History(issue.title, issue.body, tuple(self.edits.get(number, ())))
+
+    def remarks(self, number: int) -> tuple[Remark, ...]:
+        self._ask(f"remarks {number}")
+        return tuple(Remark(one.author, one.body, one.created_at) for where, one in self.said.values()
+                     if where == number)
 
     def permission(self, login: str) -> str:
         self._ask(f"permission {login}")

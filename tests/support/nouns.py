@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from coordinator.domain.attempt import Attempt
-from coordinator.domain.issue import Issue, PullRequest, PullState, Vet
+from coordinator.domain.issue import Edit, Issue, PullRequest, PullState, Vet
 from coordinator.domain.outcome import Ending, Usage
 from coordinator.domain.outward import Outward
 from coordinator.domain.request import Event
@@ -51,7 +51,7 @@ def moments(names: str) -> dict[str, st.SearchStrategy[object]]:
 
 
 PINS = every_field(
-    Pin, **words("title body sha256 actor"), **numbers("label_event_id"), labelled_at=_or_none(MOMENTS)
+    Pin, **words("title body sha256 actor"), **numbers("label_event_id begun"), labelled_at=_or_none(MOMENTS)
 )
 TASKS = every_field(
     Task,
@@ -86,7 +86,7 @@ ATTEMPTS = every_field(
     **words(
         "token worker_id provider run_id model session_id base_sha stop_reason stop_words stop_by reason "
         "switch_from fallback_reason "
-        "detail head_sha summary log_tail rescue_ref stage host"
+        "detail head_sha summary log_tail rescue_ref stage host heard"
     ),
     **numbers("fence commits"),
     duration_sec=FLOATS,
@@ -114,9 +114,11 @@ VETS = every_field(
     **numbers("number label_event_id retry_event_id"),
     issue_updated_at=MOMENTS,
     blocked_by=some(NUMBERS),
-    **words("actor permission retry_actor retry_permission"),
+    **words("actor permission retry_actor retry_permission blind sha256"),
     sure=st.booleans(),
-    labelled_at=_or_none(MOMENTS),
+    **dict.fromkeys(["labelled_at", "retried_at", "missing_until", "asked_at"], _or_none(MOMENTS)),
+    edits=some(st.builds(Edit, MOMENTS, WORDS, WORDS)),
+    times=NUMBERS,
 )
 PULLS = every_field(
     PullRequest,

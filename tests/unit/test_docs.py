@@ -166,6 +166,9 @@ def test_every_reason_to_hold_an_issue_is_explained() -> None:
     tree = ast.parse(text(ROOT / "coordinator" / "planning" / "rules" / "adopt.py"))
     calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call) and getattr(one.func, "id", "") == "Held"]
     written = {arg.value for call in calls for arg in call.args[2:3] if isinstance(arg, ast.Constant)}
+    doubts = ast.walk(ast.parse(text(ROOT / "coordinator" / "planning" / "trust.py")))
+    calls = [one for one in doubts if isinstance(one, ast.Call) and getattr(one.func, "id", "") == "Doubt"]
+    written |= {call.args[0].value for call in calls if isinstance(call.args[0], ast.Constant)}
     assert written
     assert set(firsts(section(DOCS / "reasons.md", "## Held issues"))) == written
 

@@ -11,7 +11,7 @@ from coordinator.domain.task import TaskState
 from coordinator.planning.actions import Adopt, Move, Poll, StopWorker, VetIssue
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
-from tests.factories import NOW, a_running, a_snapshot, a_task, a_vet, a_view, an_issue
+from tests.factories import NOW, a_running, a_snapshot, a_task, a_vet, a_vet_of, a_view, an_issue
 
 
 def taken(snapshot) -> list[str]:
@@ -95,12 +95,13 @@ def test_an_ended_task_stays_ended_while_its_label_merely_stands(state):
 @pytest.mark.req("P62")
 @pytest.mark.parametrize("state", ENDED)
 @pytest.mark.parametrize("change", [
-    {"label_event_id": 11}, {"retry_event_id": 12, "retry_actor": "ann", "retry_permission": "write"},
+    {"label_event_id": 11},
+    {"retry_event_id": 12, "retry_actor": "ann", "retry_permission": "write", "retried_at": NOW},
 ])
 def test_a_label_set_anew_by_a_trusted_person_sets_it_going_again(state, change):
     task = a_task(1, state, reason="max_retries", retries_used=1)
     issues = {1: an_issue(1, "rpi-auto", "rpi-retry", body="new words")}
-    [move] = [one for one in plan(a_snapshot(task, issues=issues, vets={1: a_vet(**change)})).actions
+    [move] = [one for one in plan(a_snapshot(task, issues=issues, vets={1: a_vet_of(issues[1], **change)})).actions
               if isinstance(one, Move)]
     assert move.to is TaskState.QUEUED
     assert (move.changes["retries_used"], move.changes["pin"].body) == (0, "new words")

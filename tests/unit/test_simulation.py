@@ -120,7 +120,7 @@ def test_a_plan_that_is_not_handed_on_is_found(monkeypatch):
 # --- faults of what happens on other hosts -------------------------------------------------------------------
 
 ELSEWHERE = range(3, 4 * TO_FIND, 4)
-SHARED = range(3, 4 * TO_FIND, 8)
+SHARED = range(3, 8 * TO_FIND, 8)
 
 
 def test_a_second_worker_beside_one_that_was_given_up_in_the_same_place_is_found(monkeypatch):

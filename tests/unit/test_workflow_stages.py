@@ -21,7 +21,18 @@ from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Refused
 from coordinator.wording.workflow import MOST_OF_ONE, stage_words
-from tests.factories import NOW, a_request, a_running, a_snapshot, a_task, a_vet, an_attempt, an_issue, evidence
+from tests.factories import (
+    NOW,
+    a_request,
+    a_running,
+    a_snapshot,
+    a_task,
+    a_vet,
+    a_vet_of,
+    an_attempt,
+    an_issue,
+    evidence,
+)
 from tests.support.fakes import Script, Worker, an_outside
 
 PLAN, REVIEW = f"{HANDOFF}/PLAN.md", f"{HANDOFF}/REVIEW.md"
@@ -257,7 +268,7 @@ def test_a_persons_retry_goes_on_where_it_stopped_unless_something_else_is_wante
 ) -> None:
     task = a_task(state=S.BLOCKED, workflow="three", stage=1, sent_back=2, reason="changes_needed")
     issue = an_issue(1, "rpi-auto", "rpi-retry", *labels, body=body)
-    vet = a_vet(retry_event_id=11, retry_actor="ann", retry_permission="write")
+    vet = a_vet_of(issue, retry_event_id=11, retry_actor="ann", retry_permission="write", retried_at=NOW)
     made = plan(a_snapshot(task, workflows=LIBRARY, issues={1: issue}, vets={1: vet}))
     move = next(one for one in made.actions if isinstance(one, Move))
     assert (move.changes.get("stage"), move.changes["sent_back"]) == (stage, 0)

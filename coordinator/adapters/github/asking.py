@@ -10,11 +10,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from coordinator.adapters.github.budget import Meter
-from coordinator.adapters.github.failures import failure
+from coordinator.adapters.github.edits import refusals
+from coordinator.adapters.github.failures import LONGEST_QUOTE, SECONDARY_WAIT, failure, wait_until
 from coordinator.adapters.github.payloads import Unreadable, items
 from coordinator.adapters.github.transport import Answer, Transport
 from coordinator.adapters.system.seam import crossing
-from coordinator.ports import Clock, Limited, TryLater
+from coordinator.ports import Clock, Limited, NotThere, Refused, Reserved, TryLater
+from coordinator.runfiles.masking import mask
 
 PER_PAGE = 100
 _REMEMBERED = 128
@@ -72,6 +74,24 @@ class Asker:
     def write(self, verb: str, path: str, body: Any = None) -> Any:
         with crossing("github", f"{verb} {path}"):
             return self._ask(verb, self._url(path), body=body).data
+
+    def graphql(self, query: str, number: int, *, new_work: bool = False) -> Any:
+        """The data that answers a query about one issue. Raises NotThere, Refused, and Reserved where the hour's points
+        are used up: GraphQL counts apart from all else, which need not wait."""
+        owner, _, name = self._repo.partition("/")
+        asked = {"query": query, "variables": {"owner": owner, "name": name, "number": number}}
+        answer = self._ask("POST", self._transport.graphql_url, body=asked, new_work=new_work)
+        try:
+            wrong = dict(refusals(answer.data))
+        except Unreadable as error:
+            raise strange("graphql", error) from error
+        words = mask("; ".join(wrong.values()))[:LONGEST_QUOTE]
+        if "RATE_LIMITED" in wrong:
+            now = self._clock.now()
+            raise Reserved(f"GraphQL: {words}", wait_until(answer.headers, now) or now + SECONDARY_WAIT)
+        if wrong:
+            raise NotThere(f"GraphQL: {words}") if "NOT_FOUND" in wrong else Refused(f"GraphQL: {words}")
+        return answer.data.get("data")
 
     def _ask(self, verb: str, url: str, *, body: Any = None, headers: Mapping[str, str] | None = None,
              new_work: bool = False) -> Answer:

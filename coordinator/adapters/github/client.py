@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from coordinator.adapters.github import cursor as cursors
-from coordinator.adapters.github import listing, payloads
+from coordinator.adapters.github import edits, listing, payloads
 from coordinator.adapters.github.asking import PER_PAGE, Asker, listed, next_page, strange
 from coordinator.adapters.github.budget import Meter
 from coordinator.adapters.github.failures import server_time
 from coordinator.adapters.github.payloads import Unreadable
 from coordinator.adapters.github.transport import Answer, Route, Transport
-from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest
+from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remark
 from coordinator.ports import (
     Budget,
     Clock,
@@ -93,6 +93,12 @@ class GitHubClient:
     def label_events(self, number: int) -> tuple[LabelEvent, ...]:
         path = f"issues/{number}/events"
         return _of(path, self._ask.all(path, new_work=True), payloads.label_events)
+
+    def history(self, number: int) -> History:
+        return _of("graphql", self._ask.graphql(edits.HISTORY, number, new_work=True), edits.history)
+
+    def remarks(self, number: int) -> tuple[Remark, ...]:
+        return _of("graphql", self._ask.graphql(edits.REMARKS, number), edits.remarks)
 
     def permission(self, login: str) -> str:
         now = self._clock.now()

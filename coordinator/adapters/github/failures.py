@@ -16,7 +16,7 @@ SECONDARY_WAIT = timedelta(seconds=60)
 LONGEST_WAIT = timedelta(hours=1, minutes=1)
 """The primary window is an hour; a wait beyond it comes of a wrong clock somewhere."""
 _WORDS_OF_LIMITS = ("secondary rate limit", "abuse detection", "rate limit exceeded")
-_LONGEST_QUOTE = 500
+LONGEST_QUOTE = 500
 
 
 def failure(what: str, status: int, headers: Mapping[str, str], data: Any, now: datetime) -> GitHubError:
@@ -98,7 +98,7 @@ def _said(data: Any) -> str:
         return "no words"
     parts = [data.get("message"), *map(_error, data.get("errors") or ())]
     words = "; ".join(str(part) for part in parts if part)
-    return mask(words)[:_LONGEST_QUOTE] or "no words"
+    return mask(words)[:LONGEST_QUOTE] or "no words"
 
 
 def _error(one: Any) -> str:

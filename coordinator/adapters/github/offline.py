@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest
+from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remark
 from coordinator.ports import Budget, Listing, PullListing, RepoFacts, TryLater
 
 
@@ -32,6 +32,12 @@ class Offline:
         self._later()
 
     def label_events(self, number: int) -> tuple[LabelEvent, ...]:
+        self._later()
+
+    def history(self, number: int) -> History:
+        self._later()
+
+    def remarks(self, number: int) -> tuple[Remark, ...]:
         self._later()
 
     def permission(self, login: str) -> str:

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest, PullState
+from coordinator.domain.issue import GHOST, Comment, Issue, LabelEvent, PullRequest, PullState
 
-GHOST = "ghost"
 PERMISSIONS = ("admin", "maintain", "write", "triage", "read", "none")
 
 

@@ -52,6 +52,12 @@ class Transport:
     def __repr__(self) -> str:
         return f"Transport({self._route.api_url})"
 
+    @property
+    def graphql_url(self) -> str:
+        """On a GitHub Enterprise server beside the REST interface, not below it."""
+        below = self._route.api_url
+        return f"{below.removesuffix('/v3')}/graphql" if below.endswith("/api/v3") else "/graphql"
+
     def send(self, verb: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         """`url` is a path below the API's address, or a whole address of the same host (from a Link header)."""
         import requests

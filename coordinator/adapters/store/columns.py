@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import Dialect, Text, TypeDecorator
 
+from coordinator.domain.issue import Edit
+
 
 class Words(TypeDecorator[str]):
     """Text of foreign origin. A lone surrogate (from an agent's output or a file name) cannot be written as
@@ -78,6 +80,23 @@ class Sequence(TypeDecorator[tuple[Any, ...]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[Any, ...] | None:  # noqa: ARG002
         return None if value is None else () if value == "[]" else tuple(json.loads(value))   # most are empty
+
+
+class Edits(TypeDecorator[tuple[Edit, ...]]):
+    """Who changed words and when, in order."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Iterable[Edit] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return json.dumps([[one.at.astimezone(UTC).isoformat(), one.editor, one.permission] for one in value])
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[Edit, ...] | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return tuple(Edit(datetime.fromisoformat(at), *rest) for at, *rest in json.loads(value))
 
 
 class Names(TypeDecorator[frozenset[str]]):

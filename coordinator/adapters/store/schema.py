@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
 
-from coordinator.adapters.store.columns import Choice, Mapping, Moment, Names, Sequence, Words
+from coordinator.adapters.store.columns import Choice, Edits, Mapping, Moment, Names, Sequence, Words
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import TaskState
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """What this version can bring to its own, the last one."""
 HEAD = REVISIONS[-1]
 """The revision this version reads and writes."""
@@ -40,6 +40,7 @@ tasks = Table(
     _number("pin_label_event_id"),
     _text("pin_actor"),
     Column("pin_labelled_at", Moment),
+    _number("pin_begun"),
     _text("branch"),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
@@ -117,6 +118,7 @@ attempts = Table(
     _text("rescue_ref"),
     _text("stage"),
     _text("host"),
+    _text("heard"),
 )
 
 events = Table(
@@ -177,6 +179,13 @@ vets = Table(
     _text("retry_permission"),
     Column("sure", Boolean, nullable=False),
     Column("labelled_at", Moment),
+    Column("retried_at", Moment),
+    Column("edits", Edits, nullable=False),
+    Column("missing_until", Moment),
+    _text("blind"),
+    _text("sha256"),
+    Column("asked_at", Moment),
+    _number("times"),
 )
 
 pulls = Table(

@@ -9,7 +9,8 @@ from coordinator.cli.views.fitting import clean
 
 _WORDS = {
     "Poll": "ask GitHub what changed",
-    "VetIssue": "ask who set the label",
+    "VetIssue": "ask who set the label and who edited it",
+    "Explain": "say there why it is held",
     "Adopt": "make a task of it",
     "Move": "move it",
     "Begin": "start a worker",
@@ -60,4 +61,6 @@ def _action(action: Any) -> str:
         words = f"start a worker ({action.provider})"
     if task is not None:
         return f"{task.id} {clean(task.title)[:60]}: {words}"
+    if kind == "Explain":
+        return f"#{action.number} {words}"
     return f"#{action.issue.number} {words}" if "issue" in named else words

@@ -14,6 +14,7 @@ from typing import Any
 from coordinator.engine.effects import (
     approving,
     examining,
+    explaining,
     joining,
     notifying,
     polling,
@@ -32,6 +33,7 @@ from coordinator.planning.actions import (
     CleanUp,
     Deliver,
     Examine,
+    Explain,
     GiveUp,
     Join,
     Launch,
@@ -65,6 +67,7 @@ from coordinator.ports import (
 _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
     Poll: polling.poll,
     VetIssue: polling.vet,
+    Explain: explaining.explain,
     Prove: proving.prove,
     Prepare: starting.prepare,
     Launch: starting.launch,

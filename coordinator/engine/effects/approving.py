@@ -6,8 +6,8 @@ from coordinator.engine.effects.polling import last_added, permission
 from coordinator.engine.facts import ApprovalAsked
 from coordinator.engine.world import World
 from coordinator.planning.actions import AskApproval
-from coordinator.planning.rules.adopt import ONE_CHANGE
 from coordinator.planning.snapshot import Refused
+from coordinator.planning.trust import ONE_CHANGE
 
 
 def ask(action: AskApproval, world: World) -> ApprovalAsked:

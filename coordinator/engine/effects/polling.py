@@ -1,15 +1,17 @@
-"""Asking GitHub what changed, and who set a label."""
+"""Asking GitHub what changed, who set a label, and who edited the words since."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-from coordinator.domain.issue import Issue, LabelEvent, PullRequest, Vet
+from coordinator.domain.issue import GHOST, Issue, LabelEvent, PullRequest, Vet, fingerprint
 from coordinator.domain.task import issue_task_id
-from coordinator.engine.facts import Polled, Vetted
+from coordinator.engine.facts import EffectFailed, Polled, Vetted
 from coordinator.engine.world import World
 from coordinator.planning.actions import Poll, VetIssue
-from coordinator.planning.rules.adopt import ONE_CHANGE
+from coordinator.planning.trust import ONE_CHANGE
+from coordinator.ports import Forbidden, NotThere, Refused, TryLater
 
 
 def poll(action: Poll, world: World) -> Polled:
@@ -23,30 +25,53 @@ def poll(action: Poll, world: World) -> Polled:
     return Polled(listing, pulls, world.clock.now(), login)
 
 
-def vet(action: VetIssue, world: World) -> Vetted:
-    """Who set the trigger and the retry label last, what they may do, and what blocks the issue."""
+def vet(action: VetIssue, world: World) -> Vetted | EffectFailed:
+    """Who set the trigger and the retry label last, what they may do, who edited the words since, and what blocks it.
+    Of edits nobody is asked where nobody who may has set a label."""
     issue, names = action.issue, world.policy.labels
     asked = world.clock.now()
     events = world.github.label_events(issue.number)
     auto, retry = last_added(events, names.auto), last_added(events, names.retry)
     blockers = world.github.blockers(issue.number) if issue.blocked_by_count else ()
-    return Vetted(
-        Vet(
-            number=issue.number,
-            issue_updated_at=issue.updated_at,
-            label_event_id=auto.id if auto else 0,
-            actor=auto.actor if auto else "",
-            permission=permission(world, auto),
-            blocked_by=blockers,
-            retry_event_id=retry.id if retry else 0,
-            retry_actor=retry.actor if retry else "",
-            retry_permission=permission(world, retry),
-            labelled_at=auto.at if auto else None,
-            sure=asked - issue.updated_at >= ONE_CHANGE,
-        ),
-        issue,
-        _of_lost_work(issue, world),
+    before = world.store.vets().get(issue.number)
+    same = before is not None and (before.label_event_id, before.retry_event_id) == (_id(auto), _id(retry))
+    vet = Vet(
+        number=issue.number,
+        issue_updated_at=issue.updated_at,
+        label_event_id=_id(auto),
+        actor=auto.actor if auto else "",
+        permission=permission(world, auto),
+        blocked_by=blockers,
+        retry_event_id=_id(retry),
+        retry_actor=retry.actor if retry else "",
+        retry_permission=permission(world, retry),
+        labelled_at=auto.at if auto else None,
+        retried_at=retry.at if retry else None,
+        sure=asked - issue.updated_at >= ONE_CHANGE,
+        sha256=fingerprint(issue.title, issue.body),
+        asked_at=asked,
+        times=before.times + 1 if before is not None and same else 1,
     )
+    set_by = ((auto, vet.actor, vet.permission), (retry, vet.retry_actor, vet.retry_permission))
+    approved = [event.at for event, *who in set_by if event is not None and world.policy.trusts(*who)]
+    if not approved:
+        return Vetted(vet, issue, _of_lost_work(issue, world))
+    try:
+        history = world.github.history(issue.number)
+    except TryLater as error:   # of this question alone: whoever edits often must not make all others rest
+        return EffectFailed(action, error.words)
+    except (Forbidden, NotThere, Refused) as error:
+        return Vetted(replace(vet, blind=error.words), issue, _of_lost_work(issue, world))
+    if (history.title, history.body) != (issue.title, issue.body):
+        return EffectFailed(action, "its words are no longer those that were seen: they are looked at anew")
+    since = [edit for edit in history.edits if edit.at >= min(approved)]
+    edits = tuple(replace(edit, permission=permission_of(world, edit.editor)) for edit in since)
+    vet = replace(vet, edits=edits, missing_until=history.missing_until)
+    return Vetted(vet, issue, _of_lost_work(issue, world))
+
+
+def _id(event: LabelEvent | None) -> int:
+    return event.id if event else 0
 
 
 def _of_lost_work(issue: Issue, world: World) -> tuple[PullRequest, ...]:
@@ -61,8 +86,11 @@ def last_added(events: tuple[LabelEvent, ...], label: str) -> LabelEvent | None:
 
 
 def permission(world: World, event: LabelEvent | None) -> str:
-    if event is None or not event.actor:
+    return permission_of(world, event.actor if event else "")
+
+
+def permission_of(world: World, login: str) -> str:
+    """What an account may do; `listed` where the configuration names it, "none" for one that is not known."""
+    if login in ("", GHOST):
         return "none"
-    if event.actor in world.policy.trust_users or event.actor in world.policy.trust_bots:
-        return "listed"
-    return world.github.permission(event.actor)
+    return "listed" if world.policy.listed(login) else world.github.permission(login)

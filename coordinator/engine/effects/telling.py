@@ -33,7 +33,7 @@ def _tell(action: Tell, world: World, said: Outward) -> Told:
     if action.living:
         said, comments = _living(world, task, said)
     if action.notices:
-        comments = comments if comments is not None else _ours(world, task)
+        comments = comments if comments is not None else ours(world, task.issue)
         said = _notices(world, action, said, comments)
     put: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
@@ -46,12 +46,12 @@ def _tell(action: Tell, world: World, said: Outward) -> Told:
     return Told(said, task.issue, put, taken)
 
 
-def _ours(world: World, task: Task) -> list[Comment]:
+def ours(world: World, issue: int | None) -> list[Comment]:
     """Comments of our own account: a marker in somebody else's words is not ours."""
-    if task.issue is None:
+    if issue is None:
         return []
     login = world.policy.login or world.github.facts().login
-    return [comment for comment in world.github.comments(task.issue) if not login or comment.author == login]
+    return [comment for comment in world.github.comments(issue) if not login or comment.author == login]
 
 
 def _living(world: World, task: Task, said: Outward) -> tuple[Outward, list[Comment] | None]:
@@ -65,7 +65,7 @@ def _living(world: World, task: Task, said: Outward) -> tuple[Outward, list[Comm
             return replace(said, living_key=living.key), None
         except NotThere:
             said = replace(said, comment_id=None)
-    comments = _ours(world, task)
+    comments = ours(world, task.issue)
     found = next((comment for comment in comments if living.marker in comment.body), None)
     if found is not None:
         world.github.edit_comment(found.id, body)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from coordinator.domain.issue import Issue, Vet, fingerprint
 from coordinator.domain.task import NEEDS_PERSON, Pin, Task, TaskState, issue_task_id
 from coordinator.domain.workflow import BUILD
-from coordinator.planning import dependencies, stages
-from coordinator.planning.actions import VET_LANES, Adopt, Held, Move, VetIssue, Wait, vet_lane
+from coordinator.planning import dependencies, stages, trust
+from coordinator.planning.actions import VET_LANES, Adopt, Explain, Held, Move, VetIssue, Wait, say_lane
 from coordinator.planning.policy import Policy
 from coordinator.planning.rules import recalled
 from coordinator.planning.snapshot import Snapshot
@@ -19,22 +19,26 @@ _PRIORITY = re.compile(r"priority:p([0-3])", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,99}")
 """Names of providers and models: `claude`, `opus[1m]`, `anthropic/claude-sonnet-4`, `llama3:8b`."""
 DEFAULT_PRIORITY = 2
-ONE_CHANGE = timedelta(seconds=2)
-"""GitHub's times count whole seconds: what was asked earlier after a change may have missed a second one."""
-
-
 VETS_AT_ONCE = 10
-"""Issues asked about in one turn: each costs two or three requests, and what may start should not wait for all."""
+"""Issues asked about in one turn: each costs three requests or so, and what may start should not wait for all."""
+EXPLAINED_A_DAY = 20
+"""Issues on which it is said that they are held: a form that sets the label lets anybody make as many as they like."""
+EXPLAINED = "held"
+"""The key of that comment: one an issue, for ever."""
 
-Proposal = Adopt | Move | VetIssue | Held | Wait
+Proposal = Adopt | Move | VetIssue | Explain | Held | Wait
 
 
 def rule(s: Snapshot) -> Iterator[Proposal]:
-    left = VETS_AT_ONCE - sum(lane.startswith(VET_LANES) for lane in s.busy)
+    left: dict[type, int] = {
+        VetIssue: VETS_AT_ONCE - sum(lane.startswith(VET_LANES) for lane in s.busy),
+        Explain: EXPLAINED_A_DAY - s.explained,
+    }
     for proposal in _proposals(s):
-        if isinstance(proposal, VetIssue):
-            left -= 1
-        if left >= 0 or not isinstance(proposal, VetIssue):
+        kind = type(proposal)
+        if kind in left:
+            left[kind] -= 1
+        if left.get(kind, 0) >= 0:
             yield proposal
 
 
@@ -54,6 +58,7 @@ def _proposals(s: Snapshot) -> Iterator[Proposal]:
             yield from recalled.pinned_anew(s, issue, task)
         elif task.state is TaskState.QUEUED:
             yield from _blockers_changed(s, issue)
+            yield from _words_changed(s, issue, task)
             if priority_of(issue) != task.priority:
                 yield Move(task, None, changes={"priority": priority_of(issue)})
     if not s.tasks and len(fresh) > s.policy.confirm_above and not s.confirmed:
@@ -83,9 +88,9 @@ def priority_of(issue: Issue) -> int:
     return min(found, default=DEFAULT_PRIORITY)
 
 
-def pin_of(issue: Issue, vet: Vet) -> Pin:
+def pin_of(issue: Issue, vet: Vet, begun: int = 0) -> Pin:
     digest = fingerprint(issue.title, issue.body)
-    return Pin(issue.title, issue.body, digest, vet.label_event_id, vet.actor, vet.labelled_at)
+    return Pin(issue.title, issue.body, digest, vet.label_event_id, vet.actor, vet.labelled_at, begun)
 
 
 def chosen(issue: Issue, prefix: str, default: str) -> str:
@@ -116,54 +121,87 @@ def make_task(issue: Issue, vet: Vet, policy: Policy, now: datetime) -> Task:
     )
 
 
-def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Held]:
+def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Explain | Held]:
     others = [login for login in issue.assignees if login != s.policy.login]
     if s.policy.respect_assignee and others:
         yield Held(issue.number, issue.title, "assigned", f"is assigned to @{others[0]}",
                    "take the assignment away, or set trust.respect_assignee = false")
         return
     vet = s.vets.get(issue.number)
-    if vet is None or vet.issue_updated_at != issue.updated_at:
-        if _may_ask(s, issue):
+    if vet is None or trust.stale(s, issue):
+        if trust.may_ask(s, issue):
             yield VetIssue(issue)
         yield _unvetted(s, issue)
-    elif not s.policy.trusts(vet.actor, vet.permission):
-        who = f"@{vet.actor}" if vet.actor else "an unknown account"
-        yield Held(issue.number, issue.title, "untrusted",
-                   f"the label was set by {who}, who has {vet.permission} permission, not {s.policy.permission}",
-                   f"somebody with {s.policy.permission} permission sets the label {s.policy.labels.auto} anew")
-    else:
+        return
+    doubt = trust.doubt(vet, s.policy)
+    if doubt is None:
         yield Adopt(recalled.met_before(s, make_task(issue, vet, s.policy, s.now)))
+        return
+    yield from _explain(s, issue, doubt)
+    yield Held(issue.number, issue.title, doubt.code, doubt.words, trust.cure(s.policy))
 
 
-def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue]:
+def _explain(s: Snapshot, issue: Issue, doubt: trust.Doubt) -> Iterator[Explain]:
+    said = s.outward.get(issue_task_id(issue.number))
+    unsaid = said is None or EXPLAINED not in said.notices
+    if unsaid and s.github_ok and s.free(say_lane(issue_task_id(issue.number))):
+        yield Explain(issue.number, doubt.words, trust.cure(s.policy), EXPLAINED)
+
+
+def _words_changed(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue | Explain]:
+    """Unstarted work follows what trusted people make of it: new words are pinned, or it is held."""
+    if not trust.unstarted(s, task):
+        return
+    other = trust.other_words(issue, task)
+    vet = s.vets.get(issue.number)
+    if vet is None or trust.stale(s, issue):
+        if other and trust.may_ask(s, issue):
+            yield VetIssue(issue)
+        return
+    doubt = trust.doubt_again(vet, s.policy)
+    if doubt is not None:
+        yield from _explain(s, issue, doubt)
+    elif other or vet.label_event_id != task.pin.label_event_id:
+        yield Move(task, None, detail="trusted people changed its words or its label: pinned anew", changes={
+            "pin": pin_of(issue, vet, task.attempts), "depends_on": dependencies.written(issue.body),
+        })
+
+
+def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue | Explain | Wait]:
     """The label set anew, or the retry label, by somebody who may: back to the queue with new words pinned."""
     vet = s.vets.get(issue.number)
-    unsure = vet is not None and not vet.sure and s.now - issue.updated_at >= ONE_CHANGE
-    if vet is None or vet.issue_updated_at != issue.updated_at or unsure:
-        if _may_ask(s, issue):
+    unsure = vet is not None and not vet.sure and s.now - issue.updated_at >= trust.ONE_CHANGE
+    if vet is None or trust.stale(s, issue) or unsure:
+        if trust.may_ask(s, issue):
             yield VetIssue(issue)
         return
     anew = recalled.set_since(vet, task) and s.policy.trusts(vet.actor, vet.permission)
     retry = (
         s.policy.labels.retry in issue.labels
         and vet.retry_event_id > task.last_retry_event_id
-        and s.policy.trusts(vet.retry_actor, vet.retry_permission)
+        and trust.retry_counts(vet, s.policy)
     )
-    if anew or retry:
-        workflow = chosen(issue, "workflow:", s.policy.workflow)
-        other = workflow != (task.workflow or BUILD.name) or fingerprint(issue.title, issue.body) != task.pin.sha256
-        yield Move(task, TaskState.QUEUED, detail="a person set the label", changes={
-            **again(task),
-            "pin": pin_of(issue, vet),
-            "priority": priority_of(issue),
-            "provider": chosen(issue, "provider:", s.policy.provider),
-            "model": chosen(issue, "model:", ""),
-            "workflow": workflow,
-            **stages.again(anew=other),
-            "depends_on": dependencies.written(issue.body),
-            "last_retry_event_id": max(vet.retry_event_id, task.last_retry_event_id),
-        })
+    if not (anew or retry):
+        return
+    approvals = [at for counts, at in ((anew, vet.labelled_at), (retry, vet.retried_at)) if counts and at is not None]
+    doubt = trust.changed_since(vet, s.policy, max(approvals, default=None))
+    if doubt is not None:
+        yield from _explain(s, issue, doubt)
+        yield Wait(task.id, doubt.code, doubt.words, trust.cure(s.policy))
+        return
+    workflow = chosen(issue, "workflow:", s.policy.workflow)
+    other = workflow != (task.workflow or BUILD.name) or fingerprint(issue.title, issue.body) != task.pin.sha256
+    yield Move(task, TaskState.QUEUED, detail="a person set the label", changes={
+        **again(task),
+        "pin": pin_of(issue, vet, task.attempts),
+        "priority": priority_of(issue),
+        "provider": chosen(issue, "provider:", s.policy.provider),
+        "model": chosen(issue, "model:", ""),
+        "workflow": workflow,
+        **stages.again(anew=other),
+        "depends_on": dependencies.written(issue.body),
+        "last_retry_event_id": max(vet.retry_event_id, task.last_retry_event_id),
+    })
 
 
 def again(task: Task, *, fresh: bool = False, provider: str = "") -> dict[str, object]:
@@ -175,13 +213,8 @@ def _blockers_changed(s: Snapshot, issue: Issue) -> Iterator[VetIssue]:
     vet = s.vets.get(issue.number)
     stale = vet is None or vet.issue_updated_at != issue.updated_at
     known = len(vet.blocked_by) if vet is not None else 0
-    if stale and (issue.blocked_by_count or known) and _may_ask(s, issue):
+    if stale and (issue.blocked_by_count or known) and trust.may_ask(s, issue):
         yield VetIssue(issue)
-
-
-def _may_ask(s: Snapshot, issue: Issue) -> bool:
-    """Whether GitHub may be asked about an issue for the sake of new work."""
-    return s.github_ok and s.reserve is None and s.free(vet_lane(issue.number))
 
 
 def _unvetted(s: Snapshot, issue: Issue) -> Held:

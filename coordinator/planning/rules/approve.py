@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from coordinator.domain.task import TaskState
 from coordinator.planning.actions import AskApproval, approval_lane
-from coordinator.planning.rules.adopt import ONE_CHANGE
 from coordinator.planning.snapshot import Snapshot
 from coordinator.planning.stages import APPROVAL
+from coordinator.planning.trust import ONE_CHANGE
 
 
 def rule(s: Snapshot) -> Iterator[AskApproval]:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from coordinator.domain.task import HOLDS_SLOT, Task, TaskState
-from coordinator.planning import dependencies, stages
-from coordinator.planning.actions import Begin, Move, Prove, Wait, prove_lane, work_lane
+from coordinator.planning import dependencies, stages, trust
+from coordinator.planning.actions import Begin, Move, Prove, VetIssue, Wait, prove_lane, work_lane
 from coordinator.planning.batch import gate as batch_gate
 from coordinator.planning.berths import Berths
 from coordinator.planning.limits import caps
@@ -23,7 +23,7 @@ SET_BACK = timedelta(minutes=1)
 """A pause that began so far in the future was measured by a clock that has been set back since."""
 
 
-def rule(s: Snapshot) -> Iterator[Begin | Move | Prove | Wait]:
+def rule(s: Snapshot) -> Iterator[Begin | Move | Prove | VetIssue | Wait]:
     yield from _backoff_over(s)
     queued = sorted((task for task in s.tasks.values() if task.state is _S.QUEUED), key=place)
     rings = dependencies.circles({task.issue: open_blockers(s, task) for task in queued if task.issue is not None})
@@ -54,17 +54,21 @@ def _used_up(s: Snapshot, task: Task) -> str:
     return caps.over(s, task)
 
 
-def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begin | Move | Prove | Wait]:
+def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begin | Move | Prove | VetIssue | Wait]:
     """What brings a task that may start nearer to it, or what holds it."""
     look = stages.dressed(s.workflows, s.policy, task)
-    choice = (stages.hindrance(s, task) or _hindrance(s, task) or room.waves.hindrance(task, room.starting)
-              or ladder.choose(look))
+    choice = (stages.hindrance(s, task) or _hindrance(s, task) or trust.hold(s, task)
+              or room.waves.hindrance(task, room.starting) or ladder.choose(look))
     if isinstance(choice, Move):
         yield replace(choice, task=task)
     elif isinstance(choice, Wait):
         yield choice
     elif wait := room.hindrance(task, choice.provider):
         yield wait
+    elif (issue := s.issue_of(task)) is not None and trust.unstarted(s, task) and trust.stale(s, issue):
+        yield trust.asking(s, task, issue)
+        if trust.may_ask(s, issue):
+            yield VetIssue(issue)
     elif choice.unproven:
         lane = prove_lane(choice.provider)
         words = f"{choice.provider} is asked whether it answers, to stand in for {look.provider}"

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from coordinator.domain.issue import Issue, PullState, Vet, fingerprint
 from coordinator.domain.task import Pin, Task, TaskState
-from coordinator.planning.actions import Move, VetIssue, Wait, vet_lane
+from coordinator.planning import trust
+from coordinator.planning.actions import Move, VetIssue, Wait
 from coordinator.planning.snapshot import Snapshot
 
 _S = TaskState
@@ -25,13 +26,13 @@ def unpinned(task: Task) -> bool:
 
 def pinned_anew(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue]:
     """As if the issue were taken up for the first time: who set the label last must be trusted now."""
-    vet = _asked(s, issue)
-    if vet is None:
-        if s.github_ok and s.reserve is None and s.free(vet_lane(issue.number)):
+    vet = s.vets.get(issue.number)
+    if vet is None or trust.stale(s, issue):
+        if trust.may_ask(s, issue):
             yield VetIssue(issue)
-    elif s.policy.trusts(vet.actor, vet.permission):
+    elif trust.doubt(vet, s.policy) is None:
         words = fingerprint(issue.title, issue.body)
-        pin = Pin(issue.title, issue.body, words, vet.label_event_id, vet.actor, vet.labelled_at)
+        pin = Pin(issue.title, issue.body, words, vet.label_event_id, vet.actor, vet.labelled_at, task.attempts)
         yield Move(task, None, changes={"pin": pin, "last_retry_event_id": vet.retry_event_id})
 
 
@@ -40,13 +41,12 @@ def hindrance(s: Snapshot, task: Task) -> Wait | None:
     if not unpinned(task):
         return None
     issue = s.issue_of(task)
-    vet = _asked(s, issue) if issue is not None else None
-    if vet is None:
-        return Wait(task.id, "vetting", "the memory was rebuilt: who set the label is asked again",
-                    s.github_words or "nothing: it is asked at the next tick")
-    who = f"@{vet.actor}" if vet.actor else "an unknown account"
-    return Wait(task.id, "untrusted", f"the label was set by {who}, who has {vet.permission} permission, not "
-                f"{s.policy.permission}", f"somebody with {s.policy.permission} permission sets it anew")
+    vet = s.vets.get(issue.number) if issue is not None else None
+    doubt = trust.doubt(vet, s.policy) if issue is not None and vet is not None and not trust.stale(s, issue) else None
+    if doubt is not None:
+        return Wait(task.id, doubt.code, doubt.words, trust.cure(s.policy))
+    return Wait(task.id, "vetting", "the memory was rebuilt: who set the label is asked again",
+                s.github_words or "nothing: it is asked at the next tick")
 
 
 def set_since(vet: Vet, task: Task) -> bool:
@@ -70,8 +70,3 @@ def met_before(s: Snapshot, task: Task) -> Task:
     state, reason = _MET[pull.state]
     return replace(task, state=state, reason=reason, detail=f"#{pull.number} was found", pr_number=pull.number,
                    pr_url=pull.url, pr_head_sha=pull.head_sha, pr_draft=pull.draft, completed_at=s.now)
-
-
-def _asked(s: Snapshot, issue: Issue) -> Vet | None:
-    vet = s.vets.get(issue.number)
-    return vet if vet is not None and vet.issue_updated_at == issue.updated_at else None

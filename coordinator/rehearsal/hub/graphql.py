@@ -1,4 +1,4 @@
-"""The little GraphQL that REST cannot replace: who edited a body or a comment last, and when.
+"""The little GraphQL that REST cannot replace: who edited a title, a body or a comment, and when.
 
 A small reader of the query language and a few types; a field it does not know is refused with
 GitHub's own words, so that a client cannot come to rely on something that is not there.
@@ -13,7 +13,7 @@ from typing import Any
 
 from .payloads import maybe_time, node, time_text
 from .wire import Call, Reply
-from .world import Comment, Edit, Issue, Refused, Repository
+from .world import Comment, Edit, Event, Issue, Refused, Repository
 
 TOKEN = re.compile(r'\s+|,|#[^\n]*|(\.\.\.|"(?:[^"\\]|\\.)*"|-?\d+|\$?[A-Za-z_]\w*|[{}()\[\]:!=@])')
 Fields = dict[str, Callable[["Field"], Any]]
@@ -179,6 +179,24 @@ def _issue(issue: Issue) -> Fields:
         "state": lambda _: issue.state.upper(),
         "updatedAt": lambda _: time_text(issue.updated_at),
         "comments": lambda one: _connection(one, issue.comments, "IssueComment", _comment),
+        "timelineItems": lambda one: _timeline(issue, one),
+    }
+
+
+def _timeline(issue: Issue, one: Field) -> Any:
+    """Of the many kinds of lines only changed titles."""
+    if one.arguments.get("itemTypes") != ["RENAMED_TITLE_EVENT"]:
+        raise BadQuery("the stand-in knows itemTypes: [RENAMED_TITLE_EVENT] alone")
+    renames = [event for event in issue.events if event.kind == "renamed"]
+    return _connection(one, renames, "RenamedTitleEvent", _rename)
+
+
+def _rename(event: Event) -> Fields:
+    return {
+        "createdAt": lambda _: time_text(event.at),
+        "actor": lambda one: _actor(event.actor, one),
+        "previousTitle": lambda _: event.detail["old"],
+        "currentTitle": lambda _: event.detail["new"],
     }
 
 
@@ -216,7 +234,11 @@ def _edit(edit: Edit) -> Fields:
 
 
 def _actor(login: str, one: Field) -> Any:
-    return _resolve("User", {"login": lambda _: login}, one.selection)
+    """Null for an account that is gone. A bot's login has no ending here; in REST it has."""
+    if not login:
+        return None
+    name = login.removesuffix("[bot]")
+    return _resolve("User" if name == login else "Bot", {"login": lambda _: name}, one.selection)
 
 
 def _connection(one: Field, items: list[Any], kind: str, fields_of: Callable[[Any], Fields]) -> Any:
@@ -229,5 +251,11 @@ def _connection(one: Field, items: list[Any], kind: str, fields_of: Callable[[An
     def nodes(inner: Field) -> Any:
         return [_resolve(kind, fields_of(item), inner.selection) for item in shown]
 
-    known: Fields = {"nodes": nodes, "totalCount": lambda _: len(items)}
+    def page_info(inner: Field) -> Any:
+        rest = len(items) > len(shown)
+        ends: Fields = {"hasNextPage": lambda _: rest and first is not None,
+                        "hasPreviousPage": lambda _: rest and first is None}
+        return _resolve("PageInfo", ends, inner.selection)
+
+    known: Fields = {"nodes": nodes, "totalCount": lambda _: len(items), "pageInfo": page_info}
     return _resolve(f"{kind}Connection", known, one.selection)

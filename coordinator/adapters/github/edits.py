@@ -1,0 +1,93 @@
+"""Who changed words after they were first written: GitHub tells it by GraphQL alone. Two questions, and their answers
+read; types and fields are those of GitHub's public schema (Issue, IssueComment, UserContentEdit, RenamedTitleEvent)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from coordinator.adapters.github.payloads import Unreadable, fields, items, moment, text
+from coordinator.domain.issue import Edit, History, Remark
+
+EDITS_TOLD, EDITS_OF_A_COMMENT, COMMENTS_TOLD = 100, 20, 50
+"""How many GitHub is asked for at once; 100 is the most it gives."""
+_WHO = "{ __typename login }"
+_ASKED = "query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) { %s } }"
+HISTORY = _ASKED % f"""issue(number: $number) {{ title body lastEditedAt editor {_WHO}
+  userContentEdits(first: {EDITS_TOLD}) {{ pageInfo {{ hasNextPage }} nodes {{ editedAt editor {_WHO} }} }}
+  timelineItems(itemTypes: [RENAMED_TITLE_EVENT], last: {EDITS_TOLD}) {{
+    pageInfo {{ hasPreviousPage }} nodes {{ ... on RenamedTitleEvent {{ createdAt actor {_WHO} }} }} }} }}"""
+REMARKS = _ASKED % f"""issue(number: $number) {{ comments(last: {COMMENTS_TOLD}) {{ nodes {{
+  author {_WHO} body createdAt lastEditedAt editor {_WHO}
+  userContentEdits(first: {EDITS_OF_A_COMMENT}) {{ pageInfo {{ hasNextPage }} nodes {{ editor {_WHO} }} }} }} }} }}"""
+
+
+def history(data: Any) -> History:
+    """The answer to HISTORY. The last edit counts by itself too: a list may lag behind it. Raises Unreadable."""
+    told = _issue(data)
+    edited, renamed = fields(told.get("userContentEdits")), fields(told.get("timelineItems"))
+    edits = [Edit(moment(one, "editedAt"), login(one.get("editor"))) for one in items(edited.get("nodes"))]
+    last = _last_edit(told)
+    renames = [Edit(moment(one, "createdAt"), login(one.get("actor"))) for one in items(renamed.get("nodes"))]
+    gaps = [
+        *([_newest(edits + last)] if _more(edited, "hasNextPage") else ()),   # their order is not written down anywhere
+        *([_oldest(renames)] if _more(renamed, "hasPreviousPage") else ()),
+    ]
+    found = tuple(sorted({*edits, *last, *renames}, key=lambda one: (one.at, one.editor)))
+    return History(text(told, "title"), text(told, "body"), found, max(gaps, default=None))
+
+
+def _newest(edits: list[Edit]) -> datetime:
+    if not edits:
+        raise Unreadable("there are edits, but none is told")
+    return max(one.at for one in edits)
+
+
+def _oldest(edits: list[Edit]) -> datetime:
+    if not edits:
+        raise Unreadable("there are edits, but none is told")
+    return min(one.at for one in edits)
+
+
+def remarks(data: Any) -> tuple[Remark, ...]:
+    """The answer to REMARKS, oldest first. Raises Unreadable."""
+    return tuple(map(_remark, items(fields(_issue(data).get("comments")).get("nodes"))))
+
+
+def _remark(told: dict[str, Any]) -> Remark:
+    edited = fields(told.get("userContentEdits"))
+    editors: tuple[str, ...] | None = None
+    if not _more(edited, "hasNextPage"):
+        who = [login(one.get("editor")) for one in items(edited.get("nodes"))]
+        editors = tuple(dict.fromkeys([*who, *(one.editor for one in _last_edit(told))]))
+    return Remark(login(told.get("author")), text(told, "body"), moment(told, "createdAt"), editors)
+
+
+def _last_edit(told: dict[str, Any]) -> list[Edit]:
+    at: datetime | None = moment(told, "lastEditedAt") if told.get("lastEditedAt") is not None else None
+    return [] if at is None else [Edit(at, login(told.get("editor")))]
+
+
+def login(actor: Any) -> str:
+    """An account as REST calls it; "" for one that is gone or of another kind. Here a bot's name has no ending, and a
+    person may have the same."""
+    told = actor if isinstance(actor, dict) else {}
+    name = text(told, "login")
+    return {"User": name, "Bot": f"{name}[bot]"}.get(text(told, "__typename"), "") if name else ""
+
+
+def _issue(data: Any) -> dict[str, Any]:
+    return fields(fields(fields(data).get("repository")).get("issue"))
+
+
+def _more(connection: dict[str, Any], name: str) -> bool:
+    """Unless GitHub says that there is no further page, there is one."""
+    return fields(connection.get("pageInfo")).get(name) is not False
+
+
+def refusals(data: Any) -> Iterator[tuple[str, str]]:
+    """Kind and words of each error in an answer of GraphQL; its HTTP status is 200 all the same."""
+    for one in fields(data).get("errors") or ():
+        told = one if isinstance(one, dict) else {}
+        yield text(told, "type"), text(told, "message") or "no words"

@@ -1,0 +1,138 @@
+"""Whom it obeys, end to end: strangers with a label, edits before and after it, and what comments reach the agent."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from coordinator.domain.outward import Outward
+from tests.support.yard import Yard
+
+HELD = "<!-- coordinator:gh-{}:held -->"
+
+
+def ticks(yard: Yard, count: int = 3) -> None:
+    for _ in range(count):
+        yard.tick()
+
+
+def next_second() -> None:
+    """GitHub's times count seconds: what is to be later must be of another one."""
+    now = int(time.time())
+    while int(time.time()) == now:
+        time.sleep(0.02)
+
+
+def held(yard: Yard, number: int) -> str:
+    """Why it is not worked on, with nothing started; said in exactly one comment that pings nobody."""
+    ticks(yard)
+    said = [body for body in yard.comments(number) if body.startswith(HELD.format(number))]
+    assert len(said) == 1
+    assert "@stranger" not in said[0]
+    assert "sets the label rpi-auto anew" in said[0]
+    assert f"gh-{number}" not in yard.engine.world.store.attempts()
+    found = {one.number: one.code for one in yard.plan.held}
+    return found.get(number) or yard.plan.waits[f"gh-{number}"].code
+
+
+def anew(yard: Yard, number: int, by: str = "ann") -> None:
+    next_second()
+    person = yard.repository.as_user(by)
+    person.remove_label(number, "rpi-auto")
+    person.add_label(number, "rpi-auto")
+
+
+@pytest.mark.req("N4", "W18")
+def test_a_stranger_s_label_starts_nothing_and_is_answered_once_through_flips_a_relisting_and_a_restart(yard: Yard):
+    number = yard.issue(by="stranger")
+    assert held(yard, number) == "untrusted"
+    for _ in range(3):
+        anew(yard, number, "stranger")
+        assert held(yard, number) == "untrusted"
+    yard.engine.memory.listed_at = None
+    yard.engine.world.store.keep_outward(_unsaid(yard, number))   # a crash after the comment, before it was recorded
+    yard.close()
+    yard.start()
+    assert held(yard, number) == "untrusted"
+    anew(yard, number)
+    assert yard.until_state(number, "IN_REVIEW").attempts == 1
+    assert len([body for body in yard.comments(number) if HELD.format(number) in body]) == 1
+
+
+def _unsaid(yard: Yard, number: int) -> Outward:
+
+
+    return Outward(f"gh-{number}")
+
+
+@pytest.mark.req("N4", "W18", "X18")
+@pytest.mark.parametrize("what", ["body", "title"])
+def test_an_edit_after_the_label_by_somebody_who_may_not_holds_it_until_the_label_is_set_anew(yard: Yard, what: str):
+    number = yard.issue(script="commit(); result()")
+    stranger = yard.repository.as_user("stranger")
+    words = "```script\ncommit('evil.txt'); result()\n```"
+    stranger.edit_body(number, words) if what == "body" else stranger.edit_title(number, "Do evil")
+    assert held(yard, number) == "edited"
+    yard.close()
+    yard.start()
+    assert held(yard, number) == "edited"
+    yard.ann.edit_body(number, "```script\ncommit('good.txt'); result()\n```")
+    assert held(yard, number) == "edited", "whoever edits need not have read what was there"
+    anew(yard, number)
+    task = yard.until_state(number, "IN_REVIEW")
+    assert "good.txt" in yard.repository.files(task.branch)
+    assert (task.pin.body, task.pin.actor) == ("```script\ncommit('good.txt'); result()\n```", "ann")
+
+
+@pytest.mark.req("W18")
+def test_queued_work_takes_over_the_edits_of_trusted_people_and_is_held_by_those_of_others(yard: Yard):
+    (yard.clone / "STOP").touch()
+    mine, theirs = yard.issue("Mine"), yard.issue("Theirs")
+    ticks(yard)
+    assert yard.state(mine) == yard.state(theirs) == "QUEUED"
+    next_second()
+    yard.ann.edit_body(mine, "```script\ncommit('new.txt'); result()\n```")
+    yard.ann.edit_title(mine, "Mine, better")
+    yard.repository.as_user("stranger").edit_body(theirs, "```script\ncommit('evil.txt'); result()\n```")
+    ticks(yard)
+    assert yard.task(mine).title == "Mine, better"
+    events = yard.engine.world.store.events(f"gh-{mine}")
+    assert [one.detail for one in events if "pinned anew" in one.detail]
+    assert held(yard, theirs) == "edited"
+    (yard.clone / "STOP").unlink()
+    done = yard.until_state(mine, "IN_REVIEW")
+    assert "new.txt" in yard.repository.files(done.branch)
+    assert yard.repository.pulls()[0].title.startswith("Mine, better")
+    assert yard.state(theirs) == "QUEUED"
+    anew(yard, theirs)
+    yard.until_state(theirs, "IN_REVIEW")
+
+
+@pytest.mark.req("X18")
+def test_where_github_cannot_tell_who_edited_nothing_starts_and_nothing_else_waits(yard: Yard):
+    answer = {"data": None, "errors": [{"type": "FORBIDDEN", "message": "Resource not accessible by token"}]}
+    json_of = ({"Content-Type": "application/json"}, json.dumps(answer).encode())
+    yard.github.intercept = lambda _method, path: (200, *json_of) if path == "/graphql" else None
+    number = yard.issue()
+    assert held(yard, number) == "edited"
+    assert "Resource not accessible by token" in yard.plan.held[0].words
+    asked = len([one for one in yard.github.requests if one.path == "/graphql"])
+    ticks(yard, 5)
+    assert len([one for one in yard.github.requests if one.path == "/graphql"]) <= asked + 1
+    yard.github.intercept = None
+    anew(yard, number)
+    yard.until_state(number, "IN_REVIEW")
+
+
+def test_an_edit_of_running_work_changes_nothing_of_it(yard: Yard):
+    number = yard.issue(script="commit('asked.txt')\nwhile not os.path.exists('go'): time.sleep(0.05)\nresult()")
+    yard.until((yard.worktree(number) / "asked.txt").exists)
+    yard.repository.as_user("stranger").edit_body(number, "```script\ncommit('evil.txt'); result()\n```")
+    ticks(yard)
+    assert yard.state(number) == "RUNNING"
+    (yard.worktree(number) / "go").touch()
+    task = yard.until_state(number, "IN_REVIEW")
+    assert "evil.txt" not in yard.repository.files(task.branch)
+    assert "evil" not in task.pin.body
