@@ -15,6 +15,7 @@ from coordinator.domain.worker import Missing, Unknown, WorkerView
 from coordinator.engine.effects.examining import recording
 from coordinator.engine.effects.starting import watched
 from coordinator.engine.gates import members, standings
+from coordinator.engine.inheritance import inheritance_of
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import plans_of
 from coordinator.engine.speech import speeches
@@ -23,6 +24,7 @@ from coordinator.engine.world import World
 from coordinator.planning import stages
 from coordinator.planning.actions import work_lane
 from coordinator.planning.berths import LOCAL, names_for
+from coordinator.planning.claiming import Hold
 from coordinator.planning.limits import caps
 from coordinator.planning.rules.dispatch import SET_BACK
 from coordinator.planning.snapshot import RESERVE, Gate, Parked, Proof, Snapshot
@@ -89,6 +91,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
         refused=dict(memory.refused),
         hosts=world.executor.hosts(),
         shut_hosts=world.shut_hosts(),
+        claim=world.claimant.hold(now) if world.claimant is not None else Hold(),
+        inheritance=inheritance_of(store),
     )
 
 

@@ -16,6 +16,7 @@ from coordinator.domain.task import Task
 from coordinator.domain.worker import HostState, WorkerView
 from coordinator.domain.workflow import Library
 from coordinator.planning.batch.standing import Standing
+from coordinator.planning.claiming import Hold, Inheritance
 from coordinator.planning.policy import Policy
 
 RESERVE = "reserve"
@@ -87,7 +88,8 @@ class Snapshot:
     `sessions_today` counts attempts of the host's local day, `money_today` is what was spent in it. `plans` are plan
     files under way by id, `touched` the files that their running tasks have changed so far. `hosts` are other machines
     as they were found last, `shut_hosts` those that may take no work and why. `swept_at` is when what is too old was
-    removed last, `woke_at` when the clock was found set or the host back from sleep.
+    removed last, `woke_at` when the clock was found set or the host back from sleep. `claim` is where ours on the
+    repository stands, `inheritance` what stood on the remote when we took it.
     """
 
     now: datetime
@@ -135,6 +137,8 @@ class Snapshot:
     refused: Mapping[str, Refused] = field(default_factory=dict)
     hosts: Mapping[str, HostState] = field(default_factory=dict)
     shut_hosts: Mapping[str, str] = field(default_factory=dict)
+    claim: Hold = field(default_factory=Hold)
+    inheritance: Inheritance = field(default_factory=Inheritance)
 
     def attempt(self, task_id: str) -> Attempt | None:
         """The task's latest attempt."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from coordinator.engine.effects import (
     approving,
+    claiming,
     examining,
     joining,
     notifying,
@@ -33,7 +34,9 @@ from coordinator.planning.actions import (
     Deliver,
     Examine,
     GiveUp,
+    Inherit,
     Join,
+    KeepClaim,
     Launch,
     Look,
     Notify,
@@ -49,6 +52,7 @@ from coordinator.planning.actions import (
     Tidy,
     VetIssue,
 )
+from coordinator.planning.claiming import outward
 from coordinator.ports import (
     Away,
     BadCredentials,
@@ -62,6 +66,8 @@ from coordinator.ports import (
 )
 
 _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
+    KeepClaim: claiming.keep,
+    Inherit: claiming.inherit,
     Poll: polling.poll,
     VetIssue: polling.vet,
     Prove: proving.prove,
@@ -90,6 +96,8 @@ GITHUB_REST = timedelta(seconds=30)
 
 def perform(action: Action, world: World) -> Fact:
     """The fact of one effect. Never raises: what went wrong is a fact too."""
+    if world.claimant is not None and outward(action) and not world.claimant.fresh:   # it ran out in the queue
+        return EffectFailed(action, world.claimant.hold(world.clock.now()).words)
     try:
         return _MADE_BY[type(action)](action, world)
     except Reserved as error:

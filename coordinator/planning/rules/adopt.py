@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from coordinator.domain.issue import Issue, Vet, fingerprint
-from coordinator.domain.task import NEEDS_PERSON, Pin, Task, TaskState, issue_task_id
+from coordinator.domain.task import BRANCHES, NEEDS_PERSON, Pin, Task, TaskState, issue_task_id
 from coordinator.domain.workflow import BUILD
 from coordinator.planning import dependencies, stages
-from coordinator.planning.actions import VET_LANES, Adopt, Held, Move, VetIssue, Wait, vet_lane
+from coordinator.planning.actions import VET_LANES, Adopt, Held, Inherit, Move, VetIssue, Wait, vet_lane
 from coordinator.planning.policy import Policy
+from coordinator.planning.rules.claim import in_review
 from coordinator.planning.snapshot import Snapshot
 
 _PRIORITY = re.compile(r"priority:p([0-3])", re.IGNORECASE)
@@ -25,7 +27,7 @@ ONE_CHANGE = timedelta(seconds=2)
 VETS_AT_ONCE = 10
 """Issues asked about in one turn: each costs two or three requests, and what may start should not wait for all."""
 
-Proposal = Adopt | Move | VetIssue | Held | Wait
+Proposal = Adopt | Move | VetIssue | Inherit | Held | Wait
 
 
 def rule(s: Snapshot) -> Iterator[Proposal]:
@@ -99,7 +101,7 @@ def make_task(issue: Issue, vet: Vet, policy: Policy, now: datetime) -> Task:
         id=task_id,
         issue=issue.number,
         pin=pin_of(issue, vet),
-        branch=f"rpi/{task_id}",
+        branch=f"{BRANCHES}{task_id}",
         created_at=now,
         updated_at=now,
         state_since=now,
@@ -113,7 +115,7 @@ def make_task(issue: Issue, vet: Vet, policy: Policy, now: datetime) -> Task:
     )
 
 
-def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Held]:
+def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Inherit | Held]:
     others = [login for login in issue.assignees if login != s.policy.login]
     if s.policy.respect_assignee and others:
         yield Held(issue.number, issue.title, "assigned", f"is assigned to @{others[0]}",
@@ -130,7 +132,22 @@ def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Held]:
                    f"the label was set by {who}, who has {vet.permission} permission, not {s.policy.permission}",
                    f"somebody with {s.policy.permission} permission sets the label {s.policy.labels.auto} anew")
     else:
-        yield Adopt(make_task(issue, vet, s.policy, s.now))
+        yield from _taken_up(s, issue, make_task(issue, vet, s.policy, s.now))
+
+
+def _taken_up(s: Snapshot, issue: Issue, task: Task) -> Iterator[Adopt | Inherit | Held]:
+    """A task begins where another coordinator left it: with a pull request of its branch it is in review."""
+    left = s.inheritance.branches.get(task.branch)
+    if left is not None and left.pull is None:
+        if _may_ask(s, issue):
+            yield Inherit(task.branch, left.sha, vet_lane(issue.number))
+        yield Held(issue.number, issue.title, "vetting", f"the branch {task.branch} stands already: its pull request "
+                   "is being asked for", s.github_words or "nothing: it is asked at the next tick")
+        return
+    pull = s.pulls.get(left.pull) if left is not None and left.pull else None
+    if left is not None and pull is not None:
+        task = replace(task, state=TaskState.IN_REVIEW, reason="pr_open", **in_review(pull, left.sha))
+    yield Adopt(task)
 
 
 def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue]:
