@@ -195,6 +195,10 @@ class PushRefused(GitError):
     """The remote said no: protected, not a fast-forward, hook declined, no right."""
 
 
+class ClaimMoved(GitError):
+    """The claim on the repository is not as it was expected: another coordinator moved it."""
+
+
 class ForeignWorktree(GitError):
     """Something that is not ours stands where the worktree or its branch should be."""
 
@@ -253,6 +257,18 @@ class Repository(Protocol):
     def push(self, branch: str, *, expect: str) -> str:
         """Pushes the branch; `expect` is what we pushed last ("" = the remote must not have it, or must be an
         ancestor). Returns the sha. Raises PushRefused, GitUnreachable."""
+
+    def claim(self, known: str) -> tuple[str, str]:
+        """(sha, words) of the claim where we push, ("", "") without one; of the sha `known` without the words, which
+        are not asked for again. Raises GitUnreachable, PushRefused, GitError."""
+
+    def put_claim(self, words: str, *, held: str, branch: str = "", expect: str = "") -> tuple[str, str]:
+        """Moves the claim from exactly `held` ("" = there must be none) to one that says `words`. With a branch, that
+        is pushed as by `push` in the same transaction: both or neither. (the claim's sha, the branch's). Raises
+        ClaimMoved, PushRefused, GitUnreachable, GitError."""
+
+    def standing(self, prefix: str) -> Mapping[str, str]:
+        """Branches of this prefix where we push, with their tips, as they are now. Raises GitUnreachable."""
 
     def feature(self, branch: str, base: str, last: str = "") -> str:
         """The tip of a plan's branch; where there is none it is made from the remote's, else from `last`, what was

@@ -255,7 +255,8 @@ def coordinator_world(
     looks: str = "never",
 ) -> World:
     """Everything `coordinator run` works with. `offline`: without a token GitHub counts as unreachable; `store` stands
-    in for this repository's own; `looks`: when other hosts are asked: by a thread each, when due, or never. Raises
+    in for this repository's own, and nothing may be written then; `looks`: when other hosts are asked: by a thread
+    each, when due, or never. Raises
     NoToken, NoRepository, StoreError, NewerSchema."""
     from coordinator.app.belonging import belongs
     from coordinator.engine.world import Site
@@ -271,8 +272,13 @@ def coordinator_world(
         memory.close()
         raise
     github = github_client(config, name, lambda: token) if token and name else _no_github()
-    return world_on(where, config, environ, wakes, me, say, memory, Site(repo, github, name), token,
-                    looks=looks)
+    world = world_on(where, config, environ, wakes, me, say, memory, Site(repo, github, name), token,
+                     looks=looks)
+    if store is None:
+        from coordinator.app.claims import claimant
+
+        world.claimant = claimant(where, config, memory, repo)
+    return world
 
 
 def world_on(

@@ -146,6 +146,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     yield doctor.writable(where.root, where.home)
     yield from doctor.room(where.root, floors_of(config))
     yield doctor.instance(daemon_pid(where), where.board, now(), config.poll.interval)
+    yield from _examine_claim(where, config, environ)
     yield from _examine_leftovers(where)
     yield from doctor.rights(os.geteuid())
 
@@ -184,6 +185,25 @@ def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) ->
         return
     client = github_client(config, name, lambda: token)
     yield from doctor.github_ready(client, name, config.labels.auto, source, now())
+
+
+def _examine_claim(where: Place, config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Nothing where the lines before say already that nobody can be asked."""
+    from coordinator.adapters.system import doctor
+    from coordinator.app.claims import holder_of, look
+    from coordinator.ports import GitError
+
+    if not config.repository.claim:
+        yield doctor.Check("warn", "repository.claim = false: nobody keeps a coordinator elsewhere apart from this one",
+                           "set repository.claim = true")
+        return
+    token = token_or_none(environ)
+    try:
+        repo = git_repository(where, config, lambda: token) if token else None
+    except GitError:
+        return
+    if repo is not None:
+        yield doctor.claim(config.repository.fork, lambda: look(repo), holder_of(where))
 
 
 def _examine_leftovers(where: Place) -> Iterator[Check]:

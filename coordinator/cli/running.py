@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from coordinator.cli.trouble import NO_PROVIDER, Trouble
+from coordinator.cli.trouble import NO_CLAIM, NO_PROVIDER, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,9 @@ def run(
     stop_workers: Annotated[
         bool, typer.Option("--stop-workers", help="End the workers too when this ends; else they run on.")
     ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the repository from a coordinator elsewhere that is dead.")
+    ] = False,
     provider: Annotated[str, typer.Option(help="The agent for tasks that name none.")] = "",
     workers: Annotated[int | None, typer.Option("--max-workers", min=1, help="Workers at once.")] = None,
 ) -> None:
@@ -46,8 +49,12 @@ def run(
             _confirm(place, config)
         runner = app.runner(place, config, os.environ, me, say, once=once)
         runner.memory.confirmed = yes
+        if take_over and runner.world.claimant is not None:
+            runner.world.claimant.take_over()
         try:
             say(start_line(runner.world, config))
+            for words in claim_lines(config):
+                say(words)
             runner.serve(
                 config.poll.jitter,
                 lambda: app.reread(place, os.environ, overrides),
@@ -56,6 +63,8 @@ def run(
             )
             if runner.hurried:
                 _leave()
+            if once and (no := runner.unclaimed):
+                raise Trouble(no.words, no.cure, code=NO_CLAIM)
         finally:
             runner.close()
 
@@ -109,6 +118,15 @@ def start_line(world: Any, config: Config) -> str:
         f"poll {show_duration(config.poll.interval)} · provider {config.workers.provider} · sandbox off: agents run "
         f"with your rights · " + (f"at most {cap} sessions a day" if cap else "no daily cap of sessions")
     )
+
+
+def claim_lines(config: Config) -> tuple[str, ...]:
+    """What is said aloud where nobody, or not everybody, is kept apart from a second coordinator."""
+    if not config.repository.claim:
+        return ("repository.claim = false: nobody keeps a second coordinator on another machine apart from this one",)
+    if config.repository.fork:
+        return (f"the claim lies in {config.repository.fork}: it keeps apart only coordinators that push to that fork",)
+    return ()
 
 
 # --- before anything is started -------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-GENERAL, NO_AUTH, NO_PROVIDER, NOT_READY, USAGE, BUG = 1, 10, 20, 21, 64, 70
+GENERAL, NO_AUTH, NO_PROVIDER, NOT_READY, NO_CLAIM, USAGE, BUG = 1, 10, 20, 21, 29, 64, 70
 """Exit codes as docs/operations.md lists them."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

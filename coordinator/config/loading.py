@@ -295,6 +295,9 @@ def _check_together(config: Config) -> None:
         where = config.origins["retry.backoff"]
         cure = "Make the second the larger."
         raise ConfigError(f"{where}: retry.backoff is longer than retry.backoff_max", cure)
+    if config.repository.claim_lease < 2 * config.repository.claim_renew:
+        words = f"{config.origins['repository.claim_lease']}: repository.claim_lease is less than twice claim_renew"
+        raise ConfigError(words, "One renewal that fails must not cost the claim: make the lease longer.")
     for name, ladder in config.fallback.items():
         if len({name, *ladder}) <= len(ladder):
             where = config.origins[f"{_FALLBACK}.{name}"]

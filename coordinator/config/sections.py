@@ -40,7 +40,8 @@ def _optional(pattern: tuple[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """Which repository, and how GitHub is reached. "" = found out: from the remote, from GitHub, none."""
+    """Which repository, and how GitHub is reached. "" = found out: from the remote, from GitHub, none. `claim`: one
+    coordinator at a time, wherever they run; renewed, left to others and looked at this often."""
 
     name: str = _optional(_REPOSITORY)
     base: str = _key(kinds.text(r"[^\s~^:?*\[\\]+", "branch name", empty=True), "")
@@ -48,6 +49,10 @@ class Repository:
     ca_bundle: str = _key(kinds.text(empty=True), "")
     proxy: str = _key(kinds.proxy(), "")
     fork: str = _optional(_REPOSITORY)
+    claim: bool = _key(kinds.flag(), True)
+    claim_renew: timedelta = _key(kinds.duration("100ms"), "20m")
+    claim_lease: timedelta = _key(kinds.duration("1s"), "1h")
+    claim_watch: timedelta = _key(kinds.duration("100ms"), "3m")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,18 +25,19 @@ class TaskState(StrEnum):
 
 _S = TaskState
 MOVES: dict[TaskState, frozenset[TaskState]] = {
-    _S.QUEUED: frozenset({_S.PREPARING, _S.CANCELLED, _S.BLOCKED}),
+    _S.QUEUED: frozenset({_S.PREPARING, _S.IN_REVIEW, _S.CANCELLED, _S.BLOCKED}),
     _S.PREPARING: frozenset({_S.RUNNING, _S.QUEUED, _S.BACKOFF, _S.BLOCKED, _S.FAILED, _S.CANCELLED}),
     _S.RUNNING: frozenset({_S.PUBLISHING, _S.QUEUED, _S.BACKOFF, _S.BLOCKED, _S.FAILED, _S.CANCELLED}),
     _S.PUBLISHING: frozenset({_S.IN_REVIEW, _S.DONE, _S.BACKOFF, _S.BLOCKED, _S.CANCELLED}),
     _S.IN_REVIEW: frozenset({_S.DONE, _S.QUEUED, _S.BLOCKED, _S.CANCELLED}),
-    _S.BACKOFF: frozenset({_S.QUEUED, _S.BLOCKED, _S.CANCELLED}),
+    _S.BACKOFF: frozenset({_S.QUEUED, _S.IN_REVIEW, _S.BLOCKED, _S.CANCELLED}),
     _S.BLOCKED: frozenset({_S.QUEUED}),
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.CANCELLED: frozenset({_S.QUEUED}),
     _S.DONE: frozenset(),
 }
-"""The moves. From BLOCKED, FAILED and CANCELLED only a person moves a task."""
+"""The moves. From BLOCKED, FAILED and CANCELLED only a person moves a task; from QUEUED and BACKOFF it comes to review
+where another coordinator brought it there."""
 
 HOLDS_SLOT = frozenset({_S.PREPARING, _S.RUNNING})
 ACTIVE = frozenset({_S.PREPARING, _S.RUNNING, _S.PUBLISHING})
@@ -135,6 +136,10 @@ class Task:
             state_since=at,
             retry_at=None,
         )
+
+
+BRANCHES = "rpi/"
+"""What the branches of issues' tasks begin with."""
 
 
 def issue_task_id(number: int) -> str:

@@ -54,6 +54,7 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "money": {"today": round(s.money_today, 4), "cap": s.policy.money_per_day},
         "parked": [{"provider": name, "until": _iso(one.until) if one.until > s.now else None, "words": one.words}
                    for name, one in sorted(s.parked.items())],
+        "claim": {"open": s.claim.open, "words": s.claim.words, "cure": s.claim.cure},
         "paused": s.paused,
         "draining": s.draining,
         "gates": [asdict(gate) for gate in (*s.floors, *s.short.get("", ()))],

@@ -126,7 +126,7 @@ class Daemon:
         with self._signals():
             while True:
                 made = self._engine.tick()
-                moves = self._moving() if moving is None else moving(made)
+                moves = self._moves_here() if moving is None else moving(made)
                 if not self._running or not (self._engine.busy or moves):
                     return made
                 self._wakes.wait(DRAIN_SLEEP)
@@ -138,6 +138,11 @@ class Daemon:
                 return
             self._wakes.wait(min(DRAIN_SLEEP, rest))
         self._engine.world.say("hurrying: effects under way are left")
+
+    def _moves_here(self) -> bool:
+        """Without the claim only what runs here comes to an end here."""
+        claimant = self._engine.world.claimant
+        return self._moving() if claimant is None or claimant.fresh else not self._no_workers()
 
     def _moving(self) -> bool:
         """Whether a task is on its way and needs no person, no reviewer and no later poll."""

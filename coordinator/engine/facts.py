@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.claim import Claim
 from coordinator.domain.issue import Issue, PullRequest, Vet
 from coordinator.domain.outcome import Evidence
 from coordinator.domain.outward import Outward
 from coordinator.domain.planfile import Result
 from coordinator.domain.task import Task
 from coordinator.planning.actions import Action, CleanUp, Reclaim
+from coordinator.planning.claiming import Hold
 from coordinator.planning.snapshot import Gate, Refused
 from coordinator.ports import Listing
 
@@ -237,6 +240,27 @@ class Reclaimed:
 
 
 @dataclass(frozen=True)
+class ClaimKept:
+    """Where the claim on the repository stands after a step: at commit `sha`; `taken` anew, away from `of` where
+    another had it. `left` are the branches that stood on the remote then, where they are another coordinator's."""
+
+    hold: Hold
+    sha: str
+    taken: bool = False
+    of: Claim | None = None
+    left: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """The pull request, if any, of a branch that another coordinator left at `sha`."""
+
+    branch: str
+    sha: str
+    pull: PullRequest | None
+
+
+@dataclass(frozen=True)
 class Notified:
     """A person was told of these causes."""
 
@@ -259,5 +283,5 @@ class EffectFailed:
 Fact = (
     Polled | Vetted | Explained | Proved | Prepared | Launched | NotStarted | StopSent | Examined | ApprovalAsked |
     Pushed | PullFound | PublishRefused | Joined | NotJoined | Looked | Delivered | NotDelivered | Told | Tidied |
-    Cleaned | Swept | Reclaimed | BatchTold | Notified | EffectFailed
+    Cleaned | Swept | Reclaimed | BatchTold | Notified | ClaimKept | Inherited | EffectFailed
 )

@@ -21,7 +21,8 @@ class Memory:
     """`failures` counts an effect's failures in a row, by lane, `bugs` those among them that are faults of ours;
     `looked` is until when the files of a running task need no other look, by lane; `checked` is when a provider was
     asked last, `seen_at` when the engine looked last, `woke_at` when it found the clock set or the host back from
-    sleep. `short` are the codes of the floors that held work when it looked last, by host."""
+    sleep. `short` are the codes of the floors that held work when it looked last, by host, `claim_words` what was said
+    last of a claim that is another's."""
 
     busy: set[str] = field(default_factory=set)
     holdoff: dict[str, datetime] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class Memory:
     draining: str = ""
     stop_workers: bool = False
     confirmed: bool = False
+    claim_words: str = ""
     counted: tuple[int, int] = (0, 0)
 
     def look(self, now: datetime) -> None:

@@ -16,6 +16,7 @@ from coordinator.domain.worker import Missing, Unknown, WorkerView
 from coordinator.engine.effects.examining import recording
 from coordinator.engine.effects.starting import watched
 from coordinator.engine.gates import members, standings
+from coordinator.engine.inheritance import inheritance_of
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import plans_of
 from coordinator.engine.room import admitted
@@ -25,6 +26,7 @@ from coordinator.engine.world import World
 from coordinator.planning import stages
 from coordinator.planning.actions import work_lane
 from coordinator.planning.berths import LOCAL, names_for
+from coordinator.planning.claiming import Hold
 from coordinator.planning.limits import caps
 from coordinator.planning.rules.dispatch import SET_BACK
 from coordinator.planning.snapshot import RESERVE, Gate, Parked, Proof, Snapshot
@@ -97,6 +99,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
         recalled=json.loads(store.document("recalled") or "{}"),
         rebuilt=_rebuilt(world, now),
         explained=store.count("explained", now - timedelta(days=1)),
+        claim=world.claimant.hold(now) if world.claimant is not None else Hold(),
+        inheritance=inheritance_of(store),
     )
 
 

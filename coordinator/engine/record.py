@@ -21,12 +21,14 @@ from coordinator.engine.effects import staging
 from coordinator.engine.facts import (
     ApprovalAsked,
     BatchTold,
+    ClaimKept,
     Cleaned,
     Delivered,
     EffectFailed,
     Examined,
     Explained,
     Fact,
+    Inherited,
     Joined,
     Launched,
     Looked,
@@ -47,6 +49,7 @@ from coordinator.engine.facts import (
     Vetted,
 )
 from coordinator.engine.gates import told
+from coordinator.engine.inheritance import answered, come_into
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import keep, plans_of
 from coordinator.engine.world import World
@@ -71,6 +74,8 @@ BUGS_IN_A_ROW = 3
 """Faults of ours in one lane after which its task is given to a person."""
 JANITOR_RESTS = timedelta(minutes=5)
 """While room stays short: what is merged meanwhile goes then."""
+CLAIM = "claim"
+"""The document that holds the claim as this memory wrote it last."""
 CAUSES_KEPT = 9_999
 """Causes a person was told of that are remembered; far more than can be true at once."""
 
@@ -106,6 +111,8 @@ class Recorder:
             Swept: self._swept,
             Reclaimed: self._reclaimed,
             Notified: self._notified,
+            ClaimKept: self._claim_kept,
+            Inherited: lambda fact: answered(world.store, fact),
             EffectFailed: self._failed,
         }
 
@@ -153,6 +160,23 @@ class Recorder:
         labels = (issue.labels | fact.put) - fact.taken if issue is not None else frozenset()
         if issue is not None and labels != issue.labels:
             store.keep_issues([replace(issue, labels=labels)], store.cursor() or "", full=False)
+
+    def _claim_kept(self, fact: ClaimKept) -> None:
+        store, memory, now = self._world.store, self._memory, self._world.clock.now()
+        if fact.left is not None:
+            come_into(store, fact.left)
+        if fact.hold.open:
+            store.keep_document(CLAIM, json.dumps({"sha": fact.sha, "generation": fact.hold.generation}))
+        if fact.taken:
+            words = f"the claim on the repository is ours (generation {fact.hold.generation})"
+            words += f", taken from {fact.of.who}" if fact.of is not None else ""
+            store.log(Event("", now, "claim", words))
+            memory.poll_due, memory.listed_at, memory.claim_words = True, None, ""
+            self._world.say(words)
+        elif not fact.hold.open and fact.hold.words != memory.claim_words:
+            memory.claim_words = fact.hold.words
+            store.log(Event("", now, "claim", fact.hold.words))
+            self._world.say(f"{fact.hold.words}: here nothing is started and nothing is written to GitHub")
 
     # --- starting ---
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from coordinator.domain.task import TaskState
+from coordinator.domain.task import HOLDS_SLOT, TaskState
 from coordinator.engine.daemon import Daemon, EffectPool
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import goes_on, settled
@@ -15,7 +15,9 @@ from coordinator.engine.tick import Engine
 from coordinator.engine.wakes import Wakes
 from coordinator.engine.world import Options, World
 from coordinator.planning.actions import Plan, work_lane
+from coordinator.planning.claiming import Hold
 from coordinator.planning.policy import Policy
+from coordinator.ports import GitError, StoreError
 
 LOOK_EVERY = 0.25
 
@@ -79,12 +81,37 @@ class Runner:
             self.wakes.wait(LOOK_EVERY)
         return store.answered(request)
 
+    @property
+    def unclaimed(self) -> Hold | None:
+        """Why nothing could be done here, where the claim on the repository is not ours; None when it is."""
+        claimant = self.world.claimant
+        hold = claimant.hold(self.world.clock.now()) if claimant is not None else None
+        return hold if hold is not None and not hold.open else None
+
     def close(self) -> None:
-        """Waits for effects under way, then lets go of everything; workers run on."""
+        """Waits for effects under way, gives the claim back, then lets go of everything; workers run on."""
         if self.pool is not None:
             self.pool.close()
+        if not self.hurried:
+            give_back(self.world)
         let_go(self.world)
         self.world.store.close()
+
+
+def give_back(world: World) -> None:
+    """A restart elsewhere may begin at once, unless workers run on here: then it waits as after a crash, and only a
+    restart here does not."""
+    if world.claimant is None or not world.claimant.fresh:
+        return
+    try:
+        if any(task.state in HOLDS_SLOT for task in world.store.tasks()):
+            until = world.claimant.hold(world.clock.now()).until
+            world.say(f"workers run on: the claim on the repository stays ours until {until:%H:%M} UTC")
+            return
+        if world.claimant.give_back():
+            world.say("the claim on the repository is given back")
+    except (GitError, StoreError) as error:
+        world.say(f"the claim on the repository could not be given back: {error.words}")
 
 
 def let_go(world: World) -> None:

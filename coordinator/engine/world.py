@@ -12,7 +12,9 @@ from coordinator.domain.prices import Prices
 from coordinator.domain.remains import Remain
 from coordinator.domain.task import Task
 from coordinator.domain.workflow import Library
+from coordinator.engine.claimant import Claimant
 from coordinator.engine.contacts import Contacts
+from coordinator.engine.inheritance import expected
 from coordinator.planning.plans.commits import Strictness
 from coordinator.planning.policy import Policy
 from coordinator.planning.retention import Ages
@@ -74,7 +76,8 @@ class World:
 
     `environ` is the coordinator's environment, out of which providers pick by allow-list. `learn` tells `mask` of
     secrets that are not in it. `site` gives the repository of a plan's task by its checkout; it raises GitError.
-    `shut_hosts` are those that may take no work, and why.
+    `shut_hosts` are those that may take no work, and why. `claimant` keeps our claim on the repository, None where
+    nobody asks for one.
     """
 
     root: Path
@@ -104,10 +107,18 @@ class World:
     site: Callable[[str], Site] = _nowhere
     workflows: Callable[[], Library] = Library
     shut_hosts: Callable[[], Mapping[str, str]] = dict
+    claimant: Claimant | None = None
 
     def repo_of(self, task: Task) -> Repository:
         """The repository that a task is worked on in. Raises GitError when its checkout is gone."""
         return self.site(task.repo).repo if task.repo else self.repo
+
+    def push(self, task: Task) -> str:
+        """Pushes the task's branch, with the claim where there is one; its sha. Raises what `put_claim` raises."""
+        expect = expected(self.store, task)
+        if self.claimant is not None:
+            return self.claimant.push(task.branch, expect)
+        return self.repo.push(task.branch, expect=expect)
 
     def no_provider(self, name: str) -> str:
         """Words for an attempt whose provider this version does not have."""

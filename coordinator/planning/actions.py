@@ -63,6 +63,7 @@ def approval_lane(task_id: str) -> str:
 
 
 POLL_LANE = "poll"
+CLAIM_LANE = "claim"
 CLEAN_LANE = "clean"
 NOTIFY_LANE = "notify"
 
@@ -74,6 +75,23 @@ class Poll:
     pulls: bool
     full: bool
     lane: str = POLL_LANE
+
+
+@dataclass(frozen=True)
+class KeepClaim:
+    """See to the claim on the repository: take it, renew it, or look who holds it."""
+
+    lane: str = CLAIM_LANE
+
+
+@dataclass(frozen=True)
+class Inherit:
+    """Ask which pull request carries a branch that another coordinator left, before anything is done about it."""
+
+    branch: str
+    sha: str
+    lane: str
+    task: Task | None = None
 
 
 @dataclass(frozen=True)
@@ -427,7 +445,7 @@ Action = (
     | Poll | VetIssue | Explain
     | Adopt | Move | Begin | Prove | Prepare | Launch | GiveUp | StopWorker | Examine | Settle
     | AskApproval | Push | Publish | Join | Look | Deliver | TakePlan | Tell | Answer | Flag | Tidy | CleanUp | Sweep
-    | Reclaim | Notify
+    | Reclaim | Notify | KeepClaim | Inherit
 )
 
 

@@ -7,11 +7,13 @@ from datetime import datetime
 
 from coordinator.domain.task import ENDED, TaskState
 from coordinator.planning.actions import Action, Held, Plan, Wait
+from coordinator.planning.claiming import held_back
 from coordinator.planning.rules import (
     adopt,
     approve,
     attention,
     batch,
+    claim,
     dispatch,
     launch,
     plans,
@@ -31,6 +33,7 @@ Rule = Callable[[Snapshot], Iterable[Proposal]]
 
 RULES: tuple[Rule, ...] = (
     requests.rule,
+    claim.rule,
     batch.rule,
     poll.rule,
     settle.rule,
@@ -65,7 +68,8 @@ def plan(snapshot: Snapshot) -> Plan:
                 actions.append(proposal)
     for task in snapshot.tasks.values():
         waits.setdefault(task.id, _at_rest(task.id, task.state))
-    return Plan(tuple(actions), waits, tuple(held), _next_time(snapshot, waits))
+    made = Plan(tuple(actions), waits, tuple(held), _next_time(snapshot, waits))
+    return held_back(made, snapshot.claim, snapshot.tasks)
 
 
 def _claims(action: Action, taken: set[str]) -> bool:
@@ -92,7 +96,7 @@ def _next_time(snapshot: Snapshot, waits: dict[str, Wait]) -> datetime | None:
     """When time alone will change something."""
     moments = [wait.until for wait in waits.values() if wait.until is not None]
     moments += list(snapshot.holdoff.values())
-    moments += [snapshot.github_until] if snapshot.github_until is not None else []
+    moments += [at for at in (snapshot.github_until, snapshot.claim.due, snapshot.claim.until) if at is not None]
     return min((moment for moment in moments if moment > snapshot.now), default=None)
 
 

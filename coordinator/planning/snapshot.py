@@ -16,6 +16,7 @@ from coordinator.domain.task import Task
 from coordinator.domain.worker import HostState, WorkerView
 from coordinator.domain.workflow import Library
 from coordinator.planning.batch.standing import Standing
+from coordinator.planning.claiming import Hold, Inheritance
 from coordinator.planning.policy import Policy
 
 RESERVE = "reserve"
@@ -89,8 +90,9 @@ class Snapshot:
     as they were found last, `shut_hosts` those that may take no work and why. `floors` hold all new work, `short` what
     would run on that host ("" = here). `recalled` are tasks of which a lost memory left no more than their last fence,
     `rebuilt` is "" or what became of that memory. `explained` counts the held issues that people were told of within a
-    day. `swept_at` is when what is too old was removed last, `woke_at` when
-    the clock was found set or the host back from sleep.
+    day. `swept_at` is when what is too old was removed last, `woke_at` when the clock was found set or the host back
+    from sleep. `claim` is where ours on the
+    repository stands, `inheritance` what stood on the remote when we took it.
     """
 
     now: datetime
@@ -142,6 +144,8 @@ class Snapshot:
     recalled: Mapping[str, int] = field(default_factory=dict)
     rebuilt: str = ""
     explained: int = 0
+    claim: Hold = field(default_factory=Hold)
+    inheritance: Inheritance = field(default_factory=Inheritance)
 
     def attempt(self, task_id: str) -> Attempt | None:
         """The task's latest attempt."""

@@ -18,12 +18,19 @@ from urllib.parse import unquote, urlsplit
 from coordinator.adapters.git.funnel import Funnel, around
 from coordinator.adapters.system.run import TIMED_OUT, Ran, run
 from coordinator.adapters.system.seam import crossing
-from coordinator.ports import GitError, GitUnreachable, PushRefused
+from coordinator.ports import ClaimMoved, GitError, GitUnreachable, PushRefused
 from coordinator.runfiles import atomic
 from coordinator.runfiles.gitsafe import FETCH_ARGS, HARDENED_ARGS, PUSH_ARGS, hardened_env
 
 TIMEOUT = 300.0
+CLAIM_TIMEOUT = 60.0
+"""Seconds for a question or an answer about the claim, a few hundred bytes."""
 _HTTP = ("http", "https")
+CLAIM = "refs/coordinator/claim"
+"""Beside branches and tags: no list shows it and no check runs on it. GitHub takes any ref but refs/pull."""
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_WRITER = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
+           for what, value in (("NAME", "Coordinator"), ("EMAIL", "coordinator@localhost"))}
 
 _NO_RIGHT = re.compile(
     r"returned error: 403|could not read (Username|Password)|Permission denied"
@@ -88,6 +95,85 @@ class Remote:
         with self._scratch({}) as scratch, crossing("git", "push"):
             return self._talk(scratch, args, self._push_url)
 
+    # --- the claim ----------------------------------------------------------------------------------
+
+    def claim(self, known: str) -> tuple[str, str]:
+        """(sha, message) of the claim's commit, ("", "") without one; the message of `known` is not fetched."""
+        sha = self._heads(CLAIM).get(CLAIM, "")
+        if not sha or sha == known:
+            return sha, ""
+        with self._scratch({}, alone=True) as scratch:
+            args = ("fetch", "--quiet", "--no-tags", "--depth=1", *FETCH_ARGS, "--", self._push_url,
+                    f"+{CLAIM}:{CLAIM}")
+            ran = self._talk(scratch, args, self._push_url, alone=True)
+            if not ran.ok:
+                raise self._failure(ran, "fetch the claim", PushRefused)
+            said = self._beside(scratch, "for-each-ref", "--format=%(objectname) %(contents)", CLAIM)
+        sha, _, words = self._funnel.judged(said, "for-each-ref").partition(" ")
+        return sha, words.removesuffix("\n")
+
+    def standing(self, prefix: str) -> dict[str, str]:
+        """branch -> sha of the branches of this prefix where we push."""
+        found = self._heads(f"refs/heads/{prefix}*")
+        return {ref.removeprefix("refs/heads/"): sha for ref, sha in found.items()
+                if ref.startswith(f"refs/heads/{prefix}")}   # git matches the end of a name too
+
+    def put_claim(self, words: str, held: str, branch: str = "", sha: str = "", expect: str = "") -> str:
+        """Compare-and-swap of the claim by the remote itself, with the branch in one transaction; the claim's sha.
+        After a refusal or a lost answer what stands there decides, as in `push`."""
+        with self._scratch({}, alone=not branch) as scratch, crossing("git", "push" if branch else "claim"):
+            made = self._commit(scratch, words, alone=not branch)
+            ran = self._push_claim(scratch, made, held, branch, sha)
+            if not ran.ok and expect and _BEHIND.search(_of_ref(ran.out, f"refs/heads/{branch}")):
+                lease = f"--force-with-lease=refs/heads/{branch}:{expect}"
+                ran = self._push_claim(scratch, made, held, branch, sha, lease)
+        if not ran.ok:
+            self._after_refusal(ran, made, held, branch, sha)
+        if branch:
+            self._funnel.write("update-ref", self.ref(branch), sha)
+        return made
+
+    def _push_claim(self, scratch: Path, made: str, held: str, branch: str, sha: str, *how: str) -> Ran:
+        work = (f"{sha}:refs/heads/{branch}",) if branch else ()
+        args = ("push", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no", *PUSH_ARGS,
+                f"--force-with-lease={CLAIM}:{held}", *how, "--", self._push_url, f"{made}:{CLAIM}", *work)
+        return self._talk(scratch, args, self._push_url, alone=not branch)
+
+    def _after_refusal(self, ran: Ran, made: str, held: str, branch: str, sha: str) -> None:
+        """Returns when it was done all the same."""
+        what = f"push {branch} and the claim" if branch else "push the claim"
+        failure = self._failure(ran, what, PushRefused)
+        try:
+            found = self._heads(CLAIM, *((f"refs/heads/{branch}",) if branch else ()))
+        except GitError:
+            raise failure from None
+        if found.get(CLAIM, "") not in (held, made):
+            raise ClaimMoved(f"git {what}: another coordinator moved {CLAIM}") from failure
+        if found.get(CLAIM) != made or (branch and found.get(f"refs/heads/{branch}") != sha):
+            raise failure
+
+    def _commit(self, scratch: Path, words: str, *, alone: bool) -> str:
+        """A commit of the empty tree without parents: what it replaces is kept by nobody."""
+        tree = self._beside(scratch, "hash-object", "-w", "-t", "tree", "--stdin", alone=alone)
+        self._funnel.judged(tree, "hash-object")
+        made = self._beside(scratch, "commit-tree", _EMPTY_TREE, stdin=words, alone=alone)
+        return self._funnel.judged(made, "commit-tree").strip()
+
+    def _beside(self, scratch: Path, *args: str, stdin: str = "", alone: bool = True) -> Ran:
+        """git on the scratch directory, whose configuration is ours."""
+        env = {**self._env(self._push_url, scratch if alone else None), **_WRITER}
+        return run(["git", *HARDENED_ARGS, f"--git-dir={scratch}", *args], env=env, cwd=scratch, stdin=stdin,
+                   timeout=TIMEOUT)
+
+    def _heads(self, *patterns: str) -> dict[str, str]:
+        """ref -> sha of what stands where we push. Raises GitUnreachable, PushRefused, GitError."""
+        args = ("ls-remote", "--upload-pack=git-upload-pack", self._push_url, *patterns)
+        with self._scratch({}, alone=True) as scratch:
+            ran = self._talk(scratch, args, self._push_url, alone=True)
+        if not ran.ok:
+            raise self._failure(ran, "ls-remote", PushRefused)
+        return {ref: sha for sha, _, ref in (line.partition("\t") for line in ran.out.splitlines())}
+
     def _stands(self, branch: str, sha: str) -> bool:
         """Whether the branch is at this commit where we push; no when that cannot be asked."""
         ref = f"refs/heads/{branch}"
@@ -107,7 +193,7 @@ class Remote:
                 self._funnel.write("update-ref", "--stdin", stdin=orders)
 
     @contextmanager
-    def _scratch(self, refs: dict[str, str]) -> Iterator[Path]:
+    def _scratch(self, refs: dict[str, str], *, alone: bool = False) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="coordinator-git-") as folder:
             scratch = Path(folder)
             for name in ("objects", "refs"):
@@ -116,7 +202,7 @@ class Remote:
             (scratch / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
             (scratch / "packed-refs").write_text("".join(f"{sha} {ref}\n" for ref, sha in refs.items()))
             shallow = self._funnel.common / "shallow"
-            if shallow.is_file():
+            if shallow.is_file() and not alone:
                 (scratch / "shallow").write_bytes(shallow.read_bytes())
             yield scratch
 
@@ -127,15 +213,17 @@ class Remote:
             with crossing("file", "shallow"):
                 atomic.write(str(own), edges.read_bytes(), 0o644)
 
-    def _env(self, url: str) -> dict[str, str]:
+    def _env(self, url: str, alone: Path | None = None) -> dict[str, str]:
+        """The repository's objects are used, unless the scratch directory is to be `alone` with its own."""
         local = url.startswith(("/", "file://"))
         env = hardened_env(around(os.environ), file_remotes=local)
-        return {**env, "GIT_OBJECT_DIRECTORY": str(self._funnel.common / "objects")}
+        return {**env, "GIT_OBJECT_DIRECTORY": str((alone or self._funnel.common) / "objects")}
 
-    def _talk(self, scratch: Path, args: Sequence[str], url: str) -> Ran:
+    def _talk(self, scratch: Path, args: Sequence[str], url: str, *, alone: bool = False) -> Ran:
         with _offered(self._funnel, url, self._logins[url]) as (helper, fds):
-            return run(["git", *HARDENED_ARGS, *helper, f"--git-dir={scratch}", *args], env=self._env(url),
-                       cwd=scratch, timeout=TIMEOUT, pass_fds=fds)
+            env = self._env(url, scratch if alone else None)
+            return run(["git", *HARDENED_ARGS, *helper, f"--git-dir={scratch}", *args], env=env,
+                       cwd=scratch, timeout=CLAIM_TIMEOUT if alone else TIMEOUT, pass_fds=fds)
 
     def _failure(self, ran: Ran, what: str, refusal: type[GitError]) -> GitError:
         """What the caller can do about it decides the class: the remote said no, or it could not be asked."""
@@ -161,6 +249,11 @@ _REACHABLE_NO_MORE = re.compile(
 
 def _rejections(porcelain: str) -> str:
     return "\n".join(_REJECTED.findall(porcelain))
+
+
+def _of_ref(porcelain: str, ref: str) -> str:
+    """What was said of one ref that was refused."""
+    return "\n".join(line for line in porcelain.splitlines() if line.startswith("!\t") and f":{ref}\t" in line)
 
 
 def _refs(listing: str) -> dict[str, str]:

@@ -91,12 +91,29 @@ class GitRepository:
 
     def push(self, branch: str, *, expect: str) -> str:
         with self._funnel.locked():
-            _check_branch(self._funnel, branch)
-            sha = reading.resolve(self._funnel, f"refs/heads/{branch}")
-            if not sha:
-                raise GitError(f"there is no branch {branch} to push")
+            sha = self._to_push(branch)
             self._connected().push(branch, sha, expect)
             return sha
+
+    def _to_push(self, branch: str) -> str:
+        _check_branch(self._funnel, branch)
+        sha = reading.resolve(self._funnel, f"refs/heads/{branch}")
+        if not sha:
+            raise GitError(f"there is no branch {branch} to push")
+        return sha
+
+    def claim(self, known: str) -> tuple[str, str]:
+        return self._connected().claim(known)
+
+    def standing(self, prefix: str) -> Mapping[str, str]:
+        return self._connected().standing(prefix)
+
+    def put_claim(self, words: str, *, held: str, branch: str = "", expect: str = "") -> tuple[str, str]:
+        if not branch:   # nothing of the repository is read or written: a long fetch must not keep it waiting
+            return self._connected().put_claim(words, held), ""
+        with self._funnel.locked():
+            sha = self._to_push(branch)
+            return self._connected().put_claim(words, held, branch, sha, expect), sha
 
     def contains(self, sha: str, branch: str) -> bool:
         with self._funnel.locked():

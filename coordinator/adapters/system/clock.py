@@ -16,5 +16,11 @@ class SystemClock:
         return moment.astimezone()
 
 
+def even() -> float:
+    """Seconds that pass evenly whatever the wall clock is set to, a sleep of the host included; only differences mean
+    anything."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def pause(span: timedelta) -> None:
     time.sleep(span.total_seconds())

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from coordinator.adapters.system.files import SystemFiles
 from coordinator.adapters.system.proving import proven
+from coordinator.domain.claim import Claim
 from coordinator.domain.room import OF_A_FOLDER, Floors, levels
 from coordinator.domain.worker import Running
 from coordinator.ports import (
     BadCredentials,
     Executor,
+    GitError,
     GitHub,
     GitHubError,
     Handle,
@@ -195,6 +197,22 @@ def instance(pid: int, board: Path, now: datetime, poll: timedelta) -> Check:
         return Check("warn", f"the coordinator (pid {pid}) lives, but wrote no board {since}",
                      f"kill -USR1 {pid}; coordinator status")
     return Check("ok", f"the coordinator runs (pid {pid})")
+
+
+def claim(fork: str, ask: Callable[[], Claim | None], us: str) -> Check:
+    """Who holds the repository among all coordinators wherever they run; `us` is the name of this memory."""
+    where = f" in {fork}, for coordinators that push there alone" if fork else ""
+    try:
+        found = ask()
+    except GitError as error:
+        return Check("warn", f"who holds the repository{where} cannot be asked: {error.words}",
+                     "mend the remote or the token, or set repository.claim = false")
+    if found is None or found.released:
+        return Check("ok", f"no coordinator holds the repository{where}")
+    if found.holder == us:
+        return Check("ok", f"the claim on the repository{where} is ours (generation {found.generation})")
+    return Check("warn", f"{found.who} holds the repository{where}: nothing is started here",
+                 "end that coordinator, or, when it is surely dead: coordinator run --take-over")
 
 
 def rights(euid: int) -> Iterator[Check]:

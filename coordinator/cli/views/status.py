@@ -121,7 +121,7 @@ def _number(value: object) -> float | None:
 
 
 def health(board: Board) -> str:
-    """One word for the whole: ok, paused, ending, waiting (GitHub or a floor), old, or stopped."""
+    """One word for the whole: ok, paused, ending, waiting (GitHub, a floor, another coordinator), old, or stopped."""
     data = board.data
     if not board.daemon:
         return "stopped"
@@ -131,7 +131,8 @@ def health(board: Board) -> str:
         return "paused"
     if data.get("draining"):
         return "ending"
-    return "waiting" if table(data.get("github")).get("until") or data.get("gates") else "ok"
+    held = table(data.get("claim")).get("open") is False
+    return "waiting" if held or table(data.get("github")).get("until") or data.get("gates") else "ok"
 
 
 def _batch(row: dict[str, Any]) -> str:
@@ -147,6 +148,9 @@ def _batch(row: dict[str, Any]) -> str:
 def _troubles(board: Board) -> list[str]:
     data, github = board.data, table(board.data.get("github"))
     lines = [clean(data["rebuilt"])] if data.get("rebuilt") else []
+    claim = table(data.get("claim"))
+    if claim.get("open") is False:
+        lines.append(f"nothing is started here: {clean(claim.get('words'))} → {clean(claim.get('cure'))}")
     if data.get("paused"):
         lines.append("paused: nothing new is started → coordinator resume")
     if data.get("draining"):

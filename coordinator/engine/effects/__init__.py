@@ -13,6 +13,7 @@ from typing import Any
 
 from coordinator.engine.effects import (
     approving,
+    claiming,
     examining,
     explaining,
     joining,
@@ -35,7 +36,9 @@ from coordinator.planning.actions import (
     Examine,
     Explain,
     GiveUp,
+    Inherit,
     Join,
+    KeepClaim,
     Launch,
     Look,
     Notify,
@@ -52,6 +55,7 @@ from coordinator.planning.actions import (
     Tidy,
     VetIssue,
 )
+from coordinator.planning.claiming import outward
 from coordinator.ports import (
     Away,
     BadCredentials,
@@ -65,6 +69,8 @@ from coordinator.ports import (
 )
 
 _MADE_BY: dict[type[Any], Callable[[Any, World], Fact]] = {
+    KeepClaim: claiming.keep,
+    Inherit: claiming.inherit,
     Poll: polling.poll,
     VetIssue: polling.vet,
     Explain: explaining.explain,
@@ -95,6 +101,8 @@ GITHUB_REST = timedelta(seconds=30)
 
 def perform(action: Action, world: World) -> Fact:
     """The fact of one effect. Never raises: what went wrong is a fact too."""
+    if world.claimant is not None and outward(action) and not world.claimant.fresh:   # it ran out in the queue
+        return EffectFailed(action, world.claimant.hold(world.clock.now()).words)
     try:
         return _MADE_BY[type(action)](action, world)
     except Reserved as error:

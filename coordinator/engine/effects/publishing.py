@@ -16,7 +16,7 @@ from coordinator.wording.pull_request import pull_body, pull_title
 def push(action: Push, world: World) -> Pushed | PublishRefused:
     """Pushes the branch; what we pushed before may be replaced, nothing else may."""
     try:
-        sha = world.repo.push(action.task.branch, expect=action.task.pushed_sha)
+        sha = world.push(action.task)
     except PushRefused as error:
         return PublishRefused(action.task, "push_refused", error.words, action.wip)
     return Pushed(action.task, sha, action.wip)

@@ -16,6 +16,7 @@ from coordinator.domain.worker import Exited, Running, Unknown, Waiting
 from coordinator.domain.workflow import HANDOFF
 from coordinator.engine.effects import staging
 from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
+from coordinator.engine.inheritance import expected
 from coordinator.engine.plans import plans_of
 from coordinator.engine.world import World
 from coordinator.planning import stages
@@ -69,7 +70,8 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
         if onto:
             repo.feature(onto, base, last)
         tree = repo.ensure_worktree(
-            task.id, task.branch, base, fresh=task.fresh, attempt=attempt.number, expect=task.pushed_sha, onto=onto
+            task.id, task.branch, base, fresh=task.fresh, attempt=attempt.number, onto=onto,
+            expect=expected(world.store, task),
         )
         for name in NOTES:
             repo.forget_note(task.id, name)

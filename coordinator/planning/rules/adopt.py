@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from coordinator.domain.issue import Issue, Vet, fingerprint
-from coordinator.domain.task import NEEDS_PERSON, Pin, Task, TaskState, issue_task_id
+from coordinator.domain.task import BRANCHES, NEEDS_PERSON, Pin, Task, TaskState, issue_task_id
 from coordinator.domain.workflow import BUILD
 from coordinator.planning import dependencies, stages, trust
-from coordinator.planning.actions import VET_LANES, Adopt, Explain, Held, Move, VetIssue, Wait, say_lane
+from coordinator.planning.actions import (
+    VET_LANES,
+    Adopt,
+    Explain,
+    Held,
+    Inherit,
+    Move,
+    VetIssue,
+    Wait,
+    say_lane,
+    vet_lane,
+)
 from coordinator.planning.policy import Policy
 from coordinator.planning.rules import recalled
+from coordinator.planning.rules.claim import in_review
 from coordinator.planning.snapshot import Snapshot
 
 _PRIORITY = re.compile(r"priority:p([0-3])", re.IGNORECASE)
@@ -26,7 +39,7 @@ EXPLAINED_A_DAY = 20
 EXPLAINED = "held"
 """The key of that comment: one an issue, for ever."""
 
-Proposal = Adopt | Move | VetIssue | Explain | Held | Wait
+Proposal = Adopt | Move | VetIssue | Inherit | Explain | Held | Wait
 
 
 def rule(s: Snapshot) -> Iterator[Proposal]:
@@ -107,7 +120,7 @@ def make_task(issue: Issue, vet: Vet, policy: Policy, now: datetime) -> Task:
         id=task_id,
         issue=issue.number,
         pin=pin_of(issue, vet),
-        branch=f"rpi/{task_id}",
+        branch=f"{BRANCHES}{task_id}",
         created_at=now,
         updated_at=now,
         state_since=now,
@@ -121,7 +134,7 @@ def make_task(issue: Issue, vet: Vet, policy: Policy, now: datetime) -> Task:
     )
 
 
-def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Explain | Held]:
+def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Inherit | Explain | Held]:
     others = [login for login in issue.assignees if login != s.policy.login]
     if s.policy.respect_assignee and others:
         yield Held(issue.number, issue.title, "assigned", f"is assigned to @{others[0]}",
@@ -135,10 +148,25 @@ def _new(s: Snapshot, issue: Issue) -> Iterator[Adopt | VetIssue | Explain | Hel
         return
     doubt = trust.doubt(vet, s.policy)
     if doubt is None:
-        yield Adopt(recalled.met_before(s, make_task(issue, vet, s.policy, s.now)))
+        yield from _taken_up(s, issue, recalled.met_before(s, make_task(issue, vet, s.policy, s.now)))
         return
     yield from _explain(s, issue, doubt)
     yield Held(issue.number, issue.title, doubt.code, doubt.words, trust.cure(s.policy))
+
+
+def _taken_up(s: Snapshot, issue: Issue, task: Task) -> Iterator[Adopt | Inherit | Held]:
+    """A task begins where another coordinator left it: with a pull request of its branch it is in review."""
+    left = s.inheritance.branches.get(task.branch)
+    if left is not None and left.pull is None:
+        if trust.may_ask(s, issue):
+            yield Inherit(task.branch, left.sha, vet_lane(issue.number))
+        yield Held(issue.number, issue.title, "vetting", f"the branch {task.branch} stands already: its pull request "
+                   "is being asked for", s.github_words or "nothing: it is asked at the next tick")
+        return
+    pull = s.pulls.get(left.pull) if left is not None and left.pull else None
+    if left is not None and pull is not None:
+        task = replace(task, state=TaskState.IN_REVIEW, reason="pr_open", **in_review(pull, left.sha))
+    yield Adopt(task)
 
 
 def _explain(s: Snapshot, issue: Issue, doubt: trust.Doubt) -> Iterator[Explain]:

@@ -1,0 +1,65 @@
+"""A remote's claim in memory: one ref, moved by compare-and-swap, with answers that can be lost on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from coordinator.ports import ClaimMoved, GitError, GitUnreachable, PushRefused
+
+
+@dataclass
+class Ref:
+    """What all coordinators see. `trouble` is raised in place of an answer, `deaf` lets a push be done all the same."""
+
+    sha: str = ""
+    words: str = ""
+    branches: dict[str, str] = field(default_factory=dict)
+    pushes: int = 0
+
+    def swap(self, held: str, words: str) -> str:
+        if self.sha != held:
+            raise ClaimMoved("another coordinator moved it")
+        self.pushes += 1
+        self.sha, self.words = f"c{self.pushes}", words
+        return self.sha
+
+
+@dataclass
+class Line:
+    """One coordinator's line to the ref."""
+
+    ref: Ref
+    cut: bool = False
+    lost: bool = False
+    refused: bool = False
+    asked: int = 0
+    on_push: Callable[[], None] = lambda: None
+
+    def claim(self, known: str) -> tuple[str, str]:
+        self._answers()
+        return self.ref.sha, "" if self.ref.sha == known else self.ref.words
+
+    def standing(self, prefix: str) -> Mapping[str, str]:
+        self._answers()
+        return {name: sha for name, sha in self.ref.branches.items() if name.startswith(prefix)}
+
+    def put_claim(self, words: str, *, held: str, branch: str = "", expect: str = "") -> tuple[str, str]:
+        self._answers()
+        if self.refused:
+            raise PushRefused("refusing to update this ref")
+        self.on_push()
+        sha = self.ref.swap(held, words)
+        if branch:
+            self.ref.branches[branch] = f"tip-of-{branch}"
+        if self.lost:
+            raise GitUnreachable("the remote hung up")
+        return sha, f"tip-of-{branch}" if branch else ""
+
+    def _answers(self) -> None:
+        self.asked += 1
+        if self.cut:
+            raise GitUnreachable("could not resolve host")
+
+
+__all__ = ["GitError", "Line", "Ref"]
