@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.issue import Comment, Issue, LabelEvent, PullRequest, Vet
 from coordinator.domain.job import Job
@@ -188,6 +189,14 @@ class PushRefused(GitError):
     """The remote said no: protected, not a fast-forward, hook declined, no right."""
 
 
+class HeldBack(GitError):
+    """Not pushed, for what the commits carry; `reason` is a reason code."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
+
+
 class ForeignWorktree(GitError):
     """Something that is not ours stands where the worktree or its branch should be."""
 
@@ -243,9 +252,13 @@ class Repository(Protocol):
     def rescue(self, task_id: str, attempt: int) -> str | None:
         """Uncommitted work to its own ref, worktree untouched; the ref's name, None when clean."""
 
-    def push(self, branch: str, *, expect: str) -> str:
+    def push(self, branch: str, *, expect: str, search: Search, passes: Callable[[Cargo], None]) -> str:
         """Pushes the branch; `expect` is what we pushed last ("" = the remote must not have it, or must be an
-        ancestor). Returns the sha. Raises PushRefused, GitUnreachable."""
+        ancestor). Returns the sha. What it would publish is looked through first: a secret, or more than can be
+        looked through, raises HeldBack; `passes` sees the rest and may raise it. Raises PushRefused, GitUnreachable."""
+
+    def cargo(self, head: str, search: Search) -> Cargo:
+        """What a commit holds that the base, as last fetched, does not. Nobody is asked. Raises GitError."""
 
     def feature(self, branch: str, base: str, last: str = "") -> str:
         """The tip of a plan's branch; where there is none it is made from the remote's, else from `last`, what was

@@ -343,6 +343,7 @@ def world_on(
         repository_name=home.name,
         mask=masker.text,
         learn=masker.learn,
+        known=masker.known,
         me=dict(me),
         say=say,
         save_bug=lambda trace: save_bug(where, trace),

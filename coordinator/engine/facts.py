@@ -118,12 +118,13 @@ class PullFound:
 
 @dataclass(frozen=True)
 class PublishRefused:
-    """The remote or GitHub said no for good. `reason` is push_refused or pr_refused."""
+    """The remote or GitHub said no, or was not asked for what the work carries (`held`); `reason` is a code."""
 
     task: Task
     reason: str
     words: str
     wip: bool
+    held: bool = False
 
 
 @dataclass(frozen=True)

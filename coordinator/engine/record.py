@@ -300,6 +300,12 @@ class Recorder:
 
     def _refused(self, fact: PublishRefused) -> None:
         now = self._world.clock.now()
+        if fact.wip and fact.held:
+            words = f"{fact.reason}: {fact.words}"
+            held = changed(fact.task, now, withheld=words)
+            self._world.store.save(held, self._event(held, "withheld", words), was=fact.task.version)
+            self._world.say(f"{held.id}: not pushed: {words}")
+            return
         if fact.wip:
             self._world.store.log(self._event(fact.task, "wip_refused", fact.words))
             self._memory.holdoff[keep_lane(fact.task.id)] = now + self._world.policy.relist

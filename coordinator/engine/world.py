@@ -15,6 +15,7 @@ from coordinator.domain.workflow import Library
 from coordinator.engine.contacts import Contacts
 from coordinator.planning.plans.commits import Strictness
 from coordinator.planning.policy import Policy
+from coordinator.planning.protection import Protection
 from coordinator.planning.retention import Ages
 from coordinator.ports import (
     Clock,
@@ -54,6 +55,7 @@ class Options:
     reserve: int = 0
     validation_timeout: timedelta = timedelta(minutes=15)
     strictness: Strictness = field(default_factory=Strictness)
+    protection: Protection = field(default_factory=Protection)
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class World:
     """The ports, and what was configured. `policy` and `options` are replaced on SIGHUP, between two ticks.
 
     `environ` is the coordinator's environment, out of which providers pick by allow-list. `learn` tells `mask` of
-    secrets that are not in it. `site` gives the repository of a plan's task by its checkout; it raises GitError.
-    `shut_hosts` are those that may take no work, and why.
+    secrets that are not in it, `known` are all it was told. `site` gives the repository of a plan's task by its
+    checkout; it raises GitError. `shut_hosts` are those that may take no work, and why.
     """
 
     root: Path
@@ -97,6 +99,7 @@ class World:
     repository_name: str = ""
     mask: Callable[[str], str] = str
     learn: Callable[[Iterable[str]], None] = lambda _: None
+    known: Callable[[], tuple[str, ...]] = tuple
     me: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = print
     save_bug: Callable[[str], object] = print

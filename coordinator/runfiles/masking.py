@@ -114,6 +114,10 @@ class Masker:
         known = {*self._known, *(value for value in secrets if len(value) >= _SHORTEST)}
         self._known = sorted(known, key=len, reverse=True)
 
+    def known(self) -> Tuple[str, ...]:
+        """The values that are hidden wherever they stand."""
+        return tuple(self._known)
+
     def text(self, text: str) -> str:
         """The text without secrets; text that holds none is returned unchanged."""
         for secret in self._known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
 from coordinator.adapters.git.naming import full_name, host, is_ssh, place, safe_name
 from coordinator.adapters.git.network import Remote
+from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.outcome import Work
 from coordinator.domain.parcel import Inbound, Outbound
 from coordinator.domain.workflow import HANDOFF
 from coordinator.ports import ForeignWorktree, GitError
 from coordinator.runfiles.names import make_folder
+
+ANYTHING = Search()
 
 
 class GitRepository:
@@ -89,14 +93,25 @@ class GitRepository:
         with self._funnel.locked():
             self._connected().fetch()
 
-    def push(self, branch: str, *, expect: str) -> str:
+    def push(self, branch: str, *, expect: str, search: Search = ANYTHING,
+             passes: Callable[[Cargo], None] = lambda _: None) -> str:
         with self._funnel.locked():
             _check_branch(self._funnel, branch)
             sha = reading.resolve(self._funnel, f"refs/heads/{branch}")
             if not sha:
                 raise GitError(f"there is no branch {branch} to push")
-            self._connected().push(branch, sha, expect)
+            self._connected().push(branch, sha, expect, search.base or self.default_branch(), self._sought(search),
+                                   passes)
             return sha
+
+    def cargo(self, head: str, search: Search) -> Cargo:
+        with self._funnel.locked():
+            return self._connected().cargo(head, search.base or self.default_branch(), self._sought(search))
+
+    def _sought(self, search: Search) -> Search:
+        """Our own token is known here without being told."""
+        own = self._funnel.secret() if self._funnel.secret else ""
+        return replace(search, known=(*search.known, own)) if own else search
 
     def contains(self, sha: str, branch: str) -> bool:
         with self._funnel.locked():
