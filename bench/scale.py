@@ -34,6 +34,7 @@ from coordinator.adapters.store.sql import SqlStore
 from coordinator.adapters.system.clock import SystemClock
 from coordinator.adapters.system.files import SystemFiles
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.hub import Budget
 from coordinator.domain.issue import Issue, PullRequest, PullState, Vet, fingerprint
 from coordinator.domain.outcome import Ending, Usage
 from coordinator.domain.outward import Outward
@@ -48,7 +49,7 @@ from coordinator.engine.tick import AtOnce, Engine
 from coordinator.engine.world import Options, World
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import HostRules, Policy
-from coordinator.ports import Budget, Handle
+from coordinator.ports import Handle
 from coordinator.runfiles.masking import Masker
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.checkout import Found, Survey, Worktree
+from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
 from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remark, Vet
 from coordinator.domain.job import Job
 from coordinator.domain.outcome import Outcome, Usage, Work
@@ -74,47 +76,6 @@ class NotThere(GitHubError):
 
 class Refused(GitHubError):
     """422 or 409: GitHub understood and refused; the words are its own."""
-
-
-@dataclass(frozen=True)
-class Listing:
-    """`changed` False = 304, `issues` empty, `cursor` as before. The cursor is opaque text to be stored
-    together with the issues; `full` = this was a complete listing of all open issues."""
-
-    changed: bool
-    issues: tuple[Issue, ...]
-    cursor: str
-    full: bool = False
-
-
-@dataclass(frozen=True)
-class PullListing:
-    changed: bool
-    pulls: tuple[PullRequest, ...]
-
-
-@dataclass(frozen=True)
-class RepoFacts:
-    """What GitHub says of the repository and of us. `scopes` None = a fine-grained token shows none."""
-
-    full_name: str
-    default_branch: str
-    clone_url: str
-    login: str
-    can_push: bool
-    scopes: tuple[str, ...] | None
-    server_time: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Budget:
-    """The primary rate limit as last seen, and our own counts since the process started."""
-
-    remaining: int | None = None
-    limit: int | None = None
-    reset_at: datetime | None = None
-    requests: int = 0
-    not_modified: int = 0
 
 
 class GitHub(Protocol):
@@ -199,6 +160,14 @@ class ClaimMoved(GitError):
     """The claim on the repository is not as it was expected: another coordinator moved it."""
 
 
+class HeldBack(GitError):
+    """Not pushed, for what the commits carry; `reason` is a reason code."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
+
+
 class ForeignWorktree(GitError):
     """Something that is not ours stands where the worktree or its branch should be."""
 
@@ -254,18 +223,25 @@ class Repository(Protocol):
     def rescue(self, task_id: str, attempt: int) -> str | None:
         """Uncommitted work to its own ref, worktree untouched; the ref's name, None when clean."""
 
-    def push(self, branch: str, *, expect: str) -> str:
+    def push(self, branch: str, *, expect: str, search: Search, passes: Callable[[Cargo], None]) -> str:
         """Pushes the branch; `expect` is what we pushed last ("" = the remote must not have it, or must be an
-        ancestor). Returns the sha. Raises PushRefused, GitUnreachable."""
+        ancestor). Returns the sha. What it would publish is looked through first: a secret, or more than can be
+        looked through, raises HeldBack; `passes` sees the rest and may raise it. Raises PushRefused, GitUnreachable."""
+
+    def cargo(self, head: str, search: Search) -> Cargo:
+        """What a commit holds that the base, as last fetched, does not. Nobody is asked. Raises GitError."""
 
     def claim(self, known: str) -> tuple[str, str]:
         """(sha, words) of the claim where we push, ("", "") without one; of the sha `known` without the words, which
         are not asked for again. Raises GitUnreachable, PushRefused, GitError."""
 
-    def put_claim(self, words: str, *, held: str, branch: str = "", expect: str = "") -> tuple[str, str]:
-        """Moves the claim from exactly `held` ("" = there must be none) to one that says `words`. With a branch, that
-        is pushed as by `push` in the same transaction: both or neither. (the claim's sha, the branch's). Raises
+    def put_claim(self, words: str, *, held: str) -> str:
+        """Moves the claim from exactly `held` ("" = there must be none) to one that says `words`; its sha. Raises
         ClaimMoved, PushRefused, GitUnreachable, GitError."""
+
+    def push_claimed(self, words: str, *, held: str, branch: str, expect: str, search: Search,
+                     passes: Callable[[Cargo], None]) -> tuple[str, str]:
+        """`push` and `put_claim` in one transaction, both or neither: (the claim's sha, the branch's)."""
 
     def standing(self, prefix: str) -> Mapping[str, str]:
         """Branches of this prefix where we push, with their tips, as they are now. Raises GitUnreachable."""

@@ -340,6 +340,7 @@ def world_on(
         repository_name=home.name,
         mask=masker.text,
         learn=masker.learn,
+        known=masker.known,
         me=dict(me),
         say=heard,
         save_bug=lambda trace: save_bug(where, masker.text(trace)),

@@ -92,6 +92,7 @@ def options_of(config: Config) -> Options:
     from coordinator.app import provider_settings
     from coordinator.engine.world import Options
     from coordinator.planning.plans.commits import Strictness
+    from coordinator.planning.protection import Protection
     from coordinator.planning.retention import Ages
 
     tree, held = config.worktree, config.retention
@@ -111,4 +112,5 @@ def options_of(config: Config) -> Options:
         reserve=config.poll.reserve,
         validation_timeout=config.plans.validation_timeout,
         strictness=Strictness(config.plans.outside, config.plans.trailers, config.plans.pushed),
+        protection=Protection(tuple(config.protect.paths), config.protect.mode),
     )

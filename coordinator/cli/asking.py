@@ -55,13 +55,17 @@ def retry(
     issue: Issue,
     fresh: Annotated[bool, typer.Option("--fresh", help="From the base anew; old work gets a ref of its own.")] = False,
     provider: Annotated[str, typer.Option(help="With another agent.")] = "",
+    allow: Annotated[bool, typer.Option("--allow", help="Publish what was held back, just as it is.")] = False,
 ) -> None:
     """Try a stopped, blocked or failed task again."""
     from coordinator import app
 
+    if allow and (fresh or provider):
+        raise Trouble("--allow publishes what is there: it goes with no other option", code=USAGE)
     if provider and provider not in app.provider_names():
         raise Trouble(f"there is no provider {provider!r}", f"Known are {', '.join(app.provider_names())}.", code=USAGE)
-    _task_request("retry", issue, {"fresh": "1" if fresh else "", "provider": provider}, PATIENCE)
+    _task_request("retry", issue, {"fresh": "1" if fresh else "", "provider": provider, "allow": "1" if allow else ""},
+                  PATIENCE)
 
 
 def pause() -> None:

@@ -125,6 +125,7 @@ class Labels:
     pause: str = _key(kinds.text(*_LABEL), "rpi-pause")
     retry: str = _key(kinds.text(*_LABEL), "rpi-retry")
     approved: str = _key(kinds.text(*_LABEL), "rpi-approved")
+    protected: str = _key(kinds.text(*_LABEL), "rpi:protected")
     queued: str = _key(kinds.text(*_LABEL), "rpi:queued")
     running: str = _key(kinds.text(*_LABEL), "rpi:running")
     in_review: str = _key(kinds.text(*_LABEL), "rpi:in-review")
@@ -261,6 +262,21 @@ class Plans:
     pushed: str = _key(kinds.choice("warn", "refuse"), "warn")
 
 
+_PROTECTED = [
+    ".github/workflows/**", ".github/actions/**", "CODEOWNERS",
+    ".claude/", ".mcp.json", "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "AGENTS.override.md", ".codex/", ".gemini/",
+    "GEMINI.md", "opencode.json", "opencode.jsonc", ".opencode/", ".gitattributes", ".gitmodules", ".secrets-allowed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Protect:
+    """Files that an agent should not change unseen, as patterns, and what becomes of work that does."""
+
+    paths: tuple[str, ...] = _key(kinds.words(), _PROTECTED)
+    mode: str = _key(kinds.choice("draft", "block", "off"), "draft")
+
+
 _AGES = {"HELD": "1d", "QUEUED": "1d", "PREPARING": "30m", "RUNNING": "6h", "PUBLISHING": "1h", "IN_REVIEW": "7d",
          "BACKOFF": "12h", "BLOCKED": "3d", "FAILED": "3d", "CANCELLED": "7d", "DONE": "7d"}
 
@@ -304,6 +320,7 @@ class Config:
     retention: Retention = field(default_factory=Retention)
     batch: Batch = field(default_factory=Batch)
     plans: Plans = field(default_factory=Plans)
+    protect: Protect = field(default_factory=Protect)
     notify: Notify = field(default_factory=Notify)
     slurm: Slurm = field(default_factory=Slurm)
     fallback: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))

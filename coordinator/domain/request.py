@@ -27,7 +27,7 @@ class Request:
     """`task_id` is "" for requests about the whole coordinator. `source` is cli or ledger.
 
     Those about a batch: see planning/rules/batch.py.
-    `args` are plain strings: reason (stop), fresh "1", provider (retry), title, priority (add), dry_run "1",
+    `args` are plain strings: reason (stop), fresh "1", provider, allow "1" (retry), title, priority (add), dry_run "1",
     tasks (clean: the ended tasks whose worktrees go, with blanks between; "" = all that is no longer needed),
     plan (plan: the whole of it as JSON).
     """

@@ -31,13 +31,13 @@ MOVES: dict[TaskState, frozenset[TaskState]] = {
     _S.PUBLISHING: frozenset({_S.IN_REVIEW, _S.DONE, _S.BACKOFF, _S.BLOCKED, _S.CANCELLED}),
     _S.IN_REVIEW: frozenset({_S.DONE, _S.QUEUED, _S.BLOCKED, _S.CANCELLED}),
     _S.BACKOFF: frozenset({_S.QUEUED, _S.IN_REVIEW, _S.BLOCKED, _S.CANCELLED}),
-    _S.BLOCKED: frozenset({_S.QUEUED}),
+    _S.BLOCKED: frozenset({_S.QUEUED, _S.PUBLISHING}),
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.CANCELLED: frozenset({_S.QUEUED}),
     _S.DONE: frozenset(),
 }
-"""The moves. From BLOCKED, FAILED and CANCELLED only a person moves a task; from QUEUED and BACKOFF it comes to review
-where another coordinator brought it there."""
+"""The moves. From BLOCKED, FAILED and CANCELLED only a person moves a task: to the queue, or, where its work was held
+back, out with it as it is. From QUEUED and BACKOFF it comes to review where another coordinator brought it there."""
 
 HOLDS_SLOT = frozenset({_S.PREPARING, _S.RUNNING})
 ACTIVE = frozenset({_S.PREPARING, _S.RUNNING, _S.PUBLISHING})
@@ -78,7 +78,8 @@ class Task:
     last commit of the branch that we pushed; `pr_*` record the pull request that was found or opened; `spent` are
     the providers that failed it since a person last set it going, as another one need not. `plan` is the plan it
     belongs to ("" = none) and `repo` the checkout it is worked on in ("" = the managed one). `stage` is the place in
-    its workflow, from 0, and `sent_back` how often a later stage sent it back.
+    its workflow, from 0, and `sent_back` how often a later stage sent it back. `cleared` is what a person let pass, as
+    `reason:commit`; `withheld` why its kept work is not pushed.
     """
 
     id: str
@@ -117,6 +118,8 @@ class Task:
     sent_back: int = 0
     completed_at: datetime | None = None
     tidied: bool = False
+    cleared: tuple[str, ...] = ()
+    withheld: str = ""
 
     @property
     def title(self) -> str:

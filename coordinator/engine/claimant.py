@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.claim import Claim, read, written
 from coordinator.planning.claiming import CONFIGURE, CURE, Hold, Terms, may_take
 from coordinator.ports import ClaimMoved, GitError, GitUnreachable, PushRefused, Repository
@@ -111,16 +112,17 @@ class Claimant:
             self._state = replace(self._state, heir=False)
             return replace(kept, left=left)
 
-    def push(self, branch: str, expect: str) -> str:
+    def push(self, branch: str, expect: str, search: Search, passes: Callable[[Cargo], None]) -> str:
         """Pushes work and renews the claim in one transaction: the remote refuses both once another has the claim. The
-        branch's sha. Raises NoClaim, ClaimMoved and what `Repository.put_claim` raises."""
+        branch's sha. Raises NoClaim, ClaimMoved and what `Repository.push_claimed` raises."""
         with self._turn:
             state = self._state
             if state.ours is None or not self.fresh:
                 raise NoClaim(f"nothing is pushed: {self.hold(self._now()).words}")
             began, renewed = self._even(), replace(state.ours, renewed_at=self._now())
             try:
-                sha, tip = self._repo.put_claim(written(renewed), held=state.sha, branch=branch, expect=expect)
+                sha, tip = self._repo.push_claimed(written(renewed), held=state.sha, branch=branch, expect=expect,
+                                                   search=search, passes=passes)
             except ClaimMoved:
                 self._lose()
                 raise
@@ -135,7 +137,7 @@ class Claimant:
                 return False
             given = replace(state.ours, renewed_at=self._now(), released=True)
             try:
-                sha, _ = self._repo.put_claim(written(given), held=state.sha)
+                sha = self._repo.put_claim(written(given), held=state.sha)
             except ClaimMoved:
                 self._lose()
                 return False
@@ -158,7 +160,7 @@ class Claimant:
         assert state.ours is not None
         renewed, began = replace(state.ours, renewed_at=self._now()), self._even()
         try:
-            sha, _ = self._repo.put_claim(written(renewed), held=state.sha)
+            sha = self._repo.put_claim(written(renewed), held=state.sha)
         except ClaimMoved:
             self._lose()
             return False
@@ -204,7 +206,7 @@ class Claimant:
     def _put(self, held: str, generation: int, *, heir: bool = False) -> None:
         now, began = self._now(), self._even()
         claim = replace(self.us, generation=generation + 1, since=now, renewed_at=now)
-        sha, _ = self._repo.put_claim(written(claim), held=held)
+        sha = self._repo.put_claim(written(claim), held=held)
         self._have(claim, sha, began, heir=heir)
 
     def _have(self, claim: Claim, sha: str, began: float, *, heir: bool = False) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.claim import Claim
+from coordinator.domain.hub import Listing
 from coordinator.domain.issue import Issue, PullRequest, Vet
 from coordinator.domain.outcome import Evidence
 from coordinator.domain.outward import Outward
@@ -16,7 +17,6 @@ from coordinator.domain.task import Task
 from coordinator.planning.actions import Action, CleanUp, Reclaim
 from coordinator.planning.claiming import Hold
 from coordinator.planning.snapshot import Gate, Refused
-from coordinator.ports import Listing
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,13 @@ class PullFound:
 
 @dataclass(frozen=True)
 class PublishRefused:
-    """The remote or GitHub said no for good. `reason` is push_refused or pr_refused."""
+    """The remote or GitHub said no, or was not asked for what the work carries (`held`); `reason` is a code."""
 
     task: Task
     reason: str
     words: str
     wip: bool
+    held: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from coordinator.domain.outcome import Ending, Evidence
 from coordinator.domain.request import Event
 from coordinator.domain.task import MOVES, Task, TaskState
 from coordinator.domain.worker import Running, Unknown, Waiting
+from coordinator.engine import upkeep
 from coordinator.engine.effects import staging
 from coordinator.engine.facts import (
     ApprovalAsked,
@@ -76,8 +77,6 @@ JANITOR_RESTS = timedelta(minutes=5)
 """While room stays short: what is merged meanwhile goes then."""
 CLAIM = "claim"
 """The document that holds the claim as this memory wrote it last."""
-CAUSES_KEPT = 9_999
-"""Causes a person was told of that are remembered; far more than can be true at once."""
 
 
 class Recorder:
@@ -107,10 +106,10 @@ class Recorder:
             Told: self._told,
             BatchTold: lambda fact: told(world.store, fact.key, fact.number),
             Tidied: self._tidied,
-            Cleaned: self._cleaned,
-            Swept: self._swept,
+            Cleaned: lambda fact: upkeep.cleaned(world, fact),
+            Swept: lambda fact: upkeep.swept(world, fact),
             Reclaimed: self._reclaimed,
-            Notified: self._notified,
+            Notified: lambda fact: upkeep.notified(world, fact),
             ClaimKept: self._claim_kept,
             Inherited: lambda fact: answered(world.store, fact),
             EffectFailed: self._failed,
@@ -339,6 +338,12 @@ class Recorder:
 
     def _refused(self, fact: PublishRefused) -> None:
         now = self._world.clock.now()
+        if fact.wip and fact.held:
+            words = f"{fact.reason}: {fact.words}"
+            held = changed(fact.task, now, withheld=words)
+            self._world.store.save(held, self._event(held, "withheld", words), was=fact.task.version)
+            self._world.say(f"{held.id}: not pushed: {words}")
+            return
         if fact.wip:
             self._world.store.log(self._event(fact.task, "wip_refused", fact.words))
             self._memory.holdoff[keep_lane(fact.task.id)] = now + self._world.policy.relist
@@ -403,23 +408,6 @@ class Recorder:
         self._world.store.save(task, self._event(task, "tidied", fact.words), was=fact.task.version)
         self._world.say(f"{task.id}: {fact.words}")
 
-    def _cleaned(self, fact: Cleaned) -> None:
-        now = self._world.clock.now()
-        words = f"removed {len(fact.removed)} worktrees ({fact.action.why}), kept {len(fact.kept)}"
-        words += f"; {fact.swept} old files and refs went" if fact.swept else ""
-        for name in fact.removed:
-            self._world.say(f"{name}: worktree removed ({fact.action.why})")
-        self._world.store.keep_document("errors_reset_at", now.isoformat())
-        self._world.store.log(Event("", now, "cleaned", words))
-        if fact.action.request is not None:
-            self._world.store.answer(fact.action.request.id, words)
-
-    def _swept(self, fact: Swept) -> None:
-        now = self._world.clock.now()
-        self._world.store.keep_document("swept_at", now.isoformat())
-        if fact.count:
-            self._world.store.log(Event("", now, "swept", f"{fact.count} old files and refs went"))
-
     def _reclaimed(self, fact: Reclaimed) -> None:
         """A worktree whose task moved meanwhile is found gone when it is tidied."""
         now, action = self._world.clock.now(), fact.action
@@ -432,10 +420,6 @@ class Recorder:
             words = f"made room{where}: {len(fact.removed)} merged worktrees and {fact.others} other things went"
             self._world.store.log(Event("", now, "made_room", f"{words} ({action.why})"))
             self._world.say(words)
-
-    def _notified(self, fact: Notified) -> None:
-        told = json.loads(self._world.store.document("notified") or "[]")
-        self._world.store.keep_document("notified", json.dumps([*told, *fact.keys][-CAUSES_KEPT:]))
 
     def _failed(self, fact: EffectFailed) -> None:
         now = self._world.clock.now()

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.prices import Prices
 from coordinator.domain.remains import Remain
 from coordinator.domain.task import Task
@@ -17,6 +18,7 @@ from coordinator.engine.contacts import Contacts
 from coordinator.engine.inheritance import expected
 from coordinator.planning.plans.commits import Strictness
 from coordinator.planning.policy import Policy
+from coordinator.planning.protection import Protection
 from coordinator.planning.retention import Ages
 from coordinator.ports import (
     Clock,
@@ -54,6 +56,7 @@ class Options:
     reserve: int = 0
     validation_timeout: timedelta = timedelta(minutes=15)
     strictness: Strictness = field(default_factory=Strictness)
+    protection: Protection = field(default_factory=Protection)
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,9 @@ class World:
     """The ports, and what was configured. `policy` and `options` are replaced on SIGHUP, between two ticks.
 
     `environ` is the coordinator's environment, out of which providers pick by allow-list. `learn` tells `mask` of
-    secrets that are not in it. `site` gives the repository of a plan's task by its checkout; it raises GitError.
-    `shut_hosts` are those that may take no work, and why. `claimant` keeps our claim on the repository, None where
-    nobody asks for one.
+    secrets that are not in it, `known` are all it was told. `site` gives the repository of a plan's task by its
+    checkout; it raises GitError. `shut_hosts` are those that may take no work, and why. `claimant` keeps our claim on
+    the repository, None where nobody asks for one.
     """
 
     root: Path
@@ -98,6 +101,7 @@ class World:
     repository_name: str = ""
     mask: Callable[[str], str] = str
     learn: Callable[[Iterable[str]], None] = lambda _: None
+    known: Callable[[], tuple[str, ...]] = tuple
     me: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = print
     save_bug: Callable[[str], object] = print
@@ -113,12 +117,12 @@ class World:
         """The repository that a task is worked on in. Raises GitError when its checkout is gone."""
         return self.site(task.repo).repo if task.repo else self.repo
 
-    def push(self, task: Task) -> str:
-        """Pushes the task's branch, with the claim where there is one; its sha. Raises what `put_claim` raises."""
+    def push(self, task: Task, search: Search, passes: Callable[[Cargo], None]) -> str:
+        """Pushes the task's branch, with the claim where there is one; its sha. Raises what `push_claimed` raises."""
         expect = expected(self.store, task)
         if self.claimant is not None:
-            return self.claimant.push(task.branch, expect)
-        return self.repo.push(task.branch, expect=expect)
+            return self.claimant.push(task.branch, expect, search, passes)
+        return self.repo.push(task.branch, expect=expect, search=search, passes=passes)
 
     def no_provider(self, name: str) -> str:
         """Words for an attempt whose provider this version does not have."""

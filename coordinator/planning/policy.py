@@ -22,6 +22,7 @@ class LabelNames:
     pause: str = "rpi-pause"
     retry: str = "rpi-retry"
     approved: str = "rpi-approved"
+    protected: str = "rpi:protected"
     mode: str = "minimal"
     queued: str = "rpi:queued"
     running: str = "rpi:running"

@@ -127,6 +127,10 @@ class Masker:
             self._given = sorted({*self._given, *new}, key=len, reverse=True)
             self._known = sorted({form for value in self._given for form in _forms(value)}, key=len, reverse=True)
 
+    def known(self) -> Tuple[str, ...]:
+        """The values that are hidden wherever they stand."""
+        return tuple(self._known)
+
     def text(self, text: str) -> str:
         """The text without secrets; text that holds none is returned unchanged."""
         for secret in self._known:

@@ -84,6 +84,8 @@ def desired_notices(
         notices.append(_notice(task, "approval", f"{number}", approval_words(task, attempt, names)))
     elif task.state is _S.CANCELLED and task.reason == "manual_stop":
         notices.append(_notice(task, "stopped", f"{number}", stopped_words(task, attempt, names)))
+    if task.withheld:
+        notices.append(_notice(task, "withheld", f"{number}", withheld_words(task)))
     return tuple(notices)
 
 
@@ -206,6 +208,14 @@ def stopped_words(task: Task, attempt: Attempt | None, names: LabelNames = Words
         parts.append(quote(cut(why, DETAIL_LIMIT)))
     parts += [_cure("manual_stop", names), _kept(task, attempt)]
     return "\n\n".join(part for part in parts if part)
+
+
+def withheld_words(task: Task) -> str:
+    """Kept work is here alone, and why."""
+    reason, _, words = task.withheld.partition(": ")
+    head = f"⚠️ Its unfinished work stays on the host, in branch {code(task.branch)}: **{reason}** – {_meaning(reason)}."
+    cure = f"**What to do:** {code(f'coordinator retry {task.id} --allow')} pushes just this."
+    return "\n\n".join((head, quote(cut(words, DETAIL_LIMIT)), cure))
 
 
 def _meaning(reason_code: str) -> str:

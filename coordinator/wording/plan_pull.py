@@ -18,7 +18,8 @@ def plan_title(under: Undertaking) -> str:
 
 
 def plan_body(
-    under: Undertaking, delivery: Delivery, commits: Sequence[str], attempts: Mapping[str, Sequence[Attempt]]
+    under: Undertaking, delivery: Delivery, commits: Sequence[str], attempts: Mapping[str, Sequence[Attempt]],
+    warnings: Sequence[str] = (),
 ) -> str:
     """What each task of this repository brought, how it was validated and what was odd about it; then the commits
     that a reviewer goes through, oldest first (`git log --oneline`)."""
@@ -26,6 +27,7 @@ def plan_body(
     if others := closes_too(commits, None):
         parts.append("**Look at the commit messages before merging**: by the closing keywords in them GitHub would "
                      f"end {', '.join(code(other) for other in others)}.")
+    parts += warnings
     parts += ["\n".join(_task(under, one.id, attempts) for one in under.plan.tasks if one.repo == delivery.name)]
     lines = [one_line(line) for line in commits[-MOST_COMMITS:]]
     parts.append("<details><summary>Commits, oldest first</summary>\n\n" + fence("\n".join(lines)) + "\n\n</details>")

@@ -26,7 +26,8 @@ def pull_title(task: Task, attempt: Attempt) -> str:
     return one_line(unclosing(one_line(task.title, TITLE_LIMIT)), TITLE_LIMIT) or f"{task.id}: attempt {attempt.number}"
 
 
-def pull_body(task: Task, attempts: Sequence[Attempt], commits: Sequence[str], files: Sequence[str]) -> str:
+def pull_body(task: Task, attempts: Sequence[Attempt], commits: Sequence[str], files: Sequence[str],
+              warnings: Sequence[str] = ()) -> str:
     """Our own lines first, so that nothing in the agent's words can swallow `Closes #N`."""
     parts = [f"Closes #{task.issue}" if task.issue is not None else f"Task {code(task.id)}"]
     others = closes_too(commits, task.issue)
@@ -35,6 +36,7 @@ def pull_body(task: Task, attempts: Sequence[Attempt], commits: Sequence[str], f
                      f"also end {', '.join(code(other) for other in others)}.")
     if task.pr_draft:
         parts.append("**Draft**: a person should look at this before it counts as finished.")
+    parts += warnings
     summary = author(attempts).summary if attempts else ""
     if summary.strip():
         parts += ["What the agent says it did and how it checked it:", quote(cut(summary, SUMMARY_LIMIT))]

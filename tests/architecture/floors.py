@@ -43,6 +43,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "requests": ("adapters.github",),
     "urllib3": ("adapters.github",),
     "git": ("adapters.git",),
+    "detect_secrets": ("adapters.git",),
     "sqlalchemy": ("adapters.store",),
     "alembic": ("adapters.store",),
     "psutil": ("adapters.system",),

@@ -37,10 +37,10 @@ def test_it_is_made_read_and_moved_and_leaves_nothing_in_the_repository(world: W
     assert repo.claim("") == ("", "")
     objects = git(world.checkout, "count-objects")
 
-    first, _ = repo.put_claim("held by anna: ünïcode\n\nkey: value\n", held="")
+    first = repo.put_claim("held by anna: ünïcode\n\nkey: value\n", held="")
     assert repo.claim("") == (first, "held by anna: ünïcode\n\nkey: value\n")
     assert repo.claim(first) == (first, "")
-    second, _ = repo.put_claim("held by anna, renewed\n", held=first)
+    second = repo.put_claim("held by anna, renewed\n", held=first)
 
     assert repo.claim(first)[0] == second != first
     assert git(world.checkout, "count-objects") == objects
@@ -52,10 +52,10 @@ def test_it_is_made_read_and_moved_and_leaves_nothing_in_the_repository(world: W
 @pytest.mark.req("W2")
 def test_who_expects_another_value_is_refused_and_changes_nothing(world: World):
     repo = world.repository()
-    first, _ = repo.put_claim("anna\n", held="")
+    first = repo.put_claim("anna\n", held="")
     with pytest.raises(ClaimMoved):
         repo.put_claim("berta\n", held="")
-    second, _ = repo.put_claim("anna again\n", held=first)
+    second = repo.put_claim("anna again\n", held=first)
     with pytest.raises(ClaimMoved):
         repo.put_claim("berta\n", held=first)
     assert there(world, CLAIM) == second
@@ -65,23 +65,23 @@ def test_who_expects_another_value_is_refused_and_changes_nothing(world: World):
 def test_work_and_claim_arrive_together_or_not_at_all(world: World):
     repo = world.repository()
     branch = work(world)
-    first, _ = repo.put_claim("anna\n", held="")
-    second, tip = repo.put_claim("anna, with work\n", held=first, branch=branch)
+    first = repo.put_claim("anna\n", held="")
+    second, tip = repo.push_claimed("anna, with work\n", held=first, branch=branch, expect="")
     assert (there(world, CLAIM), there(world, branch)) == (second, tip)
 
-    taken, _ = repo.put_claim("berta\n", held=second)
+    taken = repo.put_claim("berta\n", held=second)
     commit(world.tree(), "more.txt", "more\n")
     with pytest.raises(ClaimMoved):
-        repo.put_claim("anna, with more\n", held=second, branch=branch)
+        repo.push_claimed("anna, with more\n", held=second, branch=branch, expect="")
     assert (there(world, CLAIM), there(world, branch)) == (taken, tip)
 
 
 def test_a_branch_is_forced_only_over_what_we_pushed_last_and_a_refused_one_keeps_the_claim(world: World):
     repo = world.repository()
     branch = work(world)
-    first, old = repo.put_claim("anna\n", held="", branch=branch)
+    first, old = repo.push_claimed("anna\n", held="", branch=branch, expect="")
     git(world.tree(), "commit", "-q", "--amend", "-m", "other words")
-    second, new = repo.put_claim("anna, amended\n", held=first, branch=branch, expect=old)
+    second, new = repo.push_claimed("anna, amended\n", held=first, branch=branch, expect=old)
     assert there(world, branch) == new != old
 
     git(world.person, "fetch", "-q")
@@ -91,7 +91,7 @@ def test_a_branch_is_forced_only_over_what_we_pushed_last_and_a_refused_one_keep
     theirs = there(world, branch)
     git(world.tree(), "commit", "-q", "--amend", "-m", "other words again")
     with pytest.raises(PushRefused, match="stale info"):
-        repo.put_claim("anna, once more\n", held=second, branch=branch, expect=new)
+        repo.push_claimed("anna, once more\n", held=second, branch=branch, expect=new)
     assert (there(world, CLAIM), there(world, branch)) == (second, theirs)
 
 
@@ -101,8 +101,11 @@ def test_a_remote_that_forbids_the_ref_says_so_in_its_own_words(world: World, wi
     hook = world.remote / "hooks" / "update"
     hook.write_text(f'#!/bin/sh\ntest "$1" != {CLAIM} || {{ echo "no such refs here" >&2; exit 1; }}\n')
     hook.chmod(0o755)
+    repo = world.repository()
+    asked = (lambda: repo.push_claimed("anna\n", held="", branch=branch, expect="")) if with_work else (
+        lambda: repo.put_claim("anna\n", held=""))
     with pytest.raises(PushRefused, match="declined"):
-        world.repository().put_claim("anna\n", held="", branch=branch)
+        asked()
     assert there(world, CLAIM) == there(world, "refs/heads/rpi/gh-1") == ""
 
 
@@ -133,8 +136,8 @@ def test_a_shallow_repository_keeps_a_claim_too(tmp_path: Path):
     world = make_world(tmp_path, depth=1)
     repo = world.repository()
     branch = work(world)
-    first, _ = repo.put_claim("anna\n", held="")
-    second, tip = repo.put_claim("anna, with work\n", held=first, branch=branch)
+    first = repo.put_claim("anna\n", held="")
+    second, tip = repo.push_claimed("anna, with work\n", held=first, branch=branch, expect="")
     assert repo.claim("") == (second, "anna, with work\n")
     assert there(world, branch) == tip
 
@@ -155,6 +158,6 @@ def test_of_many_at_once_the_remote_lets_exactly_one_through(world: World):
 def _tries(one: tuple[GitRepository, str, str]) -> str:
     repo, held, words = one
     try:
-        return repo.put_claim(words, held=held)[0]
+        return repo.put_claim(words, held=held)
     except ClaimMoved:
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from coordinator.ports import ClaimMoved, GitError, GitUnreachable, PushRefused
 
@@ -44,7 +45,13 @@ class Line:
         self._answers()
         return {name: sha for name, sha in self.ref.branches.items() if name.startswith(prefix)}
 
-    def put_claim(self, words: str, *, held: str, branch: str = "", expect: str = "") -> tuple[str, str]:
+    def put_claim(self, words: str, *, held: str) -> str:
+        return self._put(words, held)
+
+    def push_claimed(self, words: str, *, held: str, branch: str, **_how: Any) -> tuple[str, str]:
+        return self._put(words, held, branch), f"tip-of-{branch}"
+
+    def _put(self, words: str, held: str, branch: str = "") -> str:
         self._answers()
         if self.refused:
             raise PushRefused("refusing to update this ref")
@@ -54,7 +61,7 @@ class Line:
             self.ref.branches[branch] = f"tip-of-{branch}"
         if self.lost:
             raise GitUnreachable("the remote hung up")
-        return sha, f"tip-of-{branch}" if branch else ""
+        return sha
 
     def _answers(self) -> None:
         self.asked += 1

@@ -9,16 +9,9 @@ from itertools import count
 from typing import Any
 
 from coordinator.adapters.system.seam import crossing
+from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
 from coordinator.domain.issue import Comment, Edit, History, Issue, LabelEvent, PullRequest, PullState, Remark
-from coordinator.ports import (
-    Budget,
-    Listing,
-    NotThere,
-    PullListing,
-    Refused,
-    RepoFacts,
-    TryLater,
-)
+from coordinator.ports import NotThere, Refused, TryLater
 from tests.factories import NOW
 
 BOT = "bot"

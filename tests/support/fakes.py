@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.adapters.system.seam import crossing
+from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending, Outcome, Work
@@ -29,6 +30,7 @@ from coordinator.ports import (
     Credentials,
     Finished,
     Handle,
+    HeldBack,
     LaunchSpec,
     MergeConflict,
     PushRefused,
@@ -103,6 +105,7 @@ class FakeRepository:
         self.rescued: dict[str, list[str]] = {}
         self.made: set[str] = set()
         self.refuse_push = ""
+        self.carried: dict[str, Cargo] = {}
         self.fails: list[Exception] = []
         self.passes: Callable[[str], bool] = lambda name: True
         self.came: Callable[[str], None] = lambda token: None
@@ -187,8 +190,12 @@ class FakeRepository:
             del self.rescued[ref]
         return old
 
-    def push(self, branch: str, *, expect: str) -> str:
+    def push(self, branch: str, *, expect: str, search: Search, passes: Callable[[Cargo], None]) -> str:
         with crossing("git", f"push {branch}"):
+            carried = self.cargo(self.local[branch][-1], search)
+            if carried.never is not None:
+                raise HeldBack(*carried.never)
+            passes(carried)
             if self.refuse_push:
                 raise PushRefused(self.refuse_push)
             mine, theirs = self.local[branch], self.remote.get(branch, [])
@@ -199,6 +206,9 @@ class FakeRepository:
                 self.rescued[f"refs/coordinator/rescue/{branch}/pushed-{len(self.rescued)}"] = theirs
             self.remote[branch] = list(mine)
             return mine[-1]
+
+    def cargo(self, head: str, search: Search) -> Cargo:
+        return Cargo() if head in search.allowed else self.carried.get(head, Cargo())
 
     def feature(self, branch: str, base: str, last: str = "") -> str:
         with crossing("git", f"feature {branch}"):

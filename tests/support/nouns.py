@@ -60,7 +60,7 @@ TASKS = every_field(
     state=st.sampled_from(TaskState),
     version=st.integers(0, 50),
     **words("branch reason detail provider template model base_sha pushed_sha pr_url pr_head_sha worktree"),
-    **words("plan repo workflow"),
+    **words("plan repo workflow withheld"),
     **numbers("stage sent_back priority attempts retries_used last_retry_event_id"),
     **moments("created_at updated_at state_since"),
     issue=_or_none(NUMBERS),
@@ -72,6 +72,7 @@ TASKS = every_field(
     tidied=st.booleans(),
     depends_on=some(NUMBERS),
     spent=some(WORDS),
+    cleared=some(WORDS),
 )
 USAGES = every_field(
     Usage, tokens_in=_or_none(NUMBERS), tokens_out=_or_none(NUMBERS), cost_usd=_or_none(FLOATS),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from coordinator.domain.cargo import Search
 from coordinator.domain.claim import Claim, read, written
 from coordinator.engine.claimant import Claimant, Kept, NoClaim
 from coordinator.planning.claiming import Terms
@@ -17,6 +18,8 @@ from tests.support.claims import Line, Ref
 
 TERMS = Terms(timedelta(minutes=20), timedelta(minutes=60), timedelta(minutes=3))
 MINUTE = 60.0
+
+ANY_WORK = (Search(), lambda _: None)
 
 
 @dataclass
@@ -135,7 +138,7 @@ def test_a_holder_that_slept_believes_nothing_and_finds_who_has_it(ref: Ref):
     later(61, anna, berta)
     assert not anna.holds, "it counts on its claim no longer than the lease less a margin"
     with pytest.raises(NoClaim):
-        anna.claimant.push("rpi/gh-1", "")
+        anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
     assert berta.keep().taken
     assert not anna.keep().taken
     assert not anna.holds
@@ -162,7 +165,7 @@ def test_a_restart_of_the_same_memory_takes_its_own_at_once_whatever_it_remember
     anna.keep()
     remembered = anna.claimant.sha
     later(15, anna)
-    anna.claimant.push("rpi/gh-1", "")   # moved since it was written down
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)   # moved since it was written down
     anna.starts(sha=remembered, generation=1)
     assert anna.keep().taken
     assert anna.holds
@@ -182,7 +185,7 @@ def test_of_two_copies_of_one_memory_the_older_life_gives_way(ref: Ref):
     assert copy.holds
     assert not anna.holds
     with pytest.raises(NoClaim):
-        anna.claimant.push("rpi/gh-1", "")
+        anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
 
 
 def test_a_clean_end_frees_it_for_anybody_at_once(ref: Ref):
@@ -218,13 +221,13 @@ def test_a_push_of_work_is_refused_once_another_has_it_and_renews_it_otherwise(r
     anna, berta = two(ref)
     anna.keep()
     later(15, anna)
-    assert anna.claimant.push("rpi/gh-1", "") == "tip-of-rpi/gh-1"
+    assert anna.claimant.push("rpi/gh-1", "", *ANY_WORK) == "tip-of-rpi/gh-1"
     later(45, anna)
     assert anna.holds, "the push was a renewal"
     berta.claimant.take_over()
     berta.keep()
     with pytest.raises(ClaimMoved):
-        anna.claimant.push("rpi/gh-2", "")
+        anna.claimant.push("rpi/gh-2", "", *ANY_WORK)
     assert "rpi/gh-2" not in ref.branches
     assert not anna.holds
 

@@ -217,11 +217,11 @@ def test_a_branch_that_moved_after_it_was_looked_at_is_pushed_once(monkeypatch):
     pushes = []
     plain = type(outside.repo).push
 
-    def moves_on(branch, *, expect):
+    def moves_on(branch, **how):
         if not pushes:
             outside.repo.commit("gh-1")
         pushes.append(branch)
-        return plain(outside.repo, branch, expect=expect)
+        return plain(outside.repo, branch, **how)
 
     monkeypatch.setattr(outside.repo, "push", moves_on)
     ticking(outside, an_engine(outside), 4)

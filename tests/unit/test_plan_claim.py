@@ -47,7 +47,7 @@ def busy_house(claim: Hold) -> Snapshot:
     return a_snapshot(
         *tasks,
         attempts={"gh-2": (its,), "gh-3": (published,), "gh-6": (an_attempt(task=6),)},
-        issues={n: an_issue(n) for n in range(1, 7)}, vets={5: a_vet(5)}, views={"gh-2": a_view()},
+        issues={n: an_issue(n) for n in range(1, 7)}, vets={n: a_vet(n) for n in (1, 5)}, views={"gh-2": a_view()},
         speech={"gh-1": Speech(living="a word")}, requests=(a_request(RequestKind.STOP, "gh-4"),),
         claim=claim, poll_due=True,
     )

@@ -10,15 +10,17 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from coordinator.adapters.git import outgoing
 from coordinator.adapters.git.funnel import Funnel, around
 from coordinator.adapters.system.run import TIMED_OUT, Ran, run
 from coordinator.adapters.system.seam import crossing
-from coordinator.ports import ClaimMoved, GitError, GitUnreachable, PushRefused
+from coordinator.domain.cargo import Cargo, Search
+from coordinator.ports import ClaimMoved, GitError, GitUnreachable, HeldBack, PushRefused
 from coordinator.runfiles import atomic
 from coordinator.runfiles.gitsafe import FETCH_ARGS, HARDENED_ARGS, PUSH_ARGS, hardened_env
 
@@ -79,15 +81,57 @@ class Remote:
         found = re.match(r"ref: refs/heads/(\S+)\tHEAD", ran.out)
         return found.group(1) if found else ""
 
-    def push(self, branch: str, sha: str, expect: str) -> None:
+    def cargo(self, sha: str, base: str, search: Search) -> Cargo:
+        """What `sha` holds that the remote's `base`, as last fetched, does not. Raises GitError."""
+        tip = _refs(self._funnel.read("for-each-ref", _FORMAT, self.ref(base))).get(self.ref(base), "")
+        with self._scratch({}) as scratch:
+            return outgoing.look(self._asking(scratch), sha, base=tip, published=[tip] if tip else [], search=search)
+
+    def push(self, branch: str, sha: str, expect: str, base: str, search: Search,
+             passes: Callable[[Cargo], None]) -> None:
         """A plain push; forced only if it is behind and the remote still has exactly `expect`. One whose answer was
-        lost is sent again by git itself and then refused, because it was done: what stands there decides."""
+        lost is sent again by git itself and then refused, because it was done: what stands there decides. Nothing goes
+        out that was not looked through here. Raises HeldBack for a secret, and what `passes` raises."""
+        self._look_through(branch, sha, base, search, passes)
         ran = self._push(branch, sha)
         if not ran.ok and expect and _BEHIND.search(ran.out):
             ran = self._push(branch, sha, f"--force-with-lease=refs/heads/{branch}:{expect}")
         if not ran.ok and not self._stands(branch, sha):
             raise self._failure(ran, f"push {branch}", PushRefused)
         self._funnel.write("update-ref", self.ref(branch), sha)
+
+    def _look_through(self, branch: str, sha: str, base: str, search: Search, passes: Callable[[Cargo], None]) -> None:
+        cargo = self._leaving(branch, sha, base, search)
+        _refuse(cargo)
+        passes(cargo)
+
+    def _leaving(self, branch: str, sha: str, base: str, search: Search) -> Cargo:
+        """What the remote does not have yet. It is asked what it has: refs here may be a worker's."""
+        heads = self._branches(branch, self.url)
+        published = {*heads.values(), *self._branches(branch, self._push_url).values()} \
+            if self._push_url != self.url else {*heads.values()}
+        tip = heads.get(f"refs/heads/{base}", "")
+        if tip and self._funnel.ask("cat-file", "-e", f"{tip}^{{commit}}") is None:
+            self.fetch()
+        with self._scratch({}) as scratch:
+            return outgoing.look(self._asking(scratch), sha, base=tip, published=published, search=search)
+
+    def _branches(self, branch: str, url: str) -> dict[str, str]:
+        with self._scratch({}) as scratch:
+            ran = self._talk(scratch, ("ls-remote", "--heads", "--upload-pack=git-upload-pack", url), url)
+        if not ran.ok:
+            raise self._failure(ran, f"push {branch}", PushRefused)
+        return {ref: sha for sha, _, ref in (line.partition("\t") for line in ran.out.splitlines())}
+
+    def _asking(self, scratch: Path) -> outgoing.Ask:
+        env = self._env(self.url)
+
+        def ask(*args: str, stdin: str = "") -> str:
+            ran = run(["git", *HARDENED_ARGS, "-c", "core.commitGraph=false", f"--git-dir={scratch}", *args], env=env,
+                      cwd=scratch, stdin=stdin, timeout=TIMEOUT)
+            return self._funnel.judged(ran, args[0])
+
+        return ask
 
     def _push(self, branch: str, sha: str, *how: str) -> Ran:
         args = ("push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", *PUSH_ARGS, *how, "--",
@@ -118,9 +162,18 @@ class Remote:
         return {ref.removeprefix("refs/heads/"): sha for ref, sha in found.items()
                 if ref.startswith(f"refs/heads/{prefix}")}   # git matches the end of a name too
 
-    def put_claim(self, words: str, held: str, branch: str = "", sha: str = "", expect: str = "") -> str:
-        """Compare-and-swap of the claim by the remote itself, with the branch in one transaction; the claim's sha.
-        After a refusal or a lost answer what stands there decides, as in `push`."""
+    def push_claimed(self, words: str, held: str, branch: str, sha: str, expect: str, base: str, search: Search,
+                     passes: Callable[[Cargo], None]) -> str:
+        """As `push`, with the claim in one transaction; the claim's sha."""
+        self._look_through(branch, sha, base, search, passes)
+        return self._put(words, held, branch, sha, expect)
+
+    def put_claim(self, words: str, held: str) -> str:
+        """Compare-and-swap of the claim by the remote itself; the claim's sha."""
+        return self._put(words, held)
+
+    def _put(self, words: str, held: str, branch: str = "", sha: str = "", expect: str = "") -> str:
+        """After a refusal or a lost answer what stands there decides, as in `push`."""
         with self._scratch({}, alone=not branch) as scratch, crossing("git", "push" if branch else "claim"):
             made = self._commit(scratch, words, alone=not branch)
             ran = self._push_claim(scratch, made, held, branch, sha)
@@ -238,6 +291,11 @@ class Remote:
             if not _REACHABLE_NO_MORE.search(ran.err):
                 return GitError(f"git {what}: {said}")
         return GitUnreachable(f"git {what}: {said}")
+
+
+def _refuse(cargo: Cargo) -> None:
+    if cargo.never:
+        raise HeldBack(*cargo.never)
 
 
 _FORMAT = "--format=%(objectname) %(refname) %(symref)"

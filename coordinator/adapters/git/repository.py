@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
 from coordinator.adapters.git.naming import full_name, host, is_ssh, place, safe_name
 from coordinator.adapters.git.network import Remote
+from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.outcome import Work
 from coordinator.domain.parcel import Inbound, Outbound
 from coordinator.domain.workflow import HANDOFF
 from coordinator.ports import ForeignWorktree, GitError
 from coordinator.runfiles.names import make_folder
+
+ANYTHING = Search()
 
 
 class GitRepository:
@@ -89,11 +93,22 @@ class GitRepository:
         with self._funnel.locked():
             self._connected().fetch()
 
-    def push(self, branch: str, *, expect: str) -> str:
+    def push(self, branch: str, *, expect: str, search: Search = ANYTHING,
+             passes: Callable[[Cargo], None] = lambda _: None) -> str:
         with self._funnel.locked():
             sha = self._to_push(branch)
-            self._connected().push(branch, sha, expect)
+            self._connected().push(branch, sha, expect, search.base or self.default_branch(), self._sought(search),
+                                   passes)
             return sha
+
+    def cargo(self, head: str, search: Search) -> Cargo:
+        with self._funnel.locked():
+            return self._connected().cargo(head, search.base or self.default_branch(), self._sought(search))
+
+    def _sought(self, search: Search) -> Search:
+        """Our own token is known here without being told."""
+        own = self._funnel.secret() if self._funnel.secret else ""
+        return replace(search, known=(*search.known, own)) if own else search
 
     def _to_push(self, branch: str) -> str:
         _check_branch(self._funnel, branch)
@@ -108,12 +123,16 @@ class GitRepository:
     def standing(self, prefix: str) -> Mapping[str, str]:
         return self._connected().standing(prefix)
 
-    def put_claim(self, words: str, *, held: str, branch: str = "", expect: str = "") -> tuple[str, str]:
-        if not branch:   # nothing of the repository is read or written: a long fetch must not keep it waiting
-            return self._connected().put_claim(words, held), ""
+    def put_claim(self, words: str, *, held: str) -> str:
+        return self._connected().put_claim(words, held)   # a long fetch must not keep it waiting: no lock
+
+    def push_claimed(self, words: str, *, held: str, branch: str, expect: str, search: Search = ANYTHING,
+                     passes: Callable[[Cargo], None] = lambda _: None) -> tuple[str, str]:
         with self._funnel.locked():
             sha = self._to_push(branch)
-            return self._connected().put_claim(words, held, branch, sha, expect), sha
+            return self._connected().push_claimed(words, held, branch, sha, expect,
+                                                  search.base or self.default_branch(), self._sought(search),
+                                                  passes), sha
 
     def contains(self, sha: str, branch: str) -> bool:
         with self._funnel.locked():

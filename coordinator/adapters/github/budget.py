@@ -14,7 +14,8 @@ from datetime import datetime
 from threading import Lock
 
 from coordinator.adapters.github.failures import wait_until
-from coordinator.ports import Budget, Limited, Reserved
+from coordinator.domain.hub import Budget
+from coordinator.ports import Limited, Reserved
 
 
 class Meter:

@@ -14,17 +14,9 @@ from coordinator.adapters.github.budget import Meter
 from coordinator.adapters.github.failures import server_time
 from coordinator.adapters.github.payloads import Unreadable
 from coordinator.adapters.github.transport import Answer, Route, Transport
+from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
 from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remark
-from coordinator.ports import (
-    Budget,
-    Clock,
-    Forbidden,
-    Listing,
-    NotThere,
-    PullListing,
-    Refused,
-    RepoFacts,
-)
+from coordinator.ports import Clock, Forbidden, NotThere, Refused
 
 API_URL = "https://api.github.com"
 PERMISSION_AGE = timedelta(minutes=10)

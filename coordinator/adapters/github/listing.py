@@ -14,8 +14,8 @@ from typing import Any
 
 from coordinator.adapters.github.asking import PER_PAGE, Asker, listed, next_page
 from coordinator.adapters.github.cursor import Cursor
+from coordinator.domain.hub import Listing
 from coordinator.domain.issue import Issue
-from coordinator.ports import Listing
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROUNDS = 3

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
 from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remark
-from coordinator.ports import Budget, Listing, PullListing, RepoFacts, TryLater
+from coordinator.ports import TryLater
 
 
 class Offline:

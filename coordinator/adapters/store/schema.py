@@ -14,7 +14,7 @@ from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import TaskState
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """What this version can bring to its own, the last one."""
 HEAD = REVISIONS[-1]
 """The revision this version reads and writes."""
@@ -75,6 +75,8 @@ tasks = Table(
     _text("workflow"),
     _number("stage"),
     _number("sent_back"),
+    Column("cleared", Sequence, nullable=False),
+    _text("withheld"),
 )
 
 attempts = Table(

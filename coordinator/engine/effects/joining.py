@@ -9,6 +9,7 @@ from coordinator.domain.checkout import Survey
 from coordinator.domain.issue import PullRequest
 from coordinator.domain.planfile import Delivery, PlanTask, Result, Undertaking
 from coordinator.domain.task import Task
+from coordinator.engine.effects import guarding
 from coordinator.engine.effects.starting import hook_env
 from coordinator.engine.facts import Delivered, Joined, Looked, NotDelivered, NotJoined
 from coordinator.engine.plans import plans_of
@@ -22,6 +23,7 @@ from coordinator.ports import (
     ForeignWorktree,
     GitError,
     GitUnreachable,
+    HeldBack,
     MergeConflict,
     NotThere,
     PushRefused,
@@ -53,6 +55,7 @@ def join(action: Join, world: World) -> Joined | NotJoined:
         repo = world.repo_of(task)
         survey = repo.survey(attempt.base_sha, attempt.head_sha, under.deliveries[one.repo].branch)
         notes = _commits(world, task, under, one, survey)
+        _cleared(world, repo, attempt, under, one)
         validation = _validated(world, task, one)
         sha = _merged(repo, task, attempt, under, one)
     except Withheld as no:
@@ -73,6 +76,22 @@ def _commits(world: World, task: Task, under: Undertaking, one: PlanTask, survey
     if refused is not None:
         raise Withheld(refused.reason, refused.words)
     return tuple(world.mask(fault.words) for fault in found)
+
+
+def _cleared(world: World, repo: Repository, attempt: Attempt, under: Undertaking, one: PlanTask) -> None:
+    """What may not go out does not come in either: there it would hold back the work of all. Raises Withheld."""
+    delivery, mates = under.deliveries[one.repo], _mates(world, under)
+    cargo = repo.cargo(attempt.head_sha, guarding.search(world, delivery.base, mates))
+    try:
+        guarding.refuse(cargo)
+        guarding.passing(world, mates)(cargo)
+    except HeldBack as error:
+        raise Withheld(error.reason, error.words) from error
+
+
+def _mates(world: World, under: Undertaking) -> list[Task]:
+    """The tasks of a plan: what a person let pass of one is in the branch that all come to."""
+    return [task for one in under.plan.tasks if (task := world.store.task(under.key(one))) is not None]
 
 
 def _pushed(world: World, task: Task) -> str:
@@ -146,7 +165,8 @@ def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
     if last := under.last_merge(action.repo):   # whoever moved the branch back since would have work left out
         site.repo.feature(delivery.branch, delivery.base or site.repo.default_branch(), last)
     try:
-        sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha)
+        find = guarding.search(world, delivery.base, _mates(world, under))
+        sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha, search=find, passes=lambda _: None)
     except PushRefused as error:
         words = f"the push of {delivery.branch} was refused: {error.words}{_first(site.repo, delivery)}"
         return NotDelivered(action.plan, action.repo, words)
@@ -180,8 +200,11 @@ def _pull(world: World, site: Site, under: Undertaking, delivery: Delivery, sha:
     choice = choose_pull(delivery.branch, sha, github.pulls_of_branch(delivery.branch), ())
     if choice.pull is not None and choice.course is not Course.CLOSED:
         return choice.pull
+    words, careful = guarding.told(world, site.repo.cargo(sha, guarding.search(world, delivery.base, ())))
     base = delivery.base or site.repo.default_branch()
     lines = site.repo.log(site.repo.remote_tip(base), sha)
-    body = plan_body(under, delivery, lines, world.store.attempts())
-    return github.open_pull(branch=delivery.branch, base=base, title=world.mask(plan_title(under)),
-                            body=world.mask(body), draft=False)
+    body = plan_body(under, delivery, lines, world.store.attempts(), words)
+    pull = github.open_pull(branch=delivery.branch, base=base, title=world.mask(plan_title(under)),
+                            body=world.mask(body), draft=careful)
+    guarding.flag(world, github, pull, under.id, words, draft=careful, opened=True)
+    return pull

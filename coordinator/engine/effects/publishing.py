@@ -3,39 +3,53 @@
 from __future__ import annotations
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.issue import PullRequest
 from coordinator.domain.task import Task
+from coordinator.engine.effects import guarding
 from coordinator.engine.facts import PublishRefused, PullFound, Pushed
 from coordinator.engine.world import World
 from coordinator.planning.actions import Publish, Push
 from coordinator.planning.completion import Choice, Course, choose_pull
-from coordinator.ports import Forbidden, NotThere, PushRefused, Refused
+from coordinator.ports import Forbidden, HeldBack, NotThere, PushRefused, Refused
 from coordinator.wording.pull_request import pull_body, pull_title
 
 
 def push(action: Push, world: World) -> Pushed | PublishRefused:
     """Pushes the branch; what we pushed before may be replaced, nothing else may."""
+    task = action.task
     try:
-        sha = world.push(action.task)
+        sha = world.push(task, _search(world, task), guarding.passing(world, [task]))
+    except HeldBack as error:
+        return PublishRefused(task, error.reason, world.mask(error.words), action.wip, held=True)
     except PushRefused as error:
-        return PublishRefused(action.task, "push_refused", error.words, action.wip)
-    return Pushed(action.task, sha, action.wip)
+        return PublishRefused(task, "push_refused", error.words, action.wip)
+    return Pushed(task, sha, action.wip)
 
 
 def publish(action: Publish, world: World) -> PullFound | PublishRefused:
     """The pull request of this work: looked for first, opened if there is none, looked for again if refused."""
     task, attempt = action.task, action.attempt
+    cargo = world.repo.cargo(attempt.head_sha, _search(world, task)) if attempt.head_sha else Cargo()
+    words, careful = guarding.told(world, cargo)
     choice = _choose(world, task, attempt)
     if choice.pull is not None:
+        if choice.course is Course.ADOPT:
+            guarding.flag(world, world.github, choice.pull, task.id, words, draft=careful, opened=False)
         return _found(world, task, attempt, choice.pull, words=choice.words)
     try:
-        pull = _open(world, task, attempt)
+        pull = _open(world, task, attempt, words, draft=task.pr_draft or careful)
     except (Refused, Forbidden, NotThere) as error:
         choice = _choose(world, task, attempt)
         if choice.pull is None:
             return PublishRefused(task, "pr_refused", error.words, wip=False)
         return _found(world, task, attempt, choice.pull, words=choice.words)
+    guarding.flag(world, world.github, pull, task.id, words, draft=careful, opened=True)
     return _found(world, task, attempt, pull, words="opened")
+
+
+def _search(world: World, task: Task) -> Search:
+    return guarding.search(world, world.options.base, [task])
 
 
 def _choose(world: World, task: Task, attempt: Attempt) -> Choice:
@@ -46,7 +60,7 @@ def _choose(world: World, task: Task, attempt: Attempt) -> Choice:
     return choose_pull(task.branch, attempt.head_sha, of_branch, world.github.pulls_with_commit(attempt.head_sha))
 
 
-def _open(world: World, task: Task, attempt: Attempt) -> PullRequest:
+def _open(world: World, task: Task, attempt: Attempt, words: tuple[str, ...], *, draft: bool) -> PullRequest:
     base = world.options.base or world.repo.default_branch()
     commits, files = world.repo.summary(task.id, attempt.base_sha)
     attempts = world.store.attempts().get(task.id, (attempt,))
@@ -54,8 +68,8 @@ def _open(world: World, task: Task, attempt: Attempt) -> PullRequest:
         branch=task.branch,
         base=base,
         title=world.mask(pull_title(task, attempt)),
-        body=world.mask(pull_body(task, attempts, commits, files)),
-        draft=task.pr_draft,
+        body=world.mask(pull_body(task, attempts, commits, files, words)),
+        draft=draft,
     )
 
 

@@ -234,7 +234,8 @@ def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue | 
 
 def again(task: Task, *, fresh: bool = False, provider: str = "") -> dict[str, object]:
     """The fields that a person's retry resets: a full retry budget, and nothing of the work unless `fresh`."""
-    return {"retries_used": 0, "spent": (), "fresh": fresh, "provider": provider or task.provider, "completed_at": None}
+    return {"retries_used": 0, "spent": (), "fresh": fresh, "provider": provider or task.provider, "completed_at": None,
+            "withheld": ""}
 
 
 def _blockers_changed(s: Snapshot, issue: Issue) -> Iterator[VetIssue]:

@@ -9,7 +9,8 @@ from coordinator.domain.task import NEEDS_PERSON, Task, TaskState
 from coordinator.planning.actions import Publish, Push, Wait, keep_lane, work_lane
 from coordinator.planning.snapshot import Snapshot
 
-NOT_PUSHED_FOR = frozenset({"push_refused", "secret_found", "pr_closed", "foreign_worktree"})
+NOT_PUSHED_FOR = frozenset({"push_refused", "secret_found", "not_scanned", "protected_path",
+                            "pr_closed", "foreign_worktree"})
 """Reasons after which kept work stays local: the remote said no, or a person did."""
 
 
@@ -47,4 +48,5 @@ def keeps(s: Snapshot, task: Task, attempt: Attempt) -> bool:
         and attempt.commits > 0
         and bool(attempt.head_sha)
         and attempt.head_sha != task.pushed_sha
+        and not task.withheld
     )

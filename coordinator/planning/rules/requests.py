@@ -21,6 +21,7 @@ from coordinator.planning.actions import (
     work_lane,
 )
 from coordinator.planning.batch.gate import REQUESTS
+from coordinator.planning.protection import CLEARED_BY_RETRY, clearing
 from coordinator.planning.rules.adopt import DEFAULT_PRIORITY, again
 from coordinator.planning.rules.tidy import asked, living
 from coordinator.planning.snapshot import Snapshot
@@ -80,7 +81,9 @@ def _stop(s: Snapshot, request: Request, task: Task) -> Out:
 
 def _retry(s: Snapshot, request: Request, task: Task) -> Out:
     provider = request.args.get("provider", "")
-    if provider and provider not in s.policy.providers:
+    if request.args.get("allow") == "1":
+        yield _allow(s, request, task)
+    elif provider and provider not in s.policy.providers:
         known = ", ".join(sorted(s.policy.providers))
         yield Answer(request, f"there is no provider {provider!r} here (known: {known})")
     elif task.state in NEEDS_PERSON or task.state in (_S.IN_REVIEW, _S.BACKOFF):
@@ -102,6 +105,22 @@ def _retry(s: Snapshot, request: Request, task: Task) -> Out:
                    words=f"{task.id} waits for {provider} now")
     else:
         yield Answer(request, f"{task.id} is {task.state}: nothing to try again")
+
+
+def _allow(s: Snapshot, request: Request, task: Task) -> Move | Answer:
+    """A person lets pass what was held back, at the commit they saw: what comes after it is looked through anew."""
+    attempt = s.attempt(task.id)
+    kept = task.withheld.partition(":")[0]
+    reason = task.reason if task.state is _S.BLOCKED and task.reason in CLEARED_BY_RETRY else kept
+    if not reason or attempt is None or not attempt.head_sha:
+        return Answer(request, f"nothing of {task.id} is held back: there is nothing to allow")
+    changes = {"cleared": (*task.cleared, clearing(reason, attempt.head_sha)), "withheld": ""}
+    words = f"a person let {reason} pass at {attempt.head_sha[:12]} ({request.source})"
+    if reason == kept:
+        return Move(task, None, detail=words, changes=changes, request=request,
+                    words=f"{task.id}: its branch is pushed as it is")
+    return Move(task, _S.PUBLISHING, detail=words, changes={**changes, "completed_at": None}, request=request,
+                words=f"{task.id} is published as it is")
 
 
 def _add(s: Snapshot, request: Request, made: Task | None) -> Adopt | Answer:

@@ -1,0 +1,181 @@
+"""What a push would publish, looked through before it goes. Read in a git directory of our own that borrows objects:
+neither grafts, replaced objects, attributes nor drivers of the repository, which a worker can write, stand between what
+is seen here and what is sent from there.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
+from typing import Protocol
+
+from coordinator.adapters.git.scanning import Scanner
+from coordinator.domain.cargo import ALLOW_FILE, Cargo, Search, Spotted
+from coordinator.domain.patterns import matches
+from coordinator.ports import GitError
+
+COMMITS = 2000
+BYTES = 16 << 20
+"""What is looked through at most, of files before and after: some five seconds of one core."""
+MESSAGE = "a commit message"
+
+_LINK, _SUBMODULE = "120000", "160000"
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_HUNK = re.compile(r"(@@+) .*?\+(\d+)(?:,\d+)? @@+")
+_ESCAPED = re.compile(r'\\([0-7]{3}|[abtnvfr"\\])')
+_LETTERS = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
+
+
+class Ask(Protocol):
+    """git in that directory: its output, what it says decoded with surrogateescape. Raises GitError."""
+
+    def __call__(self, *args: str, stdin: str = "") -> str: ...
+
+
+def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: Search) -> Cargo:
+    """What `head` holds that none of the commits `published` does, nor those a person let pass; against the commit
+    `base` ("" where there is none) which files changed. Raises GitError."""
+    allowed = _allowed(ask, base)
+    files, links = _changed(ask, base, head), _links(ask, base, head)
+    commits = _commits(ask, head, (*published, *search.allowed))
+    unread = _too_much(ask, commits)
+    if unread:
+        return Cargo(head, files=files, links=links, unread=unread)
+    secrets: list[Spotted] = []
+    doubts: list[Spotted] = []
+    scanner = Scanner(search.known)
+    for commit, path, lines in chain(_added(ask, commits), _messages(ask, commits)):
+        if path == MESSAGE or not any(matches(path, pattern) for pattern in allowed):
+            for line, kind, sure in scanner.find(path, [(0, path), *lines]):
+                (secrets if sure else doubts).append(Spotted(path, line, kind, commit))
+    return Cargo(head, tuple(secrets), tuple(doubts), files, links)
+
+
+def _allowed(ask: Ask, base: str) -> tuple[str, ...]:
+    """Out of the base alone: what a worker's own commits allow counts for nothing."""
+    if not base or not ask("ls-tree", base, "--", ALLOW_FILE):
+        return ()
+    lines = (line.strip() for line in ask("cat-file", "blob", f"{base}:{ALLOW_FILE}").split("\n"))
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _commits(ask: Ask, head: str, published: Collection[str]) -> tuple[str, ...]:
+    """Newest first, one more than may be at most."""
+    orders = "\n".join((head, *(f"^{sha}" for sha in published)))
+    return tuple(ask("rev-list", "--ignore-missing", f"--max-count={COMMITS + 1}", "--stdin", stdin=orders).split())
+
+
+def _too_much(ask: Ask, commits: Sequence[str]) -> str:
+    """Why they are not looked through, "" when they can be."""
+    if len(commits) > COMMITS:
+        return f"more than {COMMITS} commits would be published"
+    raw = ask("diff-tree", *_EACH, "--raw", "--no-abbrev", "-z", stdin=_lines(commits))
+    found = {sha for fact in raw.split("\0") if fact.startswith(":") for sha in _blobs(fact)}
+    sizes = ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines(sorted(found))).split("\n")
+    total = sum(int(size) for size in sizes if size.isdigit())
+    return f"the changed files have {total / (1 << 20):.0f} MB, and {BYTES >> 20} are looked through" \
+        if total > BYTES else ""
+
+
+_EACH = ("--stdin", "-r", "-c", "--root", "--no-renames", "--no-ext-diff", "--no-textconv")
+"""Every commit against its parent; of a merge what it changes against all of them."""
+
+
+def _blobs(fact: str) -> Iterator[str]:
+    """The objects of a line of --raw, before and after; a submodule's commit is in another repository."""
+    colons = len(fact) - len(fact.lstrip(":"))
+    words = fact.lstrip(":").split(" ")
+    modes, shas = words[: colons + 1], words[colons + 1 : 2 * colons + 2]
+    if modes[-1] != "000000":
+        yield from (sha for mode, sha in zip(modes, shas, strict=False) if mode not in ("000000", _SUBMODULE))
+
+
+Added = tuple[str, str, list[tuple[int, str]]]
+"""(commit, path, the lines it adds)."""
+
+
+def _added(ask: Ask, commits: Sequence[str]) -> Iterator[Added]:
+    patch = ask("diff-tree", *_EACH, "--patch", "--unified=0", "--text", "--irreversible-delete",
+                "--src-prefix=a/", "--dst-prefix=b/", stdin=_lines(commits))
+    commit = path = ""
+    parents, number = 0, 0
+    lines: list[tuple[int, str]] = []
+    for row in patch.split("\n"):
+        if _SHA.fullmatch(row) or row.startswith("diff "):
+            yield from _whole(commit, path, lines)
+            commit = row if _SHA.fullmatch(row) else commit
+            path, parents, lines = "", 0, []
+        elif row.startswith("@@") and (hunk := _HUNK.match(row)):
+            parents, number = len(hunk[1]) - 1, int(hunk[2])
+        elif not parents and row.startswith("+++ "):
+            path = _named(row[4:])
+        elif parents and "-" not in row[:parents] and row[:1] in ("+", " "):
+            if row[:parents] == "+" * parents:
+                lines.append((number, row[parents:]))
+            number += 1
+    yield from _whole(commit, path, lines)
+
+
+def _whole(commit: str, path: str, lines: list[tuple[int, str]]) -> Iterator[Added]:
+    if commit and path:
+        yield commit, path, lines
+
+
+def _named(word: str) -> str:
+    """The path in a line `+++ b/...`, which git quotes as C does; "" for none."""
+    word = word.removesuffix("\t")
+    if word == "/dev/null":
+        return ""
+    if word.startswith('"'):
+        codes = _ESCAPED.sub(lambda one: chr(int(one[1], 8) if one[1].isdigit() else _LETTERS[one[1]]), word[1:-1])
+        word = codes.encode("latin-1", "surrogateescape").decode("utf-8", "surrogateescape")
+    return word.removeprefix("b/")
+
+
+def _messages(ask: Ask, commits: Sequence[str]) -> Iterator[Added]:
+    if not commits:
+        return
+    commit = ""
+    lines: list[tuple[int, str]] = []
+    for row in ask("rev-list", "--no-walk=unsorted", "--stdin", "--format=%B", stdin=_lines(commits)).split("\n"):
+        word, _, sha = row.partition(" ")
+        if word == "commit" and sha in commits:
+            yield from _whole(commit, MESSAGE, lines)
+            commit, lines = sha, []
+        else:
+            lines.append((len(lines) + 1, row))
+    yield from _whole(commit, MESSAGE, lines)
+
+
+def _changed(ask: Ask, base: str, head: str) -> tuple[str, ...]:
+    """Paths that differ since the two went apart, links, submodules and what is gone included."""
+    if not base:
+        return _split(ask("ls-tree", "-r", "-z", "--name-only", "--full-tree", head))
+    words = ("diff-tree", "-r", "-z", "--no-renames", "--name-only")
+    try:
+        return _split(ask(*words, "--merge-base", base, head))
+    except GitError:   # they have no common past, or it lies beyond a shallow clone's edge
+        return _split(ask(*words, base, head))
+
+
+def _links(ask: Ask, base: str, head: str) -> tuple[tuple[str, str], ...]:
+    """(name, where it leads from the root) of every symbolic link of both trees."""
+    found: dict[str, str] = {}
+    for tree in filter(None, (base, head)):
+        for entry in _split(ask("ls-tree", "-r", "-z", "--full-tree", tree)):
+            fact, _, path = entry.partition("\t")
+            if fact.startswith(_LINK):
+                found[path] = fact.split(" ")[2]
+    targets = {sha: ask("cat-file", "blob", sha) for sha in {*found.values()}}
+    return tuple((path, posixpath.normpath(posixpath.join(posixpath.dirname(path), targets[sha])))
+                 for path, sha in sorted(found.items()))
+
+
+def _split(listing: str) -> tuple[str, ...]:
+    return tuple(name for name in listing.split("\0") if name)
+
+
+def _lines(words: Sequence[str]) -> str:
+    return "".join(f"{word}\n" for word in words)

@@ -1,0 +1,58 @@
+"""What a push may carry, by the settings and by what a person let pass; and how a pull request tells of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from coordinator.domain.cargo import Cargo, Search
+from coordinator.domain.issue import PullRequest
+from coordinator.domain.task import Task
+from coordinator.engine.world import World
+from coordinator.planning.protection import cleared
+from coordinator.ports import Forbidden, GitHub, HeldBack, NotThere, Refused
+from coordinator.wording.escape import marker
+from coordinator.wording.warnings import paths_words, warnings
+
+
+def search(world: World, base: str, tasks: Iterable[Task]) -> Search:
+    """How the work of these tasks is looked through."""
+    allowed = (sha for task in tasks for sha in cleared(task, "secret_found", "not_scanned"))
+    return Search(base, world.known(), tuple(dict.fromkeys(allowed)))
+
+
+def refuse(cargo: Cargo) -> None:
+    """Raises HeldBack for what no push carries."""
+    if cargo.never is not None:
+        raise HeldBack(*cargo.never)
+
+
+def passing(world: World, tasks: Iterable[Task]) -> Callable[[Cargo], None]:
+    """Raises HeldBack for protected paths where the settings say so and no person let this very commit pass."""
+    let = {sha for task in tasks for sha in cleared(task, "protected_path")}
+
+    def passes(cargo: Cargo) -> None:
+        touched = world.options.protection.touched(cargo)
+        if touched and world.options.protection.mode == "block" and cargo.head not in let:
+            raise HeldBack("protected_path", paths_words(touched))
+
+    return passes
+
+
+def told(world: World, cargo: Cargo) -> tuple[tuple[str, ...], bool]:
+    """(paragraphs for the pull request, whether it should be a draft)."""
+    touched = world.options.protection.touched(cargo)
+    return tuple(world.mask(words) for words in warnings(cargo, touched)), bool(touched)
+
+
+def flag(world: World, github: GitHub, pull: PullRequest, ident: str, words: tuple[str, ...], *, draft: bool,
+         opened: bool) -> None:
+    """The label of protected paths on a pull request, and on one that others opened our words, once."""
+    try:
+        if draft:
+            github.add_labels(pull.number, [world.policy.labels.protected])
+        if words and not opened:
+            mark = marker(ident, "carries", f"{pull.head_sha[:12]}")
+            if not any(mark in comment.body for comment in github.comments(pull.number)):
+                github.add_comment(pull.number, "\n\n".join((mark, *words)))
+    except (Forbidden, NotThere, Refused) as error:
+        world.say(f"{ident}: pull request #{pull.number} could not be flagged: {error.words}")

@@ -1,0 +1,36 @@
+"""What is recorded of the house itself: what was cleaned and swept, and whom it told."""
+
+from __future__ import annotations
+
+import json
+
+from coordinator.domain.request import Event
+from coordinator.engine.facts import Cleaned, Notified, Swept
+from coordinator.engine.world import World
+
+CAUSES_KEPT = 9_999
+"""Causes a person was told of that are remembered; far more than can be true at once."""
+
+
+def cleaned(world: World, fact: Cleaned) -> None:
+    now = world.clock.now()
+    words = f"removed {len(fact.removed)} worktrees ({fact.action.why}), kept {len(fact.kept)}"
+    words += f"; {fact.swept} old files and refs went" if fact.swept else ""
+    for name in fact.removed:
+        world.say(f"{name}: worktree removed ({fact.action.why})")
+    world.store.keep_document("errors_reset_at", now.isoformat())
+    world.store.log(Event("", now, "cleaned", words))
+    if fact.action.request is not None:
+        world.store.answer(fact.action.request.id, words)
+
+
+def swept(world: World, fact: Swept) -> None:
+    now = world.clock.now()
+    world.store.keep_document("swept_at", now.isoformat())
+    if fact.count:
+        world.store.log(Event("", now, "swept", f"{fact.count} old files and refs went"))
+
+
+def notified(world: World, fact: Notified) -> None:
+    told = json.loads(world.store.document("notified") or "[]")
+    world.store.keep_document("notified", json.dumps([*told, *fact.keys][-CAUSES_KEPT:]))

@@ -1,0 +1,33 @@
+"""What a reviewer is told of a push beyond its own words: protected paths, what may be a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coordinator.domain.cargo import LISTED, Cargo
+from coordinator.wording.escape import code, one_line
+
+
+def warnings(cargo: Cargo, touched: Sequence[str]) -> tuple[str, ...]:
+    """A paragraph each; empty where there is nothing to say."""
+    found = []
+    if touched:
+        found.append(f"**Look at these first**: it changes protected files: {_listed(touched)}.")
+    if cargo.doubts:
+        places = [f"{one.path} line {one.line}: {one.kind}" if one.line else f"the name {one.path}: {one.kind}"
+                  for one in cargo.doubts]
+        found.append(f"**May be a secret**, look before merging: {_listed(places)}.")
+    if cargo.unread:
+        found.append(f"**Not looked through for secrets**: {cargo.unread}; a person let it pass.")
+    return tuple(found)
+
+
+def paths_words(touched: Sequence[str]) -> str:
+    """`.github/workflows/a.yml, CLAUDE.md and 3 more`."""
+    more = f" and {len(touched) - LISTED} more" if len(touched) > LISTED else ""
+    return ", ".join(one_line(path, 200) for path in touched[:LISTED]) + more
+
+
+def _listed(lines: Sequence[str]) -> str:
+    more = f" and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
+    return ", ".join(code(one_line(line, 250)) for line in lines[:LISTED]) + more

@@ -1,0 +1,278 @@
+"""What a push would publish is looked through: every commit of it, whatever a worker did to git to hide it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from coordinator.adapters.git import outgoing
+from coordinator.domain.cargo import Cargo, Search
+from coordinator.ports import HeldBack
+from tests.support.gitworld import World, commit, git, make_world
+
+BRANCH = "rpi/gh-1"
+ALL = Search()
+KEY = "ghp_" + "a1B2" * 9
+SHAPES = {
+    "GitHub Token": (KEY, "github_pat_" + "a1" * 11 + "_" + "b2C" * 19 + "de"),
+    "AWS Access Key": ("AKIA" + "Q7" * 8,),
+    "Private Key": ("-----BEGIN RSA " + "PRIVATE KEY-----",),
+    "Slack Token": ("xoxb-" + "1234567890-" * 2 + "a1B2c3D4" * 3,),
+    "Stripe Access Key": ("sk_live_" + "a1B2" * 6,),
+    "Anthropic Token": ("sk-ant-api03-" + "a1B-" * 12,),
+    "GitLab Token": ("glpat-" + "a1B2c" * 4,),
+    "PyPI Token": ("pypi-AgEIcHlwaS5vcmc" + "a1B2" * 20,),
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = make_world(tmp_path)
+    made.repository().ensure_worktree("gh-1", BRANCH, "main", fresh=False, attempt=1)
+    return made
+
+
+def held(world: World, search: Search = ALL, **options: object) -> HeldBack:
+    """Why the push is held back; nothing of the branch is on the remote then."""
+    before = git(world.remote, "for-each-ref")
+    with pytest.raises(HeldBack) as caught:
+        world.repository(**options).push(BRANCH, expect="", search=search)
+    assert git(world.remote, "for-each-ref") == before
+    return caught.value
+
+
+def carried(world: World) -> Cargo:
+    return world.repository().cargo(git(world.tree(), "rev-parse", "HEAD"), Search())
+
+
+# --- shapes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "secret"), [(kind, one) for kind, those in SHAPES.items() for one in those])
+def test_a_secret_of_a_known_shape_holds_the_push_with_file_and_line(world: World, kind: str, secret: str) -> None:
+    sha = commit(world.tree(), "settings.py", f"one = 1\n\nkey = '{secret}'\n")
+    error = held(world)
+    assert (error.reason, error.words) == ("secret_found", f"settings.py line 3 (commit {sha[:8]}): {kind}")
+
+
+def test_what_only_looks_like_one_goes_out_and_is_told(world: World) -> None:
+    text = "value = 'kJ8vXqZ2mN5bW7rT9yU3pL6sD4fG1hAe'\nurl = 'https://ann:pass" + "word@example.org/'\n"
+    commit(world.tree(), "app.py", text)
+    commit(world.tree(), "package-lock.json", '{"integrity": "sha512-kJ8vXqZ2mN5bW7rT9yU3pL6sD4fG1hAe"}\n')
+    sha = world.repository().push(BRANCH, expect="")
+    assert git(world.remote, "rev-parse", BRANCH) == sha
+    told = {(one.path, one.line, one.kind) for one in carried(world).doubts}
+    assert told == {("app.py", 1, "Base64 High Entropy String"), ("app.py", 2, "Basic Auth Credentials")}
+
+
+@pytest.mark.parametrize("options", [{"token": lambda: "our-own-t0ken-of-many-letters"}, {}])
+def test_values_that_we_know_count_whatever_their_shape(world: World, options: dict[str, object]) -> None:
+    commit(world.tree(), "a.txt", "x our-own-t0ken-of-many-letters y\n")
+    known = () if options else ("our-own-t0ken-of-many-letters", "short1")
+    assert "a.txt line 1" in held(world, Search(known=known), **options).words
+
+
+def test_a_comment_of_the_worker_s_switches_nothing_off(world: World) -> None:
+    commit(world.tree(), "a.py", f"key = '{KEY}'  # pragma: allowlist secret\n")
+    assert held(world).reason == "secret_found"
+
+
+# --- places -----------------------------------------------------------------------------------------
+
+
+def removed_again(tree: Path) -> str:
+    commit(tree, "a.py", f"{KEY}\n")
+    commit(tree, "a.py", "clean\n")
+    return "a.py line 1"
+
+
+def in_a_message(tree: Path) -> str:
+    commit(tree, "a.py", "x\n", f"work\n\nwith {KEY}")
+    return "a commit message line 3"
+
+
+def in_a_name(tree: Path) -> str:
+    commit(tree, f"{KEY}.txt", "x\n")
+    return "the name of "
+
+
+def in_a_strange_name(tree: Path) -> str:
+    name = b'\xfc "q\n+++ b/x\n@@ -0,0 +1 @@\n.txt'
+    (tree / "sub").mkdir()
+    (tree / "sub" / os.fsdecode(name.replace(b"/", b"_"))).write_text(f"x\n{KEY}\n")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "odd")
+    return "line 2"
+
+
+def in_two_bytes_a_letter(tree: Path) -> str:
+    (tree / "a.txt").write_bytes(f"x\r\n{KEY}\r\n".encode("utf-16"))
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "utf-16")
+    return "a.txt line 2"
+
+
+def in_what_is_no_text(tree: Path) -> str:
+    (tree / "a.bin").write_bytes(bytes(range(256)) * 40 + KEY.encode() + b"\0\xff")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "binary")
+    return "a.bin line"
+
+
+def called_binary_by_attributes(tree: Path) -> str:
+    (tree / ".gitattributes").write_text("*.py binary -diff\n")
+    commit(tree, "a.py", f"{KEY}\n")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "attributes")
+    return "a.py line 1"
+
+
+def at_the_end_of_a_long_line(tree: Path) -> str:
+    commit(tree, "a.min.js", "x" * 100_000 + f"='{KEY}';\n")
+    return "a.min.js line 1"
+
+
+def as_the_target_of_a_link(tree: Path) -> str:
+    (tree / "link").symlink_to(KEY)
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "link")
+    return "link line 1"
+
+
+def in_the_merge_alone(tree: Path) -> str:
+    git(tree, "switch", "-q", "-c", "side")
+    commit(tree, "side.txt", "x\n")
+    git(tree, "switch", "-q", BRANCH)
+    commit(tree, "mine.txt", "x\n")
+    git(tree, "merge", "-q", "--no-commit", "side")
+    (tree / "side.txt").write_text(f"x\n{KEY}\n")
+    git(tree, "commit", "-q", "-a", "-m", "merge")
+    return "side.txt line 2"
+
+
+def in_a_renamed_file(tree: Path) -> str:
+    git(tree, "mv", "file.txt", "moved.txt")
+    with (tree / "moved.txt").open("a") as file:
+        file.write(f"{KEY}\n")
+    git(tree, "commit", "-q", "-a", "-m", "rename")
+    return "moved.txt line 2"
+
+
+@pytest.mark.parametrize("hide", [
+    removed_again, in_a_message, in_a_name, in_a_strange_name, in_two_bytes_a_letter, in_what_is_no_text,
+    called_binary_by_attributes, at_the_end_of_a_long_line, as_the_target_of_a_link, in_the_merge_alone,
+    in_a_renamed_file,
+])  # fmt: skip
+def test_it_is_found_wherever_it_stands(world: World, hide: Callable[[Path], str]) -> None:
+    where = hide(world.tree())
+    error = held(world)
+    assert error.reason == "secret_found"
+    assert where in error.words
+    if hide is not in_a_name:   # a name is masked where it is shown
+        assert KEY not in error.words
+
+
+# --- hiding by git ----------------------------------------------------------------------------------
+
+
+def by_a_ref_of_the_remote(world: World) -> None:
+    git(world.tree(), "update-ref", "refs/remotes/origin/other", "HEAD")
+    git(world.tree(), "update-ref", "refs/remotes/origin/main", "HEAD")
+
+
+def by_a_graft(world: World) -> None:
+    head, base = git(world.tree(), "rev-parse", "HEAD"), git(world.remote, "rev-parse", "main")
+    (world.checkout / ".git/info").mkdir(exist_ok=True)
+    (world.checkout / ".git/info/grafts").write_text(f"{head} {base}\n")
+
+
+def by_a_replaced_commit(world: World) -> None:
+    bad = git(world.tree(), "rev-parse", "HEAD~1")
+    git(world.tree(), "replace", bad, git(world.remote, "rev-parse", "main"))
+
+
+def by_a_commit_graph(world: World) -> None:
+    by_a_graft(world)
+    git(world.tree(), "-c", "core.commitGraph=true", "commit-graph", "write", "--reachable", ok=False)
+    (world.checkout / ".git/info/grafts").unlink()
+
+
+def by_attributes_of_the_repository(world: World) -> None:
+    git(world.checkout, "config", "diff.none.textconv", "true")
+    git(world.checkout, "config", "diff.external", "true")
+    (world.checkout / ".git/info").mkdir(exist_ok=True)
+    (world.checkout / ".git/info/attributes").write_text("* diff=none -text\n")
+
+
+@pytest.mark.parametrize("hide", [by_a_ref_of_the_remote, by_a_graft, by_a_replaced_commit, by_a_commit_graph,
+                                  by_attributes_of_the_repository])
+def test_nothing_a_worker_does_to_git_hides_it(world: World, hide: Callable[[World], None]) -> None:
+    removed_again(world.tree())
+    hide(world)
+    assert held(world).words.startswith("a.py line 1")
+
+
+# --- what is not looked at --------------------------------------------------------------------------
+
+
+def test_what_is_on_the_remote_or_was_only_moved_about_is_not_looked_at_again(world: World) -> None:
+    commit(world.person, "old.py", f"a = 1\nkey = '{KEY}'\n")
+    git(world.person, "push", "-q", "origin", "main")
+    git(world.tree(), "fetch", "-q", "origin", "main")
+    git(world.tree(), "reset", "-q", "--hard", "FETCH_HEAD")
+    commit(world.tree(), "old.py", f"a = 2\nkey = '{KEY}'\n")
+    sha = world.repository().push(BRANCH, expect="")
+    assert git(world.remote, "rev-parse", BRANCH) == sha
+
+
+def test_the_allow_file_counts_as_the_base_has_it_and_not_as_the_worker_wrote_it(world: World) -> None:
+    (world.tree() / "tests").mkdir()
+    commit(world.tree(), "tests/key.pem", f"{KEY}\n")
+    commit(world.tree(), ".secrets-allowed", "tests/**\n*\n")
+    assert "tests/key.pem line 1" in held(world).words
+    commit(world.person, ".secrets-allowed", "# made up\n\ntests/*.pem\n")
+    git(world.person, "push", "-q", "origin", "main")
+    assert world.repository().push(BRANCH, expect="")
+    commit(world.tree(), "other.pem", f"{KEY}\n")
+    assert held(world).words.startswith("other.pem line 1")
+
+
+def test_what_a_person_let_pass_passes_and_nothing_after_it(world: World) -> None:
+    let = commit(world.tree(), "a.py", f"{KEY}\n")
+    search = Search(allowed=(let,))
+    assert world.repository().push(BRANCH, expect="", search=search) == let
+    commit(world.tree(), "b.py", f"{KEY}\n")
+    assert held(world, search).words.startswith("b.py line 1")
+
+
+@pytest.mark.parametrize(("most", "words"), [("BYTES", "MB"), ("COMMITS", "commits")])
+def test_more_than_can_be_looked_through_is_held_and_said(
+    world: World, most: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(world.tree(), "a.py", "x\n")
+    commit(world.tree(), "b.py", "x\n")
+    monkeypatch.setattr(outgoing, most, 1)
+    error = held(world)
+    assert error.reason == "not_scanned"
+    assert words in error.words
+    assert world.repository().push(BRANCH, expect="", search=Search(allowed=(git(world.tree(), "rev-parse", "HEAD"),)))
+
+
+# --- which files ------------------------------------------------------------------------------------
+
+
+def test_files_are_told_with_both_names_links_submodules_and_what_is_gone(world: World) -> None:
+    tree = world.tree()
+    git(tree, "mv", "file.txt", "moved.txt")
+    (tree / "CLAUDE.md").symlink_to("docs/agents.md")
+    git(tree, "update-index", "--add", "--cacheinfo", f"160000,{git(tree, 'rev-parse', 'HEAD')},vendor")
+    git(tree, "add", "CLAUDE.md")
+    git(tree, "commit", "-q", "-m", "odd")
+    world.advance()   # the base moves on meanwhile: that is not the worker's
+    world.repository().fetch()
+    cargo = carried(world)
+    assert cargo.files == ("CLAUDE.md", "file.txt", "moved.txt", "vendor")
+    assert cargo.links == (("CLAUDE.md", "docs/agents.md"),)
