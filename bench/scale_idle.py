@@ -1,4 +1,4 @@
-"""What one repository costs when nothing happens, and what a task asks of GitHub in its life.
+"""What one repository costs when nothing happens, in an hour and now, and what a task asks of GitHub in its life.
 
 `python bench/scale_idle.py [--seconds 20]` prints its tables. The coordinator is a real process at its default
 intervals, GitHub is the stand-in of `coordinator rehearse`, whose record of requests is counted. The baseline of a
@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import idle_hour
 from measure import cpu, machine, memory_mb, scratch, wait
 
 from coordinator.rehearsal.hub.wire import Exchange
@@ -76,14 +77,8 @@ def lives() -> Iterator[str]:
     counted = found["read"] + found["write"]
     yield f"One task, from the label to the merge: {counted} requests that count, {found['write']} of them write.\n"
     yield "| request | times |\n|---|---|"
-    for shown, times in sorted(Counter(_shown(one) for one in requests if one.status != 304).items()):
+    for shown, times in sorted(Counter(idle_hour.shown(one) for one in requests if one.status != 304).items()):
         yield f"| {shown} | {times} |"
-
-
-def _shown(one: Exchange) -> str:
-    path = one.path.partition("?")[0].removeprefix("/repos/acme/widgets")
-    words = ["N" if word.isdigit() else "SHA" if len(word) == 40 else word for word in path.split("/")]
-    return f"`{one.method} {'/'.join(words)}`"
 
 
 # --- a process that waits -----------------------------------------------------------------------------
@@ -117,12 +112,27 @@ def idle(seconds: float) -> Iterator[str]:
     yield f"| requests in {seconds:g} s, of them 304 | {len(found)}, {unchanged} | |"
 
 
+# --- an hour ------------------------------------------------------------------------------------------
+
+
+def hours() -> Iterator[str]:
+    """On a clock that is put forward, the daily listing within it."""
+    for load in (idle_hour.Load(), idle_hour.Load(in_review=5)):
+        root = Path(tempfile.mkdtemp(prefix="bench-scale-"))
+        try:
+            with idle_hour.idle(root, load) as one:
+                yield (f"An idle hour, {load.issues} labelled issues, {load.running} running, {load.in_review} in "
+                       f"review: {one.hour()}.\n")
+        finally:
+            shutil.rmtree(root)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=36.0)
     given = parser.parse_args()
     print(f"{machine()}; baseline: a Python that only sleeps.\n")
-    for part in (lives(), idle(given.seconds)):
+    for part in (lives(), hours(), idle(given.seconds)):
         for line in part:
             print(line, flush=True)
         print()

@@ -101,6 +101,32 @@ def test_a_hundred_and_more_changes_of_one_second_are_all_brought(place: Place) 
     assert found == set(numbers)
 
 
+@pytest.mark.req("W3")
+def test_after_a_hundred_and_more_changes_of_one_second_an_idle_look_is_one_304_again(place: Place) -> None:
+    client = place.client()
+    numbers = [place.issue() for _ in range(130)]
+    cursor = client.changed_issues(None).cursor
+    place.asked()
+    second = client.changed_issues(cursor)
+    assert len(place.asked()) == 2, "that second is not over: both pages are read"
+    place.later(5)
+    cursor = client.changed_issues(second.cursor).cursor
+    place.asked()
+    for idle in (client, place.client()):
+        assert not idle.changed_issues(cursor).changed
+        assert place.asked() == ["304 GET /issues"]
+    for number in (numbers[0], numbers[129]):
+        place.later(60)
+        place.ann.add_label(number, "seen")
+        listing = client.changed_issues(cursor)
+        assert "seen" in {one.number: one for one in listing.issues}[number].labels
+        assert not client.changed_issues(listing.cursor).changed
+    place.ann.open_issue("Again in that second")
+    place.ann.add_label(numbers[5], "at once")
+    listing = client.changed_issues(listing.cursor)
+    assert "at once" in {one.number: one for one in listing.issues}[numbers[5]].labels
+
+
 def test_an_issue_is_not_lost_when_another_is_closed_between_two_pages(place: Place) -> None:
     numbers = [place.issue() for _ in range(150)]
 

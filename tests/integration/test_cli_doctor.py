@@ -78,7 +78,8 @@ def test_where_all_is_well_nothing_fails_and_every_line_says_what_was_found(ward
     assert ward.fails() == []
     said = ward.ran.stdout
     for words in ("git 2.", "token scopes: repo", "acme/widgets may be pushed to", "label rpi-auto is there",
-                  "the clock is within", "can be written", "disk: ", "no stale lock", "no leftover w"):  # fmt: skip
+                  "the clock is within", "can be written", "disk: ", "inodes: ",
+                  "memory: ", "load: ", "no stale lock", "no leftover w"):  # fmt: skip
         assert words in said
     rows = json.loads("\n".join(ward.doctor("--json")))
     assert {row["level"] for row in rows} == {"ok", "warn"}

@@ -3,15 +3,18 @@ janitor may remove before anybody is called."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.config import ConfigError, entries, load
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending
 from coordinator.domain.room import FLOORS, Floor, Floors, Room
@@ -99,6 +102,37 @@ def test_over_any_history_nothing_is_let_go_below_a_floor_and_plenty_lets_all_go
         assert set(held([room])[0]) <= set(codes), "what is short now holds, whatever was before"
         assert all(getattr(room, code) is not None for code in codes)
     assert held([*rooms, PLENTY])[-1] == ()
+
+
+@pytest.mark.req("W16")
+@pytest.mark.parametrize(("written_as", "least", "percent", "shown"), [
+    ("5GB", 5 * 10**9, 0.0, '"5GB"'), ("5%", 0, 5.0, '"5%"'), (" 2.5 % ", 0, 2.5, '"2.5%"'), ("0", 0, 0.0, '"0B"'),
+])  # fmt: skip
+def test_a_floor_is_an_amount_or_a_share_in_the_file_and_in_the_environment(
+    tmp_path: Path, written_as: str, least: int, percent: float, shown: str
+) -> None:
+    path = tmp_path / "coordinator.toml"
+    path.write_text(f'[floors]\ndisk = "{written_as}"\n')
+    for config in (load(path, {}), load(None, {"COORDINATOR_FLOORS_DISK": written_as})):
+        assert (config.floors.disk.least, config.floors.disk.percent) == (least, percent)
+        assert next(one.value for one in entries(config) if one.key == "floors.disk") == shown
+    assert load(None, {"COORDINATOR_FLOORS_INODES": "3%"}).floors.inodes.percent == 3
+    assert load(None, {"COORDINATOR_FLOORS_INODES": "70"}).floors.inodes.least == 70
+    assert load(None, {"COORDINATOR_FLOORS_LOAD": "1.5"}).floors.load == 1.5
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    ('disk = "100%"', 'floors.disk = "100%" is out of range; less than 100%'),
+    ('inodes = "few"', 'floors.inodes = "few" is text, but must be a whole number'),
+    ('memory = "5%"', 'floors.memory = "5%" is no size'),
+    ('load = "4"', 'floors.load = "4" is text, but must be a number'),
+    ("load = -1", "floors.load = -1 is out of range; 0 to 1000"),
+])  # fmt: skip
+def test_a_floor_that_is_none_is_refused_with_what_can_be_written(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "coordinator.toml"
+    path.write_text(f"[floors]\n{line}\n")
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load(path, {})
 
 
 # --- where ------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """The rate limit as GitHub last told it, and the rule of the reserve.
 
-The reserve is kept for people who use the same token. Below it only what takes up new work waits; following the
-issues and pull requests goes on, since an idle look is a 304 that costs nothing, and so does all that brings
-started work to its end. Once GitHub itself refuses, nothing at all is asked until its time has come: asking on
-lengthens a secondary limit.
+The reserve is kept for people who use the same token. Below it what takes up new work waits here, and what would only
+tell that work waits or runs is not planned (planning/rules/tell.py); following the issues and pull requests goes on,
+since an idle look is a 304 that costs nothing, and so does all that brings started work to its end. Once GitHub itself
+refuses, nothing at all is asked until its time has come: asking on lengthens a secondary limit.
 """
 
 from __future__ import annotations

@@ -2,24 +2,27 @@
 
 The look asks for what was updated since the cursor, oldest first, and moves the cursor to the newest time it
 saw; `since` counts whole seconds and is inclusive, so the same question is put again until it brings nothing newer,
-and its ETag is kept. Pages are not walked by number: an issue that is updated meanwhile moves to the end and the
-one behind it would slip between two pages.
+and the ETag of its last page is kept. Pages are not walked by number: an issue that is updated meanwhile moves to
+the end and the one behind it would slip between two pages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coordinator.adapters.github.asking import PER_PAGE, Asker, listed, next_page
 from coordinator.adapters.github.cursor import Cursor
+from coordinator.adapters.github.failures import server_time
+from coordinator.adapters.github.transport import Answer
 from coordinator.domain.hub import Listing
 from coordinator.domain.issue import Issue
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROUNDS = 3
 """A listing during which issues were closed is made anew this often; the daily one mends what is left."""
+_LATER = timedelta(seconds=5)
 Found = dict[int, Issue]
 Reader = Callable[[dict[str, Any]], Issue]
 
@@ -63,11 +66,15 @@ def _newest(asker: Asker, read: Reader) -> Issue | None:
 def _walk(asker: Asker, cursor: Cursor, read: Reader) -> tuple[Found | None, Cursor]:
     """Looks until a look brings nothing newer. None = nothing changed at all."""
     found: Found | None = None
-    page = 1
+    page, etag = cursor.page, cursor.etag
     while True:
-        answer = asker.look("issues", _query(cursor, page), cursor.etag if page == 1 else "")
+        answer = asker.look("issues", _query(cursor, page), etag)
         if answer.status == 304:
             return found, cursor
+        if etag and page > 1:   # what stands on the last page moved: all of that second is read anew
+            page, etag = 1, ""
+            continue
+        etag = ""
         told = list(map(read, listed(answer, "issues")))
         found = (found or {}) | {issue.number: issue for issue in told}
         latest = max((issue.updated_at for issue in told), default=cursor.since)
@@ -77,8 +84,14 @@ def _walk(asker: Asker, cursor: Cursor, read: Reader) -> tuple[Found | None, Cur
         elif more:  # over a hundred in one second: only here are pages walked by number
             page += 1
         else:
-            etag = answer.headers.get("etag", "") if page == 1 else ""
-            return found, Cursor(cursor.repo, cursor.since, etag)
+            etag = answer.headers.get("etag", "") if page == 1 or _over(cursor.since, answer) else ""
+            return found, Cursor(cursor.repo, cursor.since, etag, page if etag else 1)
+
+
+def _over(second: datetime, answer: Answer) -> bool:
+    """Whether nothing can be changed in that second any more, by GitHub's own clock."""
+    there = server_time(answer.headers)
+    return there is not None and there - second >= _LATER
 
 
 def _query(cursor: Cursor, page: int) -> dict[str, Any]:

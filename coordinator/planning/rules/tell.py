@@ -1,5 +1,6 @@
 """What stands on the issue follows the task: compare what should be said with what was said.
 
+While the requests left are kept for people, only what became of work is said: that it waits or runs can be said later.
 Labels are compared with those seen on the issue: what we remember to have set may be wrong after a crash.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coordinator.domain.outward import Outward
-from coordinator.domain.task import NEEDS_PERSON, Task
+from coordinator.domain.task import HOLDS_SLOT, NEEDS_PERSON, PENDING, Task
 from coordinator.planning.actions import Tell, say_lane
 from coordinator.planning.snapshot import Snapshot, Speech
 
@@ -19,6 +20,8 @@ def rule(s: Snapshot) -> Iterator[Tell]:
     for task in s.tasks.values():
         speech = s.speech.get(task.id)
         if task.issue is None or speech is None or not s.free(say_lane(task.id)):
+            continue
+        if s.reserve is not None and task.state in PENDING | HOLDS_SLOT:
             continue
         tell = _difference(s, task, speech, s.outward.get(task.id, Outward(task.id)))
         if tell.living or tell.notices or tell.labels or tell.unretry:
