@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+GONE = "gone"
+"""The state of an issue that was moved to another repository or deleted."""
+
 
 @dataclass(frozen=True)
 class Issue:
-    """One issue as last seen. `updated_at` is GitHub's, to the second."""
+    """One issue as last seen. `state` is open, closed or GONE; `updated_at` is GitHub's, to the second."""
 
     number: int
     title: str
@@ -28,6 +31,11 @@ class Issue:
     @property
     def open(self) -> bool:
         return self.state == "open"
+
+    @property
+    def over(self) -> str:
+        """What ended it, in words."""
+        return "the issue was moved away or deleted" if self.state == GONE else "the issue was closed"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from coordinator.domain.issue import Issue, LabelEvent, PullRequest, Vet
 from coordinator.domain.task import issue_task_id
@@ -10,6 +11,7 @@ from coordinator.engine.facts import Polled, Vetted
 from coordinator.engine.world import World
 from coordinator.planning.actions import Poll, VetIssue
 from coordinator.planning.rules.adopt import ONE_CHANGE
+from coordinator.planning.snapshot import NO_LABEL
 
 
 def poll(action: Poll, world: World) -> Polled:
@@ -20,7 +22,15 @@ def poll(action: Poll, world: World) -> Polled:
     if action.pulls:
         pulls = world.github.recent_pulls(world.store.pulls()).pulls
     login = world.policy.login or world.github.facts().login
-    return Polled(listing, pulls, world.clock.now(), login)
+    return Polled(listing, pulls, world.clock.now(), login, _no_label(world, listing.issues))
+
+
+def _no_label(world: World, issues: Iterable[Issue]) -> bool:
+    """Whether the trigger label is missing in the repository: asked when an issue has lost it, and while it is."""
+    name, known = world.policy.labels.auto, world.store.issues()
+    lost = any(name not in issue.labels and name in known[issue.number].labels
+               for issue in issues if issue.open and issue.number in known)
+    return (lost or bool(world.store.document(NO_LABEL))) and not world.github.label_exists(name)
 
 
 def vet(action: VetIssue, world: World) -> Vetted:
