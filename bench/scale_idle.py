@@ -118,13 +118,9 @@ def idle(seconds: float) -> Iterator[str]:
 def hours() -> Iterator[str]:
     """On a clock that is put forward, the daily listing within it."""
     for load in (idle_hour.Load(), idle_hour.Load(in_review=5)):
-        root = Path(tempfile.mkdtemp(prefix="bench-scale-"))
-        try:
-            with idle_hour.idle(root, load) as one:
-                yield (f"An idle hour, {load.issues} labelled issues, {load.running} running, {load.in_review} in "
-                       f"review: {one.hour()}.\n")
-        finally:
-            shutil.rmtree(root)
+        with scratch() as root, idle_hour.idle(root, load) as one:
+            yield (f"An idle hour, {load.issues} labelled issues, {load.running} running, {load.in_review} in "
+                   f"review: {one.hour()}.\n")
 
 
 def main() -> None:

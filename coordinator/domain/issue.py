@@ -9,11 +9,13 @@ from enum import StrEnum
 
 GHOST = "ghost"
 """GitHub's name for the author of what a deleted account wrote. Nobody is trusted under it."""
+GONE = "gone"
+"""The state of an issue that was moved to another repository or deleted."""
 
 
 @dataclass(frozen=True)
 class Issue:
-    """One issue as last seen. `updated_at` is GitHub's, to the second."""
+    """One issue as last seen. `state` is open, closed or GONE; `updated_at` is GitHub's, to the second."""
 
     number: int
     title: str
@@ -31,6 +33,11 @@ class Issue:
     @property
     def open(self) -> bool:
         return self.state == "open"
+
+    @property
+    def over(self) -> str:
+        """What ended it, in words."""
+        return "the issue was moved away or deleted" if self.state == GONE else "the issue was closed"
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,13 @@ from coordinator.planning.snapshot import Gate, Refused
 
 @dataclass(frozen=True)
 class Polled:
+    """`no_label`: the trigger label is not in the repository any more."""
+
     listing: Listing
     pulls: tuple[PullRequest, ...]
     at: datetime
     login: str
+    no_label: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,12 +197,14 @@ class NotDelivered:
 
 @dataclass(frozen=True)
 class Told:
-    """`put` and `taken` are the labels that now stand and no longer stand on the issue."""
+    """`put` and `taken` are the labels that now stand and no longer stand on the issue; `gone`: it was moved to another
+    repository or deleted."""
 
     outward: Outward
     issue: int | None = None
     put: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
+    gone: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from coordinator.planning.berths import LOCAL, names_for
 from coordinator.planning.claiming import Hold
 from coordinator.planning.limits import caps
 from coordinator.planning.rules.dispatch import SET_BACK
-from coordinator.planning.snapshot import RESERVE, Gate, Parked, Proof, Snapshot
+from coordinator.planning.snapshot import NO_LABEL, RESERVE, Gate, Parked, Proof, Snapshot
 from coordinator.ports import Settings
 
 WELL = frozenset({Ending.SUCCEEDED, Ending.NO_CHANGE})
@@ -76,7 +76,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         paused=bool(store.document("paused")),
         draining=memory.draining or _stop_file(world),
         stop_workers=memory.stop_workers,
-        floors=(*admission.of_all, *_reserve(world, now)),
+        floors=(*admission.of_all, *_reserve(world, now), *_label(world)),
         short=admission.of_hosts,
         parked=_parked(world, now),
         unready=_unready(world, memory, tasks, now),
@@ -166,6 +166,16 @@ def _reserve(world: World, now: datetime) -> tuple[Gate, ...]:
     words = (f"{told.remaining} of {told.limit} GitHub requests are left and {kept} are kept for people: "
              f"new work waits until {told.reset_at:%H:%M} UTC")
     return (Gate(RESERVE, words, "wait, or lower poll.reserve"),)
+
+
+def _label(world: World) -> tuple[Gate, ...]:
+    """Closed while the trigger label is not in the repository: every issue lost it at once, and nobody took it off."""
+    if not world.store.document(NO_LABEL):
+        return ()
+    name = world.policy.labels.auto
+    words = (f"the label {name} is not in the repository any more, it was renamed or deleted: nothing is started, and "
+             "nothing stopped for want of it")
+    return (Gate(NO_LABEL, words, "name the label in labels.auto, or make it anew: coordinator init"),)
 
 
 def _parked(world: World, now: datetime) -> dict[str, Parked]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from coordinator.domain.attempt import Attempt
-from coordinator.domain.issue import PullState
+from coordinator.domain.issue import GONE, PullState
 from coordinator.domain.outcome import Ending, Evidence
 from coordinator.domain.request import Event
 from coordinator.domain.task import MOVES, Task, TaskState
@@ -68,6 +68,7 @@ from coordinator.planning.actions import (
     look_lane,
     room_lane,
 )
+from coordinator.planning.snapshot import NO_LABEL
 from coordinator.ports import Stale
 
 _S = TaskState
@@ -133,6 +134,7 @@ class Recorder:
             store.keep_issues(fact.listing.issues, fact.listing.cursor, full=fact.listing.full)
         if fact.pulls:
             store.keep_pulls(fact.pulls)
+        self._label(fact.no_label)
         memory.polled_at = fact.at
         if fact.listing.full:
             memory.listed_at = fact.at
@@ -141,6 +143,12 @@ class Recorder:
         memory.github_until, memory.github_words = None, ""
         if fact.login != self._world.policy.login:
             self._world.policy = replace(self._world.policy, login=fact.login)
+
+    def _label(self, gone: bool) -> None:
+        store, name = self._world.store, self._world.policy.labels.auto
+        if gone != bool(store.document(NO_LABEL)):
+            store.keep_document(NO_LABEL, "1" if gone else None)
+            self._world.say(f"the label {name} is {'not in the repository any more' if gone else 'there again'}")
 
     def _vetted(self, fact: Vetted) -> None:
         self._world.store.keep_pulls(fact.pulls)
@@ -157,8 +165,9 @@ class Recorder:
         store.keep_outward(fact.outward)
         issue = store.issues().get(fact.issue or 0)
         labels = (issue.labels | fact.put) - fact.taken if issue is not None else frozenset()
-        if issue is not None and labels != issue.labels:
-            store.keep_issues([replace(issue, labels=labels)], store.cursor() or "", full=False)
+        if issue is not None and (labels != issue.labels or fact.gone):
+            state = GONE if fact.gone else issue.state
+            store.keep_issues([replace(issue, labels=labels, state=state)], store.cursor() or "", full=False)
 
     def _claim_kept(self, fact: ClaimKept) -> None:
         store, memory, now = self._world.store, self._memory, self._world.clock.now()

@@ -21,6 +21,8 @@ from coordinator.planning.policy import Policy
 
 RESERVE = "reserve"
 """The code of the gate that is closed while the requests left are kept for people."""
+NO_LABEL = "label_gone"
+"""The code of the gate that is closed while the trigger label was renamed or deleted."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,11 @@ class Snapshot:
     def reserve(self) -> Gate | None:
         """The gate that keeps new work from GitHub, when it is closed."""
         return next((gate for gate in self.floors if gate.code == RESERVE), None)
+
+    @property
+    def label_gate(self) -> Gate | None:
+        """The gate that is closed while the trigger label is not in the repository: nobody took it off an issue."""
+        return next((gate for gate in self.floors if gate.code == NO_LABEL), None)
 
     @property
     def github_ok(self) -> bool:

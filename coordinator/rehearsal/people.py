@@ -116,6 +116,35 @@ class Person:
             else:
                 pulls.reopen(self._world, self._state, issue, self.login)
 
+    def rename_label(self, name: str, to: str) -> None:
+        """In place: it has its new name on every issue at once, and no issue counts as changed."""
+        with self._world.lock:
+            issues.rename_label(self._state, name, to)
+
+    def delete_label(self, name: str) -> None:
+        with self._world.lock:
+            issues.delete_label(self._state, name)
+
+    def transfer(self, number: int, to: RepositoryHandle) -> int:
+        """Its number in the other repository."""
+        with self._world.lock:
+            return issues.transfer(self._world, self._state, self._state.issue(number), to.state, self.login)
+
+    def delete_issue(self, number: int) -> None:
+        with self._world.lock:
+            issues.delete(self._state, number)
+
+    def force(self, branch: str, files: Mapping[str, str], message: str) -> str:
+        """Puts one commit of one's own in the place of all that the branch holds."""
+        world, state = self._world, self._state
+        with world.lock:
+            before = bare.refs(state.bare, HEADS)
+            parent = before[HEADS + state.default_branch]
+            made = bare.write(state.bare, parent, files, message, pulls.identity(world, self.login))
+            bare.set_ref(state.bare, HEADS + branch, made)
+            pulls.follow_push(world, state, before, self.login)
+            return made
+
     def assign(self, number: int, *logins: str) -> None:
         with self._world.lock:
             issues.assign(self._world, self._state.issue(number), self.login, logins)

@@ -133,6 +133,22 @@ class StandIn:
             made.parent = source.full_name
             return RepositoryHandle(world, self.url, made)
 
+    def move_repository(self, full_name: str, to: str) -> RepositoryHandle:
+        """Renames it, or transfers it to another owner: its old address leads to the new one."""
+        world = self.world
+        owner, name = to.split("/")
+        with world.lock:
+            moved = world.repositories.pop(full_name.lower())
+            if owner.lower() not in world.users:
+                self.add_user(owner)
+            world.former[full_name.lower()] = moved
+            moved.owner, moved.name = owner, name
+            world.repositories[to.lower()] = moved
+            for _, pull in moved.pulls():
+                if pull.head_repo.lower() == full_name.lower():
+                    pull.head_repo = moved.full_name
+            return RepositoryHandle(world, self.url, moved)
+
     def _repository(self, owner: str, name: str) -> Repository:
         world = self.world
         where = world.root / owner / f"{name}.git"

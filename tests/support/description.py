@@ -45,8 +45,8 @@ BODY_SLIPS = (
     ),
 )
 # GitHub may answer any operation with these, whether the description lists them there or not.
-ANYWHERE = frozenset({400, 401, 403, 404, 422, 429, 500, 502, 503})
-ERROR_FIELDS = {"message", "documentation_url", "status", "errors"}
+ANYWHERE = frozenset({301, 307, 410, 400, 401, 403, 404, 422, 429, 500, 502, 503})
+ERROR_FIELDS = {"message", "documentation_url", "status", "errors", "url"}
 WORD = re.compile(r"[A-Za-z_-]{1,40}")
 FORMATS = (
     ("time", re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)")),

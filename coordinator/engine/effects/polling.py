@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 
 from coordinator.domain.issue import GHOST, Issue, LabelEvent, PullRequest, Vet, fingerprint
@@ -10,6 +11,7 @@ from coordinator.domain.task import issue_task_id
 from coordinator.engine.facts import EffectFailed, Polled, Vetted
 from coordinator.engine.world import World
 from coordinator.planning.actions import Poll, VetIssue
+from coordinator.planning.snapshot import NO_LABEL
 from coordinator.planning.trust import ONE_CHANGE
 from coordinator.ports import Forbidden, NotThere, Refused, TryLater
 
@@ -22,7 +24,15 @@ def poll(action: Poll, world: World) -> Polled:
     if action.pulls:
         pulls = world.github.recent_pulls(world.store.pulls()).pulls
     login = world.policy.login or world.github.facts().login
-    return Polled(listing, pulls, world.clock.now(), login)
+    return Polled(listing, pulls, world.clock.now(), login, _no_label(world, listing.issues))
+
+
+def _no_label(world: World, issues: Iterable[Issue]) -> bool:
+    """Whether the trigger label is missing in the repository: asked when an issue has lost it, and while it is."""
+    name, known = world.policy.labels.auto, world.store.issues()
+    lost = any(name not in issue.labels and name in known[issue.number].labels
+               for issue in issues if issue.open and issue.number in known)
+    return (lost or bool(world.store.document(NO_LABEL))) and not world.github.label_exists(name)
 
 
 def vet(action: VetIssue, world: World) -> Vetted | EffectFailed:

@@ -11,7 +11,7 @@ from coordinator.engine.facts import Told
 from coordinator.engine.speech import living_of, notices_of, own_labels, speech_of
 from coordinator.engine.world import World
 from coordinator.planning.actions import Tell
-from coordinator.ports import NotThere
+from coordinator.ports import NotThere, TryLater
 
 
 def tell(action: Tell, world: World) -> Told:
@@ -21,10 +21,22 @@ def tell(action: Tell, world: World) -> Told:
     try:
         return _tell(action, world, said)
     except NotThere as error:
+        _is_gone(world, action.task.issue or 0)
         world.say(f"{action.task.id}: its issue is gone ({error.words}); nothing more is said there")
         speech = speech_of(action.task, world.store.attempts().get(action.task.id, ()), world.policy)
         silent = replace(said, living_key=speech.living, notices=said.notices | speech.notices, labels=speech.labels)
-        return Told(silent, action.task.issue, frozenset(), frozenset())
+        return Told(silent, action.task.issue, frozenset(), frozenset(), gone=True)
+
+
+def _is_gone(world: World, number: int) -> None:
+    """Raises what the issue's own address or, where that says the same, the repository's answers: one that was renamed,
+    or that the token may not see any more, has lost no issue."""
+    world.github.facts()
+    try:
+        world.github.issue(number)
+    except NotThere:
+        return
+    raise TryLater(f"#{number} is there, and something on it is not")
 
 
 def _tell(action: Tell, world: World, said: Outward) -> Told:

@@ -104,8 +104,9 @@ def withdrawn(s: Snapshot, task: Task) -> Move | None:
     if issue is None and not gone(s, task):
         return None
     if issue is None or not issue.open:
-        return Move(task, _S.CANCELLED, "issue_closed", "the issue was closed")
-    if s.policy.labels.auto not in issue.labels:
+        words = issue.over if issue is not None else "the issue was closed"
+        return Move(task, _S.CANCELLED, "issue_closed", words)
+    if s.policy.labels.auto not in issue.labels and s.label_gate is None:
         return Move(task, _S.CANCELLED, "label_removed", f"the label {s.policy.labels.auto} was removed")
     return None
 

@@ -100,8 +100,9 @@ def _withdrawn(s: Snapshot, task: Task, attempt: Attempt) -> StopWorker | None:
         return None
     labels = s.policy.labels
     if issue is None or not issue.open:
-        return StopWorker(task, attempt, "issue_closed", "the issue was closed", "closed")
-    if labels.auto not in issue.labels:
+        words = issue.over if issue is not None else "the issue was closed"
+        return StopWorker(task, attempt, "issue_closed", words, "closed")
+    if labels.auto not in issue.labels and s.label_gate is None:
         return StopWorker(task, attempt, "label_removed", f"the label {labels.auto} was removed", "label")
     if labels.pause in issue.labels:
         return StopWorker(task, attempt, "paused", f"the issue carries {labels.pause}", "pause")

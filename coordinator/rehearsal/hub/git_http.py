@@ -32,6 +32,11 @@ def answer(world: World, request: Incoming) -> tuple[str | None, Reply]:
         with world.lock:
             token = git_token(world, request.header("authorization"))
             login = token.login if token else None
+            moved = world.former.get(name.lower())
+            if moved is not None and name.lower() not in world.repositories:
+                _allowed(world, moved.full_name, token, push)
+                query = f"?{request.query}" if request.query else ""
+                return login, Reply(301, b"", {"Location": f"/{moved.full_name}.git/{service}{query}"})
             repository = _allowed(world, name, token, push)
             before = bare.refs(repository.bare, "refs/heads/")
         reply = _backend(world, repository, service, request, login)

@@ -21,11 +21,16 @@ def open_issue(
     _check_title(title)
     _check_body("Issue", body)
     now = world.now()
-    number = max(repository.issues, default=0) + 1
+    number = _next(repository)
     issue = Issue(world.next_id(), number, title, body, by, now, now)
     repository.issues[number] = issue
     add_labels(world, repository, issue, by, labels)
     return issue
+
+
+def _next(repository: Repository) -> int:
+    """No number is given twice, also not one of an issue that is gone."""
+    return max((*repository.issues, *repository.departed), default=0) + 1
 
 
 def record(world: World, issue: Issue, kind: str, by: str, **detail: str) -> None:
@@ -115,6 +120,39 @@ def find_label(repository: Repository, name: str) -> Label:
     if found is None:
         raise not_found()
     return found
+
+
+def rename_label(repository: Repository, name: str, to: str) -> None:
+    """Its issues carry the new name from now on; their times stay as they are, and so do the lines of history."""
+    label = repository.labels.pop(name.lower())
+    label.name = to
+    repository.labels[to.lower()] = label
+    for issue in repository.issues.values():
+        issue.labels = [to if one.lower() == name.lower() else one for one in issue.labels]
+
+
+def delete_label(repository: Repository, name: str) -> None:
+    """It goes from every issue without a line of history."""
+    del repository.labels[name.lower()]
+    for issue in repository.issues.values():
+        issue.labels = [one for one in issue.labels if one.lower() != name.lower()]
+
+
+def transfer(world: World, repository: Repository, issue: Issue, to: Repository, by: str) -> int:
+    """The issue goes with its comments; labels that the other repository lacks stay behind."""
+    was, now = issue.number, _next(to)
+    del repository.issues[was]
+    repository.departed[was] = (to, now)
+    issue.number = now
+    issue.labels = [name for name in issue.labels if name.lower() in to.labels]
+    to.issues[now] = issue
+    record(world, issue, "transferred", by)
+    return now
+
+
+def delete(repository: Repository, number: int) -> None:
+    del repository.issues[number]
+    repository.departed[number] = None
 
 
 def add_labels(world: World, repository: Repository, issue: Issue, by: str, names: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from . import git_http, graphql, routes
 from .access import Limits, check, rest_token
 from .git_payloads import GitPayloads
 from .wire import Call, Exchange, Incoming, Intercept, Reply
-from .world import Refused, Token, World
+from .world import Refused, Repository, Token, World, gone_on
 
 DROP_BEFORE = "drop"
 DROP_AFTER = "drop-after"
@@ -80,12 +80,30 @@ class Hub(ThreadingHTTPServer):
         route, call.arguments = found
         if "repo" in call.arguments:
             full_name = f"{call.arguments['owner']}/{call.arguments['repo']}"
-            call.found = self.world.repository(full_name)
+            call.found = self._repository(call, full_name)
             check(self.world, call.found, call.token, route.level, route.grant)
+            self._follow_issue(call)
         if call.method != "GET" and call.token is None:
             raise Refused(401, "Requires authentication")
         self.limits.check_secondary(route.creates, now)
         return route.answer(call)
+
+    def _repository(self, call: Call, full_name: str) -> Repository:
+        """Raises Refused: by a name it had before, with its address since, which names it by its id."""
+        moved = self.world.former.get(full_name.lower())
+        if moved is None or full_name.lower() in self.world.repositories:
+            return self.world.repository(full_name)
+        check(self.world, moved, call.token, "read", ("metadata", "read"))
+        rest = call.path.split("/", 4)[4:]
+        raise gone_on(call.method, "/".join([f"{self.url}/repositories/{moved.id}", *rest]))
+
+    def _follow_issue(self, call: Call) -> None:
+        """Raises Refused for an issue that was transferred; what lies below it went along."""
+        departed = call.repository.departed.get(int(call.arguments.get("number", 0)))
+        if departed is not None:
+            repository, number = departed
+            below = call.path.split("/", 6)[6:]
+            raise gone_on(call.method, "/".join([f"{self.url}/repositories/{repository.id}/issues/{number}", *below]))
 
     def _general(self, login: str | None, token: Token | None, now: float) -> dict[str, str]:
         headers = {
@@ -133,6 +151,8 @@ class Hub(ThreadingHTTPServer):
 
 def _refusal(refused: Refused) -> Reply:
     body: dict[str, Any] = {"message": refused.message, "documentation_url": DOCUMENTATION}
+    if "Location" in refused.headers:
+        body["url"] = refused.headers["Location"]
     if refused.errors:
         body["errors"] = refused.errors
     return Reply(refused.status, {**body, "status": str(refused.status)}, refused.headers)

@@ -41,6 +41,11 @@ def invalid(resource: str, field_name: str, code: str = "invalid") -> Refused:
     return Refused(422, "Validation Failed", [{"resource": resource, "field": field_name, "code": code}])
 
 
+def gone_on(method: str, url: str) -> Refused:
+    """What has another address now: GitHub answers what asks with 301, what would change something with 307."""
+    return Refused(301 if method == "GET" else 307, "Moved Permanently", headers={"Location": url})
+
+
 def custom(resource: str, message: str) -> Refused:
     """422 with a sentence instead of a field, as GitHub words its rules."""
     return Refused(422, "Validation Failed", [{"resource": resource, "code": "custom", "message": message}])
@@ -179,12 +184,16 @@ class Repository:
     collaborators: dict[str, str] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
     issues: dict[int, Issue] = field(default_factory=dict)
+    departed: dict[int, tuple[Repository, int] | None] = field(default_factory=dict)
+    """Issues that were transferred, with repository and number since, or deleted (None)."""
 
     @property
     def full_name(self) -> str:
         return f"{self.owner}/{self.name}"
 
     def issue(self, number: int) -> Issue:
+        if self.departed.get(number, self) is None:
+            raise Refused(410, "This issue was deleted")
         if number not in self.issues:
             raise not_found()
         return self.issues[number]
@@ -205,6 +214,8 @@ class World:
         self.users: dict[str, User] = {}
         self.tokens: dict[str, Token] = {}
         self.repositories: dict[str, Repository] = {}
+        self.former: dict[str, Repository] = {}
+        """Repositories by names they had before."""
         self._ids = itertools.count(1001)
 
     def now(self) -> int:
