@@ -83,7 +83,7 @@ _DESCRIPTOR = "COORDINATOR_GITHUB_TOKEN_FD"   # handed.VARIABLE, which few proce
 def secrets_in(environ: Mapping[str, str]) -> Tuple[str, ...]:
     """Values of variables whose names end like a secret's, and what the files hold that are named as a token's, and the
     GitHub token that this process put away; only what is long enough not to be a plain word."""
-    found = [value for name, value in environ.items() if name.upper().endswith(_SECRET_NAMES)]
+    found = [value for name, value in environ.items() if names_secret(name)]
     if _DESCRIPTOR in environ:
         from coordinator.runfiles import handed
 
@@ -91,6 +91,10 @@ def secrets_in(environ: Mapping[str, str]) -> Tuple[str, ...]:
     files = [value for name, value in environ.items() if value and name.upper().endswith(_SECRET_FILES)]
     found += [_held(path, environ.get("HOME", "")) for path in files]
     return tuple(value for value in found if len(value) >= _SHORTEST and "\n" not in value)
+
+
+def names_secret(variable: str) -> bool:
+    return variable.upper().endswith(_SECRET_NAMES)
 
 
 def _held(path: str, home: str) -> str:
