@@ -338,7 +338,7 @@ def world_on(
         template=template_finder(where),
         new_token=lambda: secrets.token_hex(16),
         repository_name=home.name,
-        mask=masker.text,
+        mask=masker.piece,
         learn=masker.learn,
         known=masker.known,
         me=dict(me),

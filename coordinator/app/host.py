@@ -185,6 +185,7 @@ def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) ->
         return
     client = github_client(config, name, lambda: token)
     yield from doctor.github_ready(client, name, config.labels.auto, source, now())
+    yield from doctor.token_in_a_file(source)
 
 
 def _examine_claim(where: Place, config: Config, environ: Mapping[str, str]) -> Iterator[Check]:

@@ -202,6 +202,7 @@ def _settle(
     from coordinator import app
 
     log: list[str] = []
+    app.take_in()
     config = app.configuration(place, os.environ)
     runner = app.runner(place, config, os.environ, me, log.append, at_once=True, offline=True)
     try:

@@ -33,9 +33,9 @@ COMMANDS = {
 }  # fmt: skip
 
 
-HOLDERS = ("run", "plan", "doctor", "init", "stop", "retry", "pause", "resume", "rebuild", "clean", "reset-errors",
-           "request", "batch")
-"""Commands that may hold the GitHub token; the others run what a person gives them, with that person's environment."""
+HOLDERS = ("run", "plan", "doctor", "init", "clean")
+"""Commands that ask for the GitHub token; one that is a coordinator for its own request alone takes it in by itself.
+The others hand a person's commands that person's environment."""
 
 
 def add_to(app: typer.Typer) -> None:

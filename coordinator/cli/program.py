@@ -48,8 +48,14 @@ def _failed(error: Exception, name: str) -> int:
     trouble = _expected(error, name)
     if trouble is None:
         trouble = _bug(error)
-    print(told(trouble), file=sys.stderr)
+    print(_masked(told(trouble)), file=sys.stderr)
     return trouble.code
+
+
+def _masked(text: str) -> str:
+    from coordinator.runfiles.masking import Masker, secrets_in
+
+    return Masker(secrets_in(os.environ)).text(text)
 
 
 def _expected(error: Exception, name: str) -> Trouble | None:
@@ -91,7 +97,7 @@ def _temporary(trace: str) -> str:
     import tempfile
 
     with tempfile.NamedTemporaryFile("w", prefix="coordinator-bug-", suffix=".txt", delete=False) as file:
-        file.write(trace)
+        file.write(_masked(trace))
     return file.name
 
 

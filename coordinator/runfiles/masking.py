@@ -73,8 +73,9 @@ _SECRET_NAMES = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "
 _SECRET_FILES = ("TOKEN_FILE",)
 _SHORTEST = 8
 _ESCAPES = r"\x1b(?:\[[0-?]{0,60}[ -/]{0,9}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[()][0-9A-B])"
-_BREAKS = "(?:" + _ESCAPES + "|[\r\n])+"
-"""What a terminal puts between the letters of a word: colours, and the line's end at its edge."""
+_BREAKS = "(?:" + _ESCAPES + r"|\s)+"
+"""What a terminal puts between the letters of a word: colours, and the line's end at its edge, of which whoever makes
+one line of several leaves a space."""
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DESCRIPTOR = "COORDINATOR_GITHUB_TOKEN_FD"   # handed.VARIABLE, which few processes have need of
 
@@ -82,7 +83,7 @@ _DESCRIPTOR = "COORDINATOR_GITHUB_TOKEN_FD"   # handed.VARIABLE, which few proce
 def secrets_in(environ: Mapping[str, str]) -> Tuple[str, ...]:
     """Values of variables whose names end like a secret's, and what the files hold that are named as a token's, and the
     GitHub token that this process put away; only what is long enough not to be a plain word."""
-    found = [value for name, value in environ.items() if name.upper().endswith(_SECRET_NAMES)]
+    found = [value for name, value in environ.items() if names_secret(name)]
     if _DESCRIPTOR in environ:
         from coordinator.runfiles import handed
 
@@ -90,6 +91,10 @@ def secrets_in(environ: Mapping[str, str]) -> Tuple[str, ...]:
     files = [value for name, value in environ.items() if value and name.upper().endswith(_SECRET_FILES)]
     found += [_held(path, environ.get("HOME", "")) for path in files]
     return tuple(value for value in found if len(value) >= _SHORTEST and "\n" not in value)
+
+
+def names_secret(variable: str) -> bool:
+    return variable.upper().endswith(_SECRET_NAMES)
 
 
 def _held(path: str, home: str) -> str:
@@ -118,6 +123,7 @@ class Masker:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._given: List[str] = []
         self._known: List[str] = []
+        self._solid: List[str] = []   # the same without spaces
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
@@ -126,6 +132,8 @@ class Masker:
         if new:
             self._given = sorted({*self._given, *new}, key=len, reverse=True)
             self._known = sorted({form for value in self._given for form in _forms(value)}, key=len, reverse=True)
+            solid = {"".join(form.split()) for form in self._known}
+            self._solid = sorted((form for form in solid if len(form) >= _SHORTEST), key=len, reverse=True)
 
     def known(self) -> Tuple[str, ...]:
         """The values that are hidden wherever they stand."""
@@ -140,10 +148,8 @@ class Masker:
             if any(hint in low for hint in hints):
                 text = re.sub(pattern, r"\1" + MASK, text)
         if "\x1b" in text:
-            text = self._mended(text, _ESCAPES, _RULES)
-        if "\n" in text or "\r" in text:   # a shape would run on into the next line; what is known does not
-            text = self._mended(text, _BREAKS, ())
-        return text
+            text = _mended(text, _ESCAPES, self._known, _RULES)
+        return _mended(text, _BREAKS, self._solid, ())   # a shape would run on into the next word
 
     def piece(self, text: str) -> str:
         """The same for one of several pieces of what was said: of a secret that was cut in two, the part that stands at
@@ -174,20 +180,21 @@ class Masker:
             return masked
         return value
 
-    def _mended(self, text: str, between: str, rules: Tuple[_Rule, ...]) -> str:
-        """The text without secrets that show only where what matches `between` is taken out."""
-        whole = re.sub(between, "", text) if "\x1b" in text else text.replace("\r", "").replace("\n", "")
-        spans = [span for secret in self._known for span in _places(whole, secret)]
-        low = whole.lower() if rules else ""
-        for hints, pattern in rules:
-            if any(hint in low for hint in hints):
-                spans += [(found.end(1), found.end()) for found in re.finditer(pattern, whole)]
-        noise = [found.span() for found in re.finditer(between, text)] if spans else []
-        for start, end in sorted(spans, reverse=True):
-            first, last = _at(start, noise), _at(end - 1, noise) + 1
-            if text[first:last] != MASK:
-                text = text[:first] + MASK + text[last:]
-        return text
+
+def _mended(text: str, between: str, known: Iterable[str], rules: Tuple[_Rule, ...]) -> str:
+    """The text without secrets that show only where what matches `between` is taken out."""
+    whole = re.sub(between, "", text) if "\x1b" in text else "".join(text.split())
+    spans = [span for secret in known for span in _places(whole, secret)]
+    low = whole.lower() if rules else ""
+    for hints, pattern in rules:
+        if any(hint in low for hint in hints):
+            spans += [(found.end(1), found.end()) for found in re.finditer(pattern, whole)]
+    noise = [found.span() for found in re.finditer(between, text)] if spans else []
+    for start, end in sorted(spans, reverse=True):
+        first, last = _at(start, noise), _at(end - 1, noise) + 1
+        if text[first:last] != MASK:
+            text = text[:first] + MASK + text[last:]
+    return text
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.adapters.system import doctor
 from coordinator.rehearsal.standin import StandIn
 from coordinator.runfiles import identity
 from tests.support.description import check_all
@@ -198,3 +200,26 @@ def test_a_github_that_answers_oddly_is_one_line(ward: Ward, status: int) -> Non
     ward.github.intercept = None
     ward.github.requests.clear()   # what was answered by no GitHub at all is not held against its description
     assert "acme/widgets is not there" in line or "GitHub cannot be asked" in line
+
+
+@pytest.mark.req("W19")
+def test_a_token_in_a_file_is_used_and_said_to_lie_open(ward: Ward, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    ward.env = {"GITHUB_TOKEN_FILE": str(tmp_path / "token")}
+    assert ward.fails() == []
+    [line] = [line for line in ward.ran.stdout.splitlines() if "lies in a file of your user" in line]
+    assert line.startswith("warn")
+    assert "COORDINATOR_GITHUB_TOKEN_FD=3" in line.partition("→")[2]
+    ward.env = {"GITHUB_TOKEN": TOKEN}
+    assert "lies in a file" not in "\n".join(ward.doctor())
+    ward.env = {"GITHUB_TOKEN_FILE": str(tmp_path / "none")}
+    [failed] = ward.fails()
+    assert f"GITHUB_TOKEN_FILE={tmp_path}/none cannot be read: No such file or directory" in failed
+
+
+@pytest.mark.req("W19")
+def test_whom_nothing_hides_from_is_said_plainly(ward: Ward) -> None:
+    said = "\n".join(ward.doctor())
+    assert ("this runs as root: nothing hides from root, agents included" in said) == (os.geteuid() == 0)
+    assert "nothing hides from root" in next(iter(doctor.rights(0))).words
+    assert not any("root" in line.words for line in doctor.rights(1000))

@@ -80,20 +80,23 @@ def test_another_process_of_the_same_user_finds_every_door_of_the_holder_closed(
 @pytest.mark.req("W19")
 def test_not_even_the_kernel_s_list_holds_the_token_once_it_was_taken_in() -> None:
     """Whoever may read it: as root nothing else hides, but that block was overwritten."""
-    with a_holder(TAKEN, GITHUB_TOKEN=TOKEN, GH_TOKEN=OTHER, MINE="kept") as (pid, _):
+    with a_holder(TAKEN, GITHUB_TOKEN=TOKEN, GH_TOKEN=OTHER, MINE="kept",
+                  OF_MINE_API_KEY="canary-of-me") as (pid, _):
         if os.geteuid() == 0:
             block = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
             assert b"GITHUB_TOKEN=" + b"*" * len(TOKEN) in block
+            assert b"OF_MINE_API_KEY=" + b"*" * 12 in block
             assert b"MINE=kept" in block
             assert b"canary-of" not in b"".join(block)
     seen = ordinary.run(ordinary.python(), "-c", f"""\
 from coordinator import app
 import os, resource, subprocess
 {TAKEN}
+assert os.environ["OF_MINE_API_KEY"] == "canary of a model"
 print(resource.getrlimit(resource.RLIMIT_CORE)[0])
 print(subprocess.run(["env"], capture_output=True, text=True).stdout)
 print([os.get_inheritable(int(os.environ["COORDINATOR_GITHUB_TOKEN_FD"]))])
-""", env={"GITHUB_TOKEN": TOKEN, "GH_TOKEN": OTHER}, cwd=Path("/"))
+""", env={"GITHUB_TOKEN": TOKEN, "GH_TOKEN": OTHER, "OF_MINE_API_KEY": "canary of a model"}, cwd=Path("/"))
     assert seen.stdout.startswith("0\n"), seen.stderr
     assert "canary-of" not in seen.stdout
     assert "[False]" in seen.stdout

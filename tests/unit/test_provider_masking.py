@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -104,3 +107,59 @@ def test_a_key_that_was_found_later_is_hidden_from_then_on() -> None:
     assert masker.text("a-key-of-1password") == "a-key-of-1password"
     masker.learn(["a-key-of-1password", "short"])
     assert masker.text("a-key-of-1password known-from-the-start short") == "*** *** short"
+
+
+KNOWN = 'no+shape/of "any" maker%0123456789'
+PASSWORDS = st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=12, max_size=60)
+
+
+@pytest.mark.req("W19")
+@pytest.mark.parametrize("broken", [
+    "{0}\x1b[0m{1}", "{0}\x1b[38;5;196m\x1b[1m{1}", "{0}\x1b]8;;http://x\x07{1}", "{0}\r\n{1}", "{0}\n{1}",
+    "{0} {1}", "{0}\x1b[K\r\n\x1b[31m{1}",
+])  # fmt: skip
+def test_what_is_known_is_hidden_where_a_terminal_broke_it_and_what_stands_around_it_stays(broken: str) -> None:
+    masker = Masker([KNOWN])
+    for at in range(1, len(KNOWN)):
+        text = f"\x1b[32mfound\x1b[0m: {broken.format(KNOWN[:at], KNOWN[at:])}\nand more"
+        assert masker.text(text) == "\x1b[32mfound\x1b[0m: ***\nand more"
+
+
+@pytest.mark.req("W19")
+@pytest.mark.parametrize("colour", ["\x1b[0m", "\x1b[1;31m"])
+def test_a_shape_is_hidden_within_colours_and_ends_with_its_line(colour: str) -> None:
+    secret = f"ghp_{HEX}"
+    assert mask(f"a {secret[:9]}{colour}{secret[9:]} b") == "a *** b"
+    assert mask(f"a {colour}{secret}{colour} b") == f"a {colour}***{colour} b"
+    assert mask(f"a {secret}\nb") == "a ***\nb"
+
+
+@pytest.mark.req("W19")
+@given(value=PASSWORDS.filter(lambda one: one == one.strip()), before=st.binary(max_size=4),
+       after=st.binary(max_size=4))
+def test_what_is_known_is_hidden_however_it_is_coded(value: str, before: bytes, after: bytes) -> None:
+    masker = Masker([value])
+    raw = before + value.encode() + after
+    for coded in (b64encode(raw).decode(), urlsafe_b64encode(raw).decode()):
+        shown = masker.text(f"<{coded}>")
+        assert "***" in shown
+        assert len(shown) < 18 + 2 * len(before + after)   # of its own letters nothing is left but what the edges share
+    assert masker.text(f"<{quote(value, safe='')}>") == "<***>"
+    assert masker.text(json.dumps([value])[1:-1]).strip('"') == "***"
+
+
+@pytest.mark.req("W19")
+def test_a_secret_in_two_pieces_of_a_stream_leaves_no_more_than_a_word_of_it() -> None:
+    masker = Masker(["short-of-it", KNOWN])
+    for at in range(1, len(KNOWN)):
+        first, second = masker.piece(f"I found {KNOWN[:at]}"), masker.piece(f"{KNOWN[at:]} there")
+        left = first.removeprefix("I found ").replace("***", "") + second.removesuffix(" there").replace("***", "")
+        assert len(left) < max(8, len(KNOWN) // 3), (first, second)
+    assert masker.piece("nothing of it") == "nothing of it"
+
+
+def test_a_token_behind_a_descriptor_is_known_and_no_other_descriptor_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("what-a-file-holds")
+    with (tmp_path / "file").open() as file:
+        for number in (str(file.fileno()), "0", "9999", "x", "-1", ""):
+            assert secrets_in({"COORDINATOR_GITHUB_TOKEN_FD": number}) == ()

@@ -28,7 +28,7 @@ NONE_CONFIGURED = 1
 """How `git config --get-regexp` ends when no key matches."""
 
 _NEEDED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "TMPDIR", "XDG_*",
-           "*_proxy", "*_PROXY", "SSL_CERT_*", "CURL_*", "KRB5*", "LD_*", "NIX_*", "GIT_*", "SSH_AUTH_SOCK")
+           "*_proxy", "*_PROXY", "SSL_CERT_*", "CURL_*", "KRB5*", "LD_LIBRARY_PATH", "NIX_*", "GIT_*", "SSH_AUTH_SOCK")
 """Of our environment: what git and the programs below it work with. While git runs, others can read it."""
 
 _guard = threading.Lock()

@@ -146,6 +146,13 @@ def _clock(server: datetime, now: datetime) -> Check:
     return Check("warn", f"the clock is {int(off.total_seconds())} s away from GitHub's", "timedatectl set-ntp true")
 
 
+def token_in_a_file(token_from: str) -> Iterator[Check]:
+    """A token that lies where its user can read it lies open to agents that no sandbox holds."""
+    if token_from in ("gh", "GITHUB_TOKEN_FILE"):
+        yield Check("warn", f"the token from {token_from} lies in a file of your user: agents without a sandbox can read it",
+                    "hand it over by a descriptor (COORDINATOR_GITHUB_TOKEN_FD), or in GITHUB_TOKEN")
+
+
 # --- agents --------------------------------------------------------------------------------------------
 
 

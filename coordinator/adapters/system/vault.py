@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from coordinator.runfiles import handed
+from coordinator.runfiles.masking import names_secret
 
 TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
 _DUMPABLE = 4   # PR_SET_DUMPABLE of linux/prctl.h
@@ -31,7 +32,7 @@ def shut() -> None:
 
 def take_in() -> None:
     """Puts the GitHub token out of the environment, or out of an inherited descriptor, behind a descriptor that nobody
-    inherits; the environment names its number alone. The block that /proc/PID/environ shows is overwritten. Raises
+    inherits; the environment names its number alone. What /proc/PID/environ shows holds no secret any more. Raises
     NotHanded, OSError."""
     shut()
     given = os.environ.get(handed.VARIABLE, "")
@@ -41,7 +42,7 @@ def take_in() -> None:
         value = os.environ.pop(name, "").strip()
         if value and not handed.read(os.environ)[0]:
             _keep(value, name)
-    _blot(TOKENS)
+    _blot()
 
 
 def _drained(given: str) -> str:
@@ -73,11 +74,12 @@ def _keep(token: str, source: str) -> None:
     os.environ[handed.VARIABLE] = str(kept)
 
 
-def _blot(names: tuple[str, ...]) -> None:
-    """Overwrites the values of these variables where the kernel put them at our start."""
+def _blot() -> None:
+    """Overwrites what is named like a secret where the kernel put it at our start. `os.environ` has a copy of its own,
+    and the programs that we start are given theirs from it."""
     for address, text in _block():
         name, _, value = text.partition(b"=")
-        if name.decode("utf-8", "replace") in names:
+        if names_secret(name.decode("utf-8", "replace")):
             ctypes.memset(address + len(name) + 1, ord("*"), len(value))
 
 

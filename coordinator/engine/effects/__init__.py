@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -100,7 +101,13 @@ GITHUB_REST = timedelta(seconds=30)
 
 
 def perform(action: Action, world: World) -> Fact:
-    """The fact of one effect. Never raises: what went wrong is a fact too."""
+    """The fact of one effect, its words without secrets. Never raises: what went wrong is a fact too."""
+    fact = _made(action, world)
+    words: dict[str, Any] = {"words": world.mask(fact.words)} if hasattr(fact, "words") else {}
+    return replace(fact, **words)
+
+
+def _made(action: Action, world: World) -> Fact:
     if world.claimant is not None and outward(action) and not world.claimant.fresh:   # it ran out in the queue
         return EffectFailed(action, world.claimant.hold(world.clock.now()).words)
     try:

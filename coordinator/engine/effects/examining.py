@@ -41,6 +41,7 @@ def examine(action: Examine, world: World) -> Examined:
     provider = world.providers.get(attempt.provider)
     outcome = _judge(world, provider, attempt, exited, work) if provider is not None else _unjudged(world, attempt)
     outcome = replace(outcome, ending=Ending.FAILED, reason="parcel_refused", detail=refused) if refused else outcome
+    outcome = replace(outcome, detail=world.mask(outcome.detail), summary=world.mask(outcome.summary))
     tail = readable(provider, world.executor.log_tail(handle, TAIL)) if provider is not None else ""
     evidence = _gather(world, task, attempt, outcome, work, world.mask(tail))
     evidence = staging.look(world, task, attempt, evidence, hook_env(world))
