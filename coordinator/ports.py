@@ -216,6 +216,10 @@ class Repository(Protocol):
     def commit_all(self, task_id: str, message: str) -> str | None:
         """Commits everything but STOP and BLOCKED.md on the branch; the new sha, None when nothing to do."""
 
+    def put_back(self, task_id: str, attempt: int) -> tuple[tuple[str, ...], str]:
+        """Agents' configuration in the worktree becomes what the branch has; (the paths that were otherwise, the ref
+        that keeps them). Raises GitError."""
+
     def take_home(self, task_id: str, branch: str) -> bool:
         """Brings what the worktree's HEAD holds onto `branch`, files untouched, when an agent made a branch of its own
         on top of it; False when the two went apart and nothing was changed."""

@@ -50,11 +50,13 @@ class Cargo:
 @dataclass(frozen=True)
 class Search:
     """How it is looked through: against the branch `base` ("" = the default one). `known` are secret values that nobody
-    knows by their shape; what the commits `allowed` hold, and those before them, a person let pass."""
+    knows by their shape; what the commits `allowed` hold, and those before them, a person let pass. Not to `scan` asks
+    for files alone, without those that an allowed commit has just so."""
 
     base: str = ""
     known: tuple[str, ...] = field(default=(), repr=False)
     allowed: tuple[str, ...] = ()
+    scan: bool = True
 
 
 def places(found: tuple[Spotted, ...]) -> str:

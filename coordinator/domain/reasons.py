@@ -109,6 +109,9 @@ _GENERAL = (
            "Look through it, then `coordinator retry ID --allow` publishes just this."),
     Reason("protected_path", "the work changes protected files, and nothing was pushed", _O,
            "Look at them, then `coordinator retry ID --allow` publishes just this."),
+    Reason("agent_config", "its branch changes what agents obey, and none was started on it", _O,
+           "Look at these files; `coordinator retry ID --allow` starts with them, `coordinator retry ID --fresh` "
+           "without.", counts=False),
     Reason("cap_reached", "a cap of sessions, tokens or money is reached", _O,
            "Raise the cap named below in coordinator.toml, then set the retry label.", counts=False),
     Reason("pr_closed", "a person closed the pull request without merging it", _A,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from coordinator.domain import agentfiles
 from coordinator.domain.cargo import Cargo
 from coordinator.domain.patterns import matches, matching
 from coordinator.domain.task import Task
 
-CLEARED_BY_RETRY = frozenset({"secret_found", "not_scanned", "protected_path"})
+CLEARED_BY_RETRY = frozenset({"secret_found", "not_scanned", "protected_path", "agent_config"})
 """Reasons for which work was held back, and that a person may let pass: at the commit they saw, nothing after it."""
 
 
@@ -26,6 +27,10 @@ class Protection:
         through = [target for path, target in cargo.links if any(matches(path, rule) for rule in self.paths)]
         inside = [f"/{target}/**" for target in through if target not in (".", "..") and not target.startswith("../")]
         return matching(cargo.files, (*self.paths, *(f"/{target}" for target in through), *inside))
+
+
+AGENTS = Protection(agentfiles.PATTERNS)
+"""What the next agent would obey."""
 
 
 def clearing(reason: str, sha: str) -> str:

@@ -30,7 +30,6 @@ from coordinator.ports import (
     Credentials,
     Finished,
     Handle,
-    HeldBack,
     LaunchSpec,
     MergeConflict,
     PushRefused,
@@ -105,7 +104,6 @@ class FakeRepository:
         self.rescued: dict[str, list[str]] = {}
         self.made: set[str] = set()
         self.refuse_push = ""
-        self.carried: dict[str, Cargo] = {}
         self.fails: list[Exception] = []
         self.passes: Callable[[str], bool] = lambda name: True
         self.came: Callable[[str], None] = lambda token: None
@@ -174,6 +172,9 @@ class FakeRepository:
             self.trees[task_id].dirty = ()
             return self.commit(task_id)
 
+    def put_back(self, task_id: str, attempt: int) -> tuple[tuple[str, ...], str]:
+        return (), ""
+
     def take_home(self, task_id: str, branch: str) -> bool:
         return self.trees[task_id].branch == branch
 
@@ -192,10 +193,7 @@ class FakeRepository:
 
     def push(self, branch: str, *, expect: str, search: Search, passes: Callable[[Cargo], None]) -> str:
         with crossing("git", f"push {branch}"):
-            carried = self.cargo(self.local[branch][-1], search)
-            if carried.never is not None:
-                raise HeldBack(*carried.never)
-            passes(carried)
+            passes(self.cargo(self.local[branch][-1], search))
             if self.refuse_push:
                 raise PushRefused(self.refuse_push)
             mine, theirs = self.local[branch], self.remote.get(branch, [])
@@ -208,7 +206,7 @@ class FakeRepository:
             return mine[-1]
 
     def cargo(self, head: str, search: Search) -> Cargo:
-        return Cargo() if head in search.allowed else self.carried.get(head, Cargo())
+        return Cargo(head)
 
     def feature(self, branch: str, base: str, last: str = "") -> str:
         with crossing("git", f"feature {branch}"):

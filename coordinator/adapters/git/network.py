@@ -52,6 +52,7 @@ class Remote:
         self.url, login = _parted(_absolute(url, funnel.root))
         self._push_url, push_login = _parted(_absolute(push_url, funnel.root))
         self._logins = {self._push_url: push_login, self.url: login}
+        self._fetched: dict[str, str] = {}
 
     def ref(self, branch: str) -> str:
         return f"refs/remotes/{self.name}/{branch}"
@@ -69,7 +70,8 @@ class Remote:
             listed = run(["git", *HARDENED_ARGS, f"--git-dir={scratch}", "for-each-ref", _FORMAT],
                          env=self._env(self.url), cwd=scratch)
             self._bring_shallow(scratch)
-            self._take(known, _refs(self._funnel.judged(listed, "for-each-ref")))
+            self._fetched = _refs(self._funnel.judged(listed, "for-each-ref"))   # refs here may become a worker's
+            self._take(known, self._fetched)
 
     def head(self) -> str:
         """The branch the remote's HEAD names, "" when it names none."""
@@ -83,7 +85,7 @@ class Remote:
 
     def cargo(self, sha: str, base: str, search: Search) -> Cargo:
         """What `sha` holds that the remote's `base`, as last fetched, does not. Raises GitError."""
-        tip = _refs(self._funnel.read("for-each-ref", _FORMAT, self.ref(base))).get(self.ref(base), "")
+        tip = self._fetched.get(self.ref(base)) or self._known().get(self.ref(base), "")
         with self._scratch({}) as scratch:
             return outgoing.look(self._asking(scratch), sha, base=tip, published=[tip] if tip else [], search=search)
 

@@ -37,8 +37,13 @@ class Ask(Protocol):
 def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: Search) -> Cargo:
     """What `head` holds that none of the commits `published` does, nor those a person let pass; against the commit
     `base` ("" where there is none) which files changed. Raises GitError."""
-    allowed = _allowed(ask, base)
     files, links = _changed(ask, base, head), _links(ask, base, head)
+    if not search.scan:
+        for sha in search.allowed:
+            moved = {*_split(ask("diff-tree", "-r", "-z", "--no-renames", "--name-only", sha, head))}
+            files = tuple(path for path in files if path in moved)
+        return Cargo(head, files=files, links=links)
+    allowed = _allowed(ask, base)
     commits = _commits(ask, head, (*published, *search.allowed))
     unread = _too_much(ask, commits)
     if unread:

@@ -7,7 +7,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from coordinator.adapters.git import commits, folder, handoff, joining, parcels, reading, registry, rescue, worktrees
+from coordinator.adapters.git import (
+    agentfiles,
+    commits,
+    folder,
+    handoff,
+    joining,
+    parcels,
+    reading,
+    registry,
+    rescue,
+    worktrees,
+)
 from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
 from coordinator.adapters.git.naming import full_name, host, is_ssh, place, safe_name
@@ -278,6 +289,10 @@ class GitRepository:
     def commit_all(self, task_id: str, message: str) -> str | None:
         with self._funnel.locked():
             return commits.commit_all(self._funnel, self._standing(task_id), message)
+
+    def put_back(self, task_id: str, attempt: int) -> tuple[tuple[str, ...], str]:
+        with self._funnel.locked():
+            return agentfiles.put_back(self._funnel, self._standing(task_id), task_id, str(attempt))
 
     def take_home(self, task_id: str, branch: str) -> bool:
         with self._funnel.locked():

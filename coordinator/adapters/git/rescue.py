@@ -94,6 +94,15 @@ def snapshot(funnel: Funnel, tree: Tree, paths: Iterable[str]) -> str:
         return funnel.write("write-tree", tree=tree, env=env).strip()
 
 
+def on_top(funnel: Funnel, tree: Tree, head: str, paths: Iterable[str]) -> str:
+    """The sha of a tree object: that of a commit with `paths` as they are on the disk, whatever the index says."""
+    with tempfile.TemporaryDirectory(prefix="coordinator-index-") as folder:
+        env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        funnel.write("read-tree", head, tree=tree, env=env)
+        stage(funnel, tree, paths, env)
+        return funnel.write("write-tree", tree=tree, env=env).strip()
+
+
 def keep_orphan(funnel: Funnel, path: Path, task_id: str, label: str) -> str | None:
     """The files of a folder whose git directory is lost: there is no HEAD, so the commit has no parent. Raises
     GitError when a repository of its own stands in it."""

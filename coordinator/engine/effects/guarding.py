@@ -8,7 +8,7 @@ from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.issue import PullRequest
 from coordinator.domain.task import Task
 from coordinator.engine.world import World
-from coordinator.planning.protection import cleared
+from coordinator.planning.protection import AGENTS, cleared
 from coordinator.ports import Forbidden, GitHub, HeldBack, NotThere, Refused
 from coordinator.wording.escape import marker
 from coordinator.wording.warnings import paths_words, warnings
@@ -36,6 +36,14 @@ def passing(world: World, tasks: Iterable[Task]) -> Callable[[Cargo], None]:
             raise HeldBack("protected_path", paths_words(touched))
 
     return passes
+
+
+def obeyed(world: World, task: Task, head: str, base: str) -> str:
+    """The files, in words, that agents obey and that the branch has otherwise than the base, but for those that a
+    person let pass; "" for none. Raises GitError."""
+    seen = cleared(task, "agent_config")
+    cargo = world.repo_of(task).cargo(head, Search(base, allowed=seen, scan=False))
+    return paths_words(AGENTS.touched(cargo))
 
 
 def told(world: World, cargo: Cargo) -> tuple[tuple[str, ...], bool]:

@@ -14,7 +14,7 @@ from coordinator.domain.reasons import provider_reason
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Exited, Running, Unknown, Waiting
 from coordinator.domain.workflow import HANDOFF
-from coordinator.engine.effects import staging
+from coordinator.engine.effects import guarding, staging
 from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
 from coordinator.engine.inheritance import expected
 from coordinator.engine.plans import plans_of
@@ -39,6 +39,7 @@ from coordinator.ports import (
 )
 from coordinator.wording.plan_prompt import plan_words
 from coordinator.wording.prompt import Template, TemplateError, render_prompt
+from coordinator.wording.warnings import paths_words
 
 NOTES = ("STOP", "BLOCKED.md")
 """Files by which people and workers speak through a worktree; a new attempt begins without them."""
@@ -75,6 +76,10 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
         )
         for name in NOTES:
             repo.forget_note(task.id, name)
+        notes = (*tree.notes, *_own_configuration(world, task, attempt))
+        changed = guarding.obeyed(world, task, tree.head_sha, base)
+        if changed:
+            return NotStarted(task, replace(attempt, head_sha=tree.head_sha), "agent_config", changed, False, now)
         # fresh until its hooks have passed once: the next attempt must not start in a half-made worktree
         _make_buildable(world, task, reused=tree.reused and bool(task.worktree), here=not attempt.host)
         staging.hand_on(world, task, attempt)
@@ -86,7 +91,18 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
         return NotStarted(task, attempt, "worktree_error", error.words, True, now)
     except HookFailed as error:
         return NotStarted(task, attempt, "hook_failed", str(error), False, now)
-    return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), tree.notes, now)
+    return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), notes, now)
+
+
+def _own_configuration(world: World, task: Task, attempt: Attempt) -> tuple[str, ...]:
+    """What an earlier attempt left of it uncommitted is put back; what the operator has copied comes anew."""
+    repo = world.repo_of(task)
+    names, ref = repo.put_back(task.id, attempt.number)
+    if not names:
+        return ()
+    repo.copy_into(task.id, world.options.copy)
+    return (f"agents' configuration was put back to what the branch has: {paths_words(names)}"
+            + (f"; what lay there is in {ref}" if ref else ""),)
 
 
 def bases(world: World, task: Task) -> tuple[str, str, str]:

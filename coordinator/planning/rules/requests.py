@@ -114,13 +114,17 @@ def _allow(s: Snapshot, request: Request, task: Task) -> Move | Answer:
     reason = task.reason if task.state is _S.BLOCKED and task.reason in CLEARED_BY_RETRY else kept
     if not reason or attempt is None or not attempt.head_sha:
         return Answer(request, f"nothing of {task.id} is held back: there is nothing to allow")
-    changes = {"cleared": (*task.cleared, clearing(reason, attempt.head_sha)), "withheld": ""}
-    words = f"a person let {reason} pass at {attempt.head_sha[:12]} ({request.source})"
+    detail = f"a person let {reason} pass at {attempt.head_sha[:12]} ({request.source})"
+    seen = (*task.cleared, clearing(reason, attempt.head_sha))
+    changes: dict[str, object] = {"cleared": seen, "withheld": ""}
     if reason == kept:
-        return Move(task, None, detail=words, changes=changes, request=request,
-                    words=f"{task.id}: its branch is pushed as it is")
-    return Move(task, _S.PUBLISHING, detail=words, changes={**changes, "completed_at": None}, request=request,
-                words=f"{task.id} is published as it is")
+        words = f"{task.id}: its branch is pushed as it is"
+        return Move(task, None, detail=detail, changes=changes, request=request, words=words)
+    if reason == "agent_config":
+        changes |= {**again(task), **stages.again(anew=False)}
+        return Move(task, _S.QUEUED, "", detail, changes, request, f"{task.id} is queued again")
+    changes["completed_at"] = None
+    return Move(task, _S.PUBLISHING, "", detail, changes, request, f"{task.id} is published as it is")
 
 
 def _add(s: Snapshot, request: Request, made: Task | None) -> Adopt | Answer:
