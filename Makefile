@@ -5,13 +5,14 @@
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test test-real check lint types floors rows soak bench lock clean
+.PHONY: help demo test test-real check lint types floors rows proof replay bench lock clean
 
 # Hundreds of processes of a test run load what is compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 ARGS ?=
+HISTORIES ?= 100000
 PY := .venv/bin/python
 # Several tests at once, for most of them wait; how many says tests/conftest.py.
 PYTEST := $(PY) -m pytest --numprocesses=auto --dist=loadscope --no-loadscope-reorder
@@ -29,8 +30,9 @@ help:
 	@echo "make test-real   the tests on the real agent CLIs, installed by npm into .real"
 	@echo "make check       lint, types, floors and tests"
 	@echo "make rows        the promises of docs/requirements.tsv that no test carries   (ARGS='--part 2')"
-	@echo "make soak        5,000 random histories, a death at every single write, 200 jobs at once"
 	@echo "make bench       what it all costs, beside baselines in the same run   (ARGS='--only store.py,status.py')"
+	@echo "make proof       100,000 random histories, a death at every single write, 200 jobs at once   (HISTORIES=...)"
+	@echo "make replay      one random history again, step by step   (SEED=12345)"
 	@echo "make lock        resolve the dependencies anew      make clean   remove what make made"
 
 demo: .venv/package.stamp
@@ -69,11 +71,12 @@ floors: .venv/dev.stamp
 rows:
 	@"$(PYTHON)" tests/rows.py $(ARGS)
 
-soak: .venv/dev.stamp
-	@echo "==> soak: 5,000 random histories, a death before and after every write of a life, 200 jobs at once"
-	@COORDINATOR_HISTORIES=5000 COORDINATOR_SOAK=1 $(PY) -m pytest --timeout=3600 \
-	    tests/unit/test_simulation.py tests/unit/test_plan_tasks.py tests/scenario/test_crash_points.py \
-	    tests/integration/test_jobs_many.py $(ARGS)
+proof: .venv/dev.stamp
+	@echo "==> proof: $(HISTORIES) random histories, a death at every single write of every kind of life; some hours"
+	@COORDINATOR_HISTORIES=$(HISTORIES) COORDINATOR_SOAK=1 $(PY) -m tests.proof $(ARGS)
+
+replay: .venv/dev.stamp
+	@$(PY) -m tests.simulate $(SEED)
 
 bench: .venv/dev.stamp
 	@echo "==> bench: every figure of docs/benchmarks.md beside its baseline, written there; most of an hour"

@@ -9,9 +9,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateSyntaxError
+from jinja2 import Template as Compiled
 from jinja2 import TemplateError as JinjaError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -104,11 +106,8 @@ def render_prompt(
     """The prompt of this attempt, from the pinned words of the issue alone. `url` is the issue's own address as
     GitHub tells it, `plan` what is said of the plan that the task stands in. Raises TemplateError."""
     place = f"worker_templates/{template.name}/prompt.md"
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
-    )
     try:
-        return environment.from_string(template.prompt).render(
+        return _compiled(template.prompt).render(
             issue=_issue(task, url),
             plan=plan,
             task=task.id,
@@ -123,6 +122,15 @@ def render_prompt(
         raise TemplateError(f"{place}, line {error.lineno}: {error.message}") from error
     except (JinjaError, TypeError, ValueError, ArithmeticError, OverflowError) as error:
         raise TemplateError(f"{place}: {error}") from error
+
+
+@lru_cache(maxsize=16)
+def _compiled(prompt: str) -> Compiled:
+    """Raises TemplateSyntaxError."""
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
+    )
+    return environment.from_string(prompt)
 
 
 def _issue(task: Task, url: str) -> dict[str, object]:

@@ -82,7 +82,7 @@ def merge(entries: Sequence[Entry], current_text: str | None, base_text: str | N
 def _merged(entries: Sequence[Entry], current_text: str | None, base_text: str | None) -> _Merged:
     gone = current_text is None or not current_text.strip()
     base = parse(base_text) if base_text is not None else None
-    current = (base or NEW) if gone else parse(current_text or "")
+    current = (base or NEW) if gone or current_text == base_text else parse(current_text or "")
     salt = base_text or ""
     known = {entry.id for entry in entries} | _ours(base)
     document, added = _sort_out(current, known, _raw_lines(base), salt)

@@ -19,7 +19,10 @@ BOT = "bot"
 
 @dataclass
 class FakeClock:
+    """`passed` is how much time truly went by, whatever the clock was set to meanwhile."""
+
     moment: datetime = NOW
+    passed: timedelta = timedelta()
 
     def now(self) -> datetime:
         return self.moment
@@ -29,13 +32,32 @@ class FakeClock:
 
     def pass_by(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
+        self.passed += timedelta(seconds=seconds)
+
+    def set(self, seconds: float) -> None:
+        """Somebody sets it forward, or back."""
+        self.moment += timedelta(seconds=seconds)
+
+
+@dataclass
+class FarClock:
+    """Another machine's clock: it goes rightly and is wrong by `ahead`; ours may be set without it."""
+
+    ours: FakeClock
+    ahead: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return NOW + self.ours.passed + self.ahead
 
 
 class FakeGitHub:
-    """One repository with people in it. `down` answers TryLater to everything."""
+    """One repository with people in it. `down` answers TryLater to everything; `behind` says how many changes the
+    next listing does not know of yet; `trouble` may raise what a request meets."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: FakeClock | FarClock) -> None:
         self.clock = clock
+        self.behind: Callable[[], int] = lambda: 0
+        self.trouble: Callable[[str], None] = lambda what: None
         self.down = False
         self.people: dict[str, str] = {"ann": "write"}
         self.issues: dict[int, Issue] = {}
@@ -45,6 +67,7 @@ class FakeGitHub:
         self.edits: dict[int, list[Edit]] = {}
         self.asked: list[str] = []
         self._changes: dict[int, int] = {}
+        self._versions: list[Issue] = []
         self._ids = count(1)
         self._order = count(1)
 
@@ -83,10 +106,20 @@ class FakeGitHub:
     def changed_issues(self, cursor: str | None) -> Listing:
         self._ask("issues")
         newest = str(max(self._changes.values(), default=0))
+        if behind := self.behind():
+            return self._as_of(max(0, len(self._versions) - behind), cursor)
         if cursor is None:
             return Listing(True, tuple(one for one in self.issues.values() if one.open), newest, full=True)
         new = tuple(self.issues[n] for n, change in self._changes.items() if change > int(cursor))
         return Listing(bool(new), new, newest)
+
+    def _as_of(self, change: int, cursor: str | None) -> Listing:
+        """What a replica tells that has seen so many changes: of what was known already an older version."""
+        first = 0 if cursor is None else max(0, min(int(cursor), change) - 3)
+        then = {one.number: one for one in self._versions[:change]}
+        late = {one.number for one in self._versions[first:change]}
+        seen = tuple(one for number, one in then.items() if number in late and (cursor is not None or one.open))
+        return Listing(True, seen, str(change), full=cursor is None)
 
     def recent_pulls(self, known: Mapping[int, Any]) -> PullListing:
         self._ask("pulls")
@@ -190,7 +223,9 @@ class FakeGitHub:
         self.asked.append(what)
         if self.down:
             raise TryLater("GitHub does not answer (503)")
+        self.trouble(what)
 
     def _put(self, issue: Issue) -> None:
         self.issues[issue.number] = replace(issue, updated_at=self.clock.now())
+        self._versions.append(self.issues[issue.number])
         self._changes[issue.number] = next(self._order)

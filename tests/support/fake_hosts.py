@@ -33,9 +33,12 @@ class Script:
 
 @dataclass
 class Worker:
+    """`begun` is when it was started by the time that truly went by: what our clock says may be set meanwhile."""
+
     handle: Handle
     script: Script
     started_at: datetime
+    begun: timedelta
     ended_at: datetime | None = None
     stopped: StopOrder | None = None
     launches: int = 1
@@ -47,10 +50,12 @@ class Worker:
 
 class FakeHosts:
     """`apart` are hosts that do not see our files, `away` those that nobody can ask; `breaks` says whether the line
-    breaks when a start was just heard."""
+    breaks when a start was just heard; of this machine's workers nobody can be asked
+    since `mute_since`. `passed` is how much time truly went by."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self.now = now
+    def __init__(self, now: Callable[[], datetime], passed: Callable[[], timedelta]) -> None:
+        self.now, self.passed = now, passed
+        self.mute_since: datetime | None = None
         self.workers: list[Worker] = []
         self.given_up: list[Handle] = []
         self.brought: list[Handle] = []
@@ -61,6 +66,7 @@ class FakeHosts:
         self.breaks: Callable[[], bool] = lambda: False
         self.cleared: list[tuple[str, str]] = []
         self._since: dict[str, datetime] = {}
+        self._lost: dict[str, timedelta] = {}
         self._was: dict[str, timedelta] = {}
         self._told: set[Handle] = set()
         self._home: set[str] = set()
@@ -73,6 +79,7 @@ class FakeHosts:
     def forget(self) -> None:
         """The coordinator begins anew, and has asked nobody."""
         self._since.clear()
+        self._lost.clear()
         self._was.clear()
         self.states = dict.fromkeys(self.states, HostState())
 
@@ -82,7 +89,7 @@ class FakeHosts:
         return Quarters(worktree, worktree.with_suffix(".prompt"), apart=handle.host in self.apart)
 
     def reach(self, handle: Handle) -> None:
-        if handle.host in self.away:
+        if handle.host in self.away or (self.mute_since is not None and not handle.host):
             raise Away(f"{handle.host}: the connection broke")
 
     def heard(self, handle: Handle) -> None:
@@ -95,10 +102,12 @@ class FakeHosts:
         for name, before in self.states.items():
             if name in self.away:
                 since = self._since.setdefault(name, now)
+                self._lost.setdefault(name, self.passed())
                 self.states[name] = HostState(since, "no answer", ending=before.ending)
             else:
                 if name in self._since:
-                    self._was[name] = max(self._was.get(name, timedelta()), now - self._since.pop(name))
+                    del self._since[name]
+                    self._was[name] = max(self._was.get(name, timedelta()), self.passed() - self._lost.pop(name))
                 self.states[name] = HostState(met=True, ending=self._recall(name, now))
 
     def _recall(self, name: str, now: datetime) -> frozenset[str]:
@@ -113,6 +122,8 @@ class FakeHosts:
 
     def unknown(self, handle: Handle) -> Unknown | None:
         """What is home stays known."""
+        if self.mute_since is not None and not handle.host:
+            return Unknown("the run files cannot be read", self.mute_since)
         since = self._since.get(handle.host)
         return None if since is None or handle.token in self._home else Unknown("no answer", since)
 
@@ -130,8 +141,8 @@ class FakeHosts:
     def give_up(self, handle: Handle) -> None:
         if handle not in self.given_up:
             self.given_up.append(handle)
-            now, before = self.now(), self._was.get(handle.host, timedelta())   # it may be back since it was decided
-            self.asked_in_vain[handle] = max(before, now - self._since.get(handle.host, now))
+            now, before = self.passed(), self._was.get(handle.host, timedelta())   # it may be back since it was decided
+            self.asked_in_vain[handle] = max(before, now - self._lost.get(handle.host, now))
 
     def hosts(self) -> Mapping[str, HostState]:
         return self.states

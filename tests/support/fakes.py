@@ -39,7 +39,7 @@ from coordinator.ports import (
 )
 from coordinator.wording.prompt import Template
 from tests.factories import NOW
-from tests.support.fake_github import BOT, FakeClock, FakeGitHub
+from tests.support.fake_github import BOT, FakeClock, FakeGitHub, FarClock
 from tests.support.fake_hosts import FakeHosts, Script, Worker
 from tests.support.memory_store import MemoryStore
 
@@ -284,7 +284,7 @@ class FakeExecutor(FakeHosts):
     """Workers by token. They go on while the coordinator is dead, and what they were started with is remembered."""
 
     def __init__(self, clock: FakeClock, repo: FakeRepository, github: FakeGitHub) -> None:
-        FakeHosts.__init__(self, clock.now)
+        FakeHosts.__init__(self, clock.now, lambda: clock.passed)
         self.clock, self.repo, self.github = clock, repo, github
         repo.came = self._came
         self.scripts: Callable[[LaunchSpec], Script] = lambda spec: Script()
@@ -296,7 +296,7 @@ class FakeExecutor(FakeHosts):
         with crossing("process", f"start {spec.handle.job}"):
             self.reach(spec.handle)
             if self.started(spec.handle) is None:
-                self.workers.append(Worker(spec.handle, self.scripts(spec), self.clock.now()))
+                self.workers.append(Worker(spec.handle, self.scripts(spec), self.clock.now(), self.passed()))
             self.heard(spec.handle)
             return 4000 + len(self.workers)
 
@@ -306,13 +306,12 @@ class FakeExecutor(FakeHosts):
 
     def pass_by(self) -> None:
         """Lets every worker do what its script says until now."""
-        now = self.clock.now()
         for worker in self.workers:
-            due = worker.started_at + timedelta(seconds=worker.script.seconds)
-            if worker.alive and not worker.script.silent and now >= due:
+            over = self.passed() - worker.begun - timedelta(seconds=worker.script.seconds)
+            if worker.alive and not worker.script.silent and over >= timedelta():
                 if worker.handle.host not in self.apart:
                     self._work(worker)
-                worker.ended_at = due
+                worker.ended_at = self.clock.now() - over
 
     def _came(self, token: str) -> None:
         """What a worker did on a host that has worktrees of its own comes home."""
@@ -458,7 +457,7 @@ class Outside:
     provider: FakeProvider
     other: FakeProvider
     files: FakeFiles
-    store: MemoryStore
+    store: Any
     transcript: FakeTranscript
     lines: list[str] = field(default_factory=list)
     bugs: list[str] = field(default_factory=list)
@@ -491,7 +490,7 @@ class Outside:
 
 def an_outside() -> Outside:
     clock = FakeClock()
-    github, repo = FakeGitHub(clock), FakeRepository()
+    github, repo = FakeGitHub(FarClock(clock)), FakeRepository()
     github.head_of = lambda branch: repo.remote[branch][-1]
     executor = FakeExecutor(clock, repo, github)
     return Outside(clock, github, repo, executor, FakeProvider(executor), FakeProvider(executor, "codex"),

@@ -1,39 +1,42 @@
 """Random histories of one coordinator and the world around it, crashes at every write included, from a seed.
 
-People act, time passes, workers do what their scripts say, the coordinator ticks and now and then dies before or
-after a write; a new one comes up on the same store and the same world. After each step and when everything has come
-to rest, what must hold is checked; a history that breaks it raises Broken with the seed and the story so far.
+People act, time passes, workers do what their scripts say, requests and writes go wrong, the coordinator ticks and now
+and then dies before or after a write; a new one comes up on the same store and the same world. After each step and when
+everything has come to rest, what must hold is checked; a history that breaks it raises Broken with the seed and the
+story so far. `python -m tests.simulate SEED` tells one again, step by step.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
 from random import Random
 
-from coordinator.adapters.system.seam import watch
+from sqlalchemy import event
+
+from coordinator.adapters.store.sql import SqlStore
+from coordinator.adapters.system.seam import inside, watch
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
-from coordinator.domain.task import ACTIVE, HOLDS_SLOT, MOVES, UNSTARTED, Task, TaskState
 from coordinator.domain.worker import HostState
-from coordinator.domain.workflow import BUILD, HANDOFF, Gate, Library, Stage, Workflow
-from coordinator.engine import gates
+from coordinator.domain.workflow import BUILD, Gate, Library, Workflow
 from coordinator.engine.memory import Memory
 from coordinator.engine.tick import Engine
 from coordinator.planning.actions import Action, Begin, Move, Plan
 from coordinator.planning.batch.cohort import Bands
-from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.policy import HostRules, LabelNames, Policy
-from coordinator.planning.waits import known_code
-from coordinator.ports import LaunchSpec, Readiness
-from coordinator.wording.labels import desired_labels, own_labels
+from coordinator.ports import LaunchSpec, Readiness, StoreError
 from tests.support.fakes import ROOT, Script, an_outside
+from tests.support.holding import BATCH, PLAN, REVIEW, STAGES, TASKS_MD, Broken, Holding
+from tests.support.shapes import shape_of
+from tests.support.troubles import Troubles
 
 SCRIPTS = (
     Script(), Script(), Script(seconds=40), Script(commits=0), Script(commits=0, dirty=True), Script(opens_pull=True),
@@ -42,39 +45,43 @@ SCRIPTS = (
     Script(seconds=0), Script(ending=Ending.FAILED, reason="overloaded", commits=0),
     Script(ending=Ending.FAILED, reason="command_auth_blocked", commits=0),
 )
-MARK = re.compile(r"<!-- coordinator:[^>]*-->")
-BATCH, KEY = "batch:x", "label:batch:x"
-PLAN, REVIEW = f"{HANDOFF}/PLAN.md", f"{HANDOFF}/REVIEW.md"
-STAGES = (
-    Stage("plan", leaves=(PLAN,)),
-    Stage("build"),
-    Stage("review", leaves=(REVIEW,), gate=Gate(command="check"), retries=2, sends_back_to="build", sends_back=2),
-)
 STAGE = re.compile("You are stage `([a-z]+)`")
-TASKS_MD, STOP = ROOT / "tasks.md", ROOT / "STOP"
+STOP = ROOT / "STOP"
+AT_REST = timedelta(minutes=12)
+"""When nothing moved for so long, nothing will."""
+SKEWS = (-7200, -90, -2, 2, 90, 7200)
+"""Seconds by which a clock is wrong, or set."""
+MEMORY = Path("/dev/shm")
 
 
 class Crash(BaseException):
     """The coordinator dies here: not even `except Exception` may notice."""
 
 
-class Broken(AssertionError):
-    """What must hold does not."""
+@cache
+def _an_empty_store() -> Path:
+    """A file of the real store at its newest schema, to be copied."""
+    folder = Path(tempfile.mkdtemp(prefix="histories-"))
+    SqlStore(folder / "state.db").close()
+    return folder / "state.db"
 
 
 class Later:
-    """A pool that makes some effects at once and keeps others for a later moment, as threads would."""
+    """A pool that makes some effects at once and keeps others for a later moment, as threads would; `twice` says which
+    are made once more than they were asked for."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, twice: Callable[[], bool]) -> None:
         self._random = random
+        self._twice = twice
         self.patient = False
         self.kept: list[Callable[[], None]] = []
 
     def submit(self, job: Callable[[], None]) -> None:
-        if self.patient or self._random.random() < 0.7:
-            job()
-        else:
-            self.kept.append(job)
+        for _ in range(1 + self._twice()):
+            if self.patient or self._random.random() < 0.7:
+                job()
+            else:
+                self.kept.append(job)
 
     def some(self, most: int) -> None:
         for _ in range(most):
@@ -82,21 +89,21 @@ class Later:
                 self.kept.pop(self._random.randrange(len(self.kept)))()
 
 
-class History:
-    """One history. `run` raises Broken; `crashes` says how often the coordinator died in it."""
+class History(Holding):
+    """One history. `run` raises Broken; `crashes` says how often the coordinator died in it, `troubles.met` what else
+    went wrong."""
 
     def __init__(self, seed: int) -> None:
-        self.seed = seed
+        super().__init__()
+        self.seed, self.shape = seed, shape_of(seed)
         self.random = Random(seed)
         self.outside = an_outside()
+        self.troubles = Troubles(seed, self.shape.rate, self.outside.clock, self.outside.github.clock, self.story)
         self.crashes = 0
-        self.story: list[str] = []
-        self.added = 0
         self._crossings = 0
         self._effects = 0
         self._die_at = 0
         self._running = False
-        self._seen: dict[str, Task] = {}
         self.policy = Policy(
             provider="command", login="", max_workers=2, backoff=timedelta(seconds=10), sessions_per_task=9,
             backoff_max=timedelta(minutes=8), stall=timedelta(minutes=2), start_grace=timedelta(seconds=5),
@@ -106,26 +113,35 @@ class History:
             bands=Bands(min_ended=2, min_same=2),
         )
         self._with_hosts()
-        self.batched = self.random.random() < 0.4
         self.outside.executor.scripts = self._script
-        self.blind: list[str] = []
-        self.staged = Random(-seed - 1)   # so that the other histories stay as they are
+        self.staged = Random(-seed - 1)
         self.outside.repo.passes = lambda name: name != "gate" or self.staged.random() < 0.7
-        for number in (1, 2, 3):
-            body = "Depends on #1" if number == 3 else ""
-            labels = [*[BATCH] * self.batched, *["workflow:three"] * (number == 2 and seed % 3 == 0)]
-            self.outside.github.person_opens(number, "rpi-auto", *labels, body=body)
-        if self.batched:
-            self.outside.github.person_opens(4, BATCH)
+        self._with_people()
+        self._file: Path | None = None
+        if self.shape.on_disk:
+            folder = Path(tempfile.mkdtemp(prefix="history-", dir=MEMORY if MEMORY.is_dir() else None))
+            self._file = folder / "state.db"
+            shutil.copy(_an_empty_store(), self._file)
         self._come_up()
 
+    def _with_people(self) -> None:
+        github, shape = self.outside.github, self.shape
+        for number in shape.issues:
+            body = "Depends on #1" if number == 3 else ""
+            labels = [*[BATCH] * shape.batched, *["workflow:three"] * (number == 2 and shape.staged)]
+            github.person_opens(number, *labels, "rpi-auto", body=body)
+        if shape.batched:
+            github.person_opens(4, BATCH)
+        if shape.lies:
+            github.clock.ahead = timedelta(seconds=self.random.choice(SKEWS))
+        github.behind, github.trouble = self.troubles.behind, self._request_of_ours
+
     def _with_hosts(self) -> None:
-        """In one history of four all work is done on two hosts, in every other of these on hosts that see our files."""
+        """All work is done on two hosts."""
         self.roads = Random(-7 * self.seed - 3)
-        self.hosted = self.seed % 4 == 3
-        if not self.hosted:
+        if not self.shape.hosted:
             return
-        shared = self.seed % 8 == 3
+        shared = self.shape.shared
         hosts = {"a": HostRules(1, default=True, shared=shared), "b": HostRules(1, shared=shared)}
         self.policy = replace(self.policy, executor="ssh", hosts=hosts, lease=timedelta(seconds=20))
         self.outside.executor.states = dict.fromkeys(hosts, HostState())
@@ -136,12 +152,29 @@ class History:
 
     def _come_up(self) -> None:
         self.outside.executor.forget()
-        self.pool = Later(self.random)
+        if self._file is not None:
+            self.outside.store.close()
+            self.outside.store = self._open()
+        # what a launch on a host does follows from whether one was met there: made once more, it would know too little
+        self.pool = Later(self.random, (lambda: False) if self.shape.hosted else self.troubles.twice)
         self.late: tuple[Action, ...] = ()
-        approval = replace(STAGES[0], gate=Gate(approval=self.seed % 2 == 0))
+        approval = replace(STAGES[0], gate=Gate(approval=self.shape.approval))
         known = {"build": BUILD, "three": Workflow("three", (approval, *STAGES[1:]))}
-        world = self.outside.world(self.policy, workflows=lambda: Library(known))
+        world = self.outside.world(self.policy, workflows=lambda: Library(known),
+                                   say=lambda line: self.story.append(f"  says: {line}"))
         self.engine = Engine(world, self.pool, lambda why: None, Memory())
+
+    def _open(self) -> SqlStore:
+        """The real store, which a death may cut in the middle of a transaction."""
+        assert self._file is not None
+        store = SqlStore(self._file)
+        event.listen(store._engine, "before_cursor_execute",
+                     lambda _c, _k, statement, *_: self._cross("within", "store", statement) if inside() else None)
+        return store
+
+    def _request_of_ours(self, what: str) -> None:
+        if self._running:
+            self.troubles.request(what)
 
     def _cross(self, moment: str, kind: str, what: str) -> None:
         if not self._running:
@@ -153,23 +186,28 @@ class History:
         if self._crossings == self._die_at:
             self.story.append(f"dies {moment} {kind} {what}")
             raise Crash
+        self.troubles.at(moment, kind, what)
 
     def _lives(self, deed: Callable[[], object]) -> None:
         self._running = True
         try:
             deed()
         except Crash:
+            self._running = False
             self.crashes += 1
             self._die_soon()
             self._come_up()
+        except StoreError:   # the daemon tries again a little later
+            pass
         finally:
             self._running = False
 
     def _die_soon(self) -> None:
-        self._die_at = self._crossings + self.random.choice((1, 2, 3, 5, 8, 13, 21, 34, 55))
+        self._die_at = self._crossings + self.shape.respite * self.random.choice((1, 2, 3, 5, 8, 13, 21, 34, 55))
 
     def _tick(self) -> Plan | None:
-        self.engine.memory.poll_due = True
+        self.story.append(f"at {self.outside.clock.now():%H:%M:%S}")
+        self.engine.memory.poll_due = self.pool.patient or self.random.random() < 0.6
         self._lives(lambda: self.pool.some(self.random.randrange(3)))
         self._lives(self._old_plan)
         made: list[Plan] = []
@@ -190,7 +228,7 @@ class History:
 
     def _script(self, spec: LaunchSpec) -> Script:
         script = self.random.choice(SCRIPTS)
-        if self.hosted and self.roads.random() < 0.6:   # long enough to be parted
+        if self.shape.hosted and self.roads.random() < 0.6:   # long enough to be parted
             script = replace(script, seconds=300)
         if stage := STAGE.search(spec.prompt):
             script = self._stage(stage[1], script, spec)
@@ -210,12 +248,12 @@ class History:
 
     # --- the story ---
 
-    def run(self, steps: int = 0) -> None:
-        steps = steps or (40 if self.seed % 3 == 0 else 25)
+    def run(self) -> None:
+        """Raises Broken."""
         unwatch = watch(self._cross)
         try:
             self._die_soon()
-            for _ in range(steps):
+            for _ in range(self.shape.steps):
                 self.random.choice(self._acts())()
                 self.outside.clock.pass_by(self.random.choice((1, 1, 2, 5, 15, 60)))
                 self._tick()
@@ -226,29 +264,45 @@ class History:
             raise Broken(self._told(f"{type(error).__name__}: {error}")) from error
         finally:
             unwatch()
+            self.outside.store.close()
+            if self._file is not None:
+                shutil.rmtree(self._file.parent)
 
-    def _drain(self) -> Plan:
-        """Nobody acts any more and nothing dies: until nothing moves."""
+    def _all_is_well(self) -> None:
+        """Nobody acts any more, nothing dies and nothing goes wrong."""
         self._die_at = 0
+        self.troubles.over()
         self.pool.patient = True
         self.outside.github.down = False
         self.outside.repo.refuse_push = ""
         self.outside.executor.away.clear()
+        self.outside.executor.mute_since = None
         self.outside.executor.breaks = lambda: False
         self.outside.files.texts.pop(STOP, None)
         self.outside.store.ask(RequestKind.RESUME, "", {}, "cli", self.outside.clock.now())
-        quiet, made = 0, None
+
+    def _drain(self) -> Plan:
+        """Until nothing moves, however long one waits."""
+        self._all_is_well()
+        quiet, still, pause, made = 0, timedelta(), 60.0, None
         for _ in range(200):
             before = (self._effects, self.outside.store.tasks())
-            self.outside.clock.pass_by(60)
+            self.outside.clock.pass_by(pause)
             self.pool.some(9)
             made = self._tick()
             working = any(worker.alive for worker in self.outside.executor.workers) or self.pool.kept
             moved = before != (self._effects, self.outside.store.tasks()) or working
-            quiet = 0 if moved else quiet + 1
-            if quiet == 12 and made is not None:
+            quiet, still = (0, timedelta()) if moved else (quiet + 1, still + timedelta(seconds=pause))
+            if quiet >= 2 and still >= AT_REST and made is not None:
                 return made
+            pause = self._long_pause(made) if quiet else 60.0
         raise Broken(self._told("does not come to rest"))
+
+    def _long_pause(self, made: Plan | None) -> float:
+        """Seconds until time alone changes something, and at least until the end of what waits for nobody."""
+        due = made.wake_at if made is not None else None
+        ahead = (due - self.outside.clock.now()).total_seconds() + 1 if due is not None else 0.0
+        return max(AT_REST.total_seconds(), ahead)
 
     def _acts(self) -> list[Callable[[], None]]:
         def nothing() -> None:
@@ -257,8 +311,9 @@ class History:
         return [
             nothing, nothing, nothing, nothing, self._label, self._pause, self._retry_label, self._close, self._edit,
             self._request, self._request, self._end_pull, self._end_pull, self._weather, self._stop_file, self._add,
-            self._refusal, self._delete_ledger, self._login, *[self._batch_request] * (6 * self.batched),
-            *[self._approve] * (4 * (self.seed % 3 == 0)), *[self._host] * (20 * self.hosted),
+            self._refusal, self._delete_ledger, self._login, self._mute,
+            *[self._batch_request] * (6 * self.shape.batched), *[self._approve] * (4 * self.shape.staged),
+            *[self._host] * (20 * self.shape.hosted), *[self._set_clock] * (3 * self.shape.lies),
         ]
 
     def _number(self) -> int:
@@ -325,6 +380,17 @@ class History:
     def _weather(self) -> None:
         self.outside.github.down = not self.outside.github.down
 
+    def _mute(self) -> None:
+        """From now on nobody can say of any worker how it is, or all can again."""
+        executor = self.outside.executor
+        executor.mute_since = self.outside.clock.now() if executor.mute_since is None else None
+        self.story.append("workers cannot be asked" if executor.mute_since else "workers can be asked")
+
+    def _set_clock(self) -> None:
+        seconds = self.random.choice(SKEWS)
+        self.story.append(f"the clock is set by {seconds} s")
+        self.outside.clock.set(seconds)
+
     def _host(self) -> None:
         """A host goes away, or all come back."""
         away, name = self.outside.executor.away, self.roads.choice(sorted(self.policy.hosts))
@@ -358,129 +424,7 @@ class History:
 
     def _delete_ledger(self) -> None:
         """Unless a line of it was not read yet: that one is lost by the person who deletes it."""
-        if f"By hand {self.added}" in str(self.outside.store._requests) or not self.added:
+        store = self.outside.store
+        read = [*(task.title for task in store.tasks()), *(one.args.get("title") for one in store.requests())]
+        if f"By hand {self.added}" in read or not self.added:
             self.outside.files.texts.pop(TASKS_MD, None)
-
-    # --- what must hold ---
-
-    def _told(self, words: str) -> str:
-        return f"seed {self.seed}: {words}\n  " + "\n  ".join(self.story[-60:] + self.outside.lines[-30:])
-
-    def _must(self, holds: bool, words: str) -> None:
-        if not holds:
-            raise Broken(self._told(words))
-
-    def _moves_are_legal(self, what: str) -> None:
-        for task in self.outside.store.tasks():
-            old = self._seen.get(task.id)
-            if old is not None and task != old:
-                legal = task.state is old.state or task.state in MOVES[old.state]
-                self._must(task.version == old.version + 1 and legal,
-                           f"{what}: {old.state} v{old.version} became {task.state} v{task.version}")
-            self._seen[task.id] = task
-
-    def _at_all_times(self) -> None:
-        executor, github = self.outside.executor, self.outside.github
-        alive = [worker.handle for worker in executor.workers if worker.alive]
-        live = Counter(handle.job for handle in alive if handle not in executor.given_up)
-        places = Counter(executor.place(handle) for handle in alive)
-        self._must(max(live.values(), default=0) <= 1, f"two live workers: {live}")
-        self._must(max(places.values(), default=0) <= 1, f"two live workers in one place: {places}")
-        lost = {one.token for history in self.outside.store.attempts().values() for one in history
-                if one.reason == "host_lost"}   # given up for good: a death may come before that is written down
-        brought = {handle for handle in executor.brought if handle.token in lost}
-        self._must(not brought, f"came home though it was given up: {brought}")
-        hasty = {handle: age for handle, age in executor.asked_in_vain.items() if age < self.policy.lease}
-        self._must(not hasty, f"given up before the end of its lease: {hasty}")
-        tokens = Counter(worker.handle.token for worker in executor.workers)
-        self._must(max(tokens.values(), default=0) <= 1, f"a token was started twice: {tokens}")
-        ours = Counter(pull.head_ref for pull in github.pulls.values() if pull.state is PullState.OPEN)
-        self._must(max(ours.values(), default=0) <= 1, f"two pull requests: {ours}")
-        marks = Counter(mark for _, comment in github.said.values() for mark in MARK.findall(comment.body))
-        self._must(max(marks.values(), default=0) <= 1, f"a comment was written twice: {marks}")
-        self._providers_are_kept_apart()
-        self._stages_follow_one_another()
-        lost = self.outside.repo.made - self.outside.repo.kept()
-        self._must(not lost, f"lost commits: {lost}")
-
-    def _gate(self) -> tuple[Standing, bool, set[str]]:
-        """Where the batch's gate stands, whether somebody wants it otherwise, and every attempt of its tasks."""
-        store = self.outside.store
-        asked = any("batch" in request.args for request in store.requests())
-        mine = {task_id for task_id, key in gates.members(store).items() if key == KEY}
-        tokens = {one.token for task_id in mine for one in store.attempts().get(task_id, ())}
-        return gates.standings(store).get(KEY, Standing()), asked, tokens
-
-    def _gate_holds(self, before: tuple[Standing, bool, set[str]]) -> None:
-        """What a gate keeps shut over a whole tick does not start in it."""
-        now, _, tokens = self._gate()
-        if before[0] != now or before[1] or now.phase not in (GatePhase.HELD, GatePhase.CANARY):
-            return
-        new = {one.task_id for history in self.outside.store.attempts().values() for one in history
-               if one.token in tokens - before[2]}
-        self._must(new <= {now.canary}, f"{new} began behind the gate: {now}")
-
-    def _stages_follow_one_another(self) -> None:
-        """A stage begins only when the one before it ended well; the work goes out only after the last one."""
-        task = self.outside.store.task("gh-2")
-        if task is None or task.workflow != "three":
-            return
-        self._must(not self.blind, f"{self.blind} had to work without a plan")
-        history = self.outside.store.attempts().get("gh-2", ())
-        names = [stage.name for stage in STAGES]
-        well = [one.stage for one in history if one.ending is Ending.SUCCEEDED]
-        for attempt in history:
-            at = names.index(attempt.stage) if attempt.stage in names else 0
-            self._must(not at or names[at - 1] in well, f"{attempt.stage} was begun after {well}")
-        if task.state is TaskState.PUBLISHING:
-            self._must(history[-1].stage == names[-1], f"published after {history[-1].stage}")
-
-    def _providers_are_kept_apart(self) -> None:
-        """A parked provider is tried by one task at a time, and none stands in for another before it answered."""
-        store = self.outside.store
-        histories = store.attempts()
-        parked = {name: datetime.fromisoformat(item["until"])
-                  for name, item in json.loads(store.document("parked") or "{}").items()}
-        open_now = sorted((histories[task.id][-1] for task in store.tasks() if task.state in HOLDS_SLOT),
-                          key=lambda one: one.created_at)
-        for name, until in parked.items():
-            trials = [one for one in open_now if one.provider == name and one.created_at >= until]
-            for first, second in pairwise(trials):
-                late = first.launched_at is not None and second.created_at - first.launched_at >= self.policy.park
-                self._must(late, f"{name} is tried by {first.task_id} and {second.task_id} at once")
-        stands_in = {one.provider for history in histories.values() for one in history if one.switch_from}
-        self._must(stands_in <= self.outside.other.answered, f"{stands_in} never answered")
-
-    def _at_rest(self, made: Plan) -> None:
-        store = self.outside.store
-        tasks = {task.id: task for task in store.tasks()}
-        self._must(not made.actions, f"still moves: {made.actions}")
-        self._must(set(made.waits) == set(tasks), f"waits {set(made.waits)} for {set(tasks)}")
-        for task_id, wait in made.waits.items():
-            self._must(known_code(wait.code) and wait.code not in ("moving", "unknown"), f"{task_id}: {wait}")
-        self._must(not store.requests(), f"unanswered: {store.requests()}")
-        self._must(not self.outside.bugs, "\n".join(self.outside.bugs))
-        recorded = {attempt.token for history in store.attempts().values() for attempt in history}
-        for worker in self.outside.executor.workers:
-            self._must(worker.handle.token in recorded, f"nobody knows of {worker.handle}")
-            self._must(not worker.alive, f"still alive: {worker}")
-        by_hand = Counter(task.title for task in tasks.values() if task.issue is None)
-        self._must(by_hand == {f"By hand {n}": 1 for n in range(1, self.added + 1)}, f"{self.added} added: {by_hand}")
-        for task in tasks.values():
-            self._one_at_rest(task)
-
-    def _one_at_rest(self, task: Task) -> None:
-        github, names = self.outside.github, self.policy.labels
-        self._must(task.state not in ACTIVE and task.state is not TaskState.BACKOFF, f"{task.id} is {task.state}")
-        if task.issue is None:
-            return
-        issue = github.issues[task.issue]
-        ours = issue.labels & own_labels(names)
-        self._must(ours == desired_labels(task.state, names), f"{task.id} is {task.state}, labels {set(ours)}")
-        wanted = issue.open and names.auto in issue.labels
-        self._must(wanted or task.state not in UNSTARTED, f"{task.id} is {task.state} though withdrawn")
-        pull = github.pulls.get(task.pr_number or 0)
-        if task.state is TaskState.IN_REVIEW:
-            self._must(pull is not None and pull.state is PullState.OPEN, f"{task.id} in review of {pull}")
-        if task.state is TaskState.DONE:
-            self._must(pull is not None and pull.state is PullState.MERGED, f"{task.id} done by {pull}")

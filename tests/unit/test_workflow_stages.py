@@ -209,7 +209,7 @@ def test_an_agent_of_a_stage_that_went_meanwhile_is_not_started_but_one_that_run
     assert isinstance(fact, NotStarted)
     assert fact.words == "the workflow 'three' has no stage 'gone' any more"
     assert outside.executor.workers == []
-    outside.executor.workers.append(Worker(handle_of(attempt), Script(), NOW))
+    outside.executor.workers.append(Worker(handle_of(attempt), Script(), NOW, timedelta()))
     assert isinstance(perform(Launch(task, attempt), outside.world(workflows=lambda: LIBRARY)), Launched)
 
 
