@@ -79,6 +79,7 @@ def contacts_of(config: Config) -> Contacts:
 def options_of(config: Config) -> Options:
     """What effects need of the configuration."""
     from coordinator.app import provider_settings
+    from coordinator.app.walls import sandbox_of
     from coordinator.engine.world import Options
     from coordinator.planning.plans.commits import Strictness
     from coordinator.planning.retention import Ages
@@ -101,5 +102,6 @@ def options_of(config: Config) -> Options:
         inode_floor=config.floors.inodes,
         reserve=config.poll.reserve,
         validation_timeout=config.plans.validation_timeout,
+        sandbox=sandbox_of(config),
         strictness=Strictness(config.plans.outside, config.plans.trailers, config.plans.pushed),
     )

@@ -11,6 +11,7 @@ from typing import Any
 from coordinator.domain.prices import Prices
 from coordinator.domain.remains import Remain
 from coordinator.domain.task import Task
+from coordinator.domain.walls import Cell, Walls
 from coordinator.domain.workflow import Library
 from coordinator.engine.contacts import Contacts
 from coordinator.planning.plans.commits import Strictness
@@ -18,6 +19,7 @@ from coordinator.planning.policy import Policy
 from coordinator.planning.retention import Ages
 from coordinator.ports import (
     Clock,
+    Command,
     Executor,
     Files,
     GitError,
@@ -31,6 +33,15 @@ from coordinator.ports import (
     Transcript,
 )
 from coordinator.wording.prompt import Template
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Walls around the workers of this host: `around` draws them for a cell, a command and files to be read; None where
+    there are none. `must`: no worker starts without."""
+
+    around: Callable[[Cell, Command, Sequence[Path]], Walls] | None = None
+    must: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,7 @@ class Options:
     reserve: int = 0
     validation_timeout: timedelta = timedelta(minutes=15)
     strictness: Strictness = field(default_factory=Strictness)
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
 
 @dataclass(frozen=True)

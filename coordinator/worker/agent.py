@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
     from coordinator.runfiles.cgroup import Group
+    from coordinator.runfiles.identity import Proc
     from coordinator.worker.spec import Spec
     from coordinator.worker.terminal import Terminal
 
 _RSS_UNIT = 1024 if sys.platform == "darwin" else 1
+_SECOND = 2
 _SUBREAPER = 36   # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, notice.SIGNAL)
 
@@ -41,6 +43,7 @@ class Agent:
     def __init__(self) -> None:
         self.pid = 0
         self.start = 0
+        self.walls = False
         self.status: Optional[int] = None
         self.failure = ""
         self.max_rss_kb = 0
@@ -51,6 +54,7 @@ class Agent:
         """Forks and executes. stdout goes to `log`, stderr to `err`, both appended to and 0600; one after the other to
         `log` where the agent's words are plain text or go through a terminal."""
         files: List[int] = []
+        self.walls = spec.walls
         told, tell = os.pipe()
         try:
             files.append(os.open(spec.path("prompt") if spec.stdin == "prompt" else os.devnull, os.O_RDONLY))
@@ -109,7 +113,21 @@ class Agent:
         return True
 
     def signal(self, number: int) -> bool:
-        return self.running() and identity.send(self.pid, self.start, number)
+        proc = self._itself()
+        return self.running() and proc is not None and identity.send(proc.pid, proc.start, number)
+
+    def frame(self) -> List[int]:
+        """Processes that are no part of the agent: bubblewrap, and its own first process within, which reaps there. To
+        end one of them is to end all at once."""
+        return [self.pid, *identity.children(self.pid)[:1]] if self.walls and self.running() else []
+
+    def _itself(self) -> Optional[Proc]:
+        """Behind walls the agent is the second process of its own pid space; before it is there, nobody is."""
+        frame = self.frame()
+        if not frame:
+            return identity.look(self.pid)
+        within = [pid for pid in identity.children(frame[-1]) if identity.number_within(pid) == _SECOND]
+        return identity.look(within[0]) if len(frame) > 1 and within else None
 
 
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT,

@@ -6,7 +6,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from coordinator.adapters.git import commits, folder, handoff, joining, parcels, reading, registry, rescue, worktrees
+from coordinator.adapters.git import (
+    cells,
+    commits,
+    folder,
+    handoff,
+    joining,
+    parcels,
+    reading,
+    registry,
+    rescue,
+    worktrees,
+)
 from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
 from coordinator.adapters.git.naming import full_name, host, is_ssh, place, safe_name
@@ -14,6 +25,7 @@ from coordinator.adapters.git.network import Remote
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.outcome import Work
 from coordinator.domain.parcel import Inbound, Outbound
+from coordinator.domain.walls import Cell
 from coordinator.domain.workflow import HANDOFF
 from coordinator.ports import ForeignWorktree, GitError
 from coordinator.runfiles.names import make_folder
@@ -207,6 +219,18 @@ class GitRepository:
     def unpack(self, task_id: str, branch: str, inbound: Inbound, attempt: int) -> None:
         with self._funnel.locked():
             parcels.unpack(self._funnel, self._standing(task_id), task_id, branch, inbound, attempt)
+
+    # --- behind walls -------------------------------------------------------------------------------
+
+    def wall_in(self, task_id: str, token: str) -> Cell:
+        with self._funnel.locked():
+            return cells.make(self._funnel, self._standing(task_id), task_id, token)
+
+    def let_out(self, task_id: str, branch: str, attempt: int) -> None:
+        with self._funnel.locked():
+            tree = self._tree(task_id)
+            if tree is not None:
+                cells.take_out(self._funnel, tree, task_id, branch, attempt)
 
     # --- plans --------------------------------------------------------------------------------------
 

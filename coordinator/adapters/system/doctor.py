@@ -197,9 +197,13 @@ def instance(pid: int, board: Path, now: datetime, poll: timedelta) -> Check:
     return Check("ok", f"the coordinator runs (pid {pid})")
 
 
-def rights(euid: int) -> Iterator[Check]:
-    """What agents may do here, said plainly."""
+def rights(euid: int, words: str, missing: str, cure: str) -> Iterator[Check]:
+    """What agents may do here, said plainly: `words` as the start line has them, `missing` why there are no walls."""
     if euid == 0:
-        yield Check("warn", "this runs as root: nothing hides from root, agents included", "use an ordinary user")
-    yield Check("warn", "sandbox off: agents run with your rights on this host",
-                "run it in a container or as a user of its own")
+        without = " that have no walls" if not missing else ""
+        yield Check("warn", f"this runs as root: nothing hides from root, agents{without} included",
+                    "use an ordinary user")
+    if missing:
+        yield Check("warn", f"sandbox off: agents run with your rights on this host ({missing})", cure)
+    else:
+        yield Check("ok", f"{words}: tried just now")
