@@ -24,6 +24,20 @@ _SUBREAPER = 36   # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, notice.SIGNAL)
 
 
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}   # arch/*/entry/syscalls, asm-generic/unistd.h
+_JOIN_SESSION_KEYRING = 1   # of linux/keyctl.h
+
+
+def leave_keyring() -> None:
+    """The keys of the session we were started in are no longer this process's, nor its children's: a pid space and a
+    user space of its own do not hide them. Nothing where the kernel has none, or its number is not known."""
+    number = _KEYCTL.get(os.uname().machine)
+    if number is not None:
+        import ctypes
+
+        ctypes.CDLL(None).syscall(number, _JOIN_SESSION_KEYRING, None)
+
+
 def become_subreaper() -> bool:
     """Orphans of the agent's tree become our children. False where the kernel or ctypes cannot: then their
     inherited token alone finds them. ctypes costs 0.7 MB; nothing else of the library reaches prctl."""
@@ -148,6 +162,9 @@ def _become(spec: Spec, group: Optional[Group], terminal: Optional[Terminal], fi
             terminal.take()
         if group is not None:
             group.join()
+        if spec.walls:
+            doing = "keyring"
+            leave_keyring()
         for number in RESTORED:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*WATCHED, *spec.warn))

@@ -129,3 +129,33 @@ def test_a_terminal_is_had_behind_walls_too(place: Bench) -> None:
     executor.submit(spec)
     assert ended(executor, spec).code == 0
     assert "terminal" in place.out(spec)
+
+
+KEYS = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+add, keyctl = ((248, 250) if sys.argv[1] == "x86_64" else (217, 219))
+if sys.argv[2:] == ["plant"]:
+    libc.syscall(keyctl, 1, None)
+    print(libc.syscall(add, b"user", b"coordinator-canary", b"secret", 6, -3) > 0)
+else:
+    print([ring for ring in (-3, -4, -5) if libc.syscall(keyctl, 10, ring, b"user", b"coordinator-canary", 0) > 0])
+"""
+
+
+@pytest.mark.skipif(os.uname().machine not in ("x86_64", "aarch64"), reason="the calls' numbers are another machine's")
+def test_the_keys_of_our_session_are_out_of_reach(place: Bench, monkeypatch: pytest.MonkeyPatch,
+                                                  capfd: pytest.CaptureFixture[str]) -> None:
+    """Planted in this process, which every wrapper is started by."""
+    machine = os.uname().machine
+    monkeypatch.setattr(sys, "argv", ["-", machine, "plant"])
+    exec(compile(KEYS, "plant", "exec"), {})   # noqa: S102 - the same words as the agent's
+    if capfd.readouterr().out != "True\n":
+        pytest.skip("this kernel has no keyrings, or this container may not use them")
+    executor = place.executor()
+    within = walled(place, PYTHON, "-c", KEYS, machine)
+    open_to_all = place.spec(PYTHON, "-c", KEYS, machine, job="gh-451")
+    for spec in (within, open_to_all):
+        executor.submit(spec)
+        assert ended(executor, spec).code == 0
+    assert (place.out(within), place.out(open_to_all)) == ("[]\n", "[-3]\n")
