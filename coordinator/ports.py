@@ -24,6 +24,7 @@ from coordinator.domain.parcel import Inbound, Outbound
 from coordinator.domain.request import Event, Request, RequestKind
 from coordinator.domain.room import Room
 from coordinator.domain.task import Task
+from coordinator.domain.walls import Cell, Own, Walls
 from coordinator.domain.worker import HostState, WorkerView
 
 
@@ -194,6 +195,13 @@ class Repository(Protocol):
         """Makes the worktree and its branch what they were there; nothing else of the repository moves. What would be
         lost is rescued. Raises GitError for anything else than that in it."""
 
+    def wall_in(self, task_id: str, token: str) -> Cell:
+        """Git for a worker that does not see the repository's: made once for a token. Raises GitError."""
+
+    def let_out(self, task_id: str, branch: str, attempt: int) -> None:
+        """What was committed there becomes the worktree's and its branch's, and the cell is gone; files stay as they
+        are, and nothing happens where there is none. Raises GitError; then the cell stays."""
+
     def fetch(self) -> None:
         """Fetches the remote's branches. Raises GitUnreachable."""
 
@@ -330,7 +338,7 @@ class LaunchSpec:
     `speaks`: "claude" owes a result event, which decides; of "text" the exit code decides, and its stderr stands in the
     log; "either" is judged by a result event if it prints one. `spelling` is the name whose reason codes are written.
     `outbound` is the worktree for a host that does not see ours, `hooks` (name, command, seconds) what is run in it
-    there before the start.
+    there before the start. `walls` are put up around the agent on this host.
     """
 
     handle: Handle
@@ -354,6 +362,7 @@ class LaunchSpec:
     spelling: str = ""
     outbound: Outbound | None = None
     hooks: tuple[tuple[str, str, float], ...] = ()
+    walls: Walls | None = None
 
 
 @dataclass(frozen=True)
@@ -585,7 +594,7 @@ class RunSpec:
 class Command:
     """How to start the agent. `env` is complete; `auth_source` names where the key came from, never the key.
     `speaks` as in LaunchSpec; `facts` go into the contract: auth_mode, base_url, timeout_ms where there are such;
-    `fallback_reason` as in Choice."""
+    `fallback_reason` as in Choice; `own` is what it needs of its home behind walls."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -596,6 +605,7 @@ class Command:
     speaks: str = "claude"
     facts: Mapping[str, str] = field(default_factory=dict)
     fallback_reason: str = ""
+    own: Own = field(default_factory=Own)
 
 
 @dataclass(frozen=True)

@@ -465,6 +465,7 @@ def runner(
 
 def reread(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
     """The configuration as it stands now, for a daemon that has one already. Raises KeepOld."""
+    from coordinator.app.walls import check_walls
     from coordinator.config import ConfigError
     from coordinator.engine.runner import KeepOld
 
@@ -472,6 +473,7 @@ def reread(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str
         fresh = configuration(where, environ, overrides)
         check_ladders(fresh)
         check_addresses(fresh, environ)
+        check_walls(fresh)
         return fresh
     except ConfigError as error:
         raise KeepOld(error.words) from error

@@ -90,6 +90,7 @@ def contacts_of(config: Config) -> Contacts:
 def options_of(config: Config) -> Options:
     """What effects need of the configuration."""
     from coordinator.app import provider_settings
+    from coordinator.app.walls import sandbox_of
     from coordinator.engine.world import Options
     from coordinator.planning.plans.commits import Strictness
     from coordinator.planning.protection import Protection
@@ -111,6 +112,7 @@ def options_of(config: Config) -> Options:
         ages=Ages(held.transcripts, held.run_files, held.rescue),
         reserve=config.poll.reserve,
         validation_timeout=config.plans.validation_timeout,
+        sandbox=sandbox_of(config),
         strictness=Strictness(config.plans.outside, config.plans.trailers, config.plans.pushed),
         protection=Protection(tuple(config.protect.paths), config.protect.mode),
     )

@@ -124,6 +124,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     from coordinator.adapters.providers import provider
     from coordinator.adapters.system import doctor
     from coordinator.adapters.system.probe import SystemProbe
+    from coordinator.app import walls
     from coordinator.app.engines import floors_of
     from coordinator.config import ConfigError
 
@@ -134,6 +135,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
         config = configuration(where, environ)
         check_provider_names(config)
         check_addresses(config, environ)
+        walls.check_walls(config)
     except ConfigError as error:
         yield doctor.Check("fail", error.words, "coordinator config check")
         return
@@ -148,7 +150,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     yield doctor.instance(daemon_pid(where), where.board, now(), config.poll.interval)
     yield from _examine_claim(where, config, environ)
     yield from _examine_leftovers(where)
-    yield from doctor.rights(os.geteuid())
+    yield from doctor.rights(os.geteuid(), walls.words(config), *walls.missing(config))
 
 
 def _examine_workflows(where: Place, config: Config) -> Iterator[Check]:

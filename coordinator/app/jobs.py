@@ -99,6 +99,7 @@ def rules(face: Face, config: Config, environ: Mapping[str, str]) -> Rules:
         host=socket.gethostname(),
         as_root=os.geteuid() == 0,
         contacts=contacts_of(config),
+        walled=config.workers.sandbox == "bwrap" or config.workers.network != "on",
     )
 
 

@@ -98,6 +98,7 @@ def _overrides(provider: str, workers: int | None) -> dict[str, str]:
 
 def _check_provider(config: Config) -> None:
     from coordinator import app
+    from coordinator.app.walls import check_walls
 
     name = config.workers.provider
     if name not in app.provider_names():
@@ -105,18 +106,20 @@ def _check_provider(config: Config) -> None:
         raise Trouble(f"there is no provider {name!r}", known, code=NO_PROVIDER)
     app.check_ladders(config)
     app.check_addresses(config, os.environ)
+    check_walls(config)
 
 
 def start_line(world: Any, config: Config) -> str:
     """What holds for this run, limits and lacks included."""
     from coordinator import __version__
+    from coordinator.app.walls import words
     from coordinator.config import show_duration
 
     cap = config.caps.sessions_per_day
     return (
         f"coordinator {__version__} · {world.repository_name} · {config.workers.max} slots · "
-        f"poll {show_duration(config.poll.interval)} · provider {config.workers.provider} · sandbox off: agents run "
-        f"with your rights · " + (f"at most {cap} sessions a day" if cap else "no daily cap of sessions")
+        f"poll {show_duration(config.poll.interval)} · provider {config.workers.provider} · "
+        f"{words(config)} · " + (f"at most {cap} sessions a day" if cap else "no daily cap of sessions")
     )
 
 

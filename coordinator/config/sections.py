@@ -19,6 +19,7 @@ _LABEL = (r"[^,\n\t]{1,50}", "label; GitHub allows 1 to 50 characters, and a com
 _NAME = (r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "name; letters, digits, dot, dash and underscore are possible")
 _VARIABLE = (r"[A-Za-z_][A-Za-z0-9_]*\*?", "environment variable; a * at its end stands for any rest")
 _HOST_PATH = (r"(/|~/).*[^/]", "path of a file; begin with / or ~/")
+_PLACE = (r"(/|~/)[^/].*", "file or folder; begin with / or ~/")
 _FOLDER = (r"(/|~/).+", "folder; begin with / or ~/")
 _FILE_NAME = (r"(?!\.{1,2}$)[^/]+", "file name; it lies in ~/.config/systemd/user")
 _ADDRESS = (r"[A-Za-z0-9_\[][^\s]*", "address as ssh takes it: host, user@host or an alias of your ssh configuration")
@@ -67,7 +68,8 @@ class Poll:
 @dataclass(frozen=True, slots=True)
 class Workers:
     """How many workers, of what kind, where, and how long each may take, be silent, or stay after a stop. `lease`: how
-    long the host of a running worker may be out of reach before the worker is given up."""
+    long the host of a running worker may be out of reach before the worker is given up. `sandbox_read` and
+    `sandbox_write` are shown behind walls besides."""
 
     max: int = _key(kinds.number(1, 1000), 3)
     provider: str = _key(kinds.text(*_NAME), "claude")
@@ -81,6 +83,10 @@ class Workers:
     stop_grace: timedelta = _key(kinds.duration("100ms"), "2s")
     executor: str = _key(kinds.choice("local", "ssh", "slurm"), "local")
     lease: timedelta = _key(kinds.duration("1s"), "10m")
+    sandbox: str = _key(kinds.choice("auto", "bwrap", "off"), "auto")
+    network: str = _key(kinds.choice("on", "off"), "on")
+    sandbox_read: tuple[str, ...] = _key(kinds.words(*_PLACE), [])
+    sandbox_write: tuple[str, ...] = _key(kinds.words(*_PLACE), [])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.prices import Prices
 from coordinator.domain.remains import Remain
 from coordinator.domain.task import Task
+from coordinator.domain.walls import Cell, Walls
 from coordinator.domain.workflow import Library
 from coordinator.engine.claimant import Claimant
 from coordinator.engine.contacts import Contacts
@@ -22,6 +23,7 @@ from coordinator.planning.protection import Protection
 from coordinator.planning.retention import Ages
 from coordinator.ports import (
     Clock,
+    Command,
     Executor,
     Files,
     GitError,
@@ -35,6 +37,15 @@ from coordinator.ports import (
     Transcript,
 )
 from coordinator.wording.prompt import Template
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """Walls around the workers of this host: `around` draws them for a cell, a command and files to be read; None where
+    there are none. `must`: no worker starts without."""
+
+    around: Callable[[Cell, Command, Sequence[Path]], Walls] | None = None
+    must: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,7 @@ class Options:
     validation_timeout: timedelta = timedelta(minutes=15)
     strictness: Strictness = field(default_factory=Strictness)
     protection: Protection = field(default_factory=Protection)
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
 
 @dataclass(frozen=True)

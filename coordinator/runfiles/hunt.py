@@ -13,7 +13,7 @@ from coordinator.runfiles import identity
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
-    from typing import Callable, Iterator, List
+    from typing import Callable, Iterable, Iterator, List
 
     from coordinator.runfiles.identity import Proc
 
@@ -32,9 +32,10 @@ def members(roots: List[int], token: str) -> Iterator[Proc]:
                 yield proc
 
 
-def signal_all(roots: List[int], token: str, number: int) -> None:
+def signal_all(roots: List[int], token: str, number: int, spared: Iterable[int] = ()) -> None:
     for proc in list(members(roots, token)):
-        identity.send(proc.pid, proc.start, number)
+        if proc.pid not in spared:
+            identity.send(proc.pid, proc.start, number)
 
 
 def end_all(roots: List[int], token: str, reap: Callable[[], bool], budget: float = 10.0) -> List[int]:

@@ -104,6 +104,15 @@ def tree(pid: int) -> Iterator[Proc]:
         waiting += children(child)
 
 
+def number_within(pid: int) -> int:
+    """Its pid as the innermost pid space that it lives in counts (NSpid of proc(5)); 0 where nobody tells."""
+    try:
+        lines = _read("/proc/%d/status" % pid).splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[-1]) for line in lines if line.startswith(b"NSpid:")), 0)
+
+
 def environ(pid: int) -> bytes:
     """What the process was started with. One that is becoming another program shows nothing for some microseconds: it
     has memory (vsize), but its environment has no place there yet, or one that has just changed (env_start and env_end;

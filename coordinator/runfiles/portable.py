@@ -138,9 +138,9 @@ def members(roots: List[int], _token: str) -> Iterator[Proc]:
             yield proc
 
 
-def signal_all(roots: List[int], token: str, number: int) -> int:
+def signal_all(roots: List[int], token: str, number: int, spared: Iterable[int] = ()) -> int:
     """How many there were. By their groups, which reaches even those that are made meanwhile."""
-    found = list(members(roots, token))
+    found = [proc for proc in members(roots, token) if proc.pid not in spared]
     alone = [group for group in {proc.group for proc in found}
              if group == os.getpgrp() or not _sent(os.killpg, group, number)]
     for proc in found:

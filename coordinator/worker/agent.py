@@ -14,12 +14,28 @@ if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
     from coordinator.runfiles.cgroup import Group
+    from coordinator.runfiles.identity import Proc
     from coordinator.worker.spec import Spec
     from coordinator.worker.terminal import Terminal
 
 _RSS_UNIT = 1024 if sys.platform == "darwin" else 1
+_SECOND = 2
 _SUBREAPER = 36   # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, notice.SIGNAL)
+
+
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}   # arch/*/entry/syscalls, asm-generic/unistd.h
+_JOIN_SESSION_KEYRING = 1   # of linux/keyctl.h
+
+
+def leave_keyring() -> None:
+    """The keys of the session we were started in are no longer this process's, nor its children's: a pid space and a
+    user space of its own do not hide them. Nothing where the kernel has none, or its number is not known."""
+    number = _KEYCTL.get(os.uname().machine)
+    if number is not None:
+        import ctypes
+
+        ctypes.CDLL(None).syscall(number, _JOIN_SESSION_KEYRING, None)
 
 
 def become_subreaper() -> bool:
@@ -41,6 +57,7 @@ class Agent:
     def __init__(self) -> None:
         self.pid = 0
         self.start = 0
+        self.walls = False
         self.status: Optional[int] = None
         self.failure = ""
         self.max_rss_kb = 0
@@ -51,6 +68,7 @@ class Agent:
         """Forks and executes. stdout goes to `log`, stderr to `err`, both appended to and 0600; one after the other to
         `log` where the agent's words are plain text or go through a terminal."""
         files: List[int] = []
+        self.walls = spec.walls
         told, tell = os.pipe()
         try:
             files.append(os.open(spec.path("prompt") if spec.stdin == "prompt" else os.devnull, os.O_RDONLY))
@@ -109,7 +127,21 @@ class Agent:
         return True
 
     def signal(self, number: int) -> bool:
-        return self.running() and identity.send(self.pid, self.start, number)
+        proc = self._itself()
+        return self.running() and proc is not None and identity.send(proc.pid, proc.start, number)
+
+    def frame(self) -> List[int]:
+        """Processes that are no part of the agent: bubblewrap, and its own first process within, which reaps there. To
+        end one of them is to end all at once."""
+        return [self.pid, *identity.children(self.pid)[:1]] if self.walls and self.running() else []
+
+    def _itself(self) -> Optional[Proc]:
+        """Behind walls the agent is the second process of its own pid space; before it is there, nobody is."""
+        frame = self.frame()
+        if not frame:
+            return identity.look(self.pid)
+        within = [pid for pid in identity.children(frame[-1]) if identity.number_within(pid) == _SECOND]
+        return identity.look(within[0]) if len(frame) > 1 and within else None
 
 
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT,
@@ -130,6 +162,9 @@ def _become(spec: Spec, group: Optional[Group], terminal: Optional[Terminal], fi
             terminal.take()
         if group is not None:
             group.join()
+        if spec.walls:
+            doing = "keyring"
+            leave_keyring()
         for number in RESTORED:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*WATCHED, *spec.warn))

@@ -46,7 +46,7 @@ def reason_of(agent: Agent, stop: Optional[Stop], *, starved: bool = False) -> T
     heard = heard_of(agent.status)
     if heard in _BY_HAND:
         return "manual_stop", "the agent was sent %s from outside" % signal.Signals(heard).name
-    if number == signal.SIGKILL:
+    if number == signal.SIGKILL or (agent.walls and code == _KILLED):   # bubblewrap passes signals on as codes alone
         return "killed", "the agent was killed from outside (SIGKILL)"
     return "process_exit", ""
 

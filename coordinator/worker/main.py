@@ -39,12 +39,12 @@ class Wrapper:
     def __init__(self, spec: specs.Spec) -> None:
         self._spec = spec
         self._record = Record(spec)
-        self._observer = Observer(spec)
         self._heard = (*WATCHED, *spec.warn)
         self._hear = _timed
         self._place = _place_of(spec) if spec.warn else ""
         self._watch = Watch(spec, self._record)
         self._agent = Agent()
+        self._observer = Observer(spec, self._agent.frame)
         self._stop: Optional[Stop] = None
         self._steps: Optional[Steps] = None
         self._group: Optional[cgroup.Group] = None

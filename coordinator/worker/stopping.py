@@ -137,4 +137,4 @@ class Steps:
 
     def _to_all(self, number: int) -> None:
         for each in (number, signal.SIGCONT):   # a stopped process hears nothing until it is let go on
-            hunt.signal_all([os.getpid()], self._spec.token, each)
+            hunt.signal_all([os.getpid()], self._spec.token, each, self._agent.frame())

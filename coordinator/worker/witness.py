@@ -13,7 +13,7 @@ from coordinator.runfiles import atomic, identity
 
 TYPE_CHECKING = False   # the typing module costs memory beside every agent
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Tuple
+    from typing import Callable, Dict, List, Optional, Tuple
 
     from coordinator.worker.spec import Spec
 
@@ -45,9 +45,11 @@ class Witness:
 class Observer:
     """Makes the pairs of one heartbeat after the other."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, frame: Callable[[], List[int]]) -> None:
+        """`frame` are processes of the tree that do none of its work."""
         now = boot_time()
         self._spec = spec
+        self._frame = frame
         self._since = self._last = now
         self._cpu, self._log, self._event, self._tree = (Witness(now) for _ in range(4))
         self._files = [_Growing(spec.path("log")), _Growing(spec.path("err"))]
@@ -92,7 +94,7 @@ class Observer:
     def _sign(self, now: float) -> int:
         if not self._spec.watch_tree:
             return 0
-        sign = _signature(self._spec.cwd, self._own)
+        sign = _signature(self._spec.cwd, self._own, self._spec.git_dir)
         took = boot_time() - now
         self._next_tree = now + min(took / _SHARE, _RAREST * self._spec.beat)
         return sign
@@ -100,6 +102,7 @@ class Observer:
     def _look_at_processes(self, now: float) -> None:
         me = identity.look(os.getpid())
         procs = list(identity.tree(os.getpid()))
+        frame = self._frame()
         used = os.times()
         cpu = used.children_user + used.children_system + sum(proc.cpu for proc in procs) + identity.unseen_cpu()
         cpu = max(cpu, self._cpu.value) if me else self._cpu.value
@@ -109,7 +112,8 @@ class Observer:
         self._rss = sum(proc.rss_kb for proc in procs)
         self.max_rss_kb = max(self.max_rss_kb, self._rss)
         self._count = len(procs)
-        if procs and all(proc.state in "Tt" for proc in procs):
+        working = [proc for proc in procs if proc.pid not in frame]
+        if working and all(proc.state in "Tt" for proc in working):
             self._stopped = now if self._stopped is None else self._stopped
         else:
             self._stopped = None
@@ -166,13 +170,14 @@ def _job_folder(spec: Spec) -> str:
     return os.path.dirname(folder) if os.path.basename(folder) == spec.provider else folder
 
 
-def _signature(folder: str, own: str) -> int:
-    """A number that differs when the worktree differs; `own` is no part of it."""
+def _signature(folder: str, own: str, git_dir: str) -> int:
+    """A number that differs when the worktree differs; `own` is no part of it, `git_dir` is where its git moves ("" =
+    as the worktree says)."""
     folder = os.path.realpath(folder)
     if folder == own:
         return 0
     sign = 0
-    for name in _git_files(folder):
+    for name in _git_files(git_dir or _git_dir(folder)):
         sign = hash((sign, _stamp(name)))
     waiting, left = [folder], _ENTRIES
     while waiting and left > 0:
@@ -189,16 +194,20 @@ def _signature(folder: str, own: str) -> int:
     return sign
 
 
-def _git_files(folder: str) -> List[str]:
-    """What moves when git does, in a linked worktree's own git directory or in the main one. The agent may have put
-    anything in the place of `.git`."""
+def _git_files(place: str) -> List[str]:
+    """What moves when git does, in a linked worktree's own git directory or in the main one."""
+    return [place + "/" + name for name in ("HEAD", "index", "logs/HEAD")]
+
+
+def _git_dir(folder: str) -> str:
+    """The agent may have put anything in the place of `.git`."""
     place = folder + "/.git"
     try:
         link = (atomic.read(place, 4096) or b"").decode("utf-8", "surrogateescape")
         place = os.path.join(folder, link.partition("gitdir:")[2].strip().replace("\0", ""))
     except OSError:
         pass   # a folder, or no repository
-    return [place + "/" + name for name in ("HEAD", "index", "logs/HEAD")]
+    return place
 
 
 def _stamp(name: str) -> Optional[Tuple[int, int, int]]:

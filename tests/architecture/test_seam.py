@@ -45,6 +45,7 @@ WRITERS = {
     "adapters/executors/shelf_writing.py": "marks of dead jobs, and outcomes that step aside",
     "adapters/git/adding.py": "the folder above a worktree",
     "adapters/git/agentfiles.py": "agents' configuration that an earlier attempt left",
+    "adapters/git/cells.py": "git of a worker's own behind its walls",
     "adapters/git/excludes.py": "info/exclude",
     "adapters/git/folder.py": "notes and copies in a worktree",
     "adapters/git/handoff.py": "what stages of a workflow hand on in a worktree",

@@ -220,7 +220,7 @@ def test_the_tools_that_init_copies_run_by_their_shebang_with_any_python(reposit
 
 
 def test_doctor_names_what_is_missing_with_a_cure_and_exits_21(repository: Path) -> None:
-    ran = coordinator(repository, "doctor")
+    ran = coordinator(repository, "doctor", COORDINATOR_WORKERS_SANDBOX="off")
     assert ran.returncode == 21
     assert "fail  no GitHub token" in ran.stdout
     assert "sandbox off" in ran.stdout

@@ -46,6 +46,7 @@ jitter = "0s"
 reserve = 0
 
 [workers]
+sandbox = "off"
 provider = "command"
 timeout = "60s"
 grace = "1s"

@@ -276,6 +276,9 @@ class FakeRepository:
         with crossing("git", f"unpack {task_id}"):
             self.came(inbound.head)
 
+    def let_out(self, task_id: str, branch: str, attempt: int) -> None:
+        """Workers of the fake executor have no walls."""
+
     def worktree_path(self, task_id: str) -> Path:
         return ROOT / "trees" / task_id
 

@@ -13,6 +13,7 @@ Ran = subprocess.CompletedProcess[str]
 SCRIPTS = Path(sys.executable).parent
 AGENT = """
 [workers]
+sandbox = "off"
 provider = "command"
 [providers.command]
 argv = ["sh", "-c", "true"]

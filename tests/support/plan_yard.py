@@ -38,6 +38,7 @@ print("done")
 '''
 CONFIG = """\
 [workers]
+sandbox = "off"
 provider = "command"
 stop_grace = "300ms"
 

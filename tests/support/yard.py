@@ -42,6 +42,7 @@ jitter = "0s"
 reserve = 0
 
 [workers]
+sandbox = "{sandbox}"
 provider = "command"
 timeout = "{timeout}"
 grace = "1s"
@@ -214,7 +215,7 @@ def a_yard(folder: Path, *, threads: bool = False, more: str = "",
         git(yard.clone, environ, "remote", "set-url", "origin", repository.clone_url)
         agent = folder / "agent.py"
         agent.write_text(AGENT)
-        values = {"timeout": "60s", "stall": "60s", "retries": "1", "backoff": "0s", "tidy": "0s",
+        values = {"timeout": "60s", "stall": "60s", "retries": "1", "backoff": "0s", "tidy": "0s", "sandbox": "off",
                   **(settings or {})}
         text = CONFIG.format(url=github.url, python=sys.executable, agent=agent, more=more, **values)
         (yard.clone / "coordinator.toml").write_text(text)

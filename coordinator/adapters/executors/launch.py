@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 
+from coordinator.adapters.system import walls
 from coordinator.adapters.system.seam import crossing
 from coordinator.ports import LaunchSpec, StopOrder
 from coordinator.runfiles import atomic, codec, launching, names
@@ -57,6 +58,17 @@ def meta_of(folder: str, spec: LaunchSpec) -> dict[str, str]:
     }
 
 
+def _argv(spec: LaunchSpec) -> tuple[str, ...]:
+    return spec.argv if spec.walls is None else walls.argv(spec.walls, spec.argv, pty=spec.pty)
+
+
+def _behind(spec: LaunchSpec) -> dict[str, str]:
+    """What the wrapper must know of walls: that its child is their builder, and which git moves behind them."""
+    if spec.walls is None:
+        return {}
+    return {"walls": "1", "git_dir": str(spec.walls.swap[0][0]) if spec.walls.swap else ""}
+
+
 def spec_of(spec: LaunchSpec, tuning: Tuning, host: str) -> dict[str, str]:
     """The wrapper's orders. The environment is not among them: it may hold secrets and is inherited."""
     carried = {
@@ -70,6 +82,6 @@ def spec_of(spec: LaunchSpec, tuning: Tuning, host: str) -> dict[str, str]:
         "timeout_sec": f"{spec.timeout.total_seconds():g}", "grace_sec": f"{spec.grace.total_seconds():g}",
         "stop_signal": spec.stop_signal, "speaks": spec.speaks, "pty": "1" if spec.pty else "0",
         "watch_tree": "1" if spec.watch_tree else "0", "spelling": spec.spelling, **tuning,
-        **{f"argv.{at}": word for at, word in enumerate(spec.argv)},
+        **{f"argv.{at}": word for at, word in enumerate(_argv(spec))}, **_behind(spec),
         **{f"out.{key}": value for key, value in carried.items()},
     }

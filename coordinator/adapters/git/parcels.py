@@ -18,6 +18,7 @@ from coordinator.ports import GitError
 
 _CHECKOUT = ("-c", "checkout.workers=4")
 _SHA = frozenset("0123456789abcdef")
+_WHY = "before what came home"
 
 
 def pack(funnel: Funnel, tree: Tree, branch: str, target: Path, *, had: Sequence[str], extra: Sequence[str],
@@ -81,6 +82,20 @@ def unpack(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbou
     """Made again, it changes nothing more. Raises GitError for a parcel that is not what it should be."""
     if inbound.trouble:
         raise GitError(inbound.trouble)
+    _take(funnel, inbound)
+    _set(funnel, tree, task_id, branch, inbound, str(attempt))
+
+
+def settle(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound, attempt: int) -> None:
+    """The same for work whose files lie in the worktree already: they stay as they are. Raises GitError."""
+    _take(funnel, inbound)
+    _keep(funnel, task_id, branch, inbound, str(attempt))
+    _move(funnel, tree, branch, inbound)
+    funnel.write("read-tree", "--reset", inbound.head, tree=tree)
+
+
+def _take(funnel: Funnel, inbound: Inbound) -> None:
+    """Its objects, all of them; nothing names them yet. Raises GitError."""
     shas = [sha for sha in (inbound.head, inbound.tip, inbound.files) if sha]
     if not all(_is_sha(sha) for sha in (*shas, inbound.sent)) or not inbound.head or not inbound.tip:
         raise GitError("what came home names no commits")
@@ -90,7 +105,6 @@ def unpack(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbou
         if not _has(funnel, sha):
             raise GitError(f"what came home lacks the commit {sha[:12]}")
     funnel.read("rev-list", "--objects", "--quiet", *shas, f"^{inbound.sent}")
-    _set(funnel, tree, task_id, branch, inbound, str(attempt))
 
 
 def _read(funnel: Funnel, bundle: Path, shas: Sequence[str]) -> None:
@@ -102,24 +116,32 @@ def _read(funnel: Funnel, bundle: Path, shas: Sequence[str]) -> None:
 
 
 def _set(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound, label: str) -> None:
-    ref = f"refs/heads/{branch}"
-    before = reading.resolve(funnel, ref)
-    why = "before what came home"
-    if before and not reading.is_ancestor(funnel, before, inbound.tip):
-        rescue.keep_commit(funnel, task_id, label, before, why)
+    before = _keep(funnel, task_id, branch, inbound, label)
     if _files(funnel, tree, before or inbound.sent, ()) and not _same_files(funnel, tree, inbound):
-        rescue.keep_work(funnel, tree, task_id, label, why)
-    on_branch = inbound.on == ref
+        rescue.keep_work(funnel, tree, task_id, label, _WHY)
     funnel.write(*_CHECKOUT, "read-tree", "--reset", "-u", inbound.head, tree=tree)   # while HEAD still says what was
-    funnel.write("update-ref", ref, inbound.tip)
-    if on_branch and inbound.head == inbound.tip:
-        funnel.write("symbolic-ref", "HEAD", ref, tree=tree)
-    else:
-        funnel.write("update-ref", "--no-deref", "HEAD", inbound.head, tree=tree)
+    _move(funnel, tree, branch, inbound)
     funnel.write(*_CHECKOUT, "reset", "--quiet", "--hard", inbound.head, tree=tree)
     funnel.write("clean", "--quiet", "-f", "-d", *(f"--exclude=/{name}" for name in NOTES), tree=tree)
     if inbound.files:
         funnel.write("restore", f"--source={inbound.files}", "--worktree", "--no-overlay", "--", ":/", tree=tree)
+
+
+def _keep(funnel: Funnel, task_id: str, branch: str, inbound: Inbound, label: str) -> str:
+    """The branch as it stands; what it would lose gets a ref of its own."""
+    before = reading.resolve(funnel, f"refs/heads/{branch}")
+    if before and not reading.is_ancestor(funnel, before, inbound.tip):
+        rescue.keep_commit(funnel, task_id, label, before, _WHY)
+    return before
+
+
+def _move(funnel: Funnel, tree: Tree, branch: str, inbound: Inbound) -> None:
+    ref = f"refs/heads/{branch}"
+    funnel.write("update-ref", ref, inbound.tip)
+    if inbound.on == ref and inbound.head == inbound.tip:
+        funnel.write("symbolic-ref", "HEAD", ref, tree=tree)
+    else:
+        funnel.write("update-ref", "--no-deref", "HEAD", inbound.head, tree=tree)
 
 
 def _same_files(funnel: Funnel, tree: Tree, inbound: Inbound) -> bool:

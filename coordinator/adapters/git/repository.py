@@ -9,6 +9,7 @@ from pathlib import Path
 
 from coordinator.adapters.git import (
     agentfiles,
+    cells,
     commits,
     folder,
     handoff,
@@ -27,6 +28,7 @@ from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.outcome import Work
 from coordinator.domain.parcel import Inbound, Outbound
+from coordinator.domain.walls import Cell
 from coordinator.domain.workflow import HANDOFF
 from coordinator.ports import ForeignWorktree, GitError
 from coordinator.runfiles.names import make_folder
@@ -254,6 +256,18 @@ class GitRepository:
     def unpack(self, task_id: str, branch: str, inbound: Inbound, attempt: int) -> None:
         with self._funnel.locked():
             parcels.unpack(self._funnel, self._standing(task_id), task_id, branch, inbound, attempt)
+
+    # --- behind walls -------------------------------------------------------------------------------
+
+    def wall_in(self, task_id: str, token: str) -> Cell:
+        with self._funnel.locked():
+            return cells.make(self._funnel, self._standing(task_id), task_id, token)
+
+    def let_out(self, task_id: str, branch: str, attempt: int) -> None:
+        with self._funnel.locked():
+            tree = self._tree(task_id)
+            if tree is not None:
+                cells.take_out(self._funnel, tree, task_id, branch, attempt)
 
     # --- plans --------------------------------------------------------------------------------------
 

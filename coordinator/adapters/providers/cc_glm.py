@@ -15,6 +15,7 @@ from coordinator.adapters.providers.command import events_or_words
 from coordinator.adapters.providers.environment import KEYS, others_keys, worker_env
 from coordinator.adapters.providers.judging import judge
 from coordinator.domain.outcome import Outcome
+from coordinator.domain.walls import Own
 from coordinator.ports import (
     Choice,
     Command,
@@ -75,6 +76,7 @@ class CcGlm:
                 "base_url": mask(env.get("ANTHROPIC_BASE_URL", "")),
                 "timeout_ms": env.get("API_TIMEOUT_MS", ""),
             },
+            own=_at_home(spec.environ, known),
         )
 
     def events(self, line: bytes) -> tuple[Said, ...]:
@@ -127,6 +129,12 @@ def _led(settings: Settings, environ: Mapping[str, str], known: Credentials) -> 
         raise ValueError("cc-glm: a worker without a key of its own is not started")
     named = replace(settings, model=asked or MODEL)   # always named: the CLI does not know CC_GLM_MODEL
     return named, _env(environ, named, _wires(environ), known)
+
+
+def _at_home(environ: Mapping[str, str], known: Credentials) -> Own:
+    """With a key of its own neither the user's settings nor their login are its business."""
+    whole = claude.at_home(environ)
+    return Own(whole.folders) if known.env else whole
 
 
 def _sources(known: Credentials) -> str:

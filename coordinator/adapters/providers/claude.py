@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from coordinator.adapters.providers import preflight
 from coordinator.adapters.providers.cli import CliProvider
 from coordinator.adapters.providers.environment import others_keys, worker_env
+from coordinator.domain.walls import Own
 from coordinator.ports import AuthUnresolved, Command, Credentials, Probe, RunSpec, Settings
 from coordinator.runfiles.masking import mask
 from coordinator.runfiles.tongues import CLAUDE
@@ -40,6 +42,9 @@ _OWN = (
     "DISABLE_ERROR_REPORTING",
     "MAX_THINKING_TOKENS",
 )
+
+_SHOWN = ("settings.json", "CLAUDE.md", "agents", "commands", "hooks", "output-styles", "plugins", "rules", "skills")
+"""What people put into its folder and it only reads."""
 
 _SKIP = "--dangerously-skip-permissions"
 
@@ -99,6 +104,7 @@ class Claude(CliProvider):
             auth_source=source,
             model=spec.settings.model,
             facts=facts,
+            own=at_home(spec.environ),
         )
 
 
@@ -114,6 +120,14 @@ def claude_env(environ: Mapping[str, str], settings: Settings) -> dict[str, str]
     """The worker's environment for claude: its own keys and no other provider's."""
     own = (*_OWN, *settings.environment)
     return worker_env(environ, own, {"DISABLE_AUTOUPDATER": "1"}, others_keys("claude"))
+
+
+def at_home(environ: Mapping[str, str]) -> Own:
+    """Its settings, and the login that it renews; transcripts and the like it keeps for itself."""
+    home, own = Path(environ.get("HOME") or "/"), environ.get("CLAUDE_CONFIG_DIR", "")
+    folder = Path(own) if own else home / ".claude"
+    state = (folder if own else home) / ".claude.json"
+    return Own((folder,), (state, *(folder / name for name in _SHOWN)), (folder / ".credentials.json",))
 
 
 def program(settings: Settings) -> str:

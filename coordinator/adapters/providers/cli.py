@@ -13,6 +13,7 @@ from coordinator.adapters.providers.environment import others_keys, worker_env
 from coordinator.adapters.providers.judging import judge
 from coordinator.adapters.providers.preflight import Version
 from coordinator.domain.outcome import Outcome
+from coordinator.domain.walls import Own
 from coordinator.ports import Choice, Command, Credentials, Finished, Probe, Readiness, RunSpec, Said, Settings
 
 
@@ -50,6 +51,11 @@ class CliProvider(ABC):
         del probe, settings
         return ()
 
+    def at_home(self, environ: Mapping[str, str]) -> Own:
+        """What the CLI needs of its home: its settings to read, its login to renew."""
+        del environ
+        return Own()
+
     def facts(self, environ: Mapping[str, str]) -> dict[str, str]:
         """base_url and the like, for the contract; no secret."""
         del environ
@@ -66,6 +72,7 @@ class CliProvider(ABC):
             model=self.model(spec.settings, spec.environ),
             speaks=self.name,
             facts={"auth_mode": spec.credentials.mode, **self.facts(spec.environ)},
+            own=self.at_home(spec.environ),
         )
 
     def env(self, environ: Mapping[str, str], settings: Settings, credentials: Credentials) -> dict[str, str]:

@@ -7,12 +7,15 @@ in the main checkout.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from coordinator.adapters.providers import preflight
 from coordinator.adapters.providers.cli import CliProvider, first_set
+from coordinator.domain.walls import Own
 from coordinator.ports import AuthUnresolved, Credentials, Probe, Settings
 
 _AUTH = ("CODEX_API_KEY", "OPENAI_API_KEY")
+_SHOWN = ("config.toml", "AGENTS.md", "prompts", "rules", "skills")
 
 
 class Codex(CliProvider):
@@ -42,6 +45,10 @@ class Codex(CliProvider):
             "codex: no credentials: CODEX_API_KEY and OPENAI_API_KEY are unset and nobody is logged in",
             "codex login",
         )
+
+    def at_home(self, environ: Mapping[str, str]) -> Own:
+        folder = Path(environ.get("CODEX_HOME") or Path(environ.get("HOME") or "/") / ".codex")
+        return Own((folder,), tuple(folder / name for name in _SHOWN), (folder / "auth.json",))
 
     def argv(self, settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
         del environ

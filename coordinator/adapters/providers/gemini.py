@@ -11,6 +11,7 @@ from pathlib import Path
 
 from coordinator.adapters.providers.cli import CliProvider, first_set
 from coordinator.adapters.providers.environment import KEYS
+from coordinator.domain.walls import Own
 from coordinator.ports import AuthUnresolved, Credentials, Probe, Settings
 from coordinator.runfiles.masking import mask
 
@@ -20,6 +21,7 @@ _KEY = "GEMINI_API_KEY"
 _AUTH = (_KEY, "GOOGLE_API_KEY")
 _VERTEX = ("GOOGLE_API_KEY", "GOOGLE_CLOUD_PROJECT")
 _LOGINS = ("oauth_creds.json", "gemini-credentials.json")
+_SHOWN = ("settings.json", "GEMINI.md", ".env", "commands", "extensions", "google_accounts.json", "installation_id")
 _ADDRESSES = {"GOOGLE_GEMINI_BASE_URL": "", "GOOGLE_VERTEX_BASE_URL": "",
               "CODE_ASSIST_ENDPOINT": "https://cloudcode-pa.googleapis.com"}
 """Where its requests go where nobody says otherwise: set, since it would read what is unset from the worktree's .env,
@@ -76,6 +78,11 @@ class Gemini(CliProvider):
 
     def env(self, environ: Mapping[str, str], settings: Settings, credentials: Credentials) -> dict[str, str]:
         return {**_ADDRESSES, **_CHECKED, **super().env(environ, settings, credentials)}
+
+    def at_home(self, environ: Mapping[str, str]) -> Own:
+        folder, given = _home(environ), environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")
+        read = (*(folder / name for name in _SHOWN), *((Path(given),) if given else ()))
+        return Own((folder,), read, tuple(folder / name for name in _LOGINS))
 
     def facts(self, environ: Mapping[str, str]) -> dict[str, str]:
         return {"base_url": mask(environ.get("GOOGLE_GEMINI_BASE_URL", ""))}

@@ -13,12 +13,16 @@ from pathlib import Path
 from coordinator.adapters.providers import opencode_models as models
 from coordinator.adapters.providers.cli import CliProvider, first_set
 from coordinator.adapters.providers.environment import KEYS
+from coordinator.domain.walls import Own
 from coordinator.ports import AuthUnresolved, Choice, Credentials, NoModel, Probe, Readiness, Settings
 
 LIST_TIMEOUT = 12.0
 
 _AUTH = ("ZHIPU_API_KEY", "OPENCODE_API_KEY", "OPENCODE_AUTH_CONTENT")
 _FILES = ("opencode.json", "opencode.jsonc", "config.json")
+_SHOWN = ("AGENTS.md", "agent", "agents", "command", "commands", "mode", "modes", "plugin", "plugins", "skill",
+          "skills")
+_FOLDERS = (("XDG_DATA_HOME", ".local/share"), ("XDG_CONFIG_HOME", ".config"))
 _OWN_PROVIDER = '"provider"'
 
 
@@ -66,6 +70,11 @@ class OpenCode(CliProvider):
 
     def choose(self, probe: Probe, settings: Settings) -> Choice:
         return models.choose(models.wish(settings, probe.environ()), self._listed(probe, settings))
+
+    def at_home(self, environ: Mapping[str, str]) -> Own:
+        data, settings = (_folder(environ, *where) for where in _FOLDERS)
+        named = [Path(environ[name]) for name in ("OPENCODE_CONFIG", "OPENCODE_CONFIG_DIR") if environ.get(name)]
+        return Own((data, settings), (*named, *(settings / name for name in (*_FILES, *_SHOWN))), (data / "auth.json",))
 
     def own_lines(self, probe: Probe, settings: Settings) -> tuple[Readiness, ...]:
         asked, listed = models.wish(settings, probe.environ()), self._listed(probe, settings)

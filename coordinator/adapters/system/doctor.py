@@ -149,7 +149,7 @@ def _clock(server: datetime, now: datetime) -> Check:
 def token_in_a_file(token_from: str) -> Iterator[Check]:
     """A token that lies where its user can read it lies open to agents that no sandbox holds."""
     if token_from in ("gh", "GITHUB_TOKEN_FILE"):
-        yield Check("warn", f"the token from {token_from} lies in a file of your user: agents without a sandbox can read it",
+        yield Check("warn", f"the token from {token_from} lies in a file of yours: agents without walls can read it",
                     "hand it over by a descriptor (COORDINATOR_GITHUB_TOKEN_FD), or in GITHUB_TOKEN")
 
 
@@ -222,9 +222,13 @@ def claim(fork: str, ask: Callable[[], Claim | None], us: str) -> Check:
                  "end that coordinator, or, when it is surely dead: coordinator run --take-over")
 
 
-def rights(euid: int) -> Iterator[Check]:
-    """What agents may do here, said plainly."""
+def rights(euid: int, words: str, missing: str, cure: str) -> Iterator[Check]:
+    """What agents may do here, said plainly: `words` as the start line has them, `missing` why there are no walls."""
     if euid == 0:
-        yield Check("warn", "this runs as root: nothing hides from root, agents included", "use an ordinary user")
-    yield Check("warn", "sandbox off: agents run with your rights on this host",
-                "run it in a container or as a user of its own")
+        without = " that have no walls" if not missing else ""
+        yield Check("warn", f"this runs as root: nothing hides from root, agents{without} included",
+                    "use an ordinary user")
+    if missing:
+        yield Check("warn", f"sandbox off: agents run with your rights on this host ({missing})", cure)
+    else:
+        yield Check("ok", f"{words}: tried just now")

@@ -158,8 +158,9 @@ def _serve(place: Place, under: Undertaking, config: Config, me: Mapping[str, st
 
 def _start_line(under: Undertaking, config: Config) -> str:
     from coordinator import __version__
+    from coordinator.app.walls import words
 
     names = ", ".join(f"{name or '.'} -> {one.branch}" for name, one in under.deliveries.items())
     return (f"coordinator {__version__} · plan {under.id}, {len(under.plan.tasks)} tasks · {names} · "
             f"{config.workers.max} slots · provider {config.workers.provider} · "
-            f"sandbox off: agents run with your rights")
+            f"{words(config)}")

@@ -52,16 +52,17 @@ def examine(action: Examine, world: World) -> Examined:
 
 
 def _take_in(world: World, task: Task, attempt: Attempt, view: WorkerView) -> str:
-    """The work of a run on another host becomes the work of our worktree; words when it cannot. A worker whose host
-    could not be asked for too long is given up: whatever it did stays there."""
+    """The work of a run on another host, or behind walls, becomes our worktree's; words when it cannot. A worker whose
+    host could not be asked for too long is given up: whatever it did stays there."""
     handle = handle_of(attempt)
     if isinstance(view, Unknown):
         world.executor.give_up(handle)
         return ""
     inbound = world.executor.fetch(handle)
-    if inbound is None:
-        return ""
     try:
+        world.repo_of(task).let_out(task.id, task.branch, attempt.number)
+        if inbound is None:
+            return ""
         world.repo_of(task).unpack(task.id, task.branch, inbound, attempt.number)
     except GitError as error:
         return error.words

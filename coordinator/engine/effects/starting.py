@@ -12,6 +12,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.parcel import Outbound
 from coordinator.domain.reasons import provider_reason
 from coordinator.domain.task import Task, TaskState
+from coordinator.domain.walls import Walls
 from coordinator.domain.worker import Exited, Running, Unknown, Waiting
 from coordinator.domain.workflow import HANDOFF
 from coordinator.engine.effects import guarding, staging
@@ -240,6 +241,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
             stream=True,
         )
     )
+    walls = _walls(world, task, attempt, where, command, given)
     contract = {"auth_source": command.auth_source, "model": command.model, **command.facts,
                 "provider": attempt.provider, "executor": where.executor}
     spec = LaunchSpec(
@@ -264,6 +266,7 @@ def _specify(world: World, task: Task, attempt: Attempt, template: Template) -> 
         speaks=command.speaks,
         outbound=_packed(world, task, where) if where.apart else None,
         hooks=_hooks(world) if where.apart else (),
+        walls=walls,
     )
     return spec, command
 
@@ -272,6 +275,21 @@ def _recallable(task: Task, attempt: Attempt) -> dict[str, str]:
     """What the run files must tell of a task whose memory was lost (planning/recall.py)."""
     return {"title": task.title, "base_sha": attempt.base_sha, "host_name": attempt.host, "stage": attempt.stage,
             "workflow": task.workflow}
+
+
+def _walls(world: World, task: Task, attempt: Attempt, where: Quarters, command: Command,
+           given: Settings) -> Walls | None:
+    """What the settings' own words name is shown too, the prompt as well. Raises LaunchFailed where walls must be and
+    cannot."""
+    sandbox = world.options.sandbox
+    if sandbox.around is not None and not attempt.host:
+        named = [where.prompt, *(Path(word) for word in (*given.argv, *given.args) if word.startswith("/"))]
+        cell = world.repo_of(task).wall_in(task.id, attempt.token)
+        return sandbox.around(cell, command, [path for path in named if world.files.exists(path)])
+    if sandbox.must:
+        place = f"host {attempt.host} has" if attempt.host else "this host has"
+        raise LaunchFailed("config_error", f'{place} no walls for workers, and sandbox = "bwrap" starts none without')
+    return None
 
 
 def _clone_of(world: World, task: Task) -> str:

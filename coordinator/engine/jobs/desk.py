@@ -37,7 +37,7 @@ class NotOurs(Exception):
 class Rules:
     """`max_runtime` is each run's own limit, `stop_grace` the time between polite stop, TERM and KILL. `gated`: work is
     started under `allowed` folders alone. `spelling` is the name whose reason codes are written; `contacts` are told of
-    each job that wants a person."""
+    each job that wants a person. `walled`: no agent may start without walls."""
 
     max_runtime: timedelta = timedelta(hours=2)
     stop_grace: timedelta = timedelta(seconds=2)
@@ -50,6 +50,7 @@ class Rules:
     host: str = ""
     as_root: bool = False
     contacts: Contacts = field(default_factory=Contacts)
+    walled: bool = False
 
 
 @dataclass

@@ -201,8 +201,11 @@ def _refuse_beside(order: Order, other: Job) -> None:
 
 
 def refuse_unready(desk: Desk, order: Order) -> None:
-    """Raises Refused when the provider's program, credentials or model are not there, or its credentials are good for a
-    job that is alone."""
+    """Raises Refused when the provider's program, credentials or model are not there, its credentials are good for a
+    job that is alone, or walls are ordered."""
+    if desk.rules.walled:
+        raise Refused("[workers] starts no agent without walls, and a job by hand has none; nothing was started",
+                      'Write sandbox = "auto" and network = "on", or let the coordinator work on it.', code=NOT_READY)
     provider, settings = desk.providers[order.provider], settings_of(desk, order)
     ready = provider.ready(desk.probe, settings)
     if not ready.ok:

@@ -1,0 +1,213 @@
+"""A worker's own git behind its walls, and the way of its work out of it.
+
+The repository's git directory is not shown to it: it gets one of its own, with the refs as they are, a configuration
+without addresses that hold secrets, and room for new objects. What it did there comes home as a bundle that git makes
+behind the same walls, so that no link planted in there leads anywhere; from then on it is handled like a parcel from
+another host.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from coordinator.adapters.git import commits, parcels
+from coordinator.adapters.git.funnel import TIMEOUT, Funnel, Tree
+from coordinator.adapters.git.naming import safe_name
+from coordinator.adapters.system import bubblewrap, walls
+from coordinator.adapters.system.run import run
+from coordinator.adapters.system.seam import crossing
+from coordinator.domain.parcel import Inbound
+from coordinator.domain.walls import Cell
+from coordinator.ports import GitError
+from coordinator.runfiles import atomic
+from coordinator.runfiles.gitsafe import HARDENED_ARGS
+from coordinator.runfiles.names import make_folder
+
+FOLDER = "coordinator-walls"
+_READY = "ready"
+"""Written last: the token of the attempt that the cell is for, and the commit it began with, a line each."""
+_KEPT = re.compile(
+    r"core\.(autocrlf|eol|safecrlf|filemode|symlinks|ignorecase|precomposeunicode|quotepath|abbrev)"
+    r"|(user|author|committer)\.(name|email)|filter\..+|(diff|merge|rebase|pull|commit)\.[a-z]+|remote\.[^\n]+\.fetch",
+    re.IGNORECASE)
+_ADDRESS = re.compile(r"remote\.[^\n]+\.url", re.IGNORECASE)
+_COPIED = ("index", "sharedindex.*", "config.worktree", "ORIG_HEAD", "logs/HEAD", "info/sparse-checkout")
+
+
+def make(funnel: Funnel, tree: Tree, task_id: str, token: str) -> Cell:
+    """The cell of this attempt: made once, met again as it is. One that an earlier attempt left and that could not be
+    taken in stands aside. Raises GitError, OSError."""
+    home, cell = _home(funnel, task_id), _cell(funnel, tree, task_id)
+    ready = _ready(home)
+    if ready and ready[0] == token:
+        return cell
+    head = commits.head_of(funnel, tree)
+    if not head:
+        raise GitError(f"{tree.path} stands on no commit")
+    with crossing("file", f"cell of {task_id}"):
+        if ready:
+            home.rename(home.with_name(f"{home.name}.left-{ready[0][:8]}"))
+        _remove(home)
+        make_folder(str(home.parent))
+        _furnish(funnel, tree, cell)
+        atomic.write(str(home / _READY), f"{token}\n{head}\n".encode("ascii"))
+    return cell
+
+
+def take_out(funnel: Funnel, tree: Tree, task_id: str, branch: str, attempt: int) -> None:
+    """What was done in the task's cell becomes the worktree's and its branch's; the files lie as they are. Nothing
+    without a cell; done again, it changes nothing more. Raises GitError."""
+    home, cell = _home(funnel, task_id), _cell(funnel, tree, task_id)
+    ready = _ready(home)
+    if ready:
+        out = home / "out"
+        with crossing("file", f"bundle of {task_id}"):
+            make_folder(str(out))
+            inbound = _told(cell, out, branch, sent=ready[1])
+        parcels.settle(funnel, tree, task_id, branch, inbound, attempt)
+    if home.exists():
+        with crossing("file", f"cell of {task_id}"):
+            _remove(home)
+
+
+def _home(funnel: Funnel, task_id: str) -> Path:
+    return funnel.common / FOLDER / safe_name(task_id)
+
+
+def _cell(funnel: Funnel, tree: Tree, task_id: str) -> Cell:
+    home = _home(funnel, task_id)
+    return Cell(tree.path, home / "git", home / "admin", tree.admin, tuple(_objects(funnel.common / "objects")),
+                (funnel.root.resolve(), funnel.common))
+
+
+def _objects(folder: Path) -> Iterator[Path]:
+    """Where the repository's objects lie, those that it borrows from others too."""
+    waiting, seen = [folder.resolve()], set[Path]()
+    while waiting:
+        at = waiting.pop()
+        if at in seen or at.name != "objects" or not at.is_dir():
+            continue
+        seen.add(at)
+        yield at
+        lines = (atomic.read(str(at / "info" / "alternates"), 1 << 16) or b"").decode("utf-8", "surrogateescape")
+        waiting += [(at / line).resolve() for line in lines.splitlines() if line and not line.startswith("#")]
+
+
+def _ready(home: Path) -> list[str]:
+    """[token, commit] of a cell that is whole; []."""
+    lines = (atomic.read(str(home / _READY), 4096) or b"").decode("ascii", "replace").splitlines()
+    return lines if len(lines) == 2 else []
+
+
+def _furnish(funnel: Funnel, tree: Tree, cell: Cell) -> None:
+    for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
+        (cell.git / folder).mkdir(mode=0o700, parents=True)
+    (cell.admin / "logs").mkdir(mode=0o700, parents=True)
+    refs = funnel.read("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/remotes", "refs/tags")
+    sparse = (tree.admin / "config.worktree").is_file()
+    texts = {
+        cell.git / "HEAD": "ref: refs/heads/main\n",
+        cell.git / "config": _configuration(funnel, sparse=sparse),
+        cell.git / "packed-refs": refs,
+        cell.git / "objects" / "info" / "alternates": "".join(f"{path}\n" for path in cell.objects[:1]),
+        cell.admin / "HEAD": _head(funnel, tree),
+        cell.admin / "commondir": f"{cell.git}\n",
+        cell.admin / "gitdir": f"{tree.path / '.git'}\n",
+    }
+    for path, text in texts.items():
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    for name in ("info/exclude", "info/attributes", "shallow"):
+        _copy(funnel.common / name, cell.git / name)
+    for pattern in _COPIED:
+        for path in tree.admin.glob(pattern):
+            _copy(path, cell.admin / path.relative_to(tree.admin))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A regular file, no link: an earlier worker may have put one there."""
+    if source.is_file() and not source.is_symlink():
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def _head(funnel: Funnel, tree: Tree) -> str:
+    on = funnel.ask("symbolic-ref", "--quiet", "HEAD", tree=tree)
+    return f"ref: {on}\n" if on else f"{commits.head_of(funnel, tree)}\n"
+
+
+def _configuration(funnel: Funnel, *, sparse: bool) -> str:
+    """What git does with files and commits, by whomever it was set; no address that may hold a password, no helper."""
+    kind = funnel.ask("rev-parse", "--show-object-format") or "sha1"
+    lines = ["[core]\n\trepositoryformatversion = 1\n\tbare = true\n\tlogAllRefUpdates = true\n",
+             f"[gc]\n\tauto = 0\n[extensions]\n\tobjectFormat = {kind}\n"]
+    lines += ["\tworktreeConfig = true\n"] if sparse else []
+    for entry in funnel.read("config", "--null", "--list").split("\0"):
+        key, has_value, value = entry.partition("\n")
+        plain = value.startswith(("http://", "https://")) and "@" not in value
+        if has_value and (_KEPT.fullmatch(key) or (_ADDRESS.fullmatch(key) and plain)):
+            lines.append(_line(key, value))
+    return "".join(lines)
+
+
+def _line(key: str, value: str) -> str:
+    section, _, rest = key.partition(".")
+    below, _, name = rest.rpartition(".")
+    return f"[{section}{_quoted(below, ' ')}]\n\t{name} ={_quoted(value, ' ')}\n"
+
+
+def _quoted(text: str, before: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'{before}"{escaped}"' if text else ""
+
+
+# --- the way out --------------------------------------------------------------------------------------
+
+
+def _told(cell: Cell, out: Path, branch: str, sent: str) -> Inbound:
+    """What git says in there, and a bundle of what the repository lacks."""
+    ref, box = f"refs/heads/{branch}", out / "bundle"
+    box.unlink(missing_ok=True)
+    head = _ask(cell, out, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if not head:
+        raise GitError(f"the worker left HEAD of {cell.tree} on no commit; its files lie there as they were")
+    tip = _ask(cell, out, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") or sent
+    on = _ask(cell, out, "symbolic-ref", "--quiet", "HEAD")
+    news = [name for name, sha in (("HEAD", head), (ref, tip))
+            if _ask(cell, out, "rev-list", "--max-count=1", sha, f"^{sent}")]
+    if news:
+        ran = _inside(cell, out, "bundle", "create", "--quiet", str(box), *news, f"^{sent}")
+        if ran[0] != 0:
+            raise GitError(f"git bundle behind the walls: {ran[1][-600:]}")
+    return Inbound(head=head, tip=tip, on=on, files="", sent=sent, bundle=box if news else None)
+
+
+def _ask(cell: Cell, out: Path, *args: str) -> str:
+    code, said = _inside(cell, out, *args)
+    return said.strip() if code == 0 else ""
+
+
+def _inside(cell: Cell, out: Path, *args: str) -> tuple[int, str]:
+    """(exit code, output). Raises GitError where no walls can be put up any more."""
+    why, cure = bubblewrap.trouble(network=False)
+    if why:
+        raise GitError(f"the work lies behind walls that cannot be put up any more: {why} ({cure})")
+    argv = walls.argv(bubblewrap.for_git(cell, out), ("git", *HARDENED_ARGS, *args))
+    env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "GIT_CONFIG_NOSYSTEM": "1",
+           "GIT_CONFIG_GLOBAL": os.devnull, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
+    ran = run(argv, env=env, cwd=cell.tree, timeout=TIMEOUT)
+    return ran.code, ran.out if ran.ok else ran.err
+
+
+def _remove(folder: Path) -> None:
+    """With all in it, also what a worker closed to itself; no link is followed."""
+    if not folder.is_dir():
+        return
+    for at, inner, _ in os.walk(folder):
+        for path in (Path(at, name) for name in inner):
+            if not path.is_symlink():
+                path.chmod(0o700)
+    shutil.rmtree(folder)

@@ -1,0 +1,144 @@
+"""What stands behind a worker's walls on this host: the system, the agent's program with what it is started by, its own
+folders. Whether bubblewrap can put such walls up is tried, not guessed. Writes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from coordinator.adapters.system import walls as lines
+from coordinator.adapters.system.installed import Needs, links_to, stands
+from coordinator.adapters.system.run import run
+from coordinator.domain.walls import Cell, Own, Walls
+
+INSTALL = "apt install bubblewrap"
+OFF = 'sandbox = "off" under [workers] in coordinator.toml, where you trust what agents do'
+SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "snap")
+TEMPORARY = "/tmp"   # noqa: S108 - a worker's own
+EMPTY = (TEMPORARY, "/var/tmp", "/run")   # noqa: S108 - likewise
+RUNTIME = "XDG_RUNTIME_DIR"
+NOTHING = Own()
+_SECRETIVE = (Path("/etc"), Path("/usr/local/etc"))
+_SWITCHES = (
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0"),
+    ("kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
+    ("user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000"),
+)
+"""What forbids user namespaces on a host, and what lets them be: Ubuntu, Debian, any."""
+
+
+def program() -> str:
+    """Where bubblewrap is; ""."""
+    return shutil.which("bwrap") or ""
+
+
+@cache
+def trouble(*, network: bool = True) -> tuple[str, str]:
+    """(why no walls can be put up here, what to do), ("", "") where they can. A program is really run behind them, once
+    in the life of this process."""
+    at = program()
+    if not at:
+        return "bubblewrap is not installed", INSTALL
+    bare = Walls(at, Path("/"), read=tuple(_system()[0]), links=tuple(_system()[1]), network=network)
+    ran = run(lines.argv(bare, ("/bin/sh", "-c", ":")), env={"PATH": os.defpath}, cwd=Path("/"), timeout=20)
+    if ran.ok:
+        return "", ""
+    said = " ".join((ran.err or ran.out).split())[-300:] or f"exit {ran.code}"
+    return f"bubblewrap cannot put up walls here: {said}", _cure()
+
+
+def _cure() -> str:
+    for name, value, cure in _SWITCHES:
+        try:
+            if Path("/proc/sys", name).read_text("ascii").strip() == value:
+                return cure
+        except OSError:
+            continue
+    return f"let this host or container make user namespaces and mount /proc, or write {OFF}"
+
+
+def around(cell: Cell, *, argv: Sequence[str], environ: Mapping[str, str], own: Own = NOTHING,
+           read: Iterable[Path] = (), write: Iterable[Path] = (), network: bool = True) -> Walls:
+    """The walls for a program in a cell: `read` and `write` are shown besides what `argv` and PATH need. What is not
+    there is left out."""
+    home = Path(environ.get("HOME") or "/nonexistent").resolve()
+    folders, links = _system()
+    empty = (*map(Path, EMPTY), home, *cell.hides, *(_real(path) for path in own.folders))
+    needs = Needs(folders, forbidden=(*empty, cell.tree, cell.git))
+    needs.program(argv[0], environ)
+    needs.path(environ)
+    for path in (*own.read, *read, *_resolver()):
+        needs.place(path)
+    tree, writable = cell.tree.resolve(), [path for path in (*own.write, *write) if stands(path)]
+    opened = (tree, cell.git, *(path.resolve() for path in writable))
+    shown = (*folders, *needs.found)
+    ways = [way for path in (cell.tree, *own.folders, *writable) for way in links_to(path)]
+    ways += links_to(Path(environ.get("HOME") or "/"))
+    covered = [path for path in _covered() if os.access(path, os.R_OK)]
+    return Walls(
+        program(), tree, write=opened, read=(*shown, tree / ".git", *cell.objects),
+        swap=((cell.admin, cell.place),), empty=empty,
+        links=(*links, *(way for way in (*needs.links, *ways) if not _within(way[1].parent, (*shown, *opened)))),
+        hidden=tuple(path for path in covered if path.is_file()),
+        closed=tuple(path for path in covered if path.is_dir()),
+        network=network, environ={"IS_SANDBOX": "1", "TMPDIR": TEMPORARY}, without=(RUNTIME,),
+    )
+
+
+def for_git(cell: Cell, out: Path) -> Walls:
+    """The walls for git alone, which may write to `out` besides: what a worker made of its cell is read in there."""
+    environ = {"PATH": os.environ.get("PATH", os.defpath)}
+    return around(cell, argv=("git",), environ=environ, write=(out,), network=False)
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _within(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _system() -> tuple[list[Path], list[tuple[str, Path]]]:
+    """(folders, links) that a program of this system is started with."""
+    folders: list[Path] = []
+    links: list[tuple[str, Path]] = []
+    for name in SYSTEM:
+        place = Path("/", name)
+        if place.is_symlink():
+            links.append((str(place.readlink()), place))
+        elif place.is_dir():
+            folders.append(place)
+    return folders, links
+
+
+def _resolver() -> Iterator[Path]:
+    """Where names of hosts are looked up, on systems that keep it among what only lives as long as they run."""
+    real = Path("/etc/resolv.conf").resolve()
+    if real.is_file() and not real.is_relative_to("/etc"):
+        yield real
+
+
+def _covered() -> list[Path]:
+    """What lies in the system's settings and is not for everybody: as root, and as who keeps secrets there, a worker
+    would read it."""
+    found: list[Path] = []
+    for top in _SECRETIVE:
+        for folder, folders, files in os.walk(top):
+            for name in list(folders):
+                path = Path(folder, name)
+                if not path.is_symlink() and not path.stat().st_mode & 0o001:
+                    folders.remove(name)
+                    found.append(path)
+            found += [path for name in files if _closed(path := Path(folder, name))]
+    return found
+
+
+def _closed(path: Path) -> bool:
+    try:
+        return not path.is_symlink() and path.is_file() and not path.stat().st_mode & 0o004
+    except OSError:
+        return False

@@ -1,0 +1,79 @@
+"""What a configuration says of walls around workers, and whether this host can keep it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from coordinator.config import Config
+    from coordinator.domain.walls import Cell, Walls
+    from coordinator.engine.world import Sandbox
+    from coordinator.ports import Command
+
+
+def sandbox_of(config: Config) -> Sandbox:
+    """The walls that workers of this host get."""
+    from coordinator.adapters.system import bubblewrap
+    from coordinator.engine.world import Sandbox
+
+    workers = config.workers
+    must = workers.sandbox == "bwrap"
+    if missing(config)[0]:
+        return Sandbox(must=must)
+    network = workers.network == "on"
+    read, write = ([Path(one).expanduser() for one in given] for given in (workers.sandbox_read, workers.sandbox_write))
+
+    def around(cell: Cell, command: Command, files: Sequence[Path]) -> Walls:
+        return bubblewrap.around(cell, argv=command.argv, environ=command.env, own=command.own, read=(*read, *files),
+                                 write=write, network=network)
+
+    return Sandbox(around, must)
+
+
+def missing(config: Config) -> tuple[str, str]:
+    """(why workers of this host have no walls, what to do about it), ("", "") where they have."""
+    from coordinator.adapters.system import bubblewrap
+
+    if config.workers.sandbox == "off":
+        return "off in the configuration", 'sandbox = "auto" under [workers]'
+    return bubblewrap.trouble(network=config.workers.network == "on")
+
+
+def check_walls(config: Config) -> None:
+    """Raises ConfigError for an order that cannot be kept: nothing is started with less than was asked for."""
+    from coordinator.config import ConfigError
+
+    workers = config.workers
+    why, cure = missing(config)
+    ordered = 'workers.sandbox = "bwrap"' if workers.sandbox == "bwrap" else 'workers.network = "off"'
+    if workers.sandbox != "bwrap" and workers.network == "on":
+        return
+    if why:
+        raise ConfigError(f"{ordered} cannot be kept: {why}", f"To have it: {cure}. Nothing was started.")
+    elsewhere = _elsewhere(config)
+    if elsewhere:
+        raise ConfigError(f"{ordered} cannot be kept on {elsewhere}: walls are put up on this host alone",
+                          'Let those take no tasks, or write sandbox = "auto" and network = "on".')
+
+
+def _elsewhere(config: Config) -> str:
+    """Where else than here tasks may go; ""."""
+    from coordinator.app.executors import uses_slurm
+
+    ssh = config.workers.executor == "ssh"
+    hosts = [name for name, host in config.hosts.items() if host.enabled and (ssh or host.labels)]
+    return ", ".join([*hosts, *(["Slurm"] if uses_slurm(config) else [])])
+
+
+def words(config: Config) -> str:
+    """One part of the line that a start says."""
+    why, cure = missing(config)
+    if why:
+        because = "" if config.workers.sandbox == "off" else f" ({why}: {cure})"
+        return f"sandbox off: agents run with your rights{because}"
+    reach = "" if config.workers.network == "on" else ", no network"
+    elsewhere = _elsewhere(config)
+    return f"sandbox bwrap{reach}" + (f"; sandbox off on {elsewhere}" if elsewhere else "")

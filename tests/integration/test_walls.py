@@ -1,0 +1,211 @@
+"""Real bubblewrap: what a hostile worker reaches behind its walls, as root and as an ordinary user, and that its honest
+work comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordinator.adapters.system import bubblewrap
+from coordinator.adapters.system.run import run
+from coordinator.adapters.system.walls import argv
+from coordinator.domain.walls import Own
+from coordinator.ports import GitError
+from tests.support.gitworld import git
+from tests.support.program import tree as digest
+from tests.support.walled import BRANCH, CANARY, OTHER, TASK, Field, as_nobody, fields, make_field, needs_walls
+
+pytestmark = pytest.mark.usefixtures("walls")
+
+HOSTILE = r"""
+for p in $PLACES; do
+    cat "$p" 2>/dev/null
+    mkdir -p "$(dirname "$p")" 2>/dev/null
+    echo planted >> "$p" 2>/dev/null
+    rm -rf "$p" 2>/dev/null
+done
+find / -xdev -name 'id_ed25519' -o -name 'state.db' 2>/dev/null | while read f; do cat "$f"; done
+grep -rs "$WORD" /proc/*/environ /proc/*/cmdline /proc/*/root/root /etc 2>/dev/null | grep -v -e grep -e WORD=
+echo "writes: $(for p in /etc/planted /usr/bin/planted /planted /proc/sys/kernel/core_pattern /proc/sysrq-trigger \
+    /sys/planted; do (echo planted > $p) 2>/dev/null && echo $p; done)"
+echo "shadow: $(cat /etc/shadow /etc/gshadow /etc/ssh/ssh_host_*_key 2>/dev/null)"
+echo "pids: $(ls /proc | grep -c '^[0-9]')"
+echo "outside: $(kill -0 $OUTSIDE 2>/dev/null && echo reached)"
+echo "caps: $(grep CapEff /proc/self/status | cut -f2)"
+echo "sockets: $(find /run /tmp /var -type s 2>/dev/null)"
+echo "devices: $(find /dev -type b -o -type c -not -path '/dev/pts/*' -printf '%f ')"
+echo "sandbox: $IS_SANDBOX"
+"""
+
+
+@pytest.fixture(scope="module")
+def walls() -> None:
+    needs_walls()
+
+
+@pytest.fixture
+def field(tmp_path: Path) -> Field:
+    return make_field(tmp_path)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    with fields() as folder:
+        yield folder
+
+
+def hostile(field: Field) -> str:
+    """What a worker that tries everything says; nothing outside its worktree may differ afterwards."""
+    before, home = digest(field.world.checkout), digest(field.home)
+    made = field.walls()
+    places = " ".join(map(str, field.secrets))
+    said = field.inside(f"PLACES='{places}' WORD={CANARY[:12]}; OUTSIDE={os.getpid()}\n{HOSTILE}").out
+    field.let_out()
+    after = digest(field.world.checkout)
+    own = ("trees/gh-1", ".git/worktrees/gh-1", ".git/coordinator-walls")
+    changed = sorted({name for name in before.keys() ^ after.keys() if not name.startswith(own)}
+                     | {name for name in before.keys() & after.keys() if before[name] != after[name]
+                        and not name.startswith(own)})
+    return json.dumps({"said": said, "changed": changed, "home": digest(field.home) == home,
+                       "cwd": str(made.cwd) == str(field.tree.resolve())})
+
+
+@pytest.mark.parametrize("who", ["this user", "an ordinary user"])
+def test_a_hostile_worker_reaches_nothing_but_its_own(who: str, open_folder: Path) -> None:
+    """Its home, ours, other tasks, the system's secrets, other processes, the kernel's switches: as root too."""
+    core = Path("/proc/sys/kernel/core_pattern").read_text()
+    if who == "this user":
+        text = hostile(make_field(open_folder))
+    else:
+        text = as_nobody(open_folder, lambda: hostile(make_field(open_folder)))
+    seen = json.loads(text) if text.startswith("{") else pytest.fail(text)
+    said = dict(line.partition(": ")[::2] for line in seen["said"].splitlines())
+    assert CANARY not in seen["said"]
+    assert (seen["changed"], seen["home"], seen["cwd"]) == ([], True, True)
+    assert (said["writes"], said["shadow"], said["outside"], said["sockets"]) == ("", "", "", "")
+    assert (said["caps"], said["sandbox"]) == ("0000000000000000", "1")
+    assert int(said["pids"]) < 10
+    assert set(said["devices"].split()) <= {"null", "zero", "full", "random", "urandom", "tty", "console", "ptmx"}
+    assert Path("/proc/sys/kernel/core_pattern").read_text() == core
+
+
+def test_without_the_walls_the_same_script_finds_the_secrets(field: Field) -> None:
+    """The script is no straw man."""
+    store = field.world.checkout / ".coordinator" / "state.db"
+    ran = git(field.tree, "-c", f"alias.try=!cat {field.secrets[0]} {store}", "try")
+    assert ran.count(CANARY) == 2
+
+
+def test_commits_rebases_stashes_and_branches_work_and_the_task_s_branch_comes_out(field: Field) -> None:
+    base = field.tip()
+    said = field.inside("""set -e
+        echo one > one; git add one; git commit -qm one
+        echo two > two; git add two; git stash -q; git stash pop -q; git commit -qm two
+        git checkout -q -b side HEAD~1; echo three > three; git add three; git commit -qm three
+        git checkout -q rpi/gh-1; git merge -q side -m merged; git rebase -q HEAD~1
+        git status --porcelain; git log --oneline -1 --format=%s; git fsck --strict; git gc -q; git worktree list
+        echo loose > loose; echo four >> one
+    """)
+    assert said.code == 0, said.err
+    assert field.tip() == base, "nothing moves outside before the worker is over"
+    field.let_out()
+    assert git(field.tree, "log", "--format=%s", f"{base}..HEAD").splitlines() != []
+    assert git(field.tree, "symbolic-ref", "HEAD") == f"refs/heads/{BRANCH}"
+    assert git(field.tree, "rev-parse", "HEAD") == field.tip() != base
+    assert git(field.tree, "status", "--porcelain").splitlines() == ["M one", "?? loose"]
+    assert git(field.world.checkout, "branch", "--list", "side") == ""
+    assert not (field.world.checkout / ".git" / "coordinator-walls" / TASK).exists()
+    git(field.world.checkout, "fsck", "--strict")
+    field.let_out()
+
+
+def test_other_branches_objects_and_settings_cannot_be_moved(field: Field) -> None:
+    other = field.tip(f"rpi/{OTHER}")
+    field.inside(f"""
+        echo x > x; git add x; git commit -qm x
+        git update-ref refs/heads/rpi/{OTHER} HEAD; git update-ref refs/heads/main HEAD; git tag -f v1
+        git config core.hooksPath /tmp/hooks; git config --global core.pager evil
+        rm -rf {field.world.checkout}/.git/objects/*; echo gitdir: /elsewhere > .git; rm -f .git; mv .git x
+    """)
+    field.let_out()
+    assert field.tip(f"rpi/{OTHER}") == other
+    assert field.tip("main") == other
+    assert git(field.world.checkout, "tag") == ""
+    assert git(field.world.checkout, "config", "--get", "core.hooksPath", ok=False) == ""
+    assert git(field.tree, "log", "-1", "--format=%s") == "x"
+    git(field.world.checkout, "fsck")
+
+
+@pytest.mark.parametrize("trap", [
+    'rm -rf "$G/objects/pack"; ln -s $FAR/.git/objects/pack "$G/objects/pack"; echo $SHA > "$G/refs/heads/rpi/gh-1"',
+    'echo $FAR/.git/objects > "$G/objects/info/alternates"; echo $SHA > "$G/refs/heads/rpi/gh-1"',
+    'ln -sf $FAR/.git/refs/heads/main "$G/refs/heads/rpi/gh-1"',
+    'echo "$FAR/.git" > "$(git rev-parse --git-dir)/commondir"',
+])
+def test_no_link_planted_behind_the_walls_brings_out_what_lies_elsewhere(trap: str, field: Field) -> None:
+    """A private repository of the same user whose newest commit the worker knows by name."""
+    far = field.home / "private"
+    git(field.root, "init", "-q", "-b", "main", str(far))
+    (far / "secret").write_text(CANARY)
+    git(far, "add", "secret")
+    git(far, "commit", "-q", "-m", "secret")
+    git(far, "repack", "-q", "-a", "-d")
+    sha, base = git(far, "rev-parse", "HEAD"), field.tip()
+    ran = field.inside(f"""FAR={far}; SHA={sha}; G=$(git rev-parse --path-format=absolute --git-common-dir)
+        mkdir -p "$G/refs/heads/rpi"; {trap}""")
+    try:
+        field.let_out()
+    except GitError:
+        pass   # refused is as good as nothing found
+    assert field.tip() == base, ran.err
+    assert git(field.world.checkout, "cat-file", "-t", sha, ok=False) == ""
+
+
+def test_a_worker_s_own_settings_are_read_its_login_is_renewed_and_nothing_else_stays(field: Field) -> None:
+    """A hook that it writes into its settings would be run outside at the next occasion."""
+    folder = field.home / ".claude"
+    (folder / "settings.json").write_text("{}\n")
+    own = Own((folder,), (folder / "settings.json", folder / "CLAUDE.md"), (folder / ".credentials.json",))
+    before = digest(field.home)
+    made = field.walls(own=own)
+    script = """cat ~/.claude/settings.json; ls -A ~/.claude; echo renewed > ~/.claude/.credentials.json
+        echo evil > ~/.claude/settings.json; echo evil > ~/.claude/CLAUDE.md; mkdir ~/.claude/projects && echo made"""
+    said = run(argv(made, ("sh", "-c", script)), env=field.environ, cwd=field.tree).out
+    assert said.split() == ["{}", ".credentials.json", "settings.json", "made"]
+    after = digest(field.home)
+    assert (folder / ".credentials.json").read_text() == "renewed\n"
+    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} \
+        == {".claude/.credentials.json"}
+
+
+def test_without_network_there_is_no_way_out_and_with_it_there_is(field: Field) -> None:
+    look = "cat /proc/net/dev | tail -n +3 | cut -d: -f1"
+    assert field.inside(look, network=False).out.split() == ["lo"]
+    assert sorted(field.inside(look).out.split()) == sorted(path.name for path in Path("/sys/class/net").iterdir())
+
+
+def test_a_cell_is_made_once_an_attempt_and_what_could_not_be_taken_in_stands_aside(field: Field) -> None:
+    field.inside("echo x > x; git add x; git commit -qm x")
+    repo = field.world.repository()
+    assert repo.wall_in(TASK, "t") == repo.wall_in(TASK, "t")
+    field.inside("git log -1 --format=%s > y")
+    assert (field.tree / "y").read_text() == "x\n", "met again as it was left"
+    repo.wall_in(TASK, "next")
+    left = [path.name for path in (field.world.checkout / ".git" / "coordinator-walls").iterdir()]
+    assert sorted(left) == [TASK, f"{TASK}.left-t"]
+
+
+def test_work_whose_walls_cannot_be_put_up_any_more_is_kept_and_said(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field.inside("echo x > x; git add x; git commit -qm x")
+    with monkeypatch.context() as patched:
+        patched.setattr(bubblewrap, "trouble", lambda **_: ("bubblewrap is not installed", bubblewrap.INSTALL))
+        with pytest.raises(GitError, match="apt install bubblewrap"):
+            field.let_out()
+    field.let_out()
+    assert git(field.tree, "log", "-1", "--format=%s") == "x"

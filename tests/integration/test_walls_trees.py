@@ -1,0 +1,161 @@
+"""The wrapper around a walled agent: signals reach the agent itself, nothing survives, its work is seen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.adapters.system import bubblewrap
+from coordinator.adapters.system.walls import argv
+from coordinator.domain.walls import Walls
+from coordinator.domain.worker import Running
+from coordinator.ports import LaunchSpec, StopOrder
+from coordinator.runfiles import identity
+from tests.integration.test_wrapper_trees import HOSTILE
+from tests.support.walled import needs_walls
+from tests.support.workers import Bench, alive, bench, ended, until, view
+
+
+@pytest.fixture(scope="module", autouse=True)
+def walls() -> None:
+    needs_walls()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Bench]:
+    with bench(tmp_path) as made:
+        yield made
+
+
+def walled(place: Bench, *words: str, **more: Any) -> LaunchSpec:
+    """A worker that sees the system and its own folder alone."""
+    cwd = place.root / "trees" / "gh-450"
+    folders, links = bubblewrap._system()
+    python = Path(sys.base_prefix)
+    read = (*folders, *([] if python.is_relative_to("/usr") else [python]))
+    made = Walls(bubblewrap.program(), cwd, write=(cwd,), read=read, links=tuple(links), empty=(Path("/tmp"),))
+    return place.spec(*words, walls=made, **more)
+
+
+PYTHON = str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}")
+
+
+def test_the_polite_signal_reaches_the_agent_and_its_answer_comes_back(place: Bench) -> None:
+    executor = place.executor()
+    spec = walled(place, "sh", "-c", "trap 'echo polite > heard; exit 7' INT; echo ready; while :; do sleep 0.05; done",
+                  stop_signal="INT", grace=timedelta(seconds=20))
+    executor.submit(spec)
+    until(lambda: "ready" in place.out(spec), "the agent")
+    executor.stop(spec.handle, StopOrder("manual_stop", "test"))
+    end = ended(executor, spec)
+    assert (spec.cwd / "heard").read_text() == "polite\n"
+    assert (end.code, end.reason, end.survivors) == (7, "manual_stop", ())
+
+
+def test_term_to_all_reaches_whom_the_agent_started_and_gives_them_their_time(place: Bench) -> None:
+    """Were bubblewrap hit, all would be dead at once."""
+    executor = place.executor()
+    child = "trap 'sleep 0.3; echo done > child; exit' TERM; echo ready; while :; do sleep 0.05; done"
+    agent = f'trap : INT TERM; (setsid sh -c "{child}") & while :; do sleep 0.05; done'
+    spec = walled(place, "sh", "-c", agent, stop_signal="INT", grace=timedelta(seconds=2))
+    executor.submit(spec)
+    until(lambda: "ready" in place.out(spec), "the agent's child")
+    executor.stop(spec.handle, StopOrder("manual_stop", "test"))
+    end = ended(executor, spec, 30)
+    assert (spec.cwd / "child").read_text() == "done\n"
+    assert end.survivors == ()
+
+
+@pytest.mark.parametrize("hand", ["stop", "kill the agent", "kill bubblewrap", "kill the wrapper"])
+def test_no_process_of_a_hostile_tree_survives(hand: str, place: Bench) -> None:
+    executor = place.executor()
+    spec = walled(place, PYTHON, "-c", HOSTILE, "pids", grace=timedelta(milliseconds=500))
+    wrapper = executor.submit(spec)
+    until(lambda: (spec.cwd / "pids").exists() and len((spec.cwd / "pids").read_text().split()) >= 6, "the whole tree")
+    tree = [proc.pid for proc in identity.tree(wrapper)]
+    outer = int(place.pairs(spec, "heartbeat")["agent_pid"])
+    assert len(tree) >= 8, "bubblewrap twice, and six of its own"
+    within = {identity.number_within(pid): pid for pid in tree}
+    if hand == "stop":
+        executor.stop(spec.handle, StopOrder("stalled", "test"))
+    else:
+        whom = {"kill the agent": within[2], "kill bubblewrap": outer, "kill the wrapper": wrapper}
+        os.kill(whom[hand], signal.SIGKILL)
+    if hand == "kill the wrapper":
+        until(lambda: not [pid for pid in tree if alive(pid)], "the end of all")
+        assert executor.sweep(spec.handle) == ()
+        return
+    end = ended(executor, spec)
+    assert end.survivors == ()
+    assert end.reason == ("stalled" if hand == "stop" else "killed")
+    assert not [pid for pid in tree if alive(pid)]
+
+
+def test_cpu_time_git_and_a_stopped_tree_are_seen_through_the_walls(place: Bench) -> None:
+    executor = place.executor()
+    spec = walled(place, PYTHON, "-c", "print('ready', flush=True)\nwhile True: pass")
+    wrapper = executor.submit(spec)
+    until(lambda: float(place.pairs(spec, "heartbeat").get("cpu_sec") or 0) > 0.3, "its CPU time", 30)
+    assert isinstance(view(executor, spec), Running)
+    agent = next(proc for proc in identity.tree(wrapper) if identity.number_within(proc.pid) == 2)
+    os.kill(agent.pid, signal.SIGSTOP)
+    until(lambda: place.pairs(spec, "heartbeat").get("stopped_since"), "that it stands still")
+    os.kill(agent.pid, signal.SIGCONT)
+    until(lambda: not place.pairs(spec, "heartbeat").get("stopped_since"), "that it goes on")
+    executor.stop(spec.handle, StopOrder("manual_stop", "test", hard=True))
+    assert ended(executor, spec).survivors == ()
+
+
+def test_an_agent_that_is_missing_or_fails_is_no_success(place: Bench) -> None:
+    executor = place.executor()
+    spec = walled(place, "there-is-no-such-program")
+    executor.submit(spec)
+    end = ended(executor, spec)
+    assert end.code not in (0, None)
+    assert "there-is-no-such-program" in executor.log_tail(spec.handle).decode()
+
+
+def test_a_terminal_is_had_behind_walls_too(place: Bench) -> None:
+    executor = place.executor()
+    spec = walled(place, "sh", "-c", "test -t 1 && echo terminal", pty=True)
+    assert "--new-session" not in argv(spec.walls or pytest.fail("no walls"), ("true",), pty=True)
+    executor.submit(spec)
+    assert ended(executor, spec).code == 0
+    assert "terminal" in place.out(spec)
+
+
+KEYS = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+add, keyctl = ((248, 250) if sys.argv[1] == "x86_64" else (217, 219))
+if sys.argv[2:] == ["plant"]:
+    libc.syscall(keyctl, 1, None)
+    print(libc.syscall(add, b"user", b"coordinator-canary", b"secret", 6, -3) > 0)
+else:
+    print([ring for ring in (-3, -4, -5) if libc.syscall(keyctl, 10, ring, b"user", b"coordinator-canary", 0) > 0])
+"""
+
+
+@pytest.mark.skipif(os.uname().machine not in ("x86_64", "aarch64"), reason="the calls' numbers are another machine's")
+def test_the_keys_of_our_session_are_out_of_reach(place: Bench, monkeypatch: pytest.MonkeyPatch,
+                                                  capfd: pytest.CaptureFixture[str]) -> None:
+    """Planted in this process, which every wrapper is started by."""
+    machine = os.uname().machine
+    monkeypatch.setattr(sys, "argv", ["-", machine, "plant"])
+    exec(compile(KEYS, "plant", "exec"), {})
+    if capfd.readouterr().out != "True\n":
+        pytest.skip("this kernel has no keyrings, or this container may not use them")
+    executor = place.executor()
+    within = walled(place, PYTHON, "-c", KEYS, machine)
+    open_to_all = place.spec(PYTHON, "-c", KEYS, machine, job="gh-451")
+    for spec in (within, open_to_all):
+        executor.submit(spec)
+        assert ended(executor, spec).code == 0
+    assert (place.out(within), place.out(open_to_all)) == ("[]\n", "[-3]\n")
