@@ -149,7 +149,8 @@ def _clock(server: datetime, now: datetime) -> Check:
 def token_in_a_file(token_from: str) -> Iterator[Check]:
     """A token that lies where its user can read it lies open to agents that no sandbox holds."""
     if token_from in ("gh", "GITHUB_TOKEN_FILE"):
-        yield Check("warn", f"the token from {token_from} lies in a file of yours: agents without walls can read it",
+        yield Check("warn", f"the token from {token_from} lies in a file of your user: agents without a sandbox can "
+                    "read it",
                     "hand it over by a descriptor (COORDINATOR_GITHUB_TOKEN_FD), or in GITHUB_TOKEN")
 
 
