@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.cli.main import COMMANDS, main
 from tests.support import ordinary
+from tests.support.program import a_repository, program
 
 TOKEN, OTHER = "canary-of-the-vault-0123456789", "canary-of-the-second-variable"
 HOLDER = """\
@@ -150,3 +153,32 @@ def test_a_token_s_file_is_read_anew_each_time_and_its_faults_are_named(tmp_path
     path.unlink()
     with pytest.raises(NoToken, match="No such file"):
         github_token(environ)
+
+
+HOLDERS = {"run", "plan", "doctor", "init", "clean"}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_commands_that_ask_for_the_token_take_it_in_first_and_no_other(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Others run what a person gives them (`wait`, `job`, `dispatch`) with that person's environment, or need none."""
+    taken: list[str] = []
+    monkeypatch.setattr("coordinator.app.take_in", lambda: taken.append(command))
+    assert main([command, "--help"]) == 0
+    assert taken == ([command] if command in HOLDERS else [])
+    capsys.readouterr()
+
+
+def test_a_command_that_is_a_coordinator_for_its_own_request_takes_it_in_too(tmp_path: Path) -> None:
+    """Without one that runs here: the hook that looks is the environment of the git that it starts."""
+    shim, seen = tmp_path / "bin" / "git", tmp_path / "seen"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\ntr "\\0" "\\n" < /proc/$PPID/environ >> {seen}\nexec {shutil.which("git")} "$@"\n')
+    shim.chmod(0o755)
+    root = a_repository(tmp_path / "widgets")
+    ran = program(root, "pause", GITHUB_TOKEN=TOKEN, PATH=f"{shim.parent}:{os.environ['PATH']}")
+    assert ran.returncode == 0, ran.stderr
+    if os.geteuid() == 0:
+        assert "GITHUB_TOKEN=***" in seen.read_text()
+    assert TOKEN not in (seen.read_text() if seen.exists() else "")

@@ -89,3 +89,19 @@ def test_what_an_agent_says_of_secrets_is_masked_on_every_way_out(tmp_path: Path
             assert BOT_TOKEN in raw.read_text()   # it did say them
             assert stat.S_IMODE(raw.stat().st_mode) == 0o600
             assert "I found ***" in words[str(yard.clone / "logs" / f"gh-{number}.jsonl")]
+
+
+@pytest.mark.req("W19")
+def test_what_a_hook_or_a_refusal_says_is_masked_before_it_is_kept(tmp_path: Path) -> None:
+    stolen = tmp_path / "stolen"
+    stolen.write_text(f"{BOT_TOKEN} and {KEY}")
+    more = f'[worktree]\nafter_create = "cat {stolen}; exit 3"\n'
+    with a_yard(tmp_path / "yard", more=more, settings={"retries": "0"}) as yard:
+        yard.environ["ANTHROPIC_API_KEY"] = KEY
+        yard.close()
+        yard.start()
+        number = yard.issue()
+        yard.until_state(number, "BLOCKED")
+        words = shown(yard, number)
+        assert "*** and ***" in words["why {id}"]
+        assert {place for place, text in words.items() if BOT_TOKEN in text or KEY in text} == set()

@@ -24,8 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 OPERATIONS = DOCS / "operations.md"
 ARCHITECTURE = DOCS / "architecture.md"
+SECURITY = ROOT / "SECURITY.md"
 PAGES = (
-    ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "skills").rglob("SKILL.md")),
+    ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted((ROOT / "skills").rglob("SKILL.md")),
     *sorted(DOCS.rglob("*.md")),
 )  # fmt: skip
 OWN_PROVIDERS = ("claude", "cc_glm", "command")
@@ -181,9 +182,16 @@ def test_every_effect_says_how_it_is_found_again() -> None:
     assert {one.__name__ for one in effects._MADE_BY} <= told
 
 
+def promises() -> list[list[str]]:
+    """The rows of every table that says what holds, and by which test."""
+    of_security = re.findall(r"^## Promises.*$", text(SECURITY), re.MULTILINE)
+    places = [(ARCHITECTURE, "## Guarantees"), *((SECURITY, heading) for heading in of_security)]
+    return [row for page, heading in places for row in rows(section(page, heading))]
+
+
 def test_every_guarantee_names_tests_that_exist() -> None:
-    promised = rows(section(ARCHITECTURE, "## Guarantees"))
-    assert promised
+    promised = promises()
+    assert {row[0] for row in rows(section(SECURITY, "## Promises: credentials"))} < {row[0] for row in promised}
     for guarantee, *_, holders in promised:
         found = _CODE.findall(holders)
         assert found, guarantee
@@ -230,6 +238,13 @@ def test_no_page_names_a_place_of_one_machine(page: Path) -> None:
 def test_nothing_is_said_twice_on_a_page(page: Path) -> None:
     lines = [line for line in text(page).splitlines() if len(line) > 60]
     assert len(lines) == len(set(lines))
+
+
+def test_the_page_on_security_is_one_page_and_says_what_is_not_promised() -> None:
+    assert len(text(SECURITY).splitlines()) <= 100
+    assert all(row[-1].startswith("`") for row in promises())
+    for heading in ("## Whom we trust", "## Not promised", "## Reporting"):
+        assert section(SECURITY, heading).strip()
 
 
 def test_the_readme_is_one_screen_and_names_the_way_in() -> None:

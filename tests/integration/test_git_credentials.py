@@ -1,0 +1,82 @@
+"""What others of the same user can see of git while it runs for us: no agent's key, and no login but for a moment."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from coordinator.ports import GitError
+from coordinator.runfiles import identity
+from tests.support.gitworld import make_world
+
+TOKEN = "canary-of-git-0123456789"
+KEYS = {"ANTHROPIC_API_KEY": "canary-of-a-model", "GITHUB_TOKEN": TOKEN, "DATABASE_URL": "canary-of-a-base",
+        "COORDINATOR_NOTIFY_URLS": "canary-of-an-address"}
+
+
+class Asked(BaseHTTPRequestHandler):
+    """Asks who is there; once it was told, it looks for what is left behind the descriptor that git inherited."""
+
+    def do_GET(self) -> None:
+        told = self.headers.get("Authorization", "")
+        if told:
+            self.server.left += list(_behind_descriptors())  # type: ignore[attr-defined]
+        self.send_response(404 if told else 401)
+        self.send_header("WWW-Authenticate", 'Basic realm="x"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+def _behind_descriptors() -> Iterator[bytes]:
+    for proc in identity.tree(os.getpid()):
+        argv = Path(f"/proc/{proc.pid}/cmdline").read_bytes()
+        for number in re.findall(rb"/proc/self/fd/(\d+)", argv):
+            fd = os.open(f"/proc/{proc.pid}/fd/{int(number)}", os.O_RDONLY | os.O_NONBLOCK)
+            yield os.read(fd, 4096)
+            os.close(fd)
+
+
+@pytest.fixture
+def host() -> Iterator[HTTPServer]:
+    server = HTTPServer(("127.0.0.1", 0), Asked)
+    server.left = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.req("W19")
+def test_the_login_can_be_read_once_and_git_has_no_key_of_an_agent(
+    tmp_path: Path, host: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shim, seen = tmp_path / "bin" / "git", tmp_path / "seen"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nenv >> {seen}\necho "ran: $*" >> {seen}\nexec {shutil.which("git")} "$@"\n')
+    shim.chmod(0o755)
+    world = make_world(tmp_path)
+    for name, value in {**KEYS, "PATH": f"{shim.parent}:{os.environ['PATH']}", "LC_TIME": "C"}.items():
+        monkeypatch.setenv(name, value)
+    address = f"http://127.0.0.1:{host.server_port}/acme/widgets.git"
+    repo = world.repository(url=address, token=lambda: TOKEN)
+    with pytest.raises(GitError, match="not found"):
+        repo.fetch()
+    assert repo.log("refs/heads/main~1", "refs/heads/main") is not None   # by GitPython, which starts git its own way
+    assert host.left  # type: ignore[attr-defined]
+    assert set(host.left) == {b""}  # type: ignore[attr-defined]
+    text = seen.read_text()
+    assert "LC_TIME=C" in text
+    assert {word for word in ("fetch", "rev-list", "config") if f" {word} " in text} == {"fetch", "rev-list", "config"}
+    assert "canary-of" not in text
