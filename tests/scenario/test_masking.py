@@ -105,3 +105,14 @@ def test_what_a_hook_or_a_refusal_says_is_masked_before_it_is_kept(tmp_path: Pat
         words = shown(yard, number)
         assert "*** and ***" in words["why {id}"]
         assert {place for place, text in words.items() if BOT_TOKEN in text or KEY in text} == set()
+
+
+def test_a_bug_s_file_holds_no_key_that_was_learnt_since_and_no_address(tmp_path: Path) -> None:
+    address, key = "address-of-nobody-0123", "key-of-a-wallet-0123"
+    with a_yard(tmp_path / "yard", more=f'[notify]\nurls = ["json://127.0.0.1:9/{address}"]\n') as yard:
+        world = yard.engine.world
+        world.learn([key])
+        path = world.save_bug(f"Traceback: {key}, {address}, {BOT_TOKEN}")
+        assert "Traceback: ***, ***, ***" in Path(path).read_text()
+        world.say(f"said: {key}, {address}, {BOT_TOKEN}")
+        assert yard.lines[-1] == "said: ***, ***, ***"
