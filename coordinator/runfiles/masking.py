@@ -76,6 +76,7 @@ _ESCAPES = r"\x1b(?:\[[0-?]{0,60}[ -/]{0,9}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1
 _BREAKS = "(?:" + _ESCAPES + r"|\s)+"
 """What a terminal puts between the letters of a word: colours, and the line's end at its edge, of which whoever makes
 one line of several leaves a space."""
+_ELLIPSIS = "…"
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DESCRIPTOR = "COORDINATOR_GITHUB_TOKEN_FD"   # handed.VARIABLE, which few processes have need of
 
@@ -152,20 +153,22 @@ class Masker:
         return _mended(text, _BREAKS, self._solid, ())   # a shape would run on into the next word
 
     def piece(self, text: str) -> str:
-        """The same for one of several pieces of what was said: of a secret that was cut in two, the part that stands at
-        the end or at the beginning is hidden too, unless it is as short as a word."""
+        """The same for a piece of what was said, cut from the rest by a stream or for its length: of a secret that was
+        cut in two, what stands at the end or at the beginning is hidden too, unless it is as short as a word."""
         text = self.text(text)
+        lead = _ELLIPSIS * text.startswith(_ELLIPSIS)
+        end = _ELLIPSIS * text[len(lead):].endswith(_ELLIPSIS)
+        body = text[len(lead):len(text) - len(end)]
         for secret in self._given:
             least = max(_SHORTEST, len(secret) // 3)
-            if secret[:least] in text[-len(secret):]:
-                sizes = range(len(secret) - 1, least - 1, -1)
-                cut = next((size for size in sizes if text.endswith(secret[:size])), 0)
-                text = text[:-cut] + MASK if cut else text
-            if secret[-least:] in text[:len(secret)]:
-                sizes = range(len(secret) - 1, least - 1, -1)
-                cut = next((size for size in sizes if text.startswith(secret[-size:])), 0)
-                text = MASK + text[cut:] if cut else text
-        return text
+            sizes = range(len(secret) - 1, least - 1, -1)
+            if secret[:least] in body[-len(secret):]:
+                cut = next((size for size in sizes if body.endswith(secret[:size])), 0)
+                body = body[:-cut] + MASK if cut else body
+            if secret[-least:] in body[:len(secret)]:
+                cut = next((size for size in sizes if body.startswith(secret[-size:])), 0)
+                body = MASK + body[cut:] if cut else body
+        return lead + body + end
 
     def value(self, value: Any, hide: Optional[Callable[[str], str]] = None) -> Any:
         """The same for a JSON value, keys included; a new value, the given one is not touched. `hide`: `piece` where

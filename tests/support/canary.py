@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from coordinator.rehearsal.people import RepositoryHandle
@@ -99,7 +100,7 @@ def a_field(agent: Path, *, more: str = "") -> Iterator[Field]:
         ("DATABASE_URL", "database"), ("OP_SERVICE_ACCOUNT_TOKEN", "wallet"),
     )}  # fmt: skip
     python = ordinary.python()
-    with ordinary.a_home() as folder, StandIn(folder.with_name(f"{folder.name}-github")) as github:
+    with ordinary.a_home() as folder, TemporaryDirectory() as hidden_from_it, StandIn(Path(hidden_from_it)) as github:
         github.add_user("bot", known["GITHUB_TOKEN"])
         github.add_user("ann", "ann-token", permission="admin")
         repository = github.add_repository("acme/widgets", FILES)

@@ -55,7 +55,7 @@ def _serves(one: str) -> bool:
 @contextmanager
 def a_home() -> Iterator[Path]:
     """A folder that this user can reach, which pytest's own are not; what is made in it is handed over by `give`."""
-    folder = Path(tempfile.mkdtemp(prefix="coordinator-ordinary-"))
+    folder = Path(tempfile.mkdtemp(prefix="coordinator-ordinary-", dir="/tmp"))
     folder.chmod(0o755)
     try:
         yield folder

@@ -156,6 +156,9 @@ def test_a_secret_in_two_pieces_of_a_stream_leaves_no_more_than_a_word_of_it() -
         left = first.removeprefix("I found ").replace("***", "") + second.removesuffix(" there").replace("***", "")
         assert len(left) < max(8, len(KNOWN) // 3), (first, second)
     assert masker.piece("nothing of it") == "nothing of it"
+    assert masker.piece(f"cut: {KNOWN[:-4]}…") == "cut: ***…"
+    assert masker.piece(f"…{KNOWN[4:]} is the rest") == "…*** is the rest"
+    assert masker.piece("…") == "…"
 
 
 def test_a_token_behind_a_descriptor_is_known_and_no_other_descriptor_is_read(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from coordinator.runfiles.masking import Masker
 from coordinator.runfiles.verdict.lines import parse
 from coordinator.runfiles.verdict.tally import Tally
 
+LONGEST_SIGN = 80
 _FAILURES = frozenset({"retry", "error", "limit", "result"})
 
 
@@ -139,7 +140,7 @@ class Transcriber:
         if one.kind == "init":
             session = str(one.raw.get("session_id") or "")
             signs = replace(signs, session_id=session, model=one.text)
-        last = self._masker.text(_gist(one)) or signs.last
+        last = shape.one_line(self._masker.piece(_gist(one)), LONGEST_SIGN) or signs.last
         return replace(signs, events=signs.events + 1, last=last, last_at=now)
 
     @staticmethod
@@ -175,10 +176,11 @@ def _too_long() -> Said:
 
 
 def _gist(one: Said) -> str:
+    """Longer than it is shown: what hides secrets must see them whole."""
     if one.kind == "tool":
         block = next((block for block in shape.blocks(one.raw) if block.get("type") == "tool_use"), {})
-        return shape.one_line(f"{one.tool} {shape.tool_gist(block)}".strip(), 80)
-    return shape.one_line(one.text, 80) if one.kind in {"text", "retry", "error", "limit"} else ""
+        return f"{one.tool} {shape.tool_gist(block)}".strip()
+    return shape.one_line(one.text) if one.kind in {"text", "retry", "error", "limit"} else ""
 
 
 def _failure_words(one: Said) -> Iterator[tuple[str, str]]:
