@@ -45,6 +45,14 @@ def take_in() -> None:
         raise NoToken(str(error)) from error
 
 
+def hide() -> None:
+    """Before a command that lives long and has no need of the token, but of its caller's environment: that stays, and
+    nobody else may see it. Raises OSError."""
+    from coordinator.adapters.system import vault
+
+    vault.hide()
+
+
 def _token_in(path: Path) -> str:
     try:
         token = path.read_text("utf-8", "replace").partition("\n")[0].strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from coordinator.cli.main import COMMANDS, main
 from tests.support import ordinary
+from tests.support.patience import end_of
 from tests.support.program import a_repository, program
 
 TOKEN, OTHER = "canary-of-the-vault-0123456789", "canary-of-the-second-variable"
@@ -153,6 +155,50 @@ def test_a_token_s_file_is_read_anew_each_time_and_its_faults_are_named(tmp_path
     path.unlink()
     with pytest.raises(NoToken, match="No such file"):
         github_token(environ)
+
+
+@pytest.mark.parametrize("words", ["wait --command true", "job watchdog --once", "batch watch --prefix none-"])
+def test_each_command_that_lives_long_hides_first(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hidden: list[str] = []
+    monkeypatch.setattr("coordinator.app.credentials.hide", lambda: hidden.append(words))
+    monkeypatch.setenv("COORDINATOR_JOBS_DIR", str(tmp_path / "jobs"))
+    monkeypatch.chdir(tmp_path)
+    main(words.split())
+    assert hidden == [words]
+    capsys.readouterr()
+
+
+@pytest.mark.req("W19")
+@pytest.mark.parametrize("words", ["wait --command false --interval 50ms", "job watchdog"])
+def test_a_command_that_lives_long_is_shut_too_and_what_a_person_gave_it_has_that_person_s_environment(
+    words: str, tmp_path: Path
+) -> None:
+    with ordinary.a_home() as home:
+        (home / "jobs").mkdir()
+        ordinary.give(home)
+        seen = home / "jobs" / "seen"
+        line = words.replace("false", f"echo $GITHUB_TOKEN > {seen}; false").split(" ")
+        argv = [*line[:2], " ".join(line[2:-2]), *line[-2:]] if line[0] == "wait" else line
+        log = home / "jobs" / "log"
+        with log.open("wb") as out, subprocess.Popen(
+            [ordinary.python(), "-m", "coordinator", *argv], cwd=home, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": ordinary.paths(), "HOME": str(home), "GITHUB_TOKEN": TOKEN},
+            **ordinary.as_user(),
+        ) as child:  # fmt: skip
+            try:
+                end = end_of(time.monotonic(), 20)
+                while looked(child.pid, "environ") != "closed":
+                    assert child.poll() is None, log.read_text()
+                    assert time.monotonic() < end
+                if line[0] == "wait":
+                    while not (seen.exists() and seen.read_text()):
+                        assert time.monotonic() < end
+                        time.sleep(0.02)
+                    assert seen.read_text().strip() == TOKEN
+            finally:
+                child.kill()
 
 
 HOLDERS = {"run", "plan", "doctor", "init", "clean"}

@@ -24,17 +24,25 @@ class NotHanded(Exception):
 
 def shut() -> None:
     """Memory, descriptors, environment and folders of this process belong to root from now on (proc(5), "dumpable"), no
-    core of it is written, nobody may trace it. A program that we start is open again, so none is given a secret."""
-    if ctypes.CDLL(None).prctl(_DUMPABLE, *[ctypes.c_ulong(0)] * 4) != 0:
-        raise OSError("the kernel does not let this process be shut (prctl PR_SET_DUMPABLE)")
+    core of it is written, nobody may trace it. A program that we start is open again, so none is given a secret. Raises
+    OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_DUMPABLE, *[ctypes.c_ulong(0)] * 4) != 0:
+        raise OSError(ctypes.get_errno(), "the kernel does not let this process be shut (prctl PR_SET_DUMPABLE)")
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def take_in() -> None:
-    """Puts the GitHub token out of the environment, or out of an inherited descriptor, behind a descriptor that nobody
-    inherits; the environment names its number alone. What /proc/PID/environ shows holds no secret any more. Raises
-    NotHanded, OSError."""
+def hide() -> None:
+    """The process is shut, and what /proc/PID/environ shows of it holds no secret any more; `os.environ` is as it was.
+    Raises OSError."""
     shut()
+    _blot()
+
+
+def take_in() -> None:
+    """Hides, and puts the GitHub token out of the environment, or out of an inherited descriptor, behind a descriptor
+    that nobody inherits; the environment names its number alone. Raises NotHanded, OSError."""
+    hide()
     given = os.environ.get(handed.VARIABLE, "")
     if given and not handed.read(os.environ)[0]:
         _keep(_drained(given), f"descriptor {given}")
@@ -42,7 +50,6 @@ def take_in() -> None:
         value = os.environ.pop(name, "").strip()
         if value and not handed.read(os.environ)[0]:
             _keep(value, name)
-    _blot()
 
 
 def _drained(given: str) -> str:

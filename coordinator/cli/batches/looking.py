@@ -66,8 +66,9 @@ def watch(
 
     0 done, none failed (or with --once: not systemic); 1 the time is up; 3 done with failures, or systemic; 130
     interrupted. Started again it tells only what happened meanwhile."""
-    from coordinator.app import batches
+    from coordinator.app import batches, credentials
 
+    credentials.hide()
     if until not in ("done", "attention"):
         raise Trouble(f"--until is {until!r}", "Give done or attention.", code=USAGE)
     longest = duration("--timeout", timeout)

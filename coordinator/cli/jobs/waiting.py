@@ -66,8 +66,9 @@ def wait(
 
     0 met, 1 not in time, 2 wrong usage, 130 interrupted. --check-cmd: also 2 failed; a count of zero ("0 failed") is no
     failure."""
-    from coordinator.app import foreground
+    from coordinator.app import credentials, foreground
 
+    credentials.hide()
     asked_for = Wanted(regex, file, command, tuple(job or ()), batch, interval, log_dir)
     old = {"--success-regex": success_regex, "--failure-regex": failure_regex, "--retry-on-nonzero": retry_on_nonzero,
            "--max-attempts": max_attempts, "--check-cmd": check_cmd.strip()}

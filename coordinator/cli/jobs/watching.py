@@ -42,8 +42,9 @@ def watchdog(
     log_dir: LogDir = "",
 ) -> None:
     """Watch jobs: restart what stalls, at most --max-retries times, then block it for a person."""
-    from coordinator.app import jobs, verbs
+    from coordinator.app import credentials, jobs, verbs
 
+    credentials.hide()
     face = face_of(ctx)
     order = verbs.Watch(
         read_prompt=jobs.prompt_of,
