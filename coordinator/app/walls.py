@@ -23,12 +23,12 @@ def sandbox_of(config: Config) -> Sandbox:
     must = workers.sandbox == "bwrap"
     if missing(config)[0]:
         return Sandbox(must=must)
-    network = workers.network == "on"
+    network, proxy = workers.network == "on", workers.network.partition("://")[2]
     read, write = ([Path(one).expanduser() for one in given] for given in (workers.sandbox_read, workers.sandbox_write))
 
     def around(cell: Cell, command: Command, files: Sequence[Path]) -> Walls:
         return bubblewrap.around(cell, argv=command.argv, environ=command.env, own=command.own, read=(*read, *files),
-                                 write=write, network=network)
+                                 write=write, network=network, proxy=proxy)
 
     return Sandbox(around, must)
 
@@ -48,7 +48,8 @@ def check_walls(config: Config) -> None:
 
     workers = config.workers
     why, cure = missing(config)
-    ordered = 'workers.sandbox = "bwrap"' if workers.sandbox == "bwrap" else 'workers.network = "off"'
+    ordered = f'workers.network = "{workers.network}"'
+    ordered = 'workers.sandbox = "bwrap"' if workers.sandbox == "bwrap" else ordered
     if workers.sandbox != "bwrap" and workers.network == "on":
         return
     if why:
@@ -74,6 +75,7 @@ def words(config: Config) -> str:
     if why:
         because = "" if config.workers.sandbox == "off" else f" ({why}: {cure})"
         return f"sandbox off: agents run with your rights{because}"
-    reach = "" if config.workers.network == "on" else ", no network"
+    network = config.workers.network
+    reach = {"on": "", "off": ", no network"}.get(network, f", network by {network} alone")
     elsewhere = _elsewhere(config)
     return f"sandbox bwrap{reach}" + (f"; sandbox off on {elsewhere}" if elsewhere else "")

@@ -20,6 +20,7 @@ _NAME = (r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "name; letters, digits, dot, dash a
 _VARIABLE = (r"[A-Za-z_][A-Za-z0-9_]*\*?", "environment variable; a * at its end stands for any rest")
 _HOST_PATH = (r"(/|~/).*[^/]", "path of a file; begin with / or ~/")
 _PLACE = (r"(/|~/)[^/].*", "file or folder; begin with / or ~/")
+_NETWORK = (r"on|off|http://[A-Za-z0-9.-]+:[0-9]{1,5}", 'way to the network; write "on", "off" or http://proxy:3128')
 _FOLDER = (r"(/|~/).+", "folder; begin with / or ~/")
 _FILE_NAME = (r"(?!\.{1,2}$)[^/]+", "file name; it lies in ~/.config/systemd/user")
 _ADDRESS = (r"[A-Za-z0-9_\[][^\s]*", "address as ssh takes it: host, user@host or an alias of your ssh configuration")
@@ -84,7 +85,7 @@ class Workers:
     executor: str = _key(kinds.choice("local", "ssh", "slurm"), "local")
     lease: timedelta = _key(kinds.duration("1s"), "10m")
     sandbox: str = _key(kinds.choice("auto", "bwrap", "off"), "auto")
-    network: str = _key(kinds.choice("on", "off"), "on")
+    network: str = _key(kinds.text(*_NETWORK), "on")
     sandbox_read: tuple[str, ...] = _key(kinds.words(*_PLACE), [])
     sandbox_write: tuple[str, ...] = _key(kinds.words(*_PLACE), [])
 

@@ -12,13 +12,14 @@ class Cell:
     """A git directory of a task's own, `git`: its refs, its new objects, a configuration without secrets. Of the
     repository it sees `objects`, to read. `admin` is the worktree's own git directory there; a worker sees it at
     `place`, which is where the worktree `tree` looks for it. `hides` are folders of the repository that show nothing
-    else."""
+    else; `door` is a folder for the socket to a proxy."""
 
     tree: Path
     git: Path
     admin: Path
     place: Path
     objects: tuple[Path, ...]
+    door: Path
     hides: tuple[Path, ...]
 
 
@@ -39,8 +40,9 @@ class Walls:
 
     `write` and `read` are seen where they stand, `swap` is (what stands, where it is seen), to be written. `empty` are
     folders of its own that go with it, `hidden` files and `closed` folders within `read` that show nothing. `links` are
-    (what it says, where it stands). `program` is bubblewrap's own, `cwd` where the worker starts. `environ` is set over
-    its environment, `without` taken out of it."""
+    (what it says, where it stands). `proxy` is host:port where there is no network but by it: then `python` runs the
+    relay and `door` is the folder that both its sides see. `program` is bubblewrap's own, `cwd` where the worker
+    starts. `environ` is set over its environment, `without` taken out of it."""
 
     program: str
     cwd: Path
@@ -52,5 +54,8 @@ class Walls:
     closed: tuple[Path, ...] = ()
     links: tuple[tuple[str, Path], ...] = ()
     network: bool = True
+    proxy: str = ""
+    door: Path = Path()
+    python: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
     without: tuple[str, ...] = ()

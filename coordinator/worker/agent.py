@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from coordinator.worker.terminal import Terminal
 
 _RSS_UNIT = 1024 if sys.platform == "darwin" else 1
-_SECOND = 2
+_AGENT, _RELAY = 2, 4
+"""Their numbers in a pid space of bubblewrap's: it is the first itself, and the relay's parent ended as the third."""
 _SUBREAPER = 36   # PR_SET_CHILD_SUBREAPER of linux/prctl.h
 WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, notice.SIGNAL)
 
@@ -58,6 +59,7 @@ class Agent:
         self.pid = 0
         self.start = 0
         self.walls = False
+        self.relay = 0
         self.status: Optional[int] = None
         self.failure = ""
         self.max_rss_kb = 0
@@ -69,8 +71,14 @@ class Agent:
         `log` where the agent's words are plain text or go through a terminal."""
         files: List[int] = []
         self.walls = spec.walls
-        told, tell = os.pipe()
+        told = tell = -1
         try:
+            if spec.proxy:
+                from coordinator.runfiles import relay  # few agents need one
+
+                host, _, port = spec.proxy.rpartition(":")
+                self.relay = relay.outside(spec.door, host, int(port))
+            told, tell = os.pipe()   # after the relay, which would hold it open
             files.append(os.open(spec.path("prompt") if spec.stdin == "prompt" else os.devnull, os.O_RDONLY))
             files += self._outputs(spec)
             self.pid = os.fork()
@@ -124,6 +132,10 @@ class Agent:
         self.max_rss_kb = max(self.max_rss_kb, usage.ru_maxrss // _RSS_UNIT)
         if pid == self.pid:
             self.status = status
+            if self.relay:
+                os.kill(self.relay, signal.SIGKILL)   # our own child: its number is nobody else's before it is reaped
+        elif pid == self.relay:
+            self.relay = 0
         return True
 
     def signal(self, number: int) -> bool:
@@ -131,17 +143,22 @@ class Agent:
         return self.running() and proc is not None and identity.send(proc.pid, proc.start, number)
 
     def frame(self) -> List[int]:
-        """Processes that are no part of the agent: bubblewrap, and its own first process within, which reaps there. To
-        end one of them is to end all at once."""
-        return [self.pid, *identity.children(self.pid)[:1]] if self.walls and self.running() else []
+        """Processes that are no part of the agent: bubblewrap, its own first process within, which reaps there, and the
+        relay on both sides. To end one of them is to end all at once, or to cut the agent off."""
+        if not self.walls or not self.running():
+            return []
+        relays = [self.relay, *self._numbered(_RELAY)] if self.relay else []
+        return [self.pid, *identity.children(self.pid)[:1], *relays]
 
     def _itself(self) -> Optional[Proc]:
         """Behind walls the agent is the second process of its own pid space; before it is there, nobody is."""
-        frame = self.frame()
-        if not frame:
+        if not self.walls:
             return identity.look(self.pid)
-        within = [pid for pid in identity.children(frame[-1]) if identity.number_within(pid) == _SECOND]
-        return identity.look(within[0]) if len(frame) > 1 and within else None
+        return next(map(identity.look, self._numbered(_AGENT)), None)
+
+    def _numbered(self, number: int) -> List[int]:
+        return [pid for init in identity.children(self.pid)[:1] for pid in identity.children(init)
+                if identity.number_within(pid) == number]
 
 
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT,

@@ -26,7 +26,7 @@ class Spec:
     """One run. Times are in seconds; `timeout` 0 = no limit. `warn`: signals by which a scheduler says that it will end
     the run soon, each with the reason code that it stands for; `keep` is how long saving the work may take then.
     `env`: our environment is the agent's as it is, for it came in a file. `walls`: argv puts walls up and then starts
-    the agent, whose git directory is `git_dir`."""
+    the agent, whose git directory is `git_dir`; `proxy` (host:port) is then the one way out, by a socket in `door`."""
 
     def __init__(self, provider: str, job: str, folder: str, pairs: Dict[str, str]) -> None:
         def number(key: str, default: float) -> float:
@@ -55,6 +55,8 @@ class Spec:
         self.env = False
         self.walls = pairs.get("walls", "0") == "1"
         self.git_dir = pairs.get("git_dir", "")
+        self.proxy = pairs.get("proxy", "")
+        self.door = pairs.get("door", "")
         self.warn = _warnings(pairs.get("warn", ""))
         self.keep = number("keep_sec", 30)
         self.carried = {key[len(CARRIED):]: value for key, value in pairs.items() if key.startswith(CARRIED)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,3 +210,36 @@ def test_work_whose_walls_cannot_be_put_up_any_more_is_kept_and_said(
             field.let_out()
     field.let_out()
     assert git(field.tree, "log", "-1", "--format=%s") == "x"
+
+
+def test_a_worktree_that_goes_takes_its_cell_with_it_and_no_work(field: Field) -> None:
+    field.inside("echo x > x; git add x; git commit -qm x")
+    repo, walls = field.world.repository(), field.world.checkout / ".git" / "coordinator-walls"
+    repo.remove_worktree(TASK)
+    assert git(field.world.checkout, "log", "-1", "--format=%s", BRANCH) == "x"
+    assert (list(walls.iterdir()), field.tree.exists()) == ([], False)
+
+
+def test_a_cell_whose_worktree_a_person_removed_stands_aside(field: Field) -> None:
+    field.inside("echo x > x; git add x; git commit -qm x")
+    shutil.rmtree(field.tree)
+    field.world.repository().remove_worktree(TASK)
+    walls = field.world.checkout / ".git" / "coordinator-walls"
+    assert [path.name for path in walls.iterdir()] == [f"{TASK}.left-t"]
+    assert git(walls / f"{TASK}.left-t" / "git", "log", "-1", "--format=%s", BRANCH) == "x"
+
+
+def test_submodules_settings_and_sparse_trees_are_met_behind_the_walls(field: Field) -> None:
+    """What makes files look as they do comes along; what would sign, or run something, does not."""
+    modules = field.world.checkout / ".git" / "worktrees" / TASK / "modules" / "lib"
+    modules.mkdir(parents=True)
+    (modules / "HEAD").write_text("ref: refs/heads/main\n")
+    for key, value in (("user.email", 'a "b" \\ c'), ("user.name", "Bee"), ("commit.gpgSign", "true"),
+                       ("core.hooksPath", "/tmp/evil"), ("remote.origin.url", "https://example.org/widgets.git")):
+        git(field.world.checkout, "config", key, value)
+    git(field.tree, "sparse-checkout", "set", "--no-cone", "/*", "!/more.txt")
+    said = field.inside("""git config user.email; git config user.name; git config remote.origin.url
+        git config commit.gpgSign; git config core.hooksPath; git config remote.mirror.url; git sparse-checkout list
+        cat $(git rev-parse --git-dir)/modules/lib/HEAD; git status --porcelain""")
+    assert said.out.splitlines() == ['a "b" \\ c', "Bee", "https://example.org/widgets.git", "/*", "!/more.txt",
+                                     "ref: refs/heads/main"], said.err

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -34,13 +36,16 @@ def place(tmp_path: Path) -> Iterator[Bench]:
         yield made
 
 
-def walled(place: Bench, *words: str, **more: Any) -> LaunchSpec:
+def walled(place: Bench, *words: str, proxy: str = "", **more: Any) -> LaunchSpec:
     """A worker that sees the system and its own folder alone."""
+    door = place.root / "door"
+    door.mkdir(exist_ok=True)
     cwd = place.root / "trees" / "gh-450"
     folders, links = bubblewrap._system()
     python = Path(sys.base_prefix)
     read = (*folders, *([] if python.is_relative_to("/usr") else [python]))
-    made = Walls(bubblewrap.program(), cwd, write=(cwd,), read=read, links=tuple(links), empty=(Path("/tmp"),))
+    made = Walls(bubblewrap.program(), cwd, write=(cwd,), read=read, links=tuple(links), empty=(Path("/tmp"),),
+                 proxy=proxy, door=door, python=PYTHON)
     return place.spec(*words, walls=made, **more)
 
 
@@ -159,3 +164,97 @@ def test_the_keys_of_our_session_are_out_of_reach(place: Bench, monkeypatch: pyt
         executor.submit(spec)
         assert ended(executor, spec).code == 0
     assert (place.out(within), place.out(open_to_all)) == ("[]\n", "[-3]\n")
+
+
+# --- one way out ----------------------------------------------------------------------------------------
+
+
+class Echo:
+    """A proxy that says back what it hears, and who asks for it; `met` counts the callers."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.met = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                caller, _ = self._socket.accept()
+            except OSError:
+                return
+            self.met += 1
+            threading.Thread(target=self._answer, args=(caller,), daemon=True).start()
+
+    def _answer(self, caller: socket.socket) -> None:
+        with caller:
+            heard = b""
+            while chunk := caller.recv(65536):
+                heard += chunk
+            caller.sendall(b"heard " + heard)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Echo]:
+    made = Echo()
+    yield made
+    made.close()
+
+
+CALLS = """
+import os, socket, sys
+def call(where, data):
+    try:
+        with socket.create_connection(where, 20) as line:
+            line.sendall(data); line.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: line.recv(65536), b""))
+    except OSError as error:
+        return type(error).__name__.encode()
+big = b"x" * 3_000_000
+print([call(("127.0.0.1", 3128), b"%d" % n) for n in range(3)], call(("127.0.0.1", 3128), big) == b"heard " + big,
+      call(("127.0.0.1", int(sys.argv[1])), b"direct"), call(("192.0.2.1", 80), b"away"), flush=True)
+"""
+
+
+def test_with_a_proxy_there_is_one_way_out_and_it_ends_with_the_agent(place: Bench, proxy: Echo) -> None:
+    executor = place.executor()
+    spec = walled(place, PYTHON, "-c", CALLS, proxy.address.rpartition(":")[2], proxy=proxy.address)
+    executor.submit(spec)
+    end = ended(executor, spec, 40)
+    assert (end.code, end.survivors) == (0, ()), executor.log_tail(spec.handle).decode()
+    assert place.out(spec).split(" ", 3)[:3] == ["[b'heard", "0',", "b'heard"]
+    assert place.out(spec).endswith("True b'ConnectionRefusedError' b'OSError'\n")
+    assert proxy.met == 4
+
+
+def test_a_proxy_that_is_down_ends_the_connection_and_nothing_else(place: Bench, proxy: Echo) -> None:
+    proxy.close()
+    executor = place.executor()
+    call = "import socket; print(socket.create_connection(('127.0.0.1', 3128)).recv(9))"
+    spec = walled(place, PYTHON, "-c", call, proxy=proxy.address)
+    executor.submit(spec)
+    assert ended(executor, spec, 40).code == 0
+    assert place.out(spec) == "b''\n"
+
+
+def test_the_relay_is_no_part_of_the_agent_and_nobody_survives_with_it(place: Bench, proxy: Echo) -> None:
+    """A polite stop leaves the way open to whoever ends politely; a stopped agent stands still though its relay does
+    not; what is left goes."""
+    executor = place.executor()
+    wait = "trap 'echo polite > heard; exit 7' INT; echo ready; while :; do sleep 0.05; done"
+    spec = walled(place, "sh", "-c", wait, stop_signal="INT", grace=timedelta(seconds=20), proxy=proxy.address)
+    wrapper = executor.submit(spec)
+    until(lambda: "ready" in place.out(spec), "the agent")
+    tree = [proc.pid for proc in identity.tree(wrapper)]
+    agent = next(pid for pid in tree if identity.number_within(pid) == 2)
+    os.kill(agent, signal.SIGSTOP)
+    until(lambda: place.pairs(spec, "heartbeat").get("stopped_since"), "that it stands still")
+    executor.stop(spec.handle, StopOrder("manual_stop", "test"))
+    end = ended(executor, spec)
+    assert (end.code, end.survivors) == (7, ())
+    assert (spec.cwd / "heard").read_text() == "polite\n"
+    until(lambda: not [pid for pid in tree if alive(pid)], "the end of all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def test_what_lies_deeper_is_put_over_what_lies_around_it() -> None:
                          (ROOT, GIT), (GIT, GIT / "objects"), (ROOT / "trees/gh-1", ROOT / "trees/gh-1/.git")):
         assert places.index(str(outer)) < places.index(str(inner))
     assert made.index("--remount-ro") > max(at for at, word in enumerate(made) if word in ("--bind", "--tmpfs"))
+
+
+def test_with_a_proxy_the_relay_starts_the_program_and_there_is_no_other_network() -> None:
+    made = argv(replace(A_WORKER, network=True, proxy="proxy.lan:3128", door=CELL / "door", python="/usr/bin/python3"),
+                ("claude", "-p"))
+    assert "--unshare-net" in made
+    assert made[made.index(str(CELL / "door")) - 1] == "--bind"
+    relay = made[made.index("--") + 1:]
+    assert (relay[:4], relay[5:]) == (("/usr/bin/python3", "-I", "-S", "-c"), ("/run/proxy", "3128", "claude", "-p"))
 
 
 # --- what a program is started by -----------------------------------------------------------------------
@@ -125,6 +135,7 @@ def config(monkeypatch: pytest.MonkeyPatch, trouble: tuple[str, str], **given: s
 @pytest.mark.parametrize(("given", "trouble", "said"), [
     ({}, HERE, "sandbox bwrap"),
     ({"network": "off"}, HERE, "sandbox bwrap, no network"),
+    ({"network": "http://proxy.lan:3128"}, HERE, "sandbox bwrap, network by http://proxy.lan:3128 alone"),
     ({}, MISSING, "sandbox off: agents run with your rights (bubblewrap is not installed: apt install bubblewrap)"),
     ({"sandbox": "off"}, HERE, "sandbox off: agents run with your rights"),
     ({"hosts.epyc.address": "a", "hosts.epyc.labels": "big"}, HERE, "sandbox bwrap; sandbox off on epyc"),
@@ -141,6 +152,7 @@ def test_what_holds_is_said_aloud(
 @pytest.mark.parametrize(("given", "trouble", "said"), [
     ({"sandbox": "bwrap"}, MISSING, 'workers.sandbox = "bwrap" cannot be kept: bubblewrap is not installed'),
     ({"network": "off"}, MISSING, 'workers.network = "off" cannot be kept: bubblewrap is not installed'),
+    ({"network": "http://proxy.lan:3128"}, MISSING, 'workers.network = "http://proxy.lan:3128" cannot be kept'),
     ({"network": "off", "sandbox": "off"}, HERE, 'workers.network = "off" cannot be kept: off in the configuration'),
     ({"sandbox": "bwrap", "executor": "slurm"}, HERE, "cannot be kept on Slurm"),
     ({"network": "off", "hosts.epyc.address": "a", "hosts.epyc.labels": "big"}, HERE, "cannot be kept on epyc"),

@@ -66,7 +66,9 @@ def _behind(spec: LaunchSpec) -> dict[str, str]:
     """What the wrapper must know of walls: that its child is their builder, and which git moves behind them."""
     if spec.walls is None:
         return {}
-    return {"walls": "1", "git_dir": str(spec.walls.swap[0][0]) if spec.walls.swap else ""}
+    made = spec.walls
+    return {"walls": "1", "git_dir": str(made.swap[0][0]) if made.swap else "", "proxy": made.proxy,
+            "door": str(made.door)}
 
 
 def spec_of(spec: LaunchSpec, tuning: Tuning, host: str) -> dict[str, str]:

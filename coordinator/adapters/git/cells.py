@@ -12,9 +12,10 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from coordinator.adapters.git import commits, parcels
+from coordinator.adapters.git import commits, parcels, registry
 from coordinator.adapters.git.funnel import TIMEOUT, Funnel, Tree
 from coordinator.adapters.git.naming import safe_name
 from coordinator.adapters.system import bubblewrap, walls
@@ -32,8 +33,10 @@ _READY = "ready"
 """Written last: the token of the attempt that the cell is for, and the commit it began with, a line each."""
 _KEPT = re.compile(
     r"core\.(autocrlf|eol|safecrlf|filemode|symlinks|ignorecase|precomposeunicode|quotepath|abbrev)"
-    r"|(user|author|committer)\.(name|email)|filter\..+|(diff|merge|rebase|pull|commit)\.[a-z]+|remote\.[^\n]+\.fetch",
+    r"|(user|author|committer)\.(name|email)|filter\..+|merge\.(conflictstyle|[^\n]+\.driver)|pull\.(rebase|ff)|remote\.[^\n]+\.fetch",
     re.IGNORECASE)
+_BARE = "[core]\n\tbare = true\n"
+"""The cell has no checkout of its own. Where worktrees have settings of their own it must not be theirs as well."""
 _ADDRESS = re.compile(r"remote\.[^\n]+\.url", re.IGNORECASE)
 _COPIED = ("index", "sharedindex.*", "config.worktree", "ORIG_HEAD", "logs/HEAD", "info/sparse-checkout")
 
@@ -49,9 +52,7 @@ def make(funnel: Funnel, tree: Tree, task_id: str, token: str) -> Cell:
     if not head:
         raise GitError(f"{tree.path} stands on no commit")
     with crossing("file", f"cell of {task_id}"):
-        if ready:
-            home.rename(home.with_name(f"{home.name}.left-{ready[0][:8]}"))
-        _remove(home)
+        _stand_aside(home, ready)
         make_folder(str(home.parent))
         _furnish(funnel, tree, cell)
         atomic.write(str(home / _READY), f"{token}\n{head}\n".encode("ascii"))
@@ -74,13 +75,34 @@ def take_out(funnel: Funnel, tree: Tree, task_id: str, branch: str, attempt: int
             _remove(home)
 
 
+def clear(funnel: Funnel, tree: Tree | None, task_id: str) -> None:
+    """Before its worktree goes: what it holds is taken in, and stands aside where that cannot be."""
+    home = _home(funnel, task_id)
+    if not home.exists():
+        return
+    with suppress(GitError):
+        if tree is not None:
+            take_out(funnel, tree, task_id, registry.mark(tree)[1], 0)
+    with crossing("file", f"cell of {task_id}"):
+        _stand_aside(home, _ready(home))
+
+
+def _stand_aside(home: Path, ready: list[str]) -> None:
+    """One that was never whole holds nothing."""
+    if ready:
+        home.rename(home.with_name(f"{home.name}.left-{ready[0][:8]}"))
+    _remove(home)
+
+
 def _home(funnel: Funnel, task_id: str) -> Path:
     return funnel.common / FOLDER / safe_name(task_id)
 
 
 def _cell(funnel: Funnel, tree: Tree, task_id: str) -> Cell:
     home = _home(funnel, task_id)
-    return Cell(tree.path, home / "git", home / "admin", tree.admin, tuple(_objects(funnel.common / "objects")),
+    modules = tree.admin / "modules"   # where submodules of a worktree keep their git
+    shown = (*_objects(funnel.common / "objects"), *([modules] if modules.is_dir() else []))
+    return Cell(tree.path, home / "git", home / "admin", tree.admin, shown, home / "door",
                 (funnel.root.resolve(), funnel.common))
 
 
@@ -107,11 +129,13 @@ def _furnish(funnel: Funnel, tree: Tree, cell: Cell) -> None:
     for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
         (cell.git / folder).mkdir(mode=0o700, parents=True)
     (cell.admin / "logs").mkdir(mode=0o700, parents=True)
+    cell.door.mkdir(mode=0o700)
     refs = funnel.read("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/remotes", "refs/tags")
     sparse = (tree.admin / "config.worktree").is_file()
     texts = {
         cell.git / "HEAD": "ref: refs/heads/main\n",
         cell.git / "config": _configuration(funnel, sparse=sparse),
+        cell.git / "config.worktree": _BARE,
         cell.git / "packed-refs": refs,
         cell.git / "objects" / "info" / "alternates": "".join(f"{path}\n" for path in cell.objects[:1]),
         cell.admin / "HEAD": _head(funnel, tree),
@@ -142,9 +166,9 @@ def _head(funnel: Funnel, tree: Tree) -> str:
 def _configuration(funnel: Funnel, *, sparse: bool) -> str:
     """What git does with files and commits, by whomever it was set; no address that may hold a password, no helper."""
     kind = funnel.ask("rev-parse", "--show-object-format") or "sha1"
-    lines = ["[core]\n\trepositoryformatversion = 1\n\tbare = true\n\tlogAllRefUpdates = true\n",
-             f"[gc]\n\tauto = 0\n[extensions]\n\tobjectFormat = {kind}\n"]
-    lines += ["\tworktreeConfig = true\n"] if sparse else []
+    lines = ["[core]\n\trepositoryformatversion = 1\n\tlogAllRefUpdates = true\n",
+             f"[gc]\n\tauto = 0\n[extensions]\n\tobjectFormat = {kind}\n",
+             "\tworktreeConfig = true\n" if sparse else _BARE]
     for entry in funnel.read("config", "--null", "--list").split("\0"):
         key, has_value, value = entry.partition("\n")
         plain = value.startswith(("http://", "https://")) and "@" not in value

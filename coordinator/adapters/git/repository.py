@@ -240,6 +240,7 @@ class GitRepository:
 
     def remove_worktree(self, task_id: str) -> None:
         with self._funnel.locked():
+            cells.clear(self._funnel, registry.registered(self._funnel, self._place(task_id)), task_id)
             worktrees.remove(self._funnel, self._trees, self._place(task_id), task_id)
 
     # --- other hosts --------------------------------------------------------------------------------

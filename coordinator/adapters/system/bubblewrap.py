@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,9 @@ TEMPORARY = "/tmp"   # noqa: S108 - a worker's own
 EMPTY = (TEMPORARY, "/var/tmp", "/run")   # noqa: S108 - likewise
 RUNTIME = "XDG_RUNTIME_DIR"
 NOTHING = Own()
+_PROXY, _NEAR = f"http://127.0.0.1:{lines.PORT}", "localhost,127.0.0.1,::1"
+_PROXIED = {**{name: _PROXY for word in ("http_proxy", "https_proxy", "all_proxy") for name in (word, word.upper())},
+            "no_proxy": _NEAR, "NO_PROXY": _NEAR}
 _SECRETIVE = (Path("/etc"), Path("/usr/local/etc"))
 _SWITCHES = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0"),
@@ -61,14 +65,17 @@ def _cure() -> str:
 
 
 def around(cell: Cell, *, argv: Sequence[str], environ: Mapping[str, str], own: Own = NOTHING,
-           read: Iterable[Path] = (), write: Iterable[Path] = (), network: bool = True) -> Walls:
+           read: Iterable[Path] = (), write: Iterable[Path] = (), network: bool = True, proxy: str = "") -> Walls:
     """The walls for a program in a cell: `read` and `write` are shown besides what `argv` and PATH need. What is not
-    there is left out."""
+    there is left out. `proxy` is host:port, the one way out that there is then."""
     home = Path(environ.get("HOME") or "/nonexistent").resolve()
+    python = os.path.realpath(sys.executable) if proxy else ""
     folders, links = _system()
-    empty = (*map(Path, EMPTY), home, *cell.hides, *(_real(path) for path in own.folders))
+    private = (*map(Path, EMPTY), *cell.hides, *(_real(path) for path in own.folders))
+    empty = private if home == Path("/") else (*private, home)
     needs = Needs(folders, forbidden=(*empty, cell.tree, cell.git))
-    needs.program(argv[0], environ)
+    for name in filter(None, (argv[0], python)):
+        needs.program(name, environ)
     needs.path(environ)
     for path in (*own.read, *read, *_resolver()):
         needs.place(path)
@@ -84,7 +91,8 @@ def around(cell: Cell, *, argv: Sequence[str], environ: Mapping[str, str], own: 
         links=(*links, *(way for way in (*needs.links, *ways) if not _within(way[1].parent, (*shown, *opened)))),
         hidden=tuple(path for path in covered if path.is_file()),
         closed=tuple(path for path in covered if path.is_dir()),
-        network=network, environ={"IS_SANDBOX": "1", "TMPDIR": TEMPORARY}, without=(RUNTIME,),
+        network=network, proxy=proxy, door=cell.door, python=python,
+        environ={"IS_SANDBOX": "1", "TMPDIR": TEMPORARY, **(_PROXIED if proxy else {})}, without=(RUNTIME,),
     )
 
 
