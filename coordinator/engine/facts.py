@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from coordinator.domain.attempt import Attempt
@@ -47,6 +48,7 @@ class Prepared:
     worktree: str
     notes: tuple[str, ...]
     at: datetime
+    planted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Examined:
     duration_sec: float
     ended_at: datetime
     survivors: tuple[int, ...]
+    planted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
