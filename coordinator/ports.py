@@ -228,6 +228,10 @@ class Repository(Protocol):
         """Agents' configuration in the worktree becomes what the branch has; (the paths that were otherwise, the ref
         that keeps them). Raises GitError."""
 
+    def planted(self, task_id: str) -> Mapping[str, str]:
+        """What in git's settings and folder here could make it run programs or go elsewhere: name -> digest. Our calls
+        obey none of it. Empty without a worktree. Raises GitError."""
+
     def take_home(self, task_id: str, branch: str) -> bool:
         """Brings what the worktree's HEAD holds onto `branch`, files untouched, when an agent made a branch of its own
         on top of it; False when the two went apart and nothing was changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from coordinator.domain.attempt import Attempt
@@ -62,6 +62,7 @@ class Prepared:
     worktree: str
     notes: tuple[str, ...]
     at: datetime
+    planted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Examined:
     duration_sec: float
     ended_at: datetime
     survivors: tuple[int, ...]
+    planted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

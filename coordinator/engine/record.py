@@ -17,7 +17,7 @@ from coordinator.domain.outcome import Ending, Evidence
 from coordinator.domain.request import Event
 from coordinator.domain.task import MOVES, Task, TaskState
 from coordinator.domain.worker import Running, Unknown, Waiting
-from coordinator.engine import upkeep
+from coordinator.engine import planted, upkeep
 from coordinator.engine.effects import staging
 from coordinator.engine.facts import (
     ApprovalAsked,
@@ -197,6 +197,7 @@ class Recorder:
     def _prepared(self, fact: Prepared) -> None:
         for note in fact.notes:
             self._world.say(f"{fact.task.id}: {note}")
+        planted.note(self._world, fact.task, fact.attempt, fact.planted, ended=False)
         if fact.task.fresh:
             staging.forget(fact.task, self._world.store)
         task = changed(fact.task, fact.at, worktree=fact.worktree, base_sha=fact.base_sha, fresh=False,
@@ -232,6 +233,7 @@ class Recorder:
             self._world.say(f"{fact.task.id}: LEAKED: killed, yet alive: {fact.survivors}")
             return
         self._memory.survivors.pop(fact.task.id, None)
+        planted.note(self._world, fact.task, fact.attempt, fact.planted, ended=True)
         self._memory.examined[fact.task.id] = fact
 
     def settle(self, action: Settle, now: datetime) -> None:

@@ -8,8 +8,8 @@ from coordinator.domain.cargo import LISTED, Cargo
 from coordinator.wording.escape import code, one_line
 
 
-def warnings(cargo: Cargo, touched: Sequence[str]) -> tuple[str, ...]:
-    """A paragraph each; empty where there is nothing to say."""
+def warnings(cargo: Cargo, touched: Sequence[str], planted: str = "") -> tuple[str, ...]:
+    """A paragraph each; empty where there is nothing to say. `planted` is what appeared in git while agents ran."""
     found = []
     if touched:
         found.append(f"**Look at these first**: it changes protected files: {_listed(touched)}.")
@@ -17,6 +17,12 @@ def warnings(cargo: Cargo, touched: Sequence[str]) -> tuple[str, ...]:
         places = [f"{one.path} line {one.line}: {one.kind}" if one.line else f"the name {one.path}: {one.kind}"
                   for one in cargo.doubts]
         found.append(f"**May be a secret**, look before merging: {_listed(places)}.")
+    outward = [path for path, target in cargo.links if path in cargo.files and target.startswith(("/", ".."))]
+    if outward:
+        found.append(f"**Links out of the repository**: {_listed(outward)}.")
+    if planted:
+        found.append("**Look at git on the host**: while it ran there appeared what your own git may obey and the "
+                     f"coordinator does not: {code(one_line(planted, 1000), 1000)}.")
     if cargo.unread:
         found.append(f"**Not looked through for secrets**: {cargo.unread}; a person let it pass.")
     return tuple(found)

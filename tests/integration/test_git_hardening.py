@@ -7,6 +7,7 @@ import shutil
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 
 from coordinator import app
 from coordinator.config import load
-from coordinator.ports import GitError, GitUnreachable
+from coordinator.domain.cargo import Search
+from coordinator.ports import GitError, GitUnreachable, MergeConflict
 from tests.support.gitworld import World, commit, git, make_world
 
 BRANCH = "rpi/gh-1"
@@ -114,8 +116,91 @@ def odd_refs(world: World, canary: str) -> None:
         git(world.checkout, "update-ref", name, sha)
 
 
-PLANTS = [hooks, hooks_path, fsmonitor, filters, process_filter, diff_drivers, programs, aliases, included,
-          own_configuration, nested_repository, redirected, odd_refs]
+def included_for_us(world: World, canary: str) -> None:
+    (world.tree() / "evil.config").write_text(f'[core]\n\tfsmonitor = "{canary}; false"\n')
+    for condition in ("gitdir:**", "onbranch:**"):
+        setting(world, f"includeIf.{condition}.path", str(world.tree() / "evil.config"))
+
+
+def alternates(world: World, canary: str) -> None:
+    evil = world.checkout.parent / "evil"
+    git(evil.parent, "init", "-q", str(evil))
+    git(evil, "config", "core.fsmonitor", f"{canary}; false")
+    (world.checkout / ".git/objects/info/alternates").write_text(f"{evil}/.git/objects\n")
+    setting(world, "core.alternateRefsCommand", f"{canary};")
+
+
+def submodules(world: World, canary: str) -> None:
+    (world.tree() / ".gitmodules").write_text(
+        f'[submodule "evil"]\n\tpath = vendor\n\turl = ext::sh -c "{canary}"\n\tupdate = !{canary}\n')
+    git(world.tree(), "init", "-q", "vendor")
+    sha = commit(world.tree() / "vendor", "x", "x\n")
+    git(world.tree() / "vendor", "config", "core.fsmonitor", f"{canary}; false")
+    git(world.tree(), "update-index", "--add", "--cacheinfo", f"160000,{sha},vendor")
+    git(world.tree(), "add", ".gitmodules")
+    git(world.tree(), "commit", "-q", "-m", "a submodule")
+    for name, value in (("url", f"ext::sh -c '{canary}'"), ("update", f"!{canary}"), ("active", "true")):
+        setting(world, f"submodule.evil.{name}", value)
+    for name in ("submodule.recurse", "fetch.recurseSubmodules", "status.submoduleSummary"):
+        setting(world, name, "true")
+    setting(world, "diff.submodule", "log")
+
+
+def links_out_of_the_tree(world: World, canary: str) -> None:
+    outside = world.checkout.parent / "outside"
+    outside.mkdir()
+    (outside / ".gitattributes").write_text("* filter=evil\n")
+    (world.tree() / "out").symlink_to(outside)
+    (world.tree() / "passwd").symlink_to("/etc/passwd")
+    (world.tree() / ".gitattributes").symlink_to(outside / ".gitattributes")
+    setting(world, "filter.evil.clean", f"{canary}; cat")
+
+
+def replaced(world: World, canary: str) -> None:
+    del canary
+    git(world.tree(), "replace", git(world.tree(), "rev-parse", "HEAD"), git(world.tree(), "rev-parse", "HEAD~1"))
+    (world.checkout / ".git/info").mkdir(exist_ok=True)
+    (world.checkout / ".git/info/grafts").write_text(git(world.tree(), "rev-parse", "HEAD~1") + "\n")
+
+
+def partial_clone(world: World, canary: str) -> None:
+    setting(world, "extensions.partialClone", "evil")
+    setting(world, "remote.evil.promisor", "true")
+    setting(world, "remote.evil.url", f"ext::sh -c '{canary}'")
+
+
+def other_programs(world: World, canary: str) -> None:
+    for name in ("interactive.diffFilter", "mergetool.evil.cmd", "difftool.evil.cmd", "trailer.sign.command",
+                 "tar.tgz.command", "browser.evil.cmd", "man.evil.cmd", "pager.log", "pager.diff", "core.gitProxy",
+                 "gpg.ssh.program", "gpg.x509.program", "diff.tool", "merge.tool", "remote.origin.vcs"):
+        setting(world, name, f"{canary};")
+    setting(world, "trailer.sign.ifMissing", "add")
+    setting(world, "log.showSignature", "true")
+    setting(world, "merge.verifySignatures", "true")
+
+
+def attributes_elsewhere(world: World, canary: str) -> None:
+    (world.tree() / "evil.attributes").write_text("* filter=evil merge=evil diff=evil\n")
+    setting(world, "core.attributesFile", str(world.tree() / "evil.attributes"))
+    setting(world, "filter.evil.clean", f"{canary}; cat")
+    setting(world, "core.worktree", str(world.tree()))
+
+
+PLANTS = {
+    hooks: ".git/hooks/pre-push", hooks_path: "core.hookspath in .git/config",
+    fsmonitor: "core.fsmonitor in .git/config", filters: "filter.evil.clean in .git/config",
+    process_filter: "filter.a=b.process in .git/config", diff_drivers: "diff.evil.textconv in .git/config",
+    programs: "core.sshcommand in .git/config", aliases: "alias.push in .git/config",
+    included: "core.fsmonitor in trees/gh-1/evil.config",
+    own_configuration: "core.fsmonitor in .git/worktrees/gh-1/config.worktree", nested_repository: "",
+    redirected: "protocol.ext.allow in .git/config", odd_refs: "ref refs/heads/é;id",
+    included_for_us: "includeif.gitdir:**.path in .git/config", alternates: ".git/objects/info/alternates",
+    submodules: "submodule.evil.update in .git/config", links_out_of_the_tree: "filter.evil.clean in .git/config",
+    replaced: ".git/info/grafts", partial_clone: "remote.evil.url in .git/config",
+    other_programs: "trailer.sign.command in .git/config",
+    attributes_elsewhere: "core.attributesfile in .git/config",
+}  # fmt: skip
+"""How each is told; nothing of what only the worktree holds, since no git is led there."""
 
 
 @pytest.mark.parametrize("plant", PLANTS)
@@ -125,7 +210,10 @@ def test_nothing_a_worker_plants_is_run_by_any_call(plant: Callable[[World, str]
     repo.ensure_worktree("gh-1", BRANCH, "main", fresh=False, attempt=1)
     commit(world.tree(), "done.txt", "done\n")
     canary = tmp_path / "canary"
+    known = repo.planted("gh-1")
     plant(world, f"touch {canary}")
+    new = {name for name, digest in repo.planted("gh-1").items() if known.get(name) != digest}
+    assert PLANTS[plant] in (new or {""}), new
     canary.unlink(missing_ok=True)   # git itself, run by hand above, may have obeyed
     (world.tree() / "half.txt").write_text("half\n")
     (world.tree() / "file.txt").write_text("changed\n")
@@ -140,12 +228,23 @@ def test_nothing_a_worker_plants_is_run_by_any_call(plant: Callable[[World, str]
     assert git(world.remote, "rev-parse", BRANCH) == sha
     repo.worktrees()
     repo.contains(sha, BRANCH)
+    repo.put_back("gh-1", 1)
+    repo.cargo(sha, Search())
+    repo.survey(work.base_sha, sha)
+    repo.feature("feature-x", "main")
+    world.advance("file.txt")
+    repo.fetch()
+    repo.feature("feature-y", "main")
+    with suppress(MergeConflict):   # a merge driver would be asked here
+        repo.merge("feature-y", sha, "together")
+    repo.pack("gh-1", BRANCH, had=[], extra=[], repository="x")
+    repo.note("gh-1", "STOP")
     (world.tree() / "half.txt").write_text("more\n")
     repo.ensure_worktree("gh-1", BRANCH, "main", fresh=True, attempt=2, expect=sha)
     repo.ensure_worktree("gh-2", "rpi/gh-2", "main", fresh=False, attempt=1)
     repo.expire_rescues(datetime.now(UTC) - timedelta(days=1))
     repo.remove_worktree("gh-2")
-    assert (world.tree() / "file.txt").read_text() == "line 2\n"
+    assert (world.tree() / "file.txt").read_text() == "more\n"
     assert not canary.exists()
 
 

@@ -175,6 +175,9 @@ class FakeRepository:
     def put_back(self, task_id: str, attempt: int) -> tuple[tuple[str, ...], str]:
         return (), ""
 
+    def planted(self, task_id: str) -> dict[str, str]:
+        return {}
+
     def take_home(self, task_id: str, branch: str) -> bool:
         return self.trees[task_id].branch == branch
 

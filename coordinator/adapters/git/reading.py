@@ -23,11 +23,20 @@ from coordinator.runfiles.gitsafe import HARDENED_ARGS
 REMOTES = "refs/remotes"
 
 
+class _Refs(git.Repo):
+    """Reads no configuration: the repository's is a worker's to write, and GitPython would follow its includes, and
+    fail on some."""
+
+    def _config_reader(self, config_level: object = None, git_dir: object = None) -> git.GitConfigParser:
+        del config_level, git_dir
+        return git.GitConfigParser([], read_only=True)
+
+
 @contextmanager
 def opened(funnel: Funnel) -> Iterator[git.Repo]:
     """The repository for reading. Any failure inside becomes a GitError."""
     try:
-        with git.Repo(funnel.common, search_parent_directories=False) as repo:
+        with _Refs(funnel.common, search_parent_directories=False) as repo:
             env = funnel.base_env()   # GitPython puts it over all of ours, and can empty a variable but not take it out
             others = [name for name in os.environ if name not in env and not name.startswith("GIT_")]
             repo.git.update_environment(**dict.fromkeys(others, ""), **env)

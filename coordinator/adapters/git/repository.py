@@ -15,6 +15,7 @@ from coordinator.adapters.git import (
     handoff,
     joining,
     parcels,
+    planted,
     reading,
     registry,
     rescue,
@@ -308,6 +309,11 @@ class GitRepository:
     def put_back(self, task_id: str, attempt: int) -> tuple[tuple[str, ...], str]:
         with self._funnel.locked():
             return agentfiles.put_back(self._funnel, self._standing(task_id), task_id, str(attempt))
+
+    def planted(self, task_id: str) -> Mapping[str, str]:
+        with self._funnel.locked():
+            tree = self._tree(task_id)
+            return planted.found(self._funnel, tree) if tree else {}
 
     def take_home(self, task_id: str, branch: str) -> bool:
         with self._funnel.locked():

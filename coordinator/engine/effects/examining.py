@@ -48,7 +48,8 @@ def examine(action: Examine, world: World) -> Examined:
     if provider is not None:
         world.transcript.finish(recording(world, attempt), now, _ended_words(evidence.outcome))
     ended = datetime.fromtimestamp(exited.ended_at, UTC) if exited.ended_at else now
-    return Examined(task, attempt, evidence, exited.code, exited.duration_sec, ended, survivors)
+    planted = world.repo_of(task).planted(task.id)
+    return Examined(task, attempt, evidence, exited.code, exited.duration_sec, ended, survivors, planted)
 
 
 def _take_in(world: World, task: Task, attempt: Attempt, view: WorkerView) -> str:

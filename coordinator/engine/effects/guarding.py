@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.issue import PullRequest
 from coordinator.domain.task import Task
+from coordinator.engine import planted
 from coordinator.engine.world import World
 from coordinator.planning.protection import AGENTS, cleared
 from coordinator.ports import Forbidden, GitHub, HeldBack, NotThere, Refused
@@ -46,10 +47,11 @@ def obeyed(world: World, task: Task, head: str, base: str) -> str:
     return paths_words(AGENTS.touched(cargo))
 
 
-def told(world: World, cargo: Cargo) -> tuple[tuple[str, ...], bool]:
+def told(world: World, cargo: Cargo, tasks: Iterable[Task]) -> tuple[tuple[str, ...], bool]:
     """(paragraphs for the pull request, whether it should be a draft)."""
     touched = world.options.protection.touched(cargo)
-    return tuple(world.mask(words) for words in warnings(cargo, touched)), bool(touched)
+    found = ", ".join(filter(None, (planted.told(world, task) for task in tasks)))
+    return tuple(world.mask(words) for words in warnings(cargo, touched, found)), bool(touched)
 
 
 def flag(world: World, github: GitHub, pull: PullRequest, ident: str, words: tuple[str, ...], *, draft: bool,

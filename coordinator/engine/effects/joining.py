@@ -200,7 +200,8 @@ def _pull(world: World, site: Site, under: Undertaking, delivery: Delivery, sha:
     choice = choose_pull(delivery.branch, sha, github.pulls_of_branch(delivery.branch), ())
     if choice.pull is not None and choice.course is not Course.CLOSED:
         return choice.pull
-    words, careful = guarding.told(world, site.repo.cargo(sha, guarding.search(world, delivery.base, ())))
+    cargo = site.repo.cargo(sha, guarding.search(world, delivery.base, ()))
+    words, careful = guarding.told(world, cargo, _mates(world, under))
     base = delivery.base or site.repo.default_branch()
     lines = site.repo.log(site.repo.remote_tip(base), sha)
     body = plan_body(under, delivery, lines, world.store.attempts(), words)

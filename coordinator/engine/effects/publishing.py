@@ -31,7 +31,7 @@ def publish(action: Publish, world: World) -> PullFound | PublishRefused:
     """The pull request of this work: looked for first, opened if there is none, looked for again if refused."""
     task, attempt = action.task, action.attempt
     cargo = world.repo.cargo(attempt.head_sha, _search(world, task)) if attempt.head_sha else Cargo()
-    words, careful = guarding.told(world, cargo)
+    words, careful = guarding.told(world, cargo, [task])
     choice = _choose(world, task, attempt)
     if choice.pull is not None:
         if choice.course is Course.ADOPT:

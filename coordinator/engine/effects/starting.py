@@ -92,7 +92,8 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
         return NotStarted(task, attempt, "worktree_error", error.words, True, now)
     except HookFailed as error:
         return NotStarted(task, attempt, "hook_failed", str(error), False, now)
-    return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), notes, now)
+    return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), notes, now,
+                    repo.planted(task.id))
 
 
 def _own_configuration(world: World, task: Task, attempt: Attempt) -> tuple[str, ...]:
