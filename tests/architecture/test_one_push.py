@@ -33,8 +33,16 @@ def test_git_is_told_to_push_in_one_function_alone() -> None:
     assert tellers == [(NETWORK, "_push")]
 
 
-def test_that_function_is_called_after_the_look_alone() -> None:
+def test_that_function_sends_a_branch_after_the_look_alone() -> None:
     [source] = [one for one in floors.sources(ROOT) if one.name == NETWORK]
-    callers = {name: calls(node) for name, node in methods(source.tree).items() if "self._push" in calls(node)}
-    assert list(callers) == ["push"]
-    assert callers["push"][:4] == ["self._leaving", "_refuse", "passes", "self._push"]
+    made = methods(source.tree)
+
+    def callers(name: str) -> list[str]:
+        return [who for who, node in made.items() if f"self.{name}" in calls(node)]
+
+    assert (callers("_push"), callers("_push_branch")) == (["_push_branch", "_push_claim"], ["push"])
+    assert calls(made["push"])[:2] == ["self._look_through", "self._push_branch"]
+    assert (callers("_push_claim"), callers("_put")) == (["_put"], ["push_claimed", "put_claim"])
+    assert calls(made["push_claimed"]) == ["self._look_through", "self._put"]
+    assert ast.unparse(made["put_claim"].body[-1]) == "return self._put(words, held)"   # no branch goes along
+    assert calls(made["_look_through"]) == ["self._leaving", "_refuse", "passes"]

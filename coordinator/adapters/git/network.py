@@ -95,9 +95,9 @@ class Remote:
         lost is sent again by git itself and then refused, because it was done: what stands there decides. Nothing goes
         out that was not looked through here. Raises HeldBack for a secret, and what `passes` raises."""
         self._look_through(branch, sha, base, search, passes)
-        ran = self._push(branch, sha)
+        ran = self._push_branch(branch, sha)
         if not ran.ok and expect and _BEHIND.search(ran.out):
-            ran = self._push(branch, sha, f"--force-with-lease=refs/heads/{branch}:{expect}")
+            ran = self._push_branch(branch, sha, f"--force-with-lease=refs/heads/{branch}:{expect}")
         if not ran.ok and not self._stands(branch, sha):
             raise self._failure(ran, f"push {branch}", PushRefused)
         self._funnel.write("update-ref", self.ref(branch), sha)
@@ -135,11 +135,14 @@ class Remote:
 
         return ask
 
-    def _push(self, branch: str, sha: str, *how: str) -> Ran:
-        args = ("push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", *PUSH_ARGS, *how, "--",
-                self._push_url, f"{sha}:refs/heads/{branch}")
+    def _push_branch(self, branch: str, sha: str, *how: str) -> Ran:
         with self._scratch({}) as scratch, crossing("git", "push"):
-            return self._talk(scratch, args, self._push_url)
+            return self._push(scratch, [f"{sha}:refs/heads/{branch}"], *how)
+
+    def _push(self, scratch: Path, what: Sequence[str], *how: str, alone: bool = False) -> Ran:
+        args = ("push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", *PUSH_ARGS, *how, "--",
+                self._push_url, *what)
+        return self._talk(scratch, args, self._push_url, alone=alone)
 
     # --- the claim ----------------------------------------------------------------------------------
 
@@ -189,10 +192,9 @@ class Remote:
         return made
 
     def _push_claim(self, scratch: Path, made: str, held: str, branch: str, sha: str, *how: str) -> Ran:
-        work = (f"{sha}:refs/heads/{branch}",) if branch else ()
-        args = ("push", "--porcelain", "--atomic", "--no-follow-tags", "--recurse-submodules=no", *PUSH_ARGS,
-                f"--force-with-lease={CLAIM}:{held}", *how, "--", self._push_url, f"{made}:{CLAIM}", *work)
-        return self._talk(scratch, args, self._push_url, alone=not branch)
+        work = [f"{sha}:refs/heads/{branch}"] if branch else []
+        return self._push(scratch, [f"{made}:{CLAIM}", *work], "--atomic", f"--force-with-lease={CLAIM}:{held}", *how,
+                          alone=not branch)
 
     def _after_refusal(self, ran: Ran, made: str, held: str, branch: str, sha: str) -> None:
         """Returns when it was done all the same."""
