@@ -118,6 +118,16 @@ def test_cpu_time_git_and_a_stopped_tree_are_seen_through_the_walls(place: Bench
     assert ended(executor, spec).survivors == ()
 
 
+def test_no_descriptor_of_the_wrapper_s_is_open_behind_the_walls(place: Bench) -> None:
+    """One of a folder outside would lead there."""
+    executor = place.executor()
+    code = "import os; print([fd for fd in range(3, 256) if os.path.exists(f'/proc/self/fd/{fd}')])"
+    spec = walled(place, PYTHON, "-c", code)
+    executor.submit(spec)
+    assert ended(executor, spec).code == 0
+    assert place.out(spec) == "[]\n"
+
+
 def test_an_agent_that_is_missing_or_fails_is_no_success(place: Bench) -> None:
     executor = place.executor()
     spec = walled(place, "there-is-no-such-program")
