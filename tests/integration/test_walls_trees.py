@@ -118,6 +118,16 @@ def test_cpu_time_git_and_a_stopped_tree_are_seen_through_the_walls(place: Bench
     assert ended(executor, spec).survivors == ()
 
 
+def test_no_descriptor_of_the_wrapper_s_is_open_behind_the_walls(place: Bench) -> None:
+    """One of a folder outside would lead there."""
+    executor = place.executor()
+    code = "import os; print([fd for fd in range(3, 256) if os.path.exists(f'/proc/self/fd/{fd}')])"
+    spec = walled(place, PYTHON, "-c", code)
+    executor.submit(spec)
+    assert ended(executor, spec).code == 0
+    assert place.out(spec) == "[]\n"
+
+
 def test_an_agent_that_is_missing_or_fails_is_no_success(place: Bench) -> None:
     executor = place.executor()
     spec = walled(place, "there-is-no-such-program")
@@ -195,6 +205,7 @@ class Echo:
             caller.sendall(b"heard " + heard)
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)   # who waits for a caller would wait on
         self._socket.close()
 
 
@@ -231,13 +242,14 @@ def test_with_a_proxy_there_is_one_way_out_and_it_ends_with_the_agent(place: Ben
     assert proxy.met == 4
 
 
-def test_a_proxy_that_is_down_ends_the_connection_and_nothing_else(place: Bench, proxy: Echo) -> None:
-    proxy.close()
+def test_a_proxy_that_is_down_ends_the_connection_and_nothing_else(place: Bench) -> None:
     executor = place.executor()
     call = "import socket; print(socket.create_connection(('127.0.0.1', 3128)).recv(9))"
-    spec = walled(place, PYTHON, "-c", call, proxy=proxy.address)
-    executor.submit(spec)
-    assert ended(executor, spec, 40).code == 0
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))   # nobody listens there, and nobody else can
+        spec = walled(place, PYTHON, "-c", call, proxy=f"127.0.0.1:{taken.getsockname()[1]}")
+        executor.submit(spec)
+        assert ended(executor, spec, 40).code == 0
     assert place.out(spec) == "b''\n"
 
 
