@@ -197,6 +197,9 @@ def _of_providers() -> tuple[Reason, ...]:
 
 REASONS: dict[str, Reason] = {reason.code: reason for reason in (*_GENERAL, *_of_providers())}
 
+ALLOWABLE = frozenset({"secret_found", "not_scanned", "protected_path", "agent_config"})
+"""Reasons for which work was held back, and that a person may let pass: at the commit they saw, nothing after it."""
+
 PARKING = tuple(f"{name}_{suffix}" for name in PROVIDER_NAMES
                 for suffix in ("rate_limited", "usage_limited", "capacity_exhausted"))
 """Limits of a provider: the provider is parked, the task waits, no retry is used up."""

@@ -9,9 +9,6 @@ from coordinator.domain.cargo import Cargo
 from coordinator.domain.patterns import matches, matching
 from coordinator.domain.task import Task
 
-CLEARED_BY_RETRY = frozenset({"secret_found", "not_scanned", "protected_path", "agent_config"})
-"""Reasons for which work was held back, and that a person may let pass: at the commit they saw, nothing after it."""
-
 
 @dataclass(frozen=True)
 class Protection:

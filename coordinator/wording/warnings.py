@@ -8,8 +8,9 @@ from coordinator.domain.cargo import LISTED, Cargo
 from coordinator.wording.escape import code, one_line
 
 
-def warnings(cargo: Cargo, touched: Sequence[str], planted: str = "") -> tuple[str, ...]:
-    """A paragraph each; empty where there is nothing to say. `planted` is what appeared in git while agents ran."""
+def warnings(cargo: Cargo, touched: Sequence[str], planted: str = "", let: Sequence[str] = ()) -> tuple[str, ...]:
+    """A paragraph each; empty where there is nothing to say. `planted` is what appeared in git while agents ran,
+    `let` what a person let pass, as `reason:commit`."""
     found = []
     if touched:
         found.append(f"**Look at these first**: it changes protected files: {_listed(touched)}.")
@@ -23,8 +24,8 @@ def warnings(cargo: Cargo, touched: Sequence[str], planted: str = "") -> tuple[s
     if planted:
         found.append("**Look at git on the host**: while it ran there appeared what your own git may obey and the "
                      f"coordinator does not: {code(one_line(planted, 1000), 1000)}.")
-    if cargo.unread:
-        found.append(f"**Not looked through for secrets**: {cargo.unread}; a person let it pass.")
+    if let:
+        found.append(f"**A person let pass**: {_listed([one.replace(':', ' at ')[:60] for one in let])}.")
     return tuple(found)
 
 

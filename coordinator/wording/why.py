@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from coordinator.domain.reasons import REASONS
+from coordinator.domain.reasons import ALLOWABLE, REASONS
 from coordinator.domain.task import NEEDS_PERSON, TaskState
 from coordinator.domain.workflow import BUILD
 from coordinator.wording.escape import one_line
@@ -111,6 +111,8 @@ def _again(row: Mapping[str, Any], name: object, labels: Mapping[str, str]) -> t
         remedies.insert(0, Remedy(f"set the label {labels.get('retry', 'rpi-retry')}", "try again, from GitHub"))
     if row.get("attempts"):
         remedies.append(Remedy(f"coordinator view {name} --errors", "see where it went wrong"))
+    if row.get("reason") in ALLOWABLE:
+        remedies.append(Remedy(f"coordinator retry {name} --allow", "you have looked at it: go on with it as it is"))
     known = REASONS.get(str(row.get("reason") or ""))
     if known is not None and known.elsewhere:
         remedies.append(Remedy(f"coordinator retry {name} --provider NAME", "try with another agent"))

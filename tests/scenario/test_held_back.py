@@ -55,6 +55,7 @@ def test_a_secret_stays_here_is_told_by_its_place_and_goes_out_once_a_person_say
     [event] = [one for one in yard.engine.world.store.events(task.id) if "let secret_found pass" in one.detail]
     assert event.detail == f"a person let secret_found pass at {task.pushed_sha[:12]} (cli)"
     assert shown_anywhere(yard) == []
+    assert f"`secret_found at {task.pushed_sha}`" in (only_pull(yard).body or "")
     assert "there is nothing to allow" in allow(yard, number)
 
 

@@ -93,7 +93,13 @@ def test_which_commits_were_let_pass_is_told_by_the_reason() -> None:
 
 def test_a_reviewer_is_told_of_places_and_long_lists_are_cut() -> None:
     doubts = tuple(Spotted(f"f{n}`x`.py", n, "Hex High Entropy String", "c" * 40) for n in range(14))
-    first, second = warnings(Cargo(doubts=doubts), [f"d{n}" for n in range(12)])
+    links = (("out", "../x"), ("in", "README.md"), ("old", "/etc"))
+    cargo = Cargo(doubts=doubts, links=links, files=("out", "in"))
+    touched, let = [f"d{n}" for n in range(12)], ["a:" + "b" * 40]
+    first, second, third, fourth, last = warnings(cargo, touched, "x in .git/config", let)
+    assert third == "**Links out of the repository**: `out`."
+    assert "`x in .git/config`" in fourth
+    assert last == f"**A person let pass**: `a at {'b' * 40}`."
     assert first.endswith("`d9` and 2 more.")
     assert "f3" in second
     assert second.endswith("and 4 more.")

@@ -37,12 +37,12 @@ def put_back(funnel: Funnel, tree: Tree, task_id: str, label: str) -> tuple[tupl
         if path in there:
             with crossing("file", path):
                 there[path].unlink()
-    funnel.write("update-index", "--force-remove", "-z", "--stdin", tree=tree, stdin="\0".join(odd))   # staged ones too
+    # out of the index too: what is staged would be committed, and a mark there would keep a file from coming back
+    funnel.write("update-index", "--force-remove", "-z", "--stdin", tree=tree, stdin="\0".join(odd))
     back = [path for path in odd if path in wanted]
     if back:
         funnel.write("--literal-pathspecs", "restore", "--source=HEAD", "--staged", "--worktree",
-                     "--ignore-skip-worktree-bits", "--pathspec-from-file=-", "--pathspec-file-nul", tree=tree,
-                     stdin="\0".join(back))
+                     "--pathspec-from-file=-", "--pathspec-file-nul", tree=tree, stdin="\0".join(back))
     return tuple(odd), ref
 
 

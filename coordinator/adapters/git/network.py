@@ -110,8 +110,9 @@ class Remote:
     def _leaving(self, branch: str, sha: str, base: str, search: Search) -> Cargo:
         """What the remote does not have yet. It is asked what it has: refs here may be a worker's."""
         heads = self._branches(branch, self.url)
-        published = {*heads.values(), *self._branches(branch, self._push_url).values()} \
-            if self._push_url != self.url else {*heads.values()}
+        published = {*heads.values()}
+        if self._push_url != self.url:
+            published |= {*self._branches(branch, self._push_url).values()}
         tip = heads.get(f"refs/heads/{base}", "")
         if tip and self._funnel.ask("cat-file", "-e", f"{tip}^{{commit}}") is None:
             self.fetch()

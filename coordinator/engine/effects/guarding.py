@@ -50,8 +50,10 @@ def obeyed(world: World, task: Task, head: str, base: str) -> str:
 def told(world: World, cargo: Cargo, tasks: Iterable[Task]) -> tuple[tuple[str, ...], bool]:
     """(paragraphs for the pull request, whether it should be a draft)."""
     touched = world.options.protection.touched(cargo)
-    found = ", ".join(filter(None, (planted.told(world, task) for task in tasks)))
-    return tuple(world.mask(words) for words in warnings(cargo, touched, found)), bool(touched)
+    those = tuple(tasks)
+    found = ", ".join(filter(None, (planted.told(world, task) for task in those)))
+    let = [one for task in those for one in task.cleared]
+    return tuple(world.mask(words) for words in warnings(cargo, touched, found, let)), bool(touched)
 
 
 def flag(world: World, github: GitHub, pull: PullRequest, ident: str, words: tuple[str, ...], *, draft: bool,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from coordinator.domain.attempt import Attempt
@@ -166,7 +167,11 @@ def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
         site.repo.feature(delivery.branch, delivery.base or site.repo.default_branch(), last)
     try:
         find = guarding.search(world, delivery.base, _mates(world, under))
+        merged = tuple(result.sha for result in under.results.values())   # each was looked through when it came in
+        find = replace(find, allowed=(*find.allowed, *merged))
         sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha, search=find, passes=lambda _: None)
+    except HeldBack as error:
+        return NotDelivered(action.plan, action.repo, f"{error.reason}: {world.mask(error.words)}")
     except PushRefused as error:
         words = f"the push of {delivery.branch} was refused: {error.words}{_first(site.repo, delivery)}"
         return NotDelivered(action.plan, action.repo, words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coordinator.domain.issue import fingerprint
+from coordinator.domain.reasons import ALLOWABLE
 from coordinator.domain.request import Request, RequestKind
 from coordinator.domain.task import ENDED, NEEDS_PERSON, Pin, Task, TaskState
 from coordinator.planning import stages
@@ -21,7 +22,7 @@ from coordinator.planning.actions import (
     work_lane,
 )
 from coordinator.planning.batch.gate import REQUESTS
-from coordinator.planning.protection import CLEARED_BY_RETRY, clearing
+from coordinator.planning.protection import clearing
 from coordinator.planning.rules.adopt import DEFAULT_PRIORITY, again
 from coordinator.planning.rules.tidy import asked, living
 from coordinator.planning.snapshot import Snapshot
@@ -111,7 +112,7 @@ def _allow(s: Snapshot, request: Request, task: Task) -> Move | Answer:
     """A person lets pass what was held back, at the commit they saw: what comes after it is looked through anew."""
     attempt = s.attempt(task.id)
     kept = task.withheld.partition(":")[0]
-    reason = task.reason if task.state is _S.BLOCKED and task.reason in CLEARED_BY_RETRY else kept
+    reason = task.reason if task.state is _S.BLOCKED and task.reason in ALLOWABLE else kept
     if not reason or attempt is None or not attempt.head_sha:
         return Answer(request, f"nothing of {task.id} is held back: there is nothing to allow")
     detail = f"a person let {reason} pass at {attempt.head_sha[:12]} ({request.source})"
