@@ -124,7 +124,8 @@ def fill(path: Path, load: Load) -> None:
         put(schema.vets, [rows.flat(_vet(task)) for task, _ in made])
         put(schema.pulls, [rows.flat(_pull(task)) for task, _ in made if task.pr_number])
         put(schema.outward, [rows.flat(_said(task, last.get(task.id), policy)) for task, _ in made])
-        put(schema.documents, [{"name": "github.issues", "text": "1"}])   # what was listed is not read anew each tick
+        put(schema.documents, [{"name": f"github.{name}", "text": "1"}   # what did not change is not read anew
+                               for name in ("issues", "vets", "pulls", "outward")])
     engine.dispose()
 
 

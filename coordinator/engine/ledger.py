@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import date
 
 from coordinator.domain.request import RequestKind
 from coordinator.engine.world import World
@@ -28,6 +29,7 @@ class Ledger:
         self._world = world
         self._path = world.root / "tasks.md"
         self._last: tuple[tuple[Entry, ...], str | None] | None = None
+        self._of: tuple[object, object, date, tuple[Entry, ...]] | None = None
 
     def forget(self) -> None:
         """The next sync writes the file whatever it holds: it is made anew from the store."""
@@ -56,8 +58,14 @@ class Ledger:
         return taken
 
     def _entries(self) -> tuple[Entry, ...]:
+        """Made anew when the store has others or the day is another one."""
         world = self._world
-        return entries_of(world.store.tasks(), world.store.attempts(), now=world.clock.now(), local=world.clock.local)
+        tasks, attempts, now = world.store.tasks(), world.store.attempts(), world.clock.now()
+        today = world.clock.local(now).date()
+        if self._of is None or self._of[0] is not tasks or self._of[1] is not attempts or self._of[2] != today:
+            made = entries_of(tasks, attempts, now=now, local=world.clock.local)
+            self._of = (tasks, attempts, today, made)
+        return self._of[3]
 
     def _base(self, current: str | None) -> str | None:
         """The text we wrote last; the one to come if we died just after putting it in place."""

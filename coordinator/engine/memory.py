@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from coordinator.domain.worker import WorkerView
 from coordinator.engine.facts import Examined
+from coordinator.engine.speech import Speeches
 from coordinator.planning.snapshot import Gate, Refused
 from coordinator.ports import Signs
 
@@ -38,6 +39,7 @@ class Memory:
     checked: dict[str, datetime] = field(default_factory=dict)
     refused: dict[str, Refused] = field(default_factory=dict)
     short: dict[str, frozenset[str]] = field(default_factory=dict)
+    speeches: Speeches = field(default_factory=Speeches)
     github_until: datetime | None = None
     github_words: str = ""
     poll_due: bool = True

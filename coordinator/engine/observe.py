@@ -20,7 +20,6 @@ from coordinator.engine.inheritance import inheritance_of
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import plans_of
 from coordinator.engine.room import admitted
-from coordinator.engine.speech import speeches
 from coordinator.engine.staying import stays_of
 from coordinator.engine.world import World
 from coordinator.planning import stages
@@ -62,7 +61,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         usage=usage,
         survivors=dict(memory.survivors),
         outward=store.outward(),
-        speech=speeches(tuple(tasks.values()), attempts, world.policy),
+        speech=memory.speeches.of(tasks.values(), attempts, world.policy),
         requests=store.requests(),
         busy=frozenset(memory.busy),
         holdoff={**memory.looked, **memory.holdoff},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Task
@@ -24,8 +24,22 @@ def speech_of(task: Task, attempts: Sequence[Attempt], policy: Policy) -> Speech
     )
 
 
-def speeches(tasks: Sequence[Task], attempts: Mapping[str, Sequence[Attempt]], policy: Policy) -> dict[str, Speech]:
-    return {task.id: speech_of(task, attempts.get(task.id, ()), policy) for task in tasks if task.issue is not None}
+class Speeches:
+    """Those of all tasks, made anew only of what changed: by the objects themselves, for the store gives the same ones
+    again where nothing did."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Task, Sequence[Attempt], Policy, Speech]] = {}
+
+    def of(self, tasks: Iterable[Task], attempts: Mapping[str, Sequence[Attempt]], policy: Policy) -> dict[str, Speech]:
+        known, self._known = self._known, {}
+        for task in tasks:
+            if task.issue is not None:
+                history, before = attempts.get(task.id, ()), known.get(task.id)
+                if before is None or before[0] is not task or before[1] is not history or before[2] is not policy:
+                    before = (task, history, policy, speech_of(task, history, policy))
+                self._known[task.id] = before
+        return {task_id: one[3] for task_id, one in self._known.items()}
 
 
 def living_of(task: Task, world: World) -> comments.Said | None:

@@ -61,8 +61,10 @@ def dressed(library: Library, policy: Policy, task: Task) -> Task:
     provider = stage.provider if own else task.provider
     chosen = task.model if provider == task.provider else ""
     fits = not stage.provider or provider == stage.provider
-    return replace(task, provider=provider, model=chosen or (stage.model if fits else ""),
-                   template=stage.template or task.template)
+    model, template = chosen or (stage.model if fits else ""), stage.template or task.template
+    if (provider, model, template) == (task.provider, task.model, task.template):
+        return task
+    return replace(task, provider=provider, model=model, template=template)
 
 
 def turns(library: Library, task: Task) -> int:

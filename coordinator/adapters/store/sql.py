@@ -29,8 +29,10 @@ from coordinator.ports import Stale
 
 _T = TypeVar("_T")
 _CURSOR = "github.cursor"
-_ISSUES = "github.issues"
-"""Counts the changes of the issues."""
+_ISSUES, _VETS, _PULLS, _OUTWARD = "github.issues", "github.vets", "github.pulls", "github.outward"
+"""Documents that count the changes of these tables."""
+_MANY = 500
+"""Tasks that changed, from which all rows are read: so many names fit one question."""
 _SWAP = update(schema.tasks).where(schema.tasks.c.id == bindparam("its_id"), schema.tasks.c.version == bindparam("was"))
 _LOG = insert(schema.events)
 
@@ -53,9 +55,20 @@ class SqlStore:
         return self._unchanged("tasks", self._last_event(), self._read_tasks)
 
     def _read_tasks(self) -> tuple[Task, ...]:
-        table = schema.tasks
-        found = self._rows(select(table).order_by(table.c.created_at, table.c.id))
-        return tuple(rows.task_of(row) for row in found)
+        """Every save raises the version: of tasks that have the one they had when they were read last the same objects
+        are given again, and no row is read."""
+        table, known = schema.tasks, {one.id: one for one in self._read_before("tasks")}
+        now = {row["id"]: row["version"] for row in self._rows(select(table.c.id, table.c.version))}
+        same = {name: known[name] for name, version in now.items() if name in known and known[name].version == version}
+        changed = [name for name in now if name not in same]
+        query = select(table) if len(changed) > _MANY else select(table).where(table.c.id.in_(changed))
+        fresh = {row["id"]: rows.task_of(row) for row in self._rows(query)} if changed else {}
+        return tuple(sorted((same | fresh).values(), key=lambda one: (one.created_at, one.id)))
+
+    def _read_before(self, name: str) -> tuple[Any, ...]:
+        """Nothing where the file was put back to how it was: its versions count from there."""
+        mark, found = self._known.get(name, (None, ()))
+        return found if isinstance(mark, int) and mark <= (self._last_event() or 0) else ()
 
     def task(self, task_id: str) -> Task | None:
         found = self._rows(select(schema.tasks).where(schema.tasks.c.id == task_id))
@@ -173,19 +186,26 @@ class SqlStore:
                 _forget_open(connection, {issue.number for issue in issues})
             _put_all(connection, schema.issues, [rows.flat(issue) for issue in issues])
             _keep(connection, _CURSOR, cursor)
-            _keep(connection, _ISSUES, str(_count(connection, _ISSUES) + 1))
+            _count_up(connection, _ISSUES)
 
     def cursor(self) -> str | None:
         return self.document(_CURSOR)
 
     def vets(self) -> Mapping[int, Vet]:
+        return self._unchanged("vets", self.document(_VETS), self._read_vets)
+
+    def _read_vets(self) -> Mapping[int, Vet]:
         return {row["number"]: Vet(**row) for row in self._rows(select(schema.vets))}
 
     def keep_vet(self, vet: Vet) -> None:
         with self._writing(f"keep vet {vet.number}") as connection:
             _put(connection, schema.vets, rows.flat(vet))
+            _count_up(connection, _VETS)
 
     def pulls(self) -> Mapping[int, PullRequest]:
+        return self._unchanged("pulls", self.document(_PULLS), self._read_pulls)
+
+    def _read_pulls(self) -> Mapping[int, PullRequest]:
         return {row["number"]: PullRequest(**row) for row in self._rows(select(schema.pulls))}
 
     def keep_pulls(self, pulls: Sequence[PullRequest]) -> None:
@@ -193,15 +213,20 @@ class SqlStore:
             return
         with self._writing("keep pulls") as connection:
             _put_all(connection, schema.pulls, [rows.flat(pull) for pull in pulls])
+            _count_up(connection, _PULLS)
 
     # what we told
 
     def outward(self) -> Mapping[str, Outward]:
+        return self._unchanged("outward", self.document(_OUTWARD), self._read_outward)
+
+    def _read_outward(self) -> Mapping[str, Outward]:
         return {row["task_id"]: Outward(**row) for row in self._rows(select(schema.outward))}
 
     def keep_outward(self, outward: Outward) -> None:
         with self._writing(f"keep outward {outward.task_id}") as connection:
             _put(connection, schema.outward, rows.flat(outward))
+            _count_up(connection, _OUTWARD)
 
     def document(self, name: str) -> str | None:
         found = self._rows(select(schema.documents.c.text).where(schema.documents.c.name == name))
@@ -276,9 +301,9 @@ def _keep(connection: Connection, name: str, text: str | None) -> None:
         _put(connection, schema.documents, {"name": name, "text": text})
 
 
-def _count(connection: Connection, name: str) -> int:
+def _count_up(connection: Connection, name: str) -> None:
     query = select(schema.documents.c.text).where(schema.documents.c.name == name)
-    return int(connection.execute(query).scalar() or 0)
+    _keep(connection, name, str(int(connection.execute(query).scalar() or 0) + 1))
 
 
 def _answer(connection: Connection, request_id: int, words: str) -> None:

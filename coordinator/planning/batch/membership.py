@@ -46,10 +46,10 @@ def _names_batch(s: Snapshot, label: str) -> bool:
 def batches_of(s: Snapshot) -> dict[str, tuple[Task, ...]]:
     """The tasks of each batch, oldest first."""
     found: dict[str, list[Task]] = {}
-    for task in sorted(s.tasks.values(), key=by_age):
+    for task in s.tasks.values():
         if key := batch_of(s, task):
             found.setdefault(key, []).append(task)
-    return {key: tuple(tasks) for key, tasks in sorted(found.items())}
+    return {key: tuple(sorted(tasks, key=by_age)) for key, tasks in sorted(found.items())}
 
 
 def by_age(task: Task) -> tuple[datetime, int, str]:

@@ -19,6 +19,7 @@ from coordinator.planning.rules import recalled
 from coordinator.planning.snapshot import Gate, Snapshot
 
 _S = TaskState
+_NONE: frozenset[int] = frozenset()
 SET_BACK = timedelta(minutes=1)
 """A pause that began so far in the future was measured by a clock that has been set back since."""
 
@@ -95,6 +96,8 @@ def open_blockers(s: Snapshot, task: Task) -> frozenset[int]:
     """Issues it depends on that are still open, by its own text and by GitHub's relation."""
     vet = s.vets.get(task.issue) if task.issue is not None else None
     numbers = {*task.depends_on, *(vet.blocked_by if vet is not None else ())}
+    if not numbers:
+        return _NONE
     return frozenset(n for n in numbers if (issue := s.issues.get(n)) is not None and issue.open)
 
 
