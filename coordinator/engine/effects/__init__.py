@@ -116,11 +116,9 @@ def _made(action: Action, world: World) -> Fact:
         return EffectFailed(action, error.words)
     except Limited as error:
         return EffectFailed(action, error.words, github_until=error.until)
-    except BadCredentials as error:
-        if world.renew():
+    except (TryLater, BadCredentials) as error:
+        if isinstance(error, BadCredentials) and world.renew():
             return EffectFailed(action, f"{error.words}. Its source gives another one by now: that is used")
-        return EffectFailed(action, error.words, github_until=world.clock.now() + GITHUB_REST)
-    except TryLater as error:
         return EffectFailed(action, error.words, github_until=world.clock.now() + GITHUB_REST)
     except Away as error:
         return EffectFailed(action, f"a host cannot be asked: {error.words}")
