@@ -43,7 +43,7 @@ def test_a_label_of_somebody_who_may_not_start_work_holds_it_with_words():
     vet = a_vet(1, issue_updated_at=issue.updated_at, actor="stranger", permission="read")
     made = plan(a_snapshot(lost(), issues={1: issue}, vets={1: vet}))
     assert [one for one in made.actions if isinstance(one, (Move, Begin))] == []
-    assert (made.waits["gh-1"].code, "@stranger, who has read permission" in made.waits["gh-1"].words) == ("unpinned",
+    assert (made.waits["gh-1"].code, "@stranger, who has read permission" in made.waits["gh-1"].words) == ("untrusted",
                                                                                                           True)
 
 
