@@ -153,6 +153,10 @@ class GitUnreachable(GitError):
     """The remote could not be reached or asked: try later."""
 
 
+class GitBusy(GitError):
+    """Somebody else works in the repository and holds one of git's locks: try later, nothing was changed."""
+
+
 class PushRefused(GitError):
     """The remote said no: protected, not a fast-forward, hook declined, no right."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from coordinator.adapters.git.repository import GitRepository
     from coordinator.adapters.github import GitHubClient
     from coordinator.adapters.system.instance import InstanceLock
+    from coordinator.app.renewing import Token
     from coordinator.config import Config
     from coordinator.engine.runner import Runner
     from coordinator.engine.wakes import Wakes
@@ -256,13 +257,13 @@ def coordinator_world(
 ) -> World:
     """Everything `coordinator run` works with. `offline`: without a token GitHub counts as unreachable; `store` stands
     in for this repository's own, and nothing may be written then; `looks`: when other hosts are asked: by a thread
-    each, when due, or never. Raises
-    NoToken, NoRepository, StoreError, NewerSchema."""
+    each, when due, or never. Raises NoToken, NoRepository, StoreError, NewerSchema."""
     from coordinator.app.belonging import belongs
+    from coordinator.app.renewing import Token
     from coordinator.engine.world import Site
 
-    token = token_or_none(environ) if offline else github_token(environ)[0]
-    repo = git_repository(where, config, (lambda: token) if token else None)
+    token = Token(environ, needed=not offline)
+    repo = git_repository(where, config, token if token() else None)
     if not (config.repository.name or repo.full_name or offline):
         raise NoRepository("which repository on GitHub? No remote names one: set repository.name in coordinator.toml")
     memory = store or open_store(where)
@@ -271,7 +272,7 @@ def coordinator_world(
     except Exception:
         memory.close()
         raise
-    github = github_client(config, name, lambda: token) if token and name else _no_github()
+    github = github_client(config, name, token) if token() and name else _no_github()
     world = world_on(where, config, environ, wakes, me, say, memory, Site(repo, github, name), token,
                      looks=looks)
     if store is None:
@@ -290,7 +291,7 @@ def world_on(
     say: Callable[[str], None],
     memory: Store,
     home: Site,
-    token: str,
+    token: Token,
     *,
     looks: str = "never",
 ) -> World:
@@ -315,7 +316,12 @@ def world_on(
 
     cleaned = without_tokens(environ)
     known = providers()
-    masker = Masker((*((token,) if token else ()), *secrets_in(environ), *secrets_of(config.notify.urls)))
+    masker = Masker((*((token(),) if token() else ()), *secrets_in(environ), *secrets_of(config.notify.urls)))
+
+    def renew() -> bool:
+        found = token.renew()
+        masker.learn((token(),) if found else ())
+        return found
 
     def heard(words: str) -> None:
         say(masker.text(words))
@@ -341,6 +347,7 @@ def world_on(
         mask=masker.piece,
         learn=masker.learn,
         known=masker.known,
+        renew=renew,
         me=dict(me),
         say=heard,
         save_bug=lambda trace: save_bug(where, masker.text(trace)),

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from coordinator.app import API_URL, Place, configuration, github_client, open_store, token_or_none, world_on
+from coordinator.app import API_URL, Place, configuration, github_client, open_store, world_on
 from coordinator.app.faces import state_home
 from coordinator.config.rooting import find_root
 from coordinator.domain.planfile import Delivery, PlanFile, Undertaking
 
 if TYPE_CHECKING:
     from coordinator.adapters.git.repository import GitRepository
+    from coordinator.app.renewing import Token
     from coordinator.config import Config
     from coordinator.domain.finding import Finding
     from coordinator.engine.runner import Runner
@@ -228,7 +229,7 @@ def home_of(under: Undertaking) -> Path:
 # --- repositories of plans ------------------------------------------------------------------------------
 
 
-def sites(config: Config, token: str, home: Path) -> Callable[[str], Site]:
+def sites(config: Config, token: Token, home: Path) -> Callable[[str], Site]:
     """Opens the repository of a plan's task by its checkout, once. The settings are those of the one at `home`: what
     they say of this repository alone, its fork, holds for no other. The result raises GitError."""
     known: dict[str, Site] = {}
@@ -246,7 +247,7 @@ def _others(config: Config) -> Config:
     return replace(config, repository=replace(config.repository, name="", base="", fork=""))
 
 
-def _site(root: Path, config: Config, token: str) -> Site:
+def _site(root: Path, config: Config, token: Token) -> Site:
     from coordinator.adapters.git.folder import agents_folder
     from coordinator.adapters.github.addresses import clone_url
     from coordinator.engine.world import Site
@@ -264,10 +265,10 @@ def _site(root: Path, config: Config, token: str) -> Site:
     name = config.repository.name or repo.full_name
     if repo.by_path or not name or (not config.repository.name and _elsewhere(repo.host, clone_url(api, name))):
         return Site(repo, None, name, "its remote is no repository on GitHub")   # its host gets no token of GitHub
-    if not token:
+    if not token():
         return Site(repo, None, name, "there is no GitHub token: set GITHUB_TOKEN or GH_TOKEN, or gh auth login")
-    repo = made(lambda: token, url=clone_url(api, name), push_url=clone_url(api, fork) if fork else "")
-    return Site(repo, github_client(config, name, lambda: token), name)
+    repo = made(token, url=clone_url(api, name), push_url=clone_url(api, fork) if fork else "")
+    return Site(repo, github_client(config, name, token), name)
 
 
 def _elsewhere(host: str, address: str) -> bool:
@@ -294,10 +295,11 @@ def runner(where: Place, under: Undertaking, config: Config, environ: Mapping[st
 def _world(where: Place, under: Undertaking, config: Config, environ: Mapping[str, str], say: Callable[[str], None],
            memory: Store, wakes: Wakes, named: Mapping[str, Any]) -> World:
     from coordinator.adapters.github.offline import Offline
+    from coordinator.app.renewing import Token
     from coordinator.app.templates import template_finder
     from coordinator.engine.world import Site
 
-    token, root = token_or_none(environ), home_of(under)
+    token, root = Token(environ), home_of(under)
     first = sites(config, token, root)(str(root))
     home = Site(first.repo, Offline("a plan's coordinator asks for no issues"), first.name)
     world = world_on(where, config, environ, wakes, named, say, memory, home, token, looks="thread")

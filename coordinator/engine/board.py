@@ -17,7 +17,7 @@ from coordinator.engine.gates import board_members, board_rows
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning import recall
-from coordinator.planning.actions import Plan
+from coordinator.planning.actions import POLL_LANE, Plan
 from coordinator.planning.berths import occupied
 from coordinator.planning.plans.waves import waves_of
 from coordinator.planning.snapshot import Snapshot
@@ -45,8 +45,8 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "github": {
             "remaining": budget.remaining,
             "limit": budget.limit,
-            "until": _iso(s.github_until) if not s.github_ok else None,
-            "words": s.github_words if not s.github_ok else "",
+            "until": _iso(_asked_again(s)),
+            "words": s.github_words,
         },
         "slots": {"used": sum(task.state in HOLDS_SLOT for task in s.tasks.values()), "max": s.policy.max_workers},
         "hosts": _hosts(s),
@@ -67,6 +67,12 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "held": [asdict(held) for held in made.held],
         "batches": board_rows(s),
     }
+
+
+def _asked_again(s: Snapshot) -> datetime | None:
+    """When GitHub is asked again that could not be: the poll may rest for longer than GitHub wants."""
+    moments = [moment for moment in (s.github_until, s.holdoff.get(POLL_LANE)) if moment is not None and moment > s.now]
+    return max(moments) if s.github_words and moments else None
 
 
 def _hosts(s: Snapshot) -> list[dict[str, Any]]:

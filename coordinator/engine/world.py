@@ -90,9 +90,9 @@ class World:
     """The ports, and what was configured. `policy` and `options` are replaced on SIGHUP, between two ticks.
 
     `environ` is the coordinator's environment, out of which providers pick by allow-list. `learn` tells `mask` of
-    secrets that are not in it, `known` are all it was told. `site` gives the repository of a plan's task by its
-    checkout; it raises GitError. `shut_hosts` are those that may take no work, and why. `claimant` keeps our claim on
-    the repository, None where nobody asks for one.
+    secrets that are not in it, `known` are all it was told. `renew` asks for the GitHub token anew: whether another one
+    is there. `site` gives the repository of a plan's task by its checkout; it raises GitError. `shut_hosts` are those
+    that may take no work, and why. `claimant` keeps our claim on the repository, None where nobody asks for one.
     """
 
     root: Path
@@ -114,6 +114,7 @@ class World:
     mask: Callable[[str], str] = str
     learn: Callable[[Iterable[str]], None] = lambda _: None
     known: Callable[[], tuple[str, ...]] = tuple
+    renew: Callable[[], bool] = bool
     me: Mapping[str, Any] = field(default_factory=dict)
     say: Callable[[str], None] = print
     save_bug: Callable[[str], object] = print

@@ -17,7 +17,7 @@ OF_A_PERSON = frozenset({"paused", "depends", "review", "blocked", "failed", "ca
 
 OF_THE_WHOLE = frozenset({
     "slot", "provider_cap", "label_cap", "draining", "coordinator_paused", "disk", "inodes", "memory", "load",
-    "reserve", "sessions_per_day", "money_per_day", "claim",
+    "reserve", "label_gone", "sessions_per_day", "money_per_day", "claim",
 })
 
 WAIT_CODES = OF_ITSELF | OF_A_PERSON | OF_THE_WHOLE | {"done"}

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from coordinator.adapters.git.leftovers import drop_dead_lock, lock_named
 from coordinator.adapters.system.run import Ran, run
 from coordinator.adapters.system.seam import crossing
 from coordinator.ports import GitError
@@ -49,6 +50,8 @@ class Funnel:
         self._identity = dict(identity)
         self._env = hardened_env(around(os.environ))
         self._depth = threading.local()
+        self.notes: list[str] = []
+        """What was put right on the way, for people; whoever tells them takes it."""
         self.git_dir = Path(self._ask("--absolute-git-dir"))
         self.common = Path(self._ask("--path-format=absolute", "--git-common-dir")).resolve()
         with _guard:
@@ -86,10 +89,15 @@ class Funnel:
 
     def write(self, *args: str, tree: Tree | None = None, stdin: str = "",
               env: Mapping[str, str] | None = None) -> str:
-        """A git command that changes something, through the crossing. Raises GitError."""
+        """A git command that changes something, through the crossing. A lock that a dead process left in its way goes.
+        Raises GitBusy while a living one holds it, GitError."""
         what = next(word for word in args if not word.startswith("-") and "=" not in word)
         with crossing("git", what):
             ran = self.call(args, tree=tree, stdin=stdin, env=env)
+            lock = lock_named(ran.err, self.common) if not ran.ok else None
+            if lock is not None:
+                self.notes.append(drop_dead_lock(lock, self.common))
+                ran = self.call(args, tree=tree, stdin=stdin, env=env)
             return self.judged(ran, what)
 
     def call(self, args: Sequence[str], *, tree: Tree | None = None, stdin: str = "",

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from coordinator.adapters.git.funnel import Tree
+from coordinator.adapters.system.clock import SystemClock
 from coordinator.adapters.system.seam import crossing
-from coordinator.ports import GitError
+from coordinator.ports import GitBusy
 
+if TYPE_CHECKING:
+    from coordinator.adapters.git.funnel import Tree
+
+DEAD_AFTER = 60
+"""Seconds after which a lock that no process is seen to hold is nobody's: git holds one while it writes one file."""
+_IN_THE_WAY = re.compile(r"Unable to create '([^'\n]+\.lock)': File exists")
 _FOLDERS = ("rebase-merge", "rebase-apply", "sequencer")
 _FILES = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE",
           "BISECT_START", "BISECT_NAMES", "BISECT_TERMS", "BISECT_EXPECTED_REV", "REBASE_HEAD")
@@ -33,13 +41,13 @@ def forget_half_done(tree: Tree) -> None:
 
 def drop_dead_locks(tree: Tree) -> tuple[str, ...]:
     """Removes index.lock and HEAD.lock when no process works in the tree or has them open; what was removed.
-    Raises GitError while somebody does."""
+    Raises GitBusy while somebody does."""
     locks = [lock for name in ("index.lock", "HEAD.lock") if (lock := tree.admin / name).exists()]
     if not locks:
         return ()
-    user = _user_of(tree, locks)
+    user = _user_of(tree.path, locks)
     if user:
-        raise GitError(f"{locks[0]} is held: process {user} works in {tree.path}. Wait for it, or end it")
+        raise GitBusy(f"{locks[0]} is held: process {user} works in {tree.path}. Wait for it, or end it")
     for lock in locks:
         with crossing("file", lock.name):
             lock.unlink(missing_ok=True)
@@ -47,13 +55,40 @@ def drop_dead_locks(tree: Tree) -> tuple[str, ...]:
     return (f"removed {names}, left by a process that is gone",)
 
 
-def _user_of(tree: Tree, locks: list[Path]) -> int:
-    """A process with a lock open, or with its working directory in the tree; 0 when none is seen."""
+def lock_named(said: str, common: Path) -> Path | None:
+    """The lock below this git directory that git says is in its way; None where it says something else."""
+    found = _IN_THE_WAY.search(said)
+    lock = Path(found[1]) if found else None
+    if lock is None or lock.is_symlink() or not lock.parent.resolve().is_relative_to(common):
+        return None
+    return lock
+
+
+def drop_dead_lock(lock: Path, common: Path) -> str:
+    """Removes a lock of the repository that nobody holds any more; words that tell. Raises GitBusy while somebody may:
+    a git that runs keeps it for seconds, and one that was killed, or a host that lost its power, leaves it for ever."""
+    try:
+        # one from a time to come is that of a clock set back
+        age = abs(SystemClock().now().timestamp() - lock.lstat().st_mtime)
+    except FileNotFoundError:
+        return f"{lock.name} is gone by itself"
+    user = _user_of(common, [lock])
+    if user:
+        raise GitBusy(f"{lock} is held by process {user}: it is waited for")
+    if age < DEAD_AFTER:
+        raise GitBusy(f"{lock} was left {int(age)} s ago and no process is seen to hold it: it is removed when it is "
+                      f"{DEAD_AFTER} s old")
+    with crossing("file", lock.name):
+        lock.unlink(missing_ok=True)
+    return f"removed {lock}, left {int(age)} s ago by a process that is gone"
+
+
+def _user_of(folder: Path, locks: list[Path]) -> int:
+    """A process with a lock open, or with its working directory in the folder; 0 when none is seen."""
     targets = {str(lock) for lock in locks}
-    folder = str(tree.path)
     for entry in Path("/proc").glob("[0-9]*"):
         cwd = _link(entry / "cwd")
-        if cwd == folder or cwd.startswith(folder + "/") or not targets.isdisjoint(_open_files(entry)):
+        if cwd == str(folder) or cwd.startswith(f"{folder}/") or not targets.isdisjoint(_open_files(entry)):
             return int(entry.name)
     return 0
 

@@ -175,8 +175,9 @@ class GitRepository:
                                       attempt=attempt)
             tree, reused = worktrees.ensure(self._funnel, self._trees, self._place(task_id), wanted)
             head = commits.head_of(self._funnel, tree)
+            notes, self._funnel.notes = (*self._funnel.notes, *wanted.notes), []
             return Worktree(path=self.worktree_path(task_id), branch=branch, base_sha=base_sha, head_sha=head,
-                            reused=reused, notes=tuple(wanted.notes))
+                            reused=reused, notes=notes)
 
     def _base(self, base: str) -> str:
         _check_branch(self._funnel, base)

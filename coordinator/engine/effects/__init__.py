@@ -117,6 +117,8 @@ def _made(action: Action, world: World) -> Fact:
     except Limited as error:
         return EffectFailed(action, error.words, github_until=error.until)
     except (TryLater, BadCredentials) as error:
+        if isinstance(error, BadCredentials) and world.renew():
+            return EffectFailed(action, f"{error.words}. Its source gives another one by now: that is used")
         return EffectFailed(action, error.words, github_until=world.clock.now() + GITHUB_REST)
     except Away as error:
         return EffectFailed(action, f"a host cannot be asked: {error.words}")

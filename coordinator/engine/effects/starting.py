@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from errno import ENOSPC
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from coordinator.ports import (
     Away,
     Command,
     ForeignWorktree,
+    GitBusy,
     GitError,
     GitUnreachable,
     Handle,
@@ -42,6 +45,7 @@ from coordinator.wording.plan_prompt import plan_words
 from coordinator.wording.prompt import Template, TemplateError, render_prompt
 from coordinator.wording.warnings import paths_words
 
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|Read-only file system")
 NOTES = ("STOP", "BLOCKED.md")
 """Files by which people and workers speak through a worktree; a new attempt begins without them."""
 
@@ -62,7 +66,8 @@ def watched(tasks: Iterable[Task], attempts: Mapping[str, tuple[Attempt, ...]]) 
 
 
 def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
-    """A ready worktree on a fresh base. Raises GitUnreachable: nothing was spent, it is tried again."""
+    """A ready worktree on a fresh base. Raises GitUnreachable, GitBusy, and GitError where the disk is
+    full or read-only: nothing was spent, it is tried again."""
     task, attempt = action.task, action.attempt
     now = world.clock.now()
     try:
@@ -84,11 +89,13 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
         # fresh until its hooks have passed once: the next attempt must not start in a half-made worktree
         _make_buildable(world, task, reused=tree.reused and bool(task.worktree), here=not attempt.host)
         staging.hand_on(world, task, attempt)
-    except GitUnreachable:
+    except (GitUnreachable, GitBusy):
         raise
     except ForeignWorktree as error:
         return NotStarted(task, attempt, "foreign_worktree", error.words, True, now)
     except GitError as error:
+        if _NO_ROOM.search(error.words):
+            raise
         return NotStarted(task, attempt, "worktree_error", error.words, True, now)
     except HookFailed as error:
         return NotStarted(task, attempt, "hook_failed", str(error), False, now)
@@ -159,7 +166,7 @@ def give_up(action: GiveUp, world: World) -> NotStarted:
 
 def launch(action: Launch, world: World) -> Launched | NotStarted:
     """Renders the prompt and starts the wrapper; a token that ever started is only recorded, whatever has become of
-    its template and settings since."""
+    its template and settings since. Raises OSError where the disk is full: it is tried again."""
     task, attempt = action.task, action.attempt
     now = world.clock.now()
     try:
@@ -179,6 +186,8 @@ def launch(action: Launch, world: World) -> Launched | NotStarted:
         return _started(world, task, attempt) or NotStarted(task, attempt, error.reason, error.words, False, now)
     except LaunchFailed as error:
         known = _started(world, task, attempt) if action.met else None
+        if known is None and error.reason == "disk_full":   # the task's retries are not for that
+            raise OSError(ENOSPC, error.words) from error
         return known or NotStarted(task, attempt, error.reason, error.words, False, now)
     except ValueError as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, "config_error", str(error), False, now)
