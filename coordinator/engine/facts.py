@@ -55,6 +55,7 @@ class Prepared:
     worktree: str
     notes: tuple[str, ...]
     at: datetime
+    heard: str
 
 
 @dataclass(frozen=True)

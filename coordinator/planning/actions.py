@@ -159,7 +159,7 @@ class _OnAttempt:
 
 @dataclass(frozen=True)
 class Prepare(_OnAttempt):
-    """Fetch, worktree, hooks."""
+    """What trusted people said, fetch, worktree, hooks."""
 
 
 @dataclass(frozen=True)
