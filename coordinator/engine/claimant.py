@@ -91,8 +91,9 @@ class Claimant:
         if state.found is not None and not state.found.released:
             words = f"{state.found.who} holds this repository"
             words += f"; the remote cannot be asked now: {state.trouble}" if state.trouble else ""
-            last = min(state.asked + self.terms.watch.total_seconds(), state.seen + self.terms.lease.total_seconds())
-            due = now + timedelta(seconds=max(0.0, max(last, state.asked) - even))
+            next_look = state.asked + (0.0 if self._forced else self.terms.watch.total_seconds())
+            free = max(state.asked, state.seen + self.terms.lease.total_seconds())
+            due = now + timedelta(seconds=max(0.0, min(next_look, free) - even))
             return Hold(open=False, words=words, cure=CURE, due=due, other=state.found)
         words = state.trouble or "who holds the repository is being asked"
         words = f"the claim on the repository is not ours: {words}" if state.trouble else words
