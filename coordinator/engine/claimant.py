@@ -52,7 +52,8 @@ class Kept:
 
 
 class Claimant:
-    """`us` names this memory, this life and where it runs; `sha` and `generation` are those this memory wrote last."""
+    """`us` names this checkout, this life and where it runs; `sha` and `generation` are those its memory wrote last, ""
+    where it remembers none."""
 
     def __init__(self, repo: Repository, us: Claim, terms: Terms, *, even: Callable[[], float],
                  now: Callable[[], datetime], sha: str = "", generation: int = 0) -> None:
@@ -198,7 +199,8 @@ class Claimant:
             return Kept()
         found = state.found or Claim()
         try:
-            self._put(state.sha, found.generation, heir=bool(state.sha) and found.holder != self.us.holder)
+            foreign = found.holder != self.us.holder or not self._known[0]   # or of a memory that is lost
+            self._put(state.sha, found.generation, heir=bool(state.sha) and foreign)
         except ClaimMoved:   # another was faster: whose it is now is asked at the next step
             return Kept()
         self._forced = False

@@ -68,6 +68,7 @@ from coordinator.planning.actions import (
     look_lane,
     room_lane,
 )
+from coordinator.planning.rules.tell import LABELS_AT_MOST
 from coordinator.planning.snapshot import NO_LABEL
 from coordinator.ports import Stale
 
@@ -165,9 +166,22 @@ class Recorder:
         store.keep_outward(fact.outward)
         issue = store.issues().get(fact.issue or 0)
         labels = (issue.labels | fact.put) - fact.taken if issue is not None else frozenset()
+        if fact.put or fact.taken:
+            self._labelled(fact.outward.task_id)
         if issue is not None and (labels != issue.labels or fact.gone):
             state = GONE if fact.gone else issue.state
             store.keep_issues([replace(issue, labels=labels, state=state)], store.cursor() or "", full=False)
+
+    def _labelled(self, task_id: str) -> None:
+        """Counts: whoever changes our labels each time we set them must not keep us at it."""
+        task, labelled = self._world.store.task(task_id), self._memory.labelled
+        if task is None:
+            return
+        state, count = labelled.get(task_id, (task.state, 0))
+        labelled[task_id] = (task.state, count + 1 if state is task.state else 1)
+        if labelled[task_id][1] == LABELS_AT_MOST:
+            self._world.say(f"{task_id}: its labels were set {LABELS_AT_MOST} times; whoever changes them again has it "
+                            "their way until the task moves")
 
     def _claim_kept(self, fact: ClaimKept) -> None:
         store, memory, now = self._world.store, self._memory, self._world.clock.now()
