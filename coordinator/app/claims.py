@@ -23,7 +23,7 @@ def claimant(where: Place, config: Config, store: Store, repo: Repository) -> Cl
     from coordinator.adapters.system.clock import SystemClock, even
     from coordinator.domain.claim import Claim
     from coordinator.engine.claimant import Claimant
-    from coordinator.engine.record import CLAIM
+    from coordinator.engine.holding import CLAIM
 
     if not config.repository.claim:
         return None

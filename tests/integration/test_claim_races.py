@@ -1,7 +1,7 @@
 """Races of two coordinators for one repository: exactly one worker an issue, one pull request, no comment twice.
 
-COORDINATOR_RACES sets how many (`make proof`). Most claims lie in memory; every tenth race pushes a real ref. Faults are
-planted to show that the races would find them.
+COORDINATOR_RACES sets how many (`make proof`). Most claims lie in memory; every tenth race pushes a real ref. Faults
+are planted to show that the races would find them.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from coordinator.domain.claim import Claim
 from coordinator.domain.issue import PullState
 from coordinator.domain.task import ACTIVE, COMPLETED
 from coordinator.engine.claimant import Claimant
+from coordinator.engine.holding import CLAIM
 from coordinator.engine.memory import Memory
-from coordinator.engine.record import CLAIM
 from coordinator.engine.runner import give_back
 from coordinator.engine.tick import Engine
 from coordinator.planning.claiming import Terms
