@@ -31,7 +31,7 @@ help:
 	@echo "make check       lint, types, floors and tests"
 	@echo "make rows        the promises of docs/requirements.tsv that no test carries   (ARGS='--part 2')"
 	@echo "make bench       what it all costs, beside baselines in the same run   (ARGS='--only store.py,status.py')"
-	@echo "make proof       100,000 random histories, a death at every single write, 200 jobs at once   (HISTORIES=...)"
+	@echo "make proof       100,000 random histories, 1,000 races, a death at every single write, 200 jobs at once   (HISTORIES=...)"
 	@echo "make replay      one random history again, step by step   (SEED=12345)"
 	@echo "make lock        resolve the dependencies anew      make clean   remove what make made"
 
@@ -72,8 +72,8 @@ rows:
 	@"$(PYTHON)" tests/rows.py $(ARGS)
 
 proof: .venv/dev.stamp
-	@echo "==> proof: $(HISTORIES) random histories, a death at every single write of every kind of life; some hours"
-	@COORDINATOR_HISTORIES=$(HISTORIES) COORDINATOR_SOAK=1 $(PY) -m tests.proof $(ARGS)
+	@echo "==> proof: $(HISTORIES) random histories, 1,000 races, a death at every single write of every kind of life; some hours"
+	@COORDINATOR_HISTORIES=$(HISTORIES) COORDINATOR_RACES=1000 COORDINATOR_SOAK=1 $(PY) -m tests.proof $(ARGS)
 
 replay: .venv/dev.stamp
 	@$(PY) -m tests.simulate $(SEED)

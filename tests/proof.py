@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TESTS = (
     "tests/unit/test_simulation.py", "tests/unit/test_plan_tasks.py", "tests/scenario/test_crash_points.py",
     "tests/scenario/test_crash_points_elsewhere.py", "tests/scenario/test_crash_daemon.py",
-    "tests/integration/test_jobs_many.py",
+    "tests/integration/test_jobs_many.py", "tests/integration/test_claim_races.py",
 )
 PYTEST = ("-q", "--numprocesses=auto", "--dist=loadscope", "--no-loadscope-reorder", "--timeout=14400")
 

@@ -9,6 +9,8 @@ import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from coordinator.app import Place
     from coordinator.config import Config
     from coordinator.domain.claim import Claim
@@ -16,25 +18,17 @@ if TYPE_CHECKING:
     from coordinator.planning.claiming import Terms
     from coordinator.ports import Repository, Store
 
-HOLDER = "claim_holder"
-"""The document with the name of this memory among all that may ask for the claim."""
-
-
 def claimant(where: Place, config: Config, store: Store, repo: Repository) -> Claimant | None:
     """Who keeps the claim for this process; None where it is switched off."""
     from coordinator.adapters.system.clock import SystemClock, even
     from coordinator.domain.claim import Claim
     from coordinator.engine.claimant import Claimant
-    from coordinator.engine.record import CLAIM
+    from coordinator.engine.holding import CLAIM
 
     if not config.repository.claim:
         return None
-    holder = store.document(HOLDER)
-    if holder is None:
-        holder = secrets.token_hex(8)
-        store.keep_document(HOLDER, holder)
-    us = Claim(holder=holder, life=secrets.token_hex(4), host=socket.gethostname(), pid=os.getpid(),
-               checkout=str(where.root))
+    us = Claim(holder=holder_of(where) or _named(where), life=secrets.token_hex(4), host=socket.gethostname(),
+               pid=os.getpid(), checkout=str(where.root))
     last = json.loads(store.document(CLAIM) or "{}")
     return Claimant(repo, us, terms(config), even=even, now=SystemClock().now, sha=last.get("sha", ""),
                     generation=last.get("generation", 0))
@@ -49,20 +43,23 @@ def look(repo: Repository) -> Claim | None:
 
 
 def holder_of(where: Place) -> str:
-    """The name of this repository's memory among all that may ask for the claim; "" before it asked for one."""
-    from coordinator.app import open_store
-    from coordinator.ports import NewerSchema, StoreError
+    """This checkout's name among all that may ask for the claim; "" before it asked for one. It stands in a file: the
+    lock beside it keeps two of that name apart, and it outlives a memory that is lost."""
+    from coordinator.runfiles import atomic
 
-    if not where.store.exists():
-        return ""
-    try:
-        store = open_store(where)
-    except (StoreError, NewerSchema):   # said in a line of its own
-        return ""
-    try:
-        return store.document(HOLDER) or ""
-    finally:
-        store.close()
+    return (atomic.read(str(_holder(where)), 1000) or b"").decode("ascii", "replace").strip()
+
+
+def _named(where: Place) -> str:
+    from coordinator.adapters.system.files import SystemFiles
+
+    name = secrets.token_hex(8)
+    SystemFiles().put(_holder(where), f"{name}\n")
+    return name
+
+
+def _holder(where: Place) -> Path:
+    return where.home / "holder"
 
 
 def terms(config: Config) -> Terms:

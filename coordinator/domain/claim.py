@@ -14,7 +14,7 @@ _UNFIT = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]")
 
 @dataclass(frozen=True)
 class Claim:
-    """Who holds the repository. `holder` names a memory for ever and `life` one process on it; `generation` grows by
+    """Who holds the repository. `holder` names a checkout for ever and `life` one process on it; `generation` grows by
     one each time the claim is taken. `since` and `renewed_at` are by the holder's own clock and for people alone: no
     clock of one machine is held against another's. `released`: it was given back."""
 

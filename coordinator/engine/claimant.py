@@ -52,7 +52,8 @@ class Kept:
 
 
 class Claimant:
-    """`us` names this memory, this life and where it runs; `sha` and `generation` are those this memory wrote last."""
+    """`us` names this checkout, this life and where it runs; `sha` and `generation` are those its memory wrote last, ""
+    where it remembers none."""
 
     def __init__(self, repo: Repository, us: Claim, terms: Terms, *, even: Callable[[], float],
                  now: Callable[[], datetime], sha: str = "", generation: int = 0) -> None:
@@ -91,8 +92,9 @@ class Claimant:
         if state.found is not None and not state.found.released:
             words = f"{state.found.who} holds this repository"
             words += f"; the remote cannot be asked now: {state.trouble}" if state.trouble else ""
-            last = min(state.asked + self.terms.watch.total_seconds(), state.seen + self.terms.lease.total_seconds())
-            due = now + timedelta(seconds=max(0.0, max(last, state.asked) - even))
+            next_look = state.asked + (0.0 if self._forced else self.terms.watch.total_seconds())
+            free = max(state.asked, state.seen + self.terms.lease.total_seconds())
+            due = now + timedelta(seconds=max(0.0, min(next_look, free) - even))
             return Hold(open=False, words=words, cure=CURE, due=due, other=state.found)
         words = state.trouble or "who holds the repository is being asked"
         words = f"the claim on the repository is not ours: {words}" if state.trouble else words
@@ -197,7 +199,8 @@ class Claimant:
             return Kept()
         found = state.found or Claim()
         try:
-            self._put(state.sha, found.generation, heir=bool(state.sha) and found.holder != self.us.holder)
+            foreign = found.holder != self.us.holder or not self._known[0]   # or of a memory that is lost
+            self._put(state.sha, found.generation, heir=bool(state.sha) and foreign)
         except ClaimMoved:   # another was faster: whose it is now is asked at the next step
             return Kept()
         self._forced = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from coordinator.domain.task import TaskState
 from coordinator.domain.worker import WorkerView
 from coordinator.engine.facts import Examined
 from coordinator.engine.speech import Speeches
@@ -23,7 +24,7 @@ class Memory:
     `looked` is until when the files of a running task need no other look, by lane; `checked` is when a provider was
     asked last, `seen_at` when the engine looked last, `woke_at` when it found the clock set or the host back from
     sleep. `short` are the codes of the floors that held work when it looked last, by host, `claim_words` what was said
-    last of a claim that is another's."""
+    last of a claim that is another's, `labelled` how often a task's labels were set in one state."""
 
     busy: set[str] = field(default_factory=set)
     holdoff: dict[str, datetime] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Memory:
     stop_workers: bool = False
     confirmed: bool = False
     claim_words: str = ""
+    labelled: dict[str, tuple[TaskState, int]] = field(default_factory=dict)
     counted: tuple[int, int] = (0, 0)
 
     def look(self, now: datetime) -> None:

@@ -50,7 +50,8 @@ from coordinator.engine.facts import (
     Vetted,
 )
 from coordinator.engine.gates import told
-from coordinator.engine.inheritance import answered, come_into
+from coordinator.engine.holding import claim_kept
+from coordinator.engine.inheritance import answered
 from coordinator.engine.memory import Memory
 from coordinator.engine.plans import keep, plans_of
 from coordinator.engine.world import World
@@ -68,6 +69,7 @@ from coordinator.planning.actions import (
     look_lane,
     room_lane,
 )
+from coordinator.planning.rules.tell import LABELS_AT_MOST
 from coordinator.planning.snapshot import NO_LABEL
 from coordinator.ports import Stale
 
@@ -76,8 +78,6 @@ BUGS_IN_A_ROW = 3
 """Faults of ours in one lane after which its task is given to a person."""
 JANITOR_RESTS = timedelta(minutes=5)
 """While room stays short: what is merged meanwhile goes then."""
-CLAIM = "claim"
-"""The document that holds the claim as this memory wrote it last."""
 
 
 class Recorder:
@@ -111,7 +111,7 @@ class Recorder:
             Swept: lambda fact: upkeep.swept(world, fact),
             Reclaimed: self._reclaimed,
             Notified: lambda fact: upkeep.notified(world, fact),
-            ClaimKept: self._claim_kept,
+            ClaimKept: lambda fact: claim_kept(world, memory, fact),
             Inherited: lambda fact: answered(world.store, fact),
             EffectFailed: self._failed,
         }
@@ -165,26 +165,22 @@ class Recorder:
         store.keep_outward(fact.outward)
         issue = store.issues().get(fact.issue or 0)
         labels = (issue.labels | fact.put) - fact.taken if issue is not None else frozenset()
+        if fact.put or fact.taken:
+            self._labelled(fact.outward.task_id)
         if issue is not None and (labels != issue.labels or fact.gone):
             state = GONE if fact.gone else issue.state
             store.keep_issues([replace(issue, labels=labels, state=state)], store.cursor() or "", full=False)
 
-    def _claim_kept(self, fact: ClaimKept) -> None:
-        store, memory, now = self._world.store, self._memory, self._world.clock.now()
-        if fact.left is not None:
-            come_into(store, fact.left)
-        if fact.hold.open:
-            store.keep_document(CLAIM, json.dumps({"sha": fact.sha, "generation": fact.hold.generation}))
-        if fact.taken:
-            words = f"the claim on the repository is ours (generation {fact.hold.generation})"
-            words += f", taken from {fact.of.who}" if fact.of is not None else ""
-            store.log(Event("", now, "claim", words))
-            memory.poll_due, memory.listed_at, memory.claim_words = True, None, ""
-            self._world.say(words)
-        elif not fact.hold.open and fact.hold.words != memory.claim_words:
-            memory.claim_words = fact.hold.words
-            store.log(Event("", now, "claim", fact.hold.words))
-            self._world.say(f"{fact.hold.words}: here nothing is started and nothing is written to GitHub")
+    def _labelled(self, task_id: str) -> None:
+        """Counts: whoever changes our labels each time we set them must not keep us at it."""
+        task, labelled = self._world.store.task(task_id), self._memory.labelled
+        if task is None:
+            return
+        state, count = labelled.get(task_id, (task.state, 0))
+        labelled[task_id] = (task.state, count + 1 if state is task.state else 1)
+        if labelled[task_id][1] == LABELS_AT_MOST:
+            self._world.say(f"{task_id}: its labels were set {LABELS_AT_MOST} times; whoever changes them again has it "
+                            "their way until the task moves")
 
     # --- starting ---
 

@@ -98,8 +98,8 @@ class Inheritance:
 
 
 def may_take(found: Claim | None, us: Claim, *, first: bool, stood: float, lease: timedelta, forced: bool) -> bool:
-    """Whether the claim may be taken: there is none, it was given back, it is of this very life, of a life before us
-    on the same memory (`first`: we have not held it yet), or its value has `stood` for a whole lease, in seconds by our
+    """Whether the claim may be taken: there is none, it was given back, it is of this very life, of a life before us on
+    the same checkout (`first`: we have not held it yet), or its value has `stood` for a whole lease, in seconds by our
     own clock. `forced`: a person says that its holder is dead."""
     if found is None or found.released or forced:
         return True

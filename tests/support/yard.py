@@ -210,23 +210,43 @@ def a_yard(folder: Path, *, threads: bool = False, more: str = "",
         github.add_user("stranger", "stranger-token", permission="read")
         repository = github.add_repository("acme/widgets", FILES)
         yard = Yard(folder, github, repository, environ, threads)
-        address = repository.clone_url.replace("://", f"://x:{BOT_TOKEN}@")
-        git(folder, environ, "clone", "-q", address, "clone")
-        git(yard.clone, environ, "remote", "set-url", "origin", repository.clone_url)
-        agent = folder / "agent.py"
-        agent.write_text(AGENT)
-        values = {"timeout": "60s", "stall": "60s", "retries": "1", "backoff": "0s", "tidy": "0s", "sandbox": "off",
-                  **(settings or {})}
-        text = CONFIG.format(url=github.url, python=sys.executable, agent=agent, more=more, **values)
-        (yard.clone / "coordinator.toml").write_text(text)
-        yard.start()
-        try:
+        with _coordinated(yard, more, settings or {}):
             yield yard
-            yard.quiet()
-        finally:
-            _end_workers(yard)
-            yard.close()
         check_all(github.requests)
+
+
+@contextmanager
+def another(yard: Yard, *, token: str = BOT_TOKEN, more: str = "", **environ: str) -> Iterator[Yard]:
+    """A second machine's clone of the same repository, with a memory and a coordinator of its own."""
+    folder = yard.folder / "another"
+    home = folder / "home"
+    home.mkdir(parents=True)
+    known = {**yard.environ, "HOME": str(home), "GITHUB_TOKEN": token, "GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}
+    other = Yard(folder, yard.github, yard.repository, {**known, **environ})
+    with _coordinated(other, more, {}):
+        yield other
+        yard.engine.world.executor.reap()   # its own dead are not the other's
+
+
+@contextmanager
+def _coordinated(yard: Yard, more: str, settings: dict[str, str]) -> Iterator[None]:
+    """The clone and the coordinator on it."""
+    token = yard.environ["GITHUB_TOKEN"]
+    git(yard.folder, yard.environ, "clone", "-q", yard.repository.clone_url.replace("://", f"://x:{token}@"), "clone")
+    yard.git("remote", "set-url", "origin", yard.repository.clone_url)
+    agent = yard.folder / "agent.py"
+    agent.write_text(AGENT)
+    values = {"timeout": "60s", "stall": "60s", "retries": "1", "backoff": "0s", "tidy": "0s", "sandbox": "off",
+              **settings}
+    text = CONFIG.format(url=yard.github.url, python=sys.executable, agent=agent, more=more, **values)
+    (yard.clone / "coordinator.toml").write_text(text)
+    yard.start()
+    try:
+        yield
+        yard.quiet()
+    finally:
+        _end_workers(yard)
+        yard.close()
 
 
 def _end_workers(yard: Yard) -> None:

@@ -173,6 +173,16 @@ def test_a_restart_of_the_same_memory_takes_its_own_at_once_whatever_it_remember
     assert not berta.keep().taken
 
 
+def test_with_the_memory_lost_it_is_ours_still_and_what_we_left_is_read_like_another_s(ref: Ref):
+    anna = Machine("anna", ref)
+    anna.keep()
+    ref.branches = {"rpi/gh-1": "aa"}
+    anna.starts()
+    assert anna.keep().left == {"rpi/gh-1": "aa"}
+    anna.starts(sha=anna.claimant.sha, generation=2)
+    assert anna.keep().left is None
+
+
 def test_of_two_copies_of_one_memory_the_older_life_gives_way(ref: Ref):
     anna = Machine("anna", ref)
     anna.keep()

@@ -13,6 +13,10 @@ from coordinator.domain.task import HOLDS_SLOT, NEEDS_PERSON, PENDING, Task
 from coordinator.planning.actions import Tell, say_lane
 from coordinator.planning.snapshot import Snapshot, Speech
 
+LABELS_AT_MOST = 3
+"""How often labels are set or taken off while a task stands in one state: somebody who changes them each time, a bot or
+another coordinator, has them their way until the task moves."""
+
 
 def rule(s: Snapshot) -> Iterator[Tell]:
     if not s.github_ok:
@@ -31,13 +35,14 @@ def rule(s: Snapshot) -> Iterator[Tell]:
 def _difference(s: Snapshot, task: Task, speech: Speech, said: Outward) -> Tell:
     issue = s.issue_of(task)
     asked = issue is not None and s.policy.labels.retry in issue.labels and issue.open
+    may = s.labelled.get(task.id, 0) < LABELS_AT_MOST
     return Tell(
         task,
         s.attempt(task.id),
         living=bool(speech.living) and speech.living != said.living_key,
         notices=speech.notices - said.notices,
-        labels=_labels_differ(s, task, speech, said),
-        unretry=asked and task.state not in NEEDS_PERSON,
+        labels=may and _labels_differ(s, task, speech, said),
+        unretry=may and asked and task.state not in NEEDS_PERSON,
     )
 
 
