@@ -68,8 +68,8 @@ def watched(tasks: Iterable[Task], attempts: Mapping[str, tuple[Attempt, ...]]) 
 
 
 def prepare(action: Prepare, world: World) -> Prepared | NotStarted | EffectFailed:
-    """A ready worktree on a fresh base, and what was said of the task until now. Raises GitUnreachable, GitBusy, and GitError where the disk is
-    full or read-only: nothing was spent, it is tried again."""
+    """A ready worktree on a fresh base, and what was said of the task until now. Raises GitUnreachable, GitBusy, and
+    GitError where the disk is full or read-only: nothing was spent, it is tried again."""
     task, attempt = action.task, action.attempt
     now = world.clock.now()
     try:
