@@ -48,6 +48,13 @@ class Worker:
         return self.ended_at is None
 
 
+class NoWalls:
+    """Workers of the fake executor have none, so no repository has to let work out of them."""
+
+    def let_out(self, task_id: str, branch: str, attempt: int) -> None:
+        del task_id, branch, attempt
+
+
 class FakeHosts:
     """`apart` are hosts that do not see our files, `away` those that nobody can ask; `breaks` says whether the line
     breaks when a start was just heard; of this machine's workers nobody can be asked

@@ -40,7 +40,7 @@ from coordinator.ports import (
 from coordinator.wording.prompt import Template
 from tests.factories import NOW
 from tests.support.fake_github import BOT, FakeClock, FakeGitHub, FarClock
-from tests.support.fake_hosts import FakeHosts, Script, Worker
+from tests.support.fake_hosts import FakeHosts, NoWalls, Script, Worker
 from tests.support.memory_store import MemoryStore
 
 ROOT = Path("/repo")
@@ -91,7 +91,7 @@ class Tree:
     files: dict[str, str] = field(default_factory=dict)
 
 
-class FakeRepository:
+class FakeRepository(NoWalls):
     """Branches are lists of commits, oldest first, here and at the remote."""
 
     def identity(self) -> dict[str, str]:
@@ -278,9 +278,6 @@ class FakeRepository:
     def unpack(self, task_id: str, branch: str, inbound: Inbound, attempt: int) -> None:
         with crossing("git", f"unpack {task_id}"):
             self.came(inbound.head)
-
-    def let_out(self, task_id: str, branch: str, attempt: int) -> None:
-        """Workers of the fake executor have no walls."""
 
     def worktree_path(self, task_id: str) -> Path:
         return ROOT / "trees" / task_id
