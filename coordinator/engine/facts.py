@@ -62,6 +62,7 @@ class Prepared:
     worktree: str
     notes: tuple[str, ...]
     at: datetime
+    heard: str
     planted: Mapping[str, str] = field(default_factory=dict)
 
 

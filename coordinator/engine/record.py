@@ -202,7 +202,7 @@ class Recorder:
             staging.forget(fact.task, self._world.store)
         task = changed(fact.task, fact.at, worktree=fact.worktree, base_sha=fact.base_sha, fresh=False,
                        tidied=False)
-        attempt = replace(fact.attempt, prepared_at=fact.at, base_sha=fact.base_sha)
+        attempt = replace(fact.attempt, prepared_at=fact.at, base_sha=fact.base_sha, heard=fact.heard)
         self._world.store.save(task, self._event(task, "prepared", fact.worktree, attempt), was=fact.task.version,
                                attempt=attempt)
 

@@ -182,7 +182,7 @@ class _OnAttempt:
 
 @dataclass(frozen=True)
 class Prepare(_OnAttempt):
-    """Fetch, worktree, hooks."""
+    """What trusted people said, fetch, worktree, hooks."""
 
 
 @dataclass(frozen=True)

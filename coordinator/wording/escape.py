@@ -5,6 +5,7 @@ Text goes in, text comes out; nothing here knows what a task is. What we write o
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 
@@ -76,6 +77,16 @@ def fence(text: str, info: str = "") -> str:
     longest = max((len(run) for run in _TICKS.findall(text)), default=0)
     bar = "`" * max(3, longest + 1)
     return f"{bar}{info}\n{text.rstrip()}\n{bar}"
+
+
+def fenced_words(text: str) -> str:
+    """The text between two lines that do not occur in it, whatever it holds."""
+    salt = 0
+    while True:
+        name = hashlib.sha256(f"{salt}\0{text}".encode("utf-8", "replace")).hexdigest()[:16]
+        if name not in text:
+            return f"----- begin {name} -----\n{text}\n----- end {name} -----"
+        salt += 1
 
 
 def quote(text: str) -> str:

@@ -4,8 +4,7 @@ line, or between lines of dashes that it cannot hold."""
 from __future__ import annotations
 
 from coordinator.domain.planfile import PlanFile, PlanTask
-from coordinator.wording.escape import clean, one_line
-from coordinator.wording.prompt import fenced_words
+from coordinator.wording.escape import clean, fenced_words, one_line
 
 NONE = "None"
 

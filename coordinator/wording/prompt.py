@@ -3,7 +3,6 @@ executed, and no fence they could write ends the block they stand in."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -20,9 +19,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.reasons import REASONS
 from coordinator.domain.task import Task
-from coordinator.wording.escape import clean, one_line
+from coordinator.wording.escape import fenced_words, one_line
 from coordinator.wording.plan_md.mini import mini_plan, told
+from coordinator.wording.shown import left_out, shown, shown_title
 
+BODY_LIMIT = 50_000
+"""Characters of an issue's text that enter a prompt."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+)([smhd])")
 _STOP = (
@@ -103,12 +105,13 @@ def render_prompt(
     template: Template, task: Task, attempt: Attempt, previous: Attempt | None, *, base: str, repository: str,
     url: str = "", plan: Mapping[str, object] | None = None,
 ) -> str:
-    """The prompt of this attempt, from the pinned words of the issue alone. `url` is the issue's own address as
-    GitHub tells it, `plan` what is said of the plan that the task stands in. Raises TemplateError."""
+    """The prompt of this attempt, from the pinned words of the issue and what was heard with it alone. `url` is the
+    issue's own address as GitHub tells it, `plan` what is said of the plan that the task stands in. Raises
+    TemplateError."""
     place = f"worker_templates/{template.name}/prompt.md"
     try:
         return _compiled(template.prompt).render(
-            issue=_issue(task, url),
+            issue=_issue(task, attempt, url),
             plan=plan,
             task=task.id,
             repository=repository,
@@ -133,27 +136,20 @@ def _compiled(prompt: str) -> Compiled:
     return environment.from_string(prompt)
 
 
-def _issue(task: Task, url: str) -> dict[str, object]:
-    title, body = one_line(task.pin.title), clean(task.pin.body)
-    small = mini_plan(body)
+def _issue(task: Task, attempt: Attempt, url: str) -> dict[str, object]:
+    """`text` is title and body as GitHub shows them, what was left out of them, and what was heard in comments."""
+    title, body = shown_title(task.pin.title), shown(task.pin.body, BODY_LIMIT)
+    small = mini_plan(body.text)
+    told_of = left_out({"title": title, "text": body})
+    parts = (fenced_words(f"{title.text}\n\n{body.text}".strip()), told_of.rstrip(), attempt.heard)
     return {
         "number": task.issue,
-        "title": title,
-        "body": body,
+        "title": title.text,
+        "body": body.text,
         "url": one_line(url),
-        "text": fenced_words(f"{title}\n\n{body}".strip()),
+        "text": "\n\n".join(part for part in parts if part),
         "small_plan": fenced_words(told(small)) if small else "",
     }
-
-
-def fenced_words(text: str) -> str:
-    """The text between two lines that do not occur in it, whatever it holds."""
-    salt = 0
-    while True:
-        name = hashlib.sha256(f"{salt}\0{text}".encode("utf-8", "replace")).hexdigest()[:16]
-        if name not in text:
-            return f"----- begin {name} -----\n{text}\n----- end {name} -----"
-        salt += 1
 
 
 def _last(previous: Attempt | None, attempt: Attempt) -> str:

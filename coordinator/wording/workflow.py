@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from coordinator.domain.workflow import APPROVED, CHANGES, COMMITS, VERDICT, Stage, Workflow
-from coordinator.wording.escape import clean, cut, one_line
-from coordinator.wording.prompt import fenced_words
+from coordinator.wording.escape import clean, cut, fenced_words, one_line
 
 MOST_OF_ONE = 20_000
 MOST = 60_000

@@ -16,7 +16,8 @@ from coordinator.domain.walls import Walls
 from coordinator.domain.worker import Exited, Running, Unknown, Waiting
 from coordinator.domain.workflow import HANDOFF
 from coordinator.engine.effects import guarding, staging
-from coordinator.engine.facts import Launched, NotStarted, Prepared, StopSent
+from coordinator.engine.effects.hearing import heard
+from coordinator.engine.facts import EffectFailed, Launched, NotStarted, Prepared, StopSent
 from coordinator.engine.inheritance import expected
 from coordinator.engine.plans import plans_of
 from coordinator.engine.world import World
@@ -37,6 +38,7 @@ from coordinator.ports import (
     RunSpec,
     Settings,
     StopOrder,
+    TryLater,
 )
 from coordinator.wording.plan_prompt import plan_words
 from coordinator.wording.prompt import Template, TemplateError, render_prompt
@@ -61,10 +63,15 @@ def watched(tasks: Iterable[Task], attempts: Mapping[str, tuple[Attempt, ...]]) 
             if task.state in (TaskState.PREPARING, TaskState.RUNNING) and attempts.get(task.id)}
 
 
-def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
-    """A ready worktree on a fresh base. Raises GitUnreachable: nothing was spent, it is tried again."""
+def prepare(action: Prepare, world: World) -> Prepared | NotStarted | EffectFailed:
+    """A ready worktree on a fresh base, and what was said of the task until now. Raises GitUnreachable: nothing was
+    spent, it is tried again."""
     task, attempt = action.task, action.attempt
     now = world.clock.now()
+    try:
+        said = heard(world, task)
+    except TryLater as error:   # of this question alone
+        return EffectFailed(action, error.words)
     try:
         repo = world.repo_of(task)
         repo.fetch()
@@ -93,7 +100,7 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted:
     except HookFailed as error:
         return NotStarted(task, attempt, "hook_failed", str(error), False, now)
     return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), notes, now,
-                    repo.planted(task.id))
+                    said, repo.planted(task.id))
 
 
 def _own_configuration(world: World, task: Task, attempt: Attempt) -> tuple[str, ...]:
