@@ -205,3 +205,9 @@ def test_what_could_not_be_asked_about_is_asked_again_after_an_hour() -> None:
     for after, expected in ((BLIND_AGAIN - SECOND, 0), (BLIND_AGAIN, 1)):
         vet = vet_of(issue, "ann", blind="no", asked_at=NOW - after)
         assert len(of(plan(a_snapshot(issues={1: issue}, vets={1: vet})), VetIssue)) == expected
+
+
+@pytest.mark.parametrize("nobody", ["", "ghost"])
+def test_an_account_that_is_gone_is_trusted_under_no_list_and_with_no_permission(nobody: str) -> None:
+    policy = Policy(trust_users=frozenset({"ghost", ""}), trust_bots=frozenset({"ghost"}))
+    assert not policy.trusts(nobody, "admin")
