@@ -80,10 +80,7 @@ def test_no_hidden_word_of_the_corpus_is_left(name: str) -> None:
     title, body, _ = ISSUES[name]
     text = shown_title(title).text + shown(body, MUCH).text
     assert SECRET not in text
-<<<<<<< HEAD
-=======
     assert SECRET not in body or left_out({"text": shown(body, MUCH)}).startswith("(Hidden text was removed: ")
->>>>>>> refs/in/trust
     assert not any(map(hidden, text))
 
 

@@ -39,6 +39,7 @@ from coordinator.ports import (
 )
 from coordinator.wording.prompt import Template
 from tests.factories import NOW
+from tests.support.fake_carrying import Clean
 from tests.support.fake_github import BOT, FakeClock, FakeGitHub, FarClock
 from tests.support.fake_hosts import FakeHosts, NoWalls, Script, Worker
 from tests.support.memory_store import MemoryStore
@@ -91,7 +92,7 @@ class Tree:
     files: dict[str, str] = field(default_factory=dict)
 
 
-class FakeRepository(NoWalls):
+class FakeRepository(Clean, NoWalls):
     """Branches are lists of commits, oldest first, here and at the remote."""
 
     def identity(self) -> dict[str, str]:
@@ -172,12 +173,6 @@ class FakeRepository(NoWalls):
             self.trees[task_id].dirty = ()
             return self.commit(task_id)
 
-    def put_back(self, task_id: str, attempt: int) -> tuple[tuple[str, ...], str]:
-        return (), ""
-
-    def planted(self, task_id: str) -> dict[str, str]:
-        return {}
-
     def take_home(self, task_id: str, branch: str) -> bool:
         return self.trees[task_id].branch == branch
 
@@ -207,9 +202,6 @@ class FakeRepository(NoWalls):
                 self.rescued[f"refs/coordinator/rescue/{branch}/pushed-{len(self.rescued)}"] = theirs
             self.remote[branch] = list(mine)
             return mine[-1]
-
-    def cargo(self, head: str, search: Search) -> Cargo:
-        return Cargo(head)
 
     def feature(self, branch: str, base: str, last: str = "") -> str:
         with crossing("git", f"feature {branch}"):

@@ -68,13 +68,8 @@ def watched(tasks: Iterable[Task], attempts: Mapping[str, tuple[Attempt, ...]]) 
 
 
 def prepare(action: Prepare, world: World) -> Prepared | NotStarted | EffectFailed:
-<<<<<<< HEAD
     """A ready worktree on a fresh base, and what was said of the task until now. Raises GitUnreachable, GitBusy, and
     GitError where the disk is full or read-only: nothing was spent, it is tried again."""
-=======
-    """A ready worktree on a fresh base, and what was said of the task until now. Raises GitUnreachable: nothing was
-    spent, it is tried again."""
->>>>>>> refs/in/trust
     task, attempt = action.task, action.attempt
     now = world.clock.now()
     try:
@@ -110,13 +105,8 @@ def prepare(action: Prepare, world: World) -> Prepared | NotStarted | EffectFail
         return NotStarted(task, attempt, "worktree_error", error.words, True, now)
     except HookFailed as error:
         return NotStarted(task, attempt, "hook_failed", str(error), False, now)
-<<<<<<< HEAD
     return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), notes, now, said,
                     repo.planted(task.id))
-=======
-    return Prepared(task, attempt, tree.base_sha, _shown(world.root, tree.path), notes, now,
-                    said, repo.planted(task.id))
->>>>>>> refs/in/trust
 
 
 def _own_configuration(world: World, task: Task, attempt: Attempt) -> tuple[str, ...]:

@@ -15,12 +15,8 @@ from coordinator.wording.shown.invisible import ENTITY, empty_entity
 
 CHARACTERS, IMAGES = "invisible characters", "descriptions of images"
 ELEMENTS, TAGS, ATTRIBUTES = "hidden elements", "tags that show nothing", "attributes of tags"
-<<<<<<< HEAD
-TITLES, LINKS, DEFINITIONS = "titles of links", "links without words", "definitions that nothing refers to"
-=======
 LABELS, TITLES, LINKS = "labels of links", "titles of links", "links without words"
 DEFINITIONS = "definitions that nothing refers to"
->>>>>>> refs/in/trust
 
 _TOKEN = re.compile(r"[\\<&\[\]]|!\[")
 _BLANK = re.compile(r"\n[ \t]*\n")
@@ -435,10 +431,7 @@ class _Pass:
         if known is None:
             return None
         self._used.add(_label(label))
-<<<<<<< HEAD
-=======
         self._removed[LABELS] += bool(reference and len(reference[1].split()) > 1)
->>>>>>> refs/in/trust
         return reference.end() if reference else at + 1, known
 
     def _inline_target(self, at: int) -> tuple[int, str] | None:
