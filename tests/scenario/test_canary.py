@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 
 from tests.support.canary import a_coordinator, a_field, holders
+from tests.support.walled import needs_walls
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
 
 @pytest.mark.req("W19")
-def test_a_planted_token_is_found_by_no_agent_and_stands_nowhere_after_a_whole_rehearsal() -> None:
+@pytest.mark.parametrize("walled", [False, True], ids=["an ordinary user", "in the sandbox, as root too"])
+def test_a_planted_token_is_found_by_no_agent_and_stands_nowhere_after_a_whole_rehearsal(walled: bool) -> None:
     """An issue fails once and becomes a pull request, another is stopped, a bug of ours is saved; one agent looks at
     all processes meanwhile, again and again."""
-    with a_field(SUPPORT / "looter.py") as place:
+    if walled:
+        needs_walls()
+    with a_field(SUPPORT / "looter.py", walled=walled) as place:
         with a_coordinator(place) as daemon:
             waiting = place.issue("LIE IN WAIT")
             daemon.until_state(waiting, "RUNNING")
@@ -38,7 +42,8 @@ def test_a_planted_token_is_found_by_no_agent_and_stands_nowhere_after_a_whole_r
         assert "stolen" not in place.repository.branches()
         counted = [json.loads(path.read_text()) for path in (place.folder / "loot").glob("counted-*")]
         assert len(counted) == 3
-        assert all(min(one.values()) > 5 for one in counted), counted   # they did look, and could
+        assert all(one["asked"] > 5 and one["files"] > 5 for one in counted), counted   # they did look, and could
+        assert all((one["processes"] > 5) != walled for one in counted), counted
         assert {name: found for name, found in place.loot().items() if name != "SSH_AUTH_SOCK"} == {}
         assert not any("our environment" in where for where in place.loot().get("SSH_AUTH_SOCK", ()))
         held = place.left()

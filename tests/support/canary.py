@@ -6,12 +6,14 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 from coordinator.rehearsal.people import RepositoryHandle
@@ -37,7 +39,8 @@ class Field:
     repository: RepositoryHandle
     secrets: dict[str, str]
     environ: dict[str, str]
-    others: frozenset[int] = field(default_factory=lambda: frozenset(identity.children(os.getpid())))
+    who: dict[str, Any]
+    python: str
 
     @property
     def clone(self) -> Path:
@@ -54,7 +57,9 @@ class Field:
         """A command that the same user types beside it. The coordinator alone was given secrets: what a person's own
         shell hands to every program is in reach of all programs of that person."""
         plain = {name: self.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR")}
-        ran = ordinary.run(ordinary.python(), "-m", "coordinator", *argv, env=plain, cwd=self.clone)
+        ran = subprocess.run([self.python, "-m", "coordinator", *argv], env={**plain, "PYTHONPATH": ordinary.paths()},
+                             cwd=self.clone, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150,
+                             check=False, **self.who)  # fmt: skip
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
 
@@ -92,14 +97,15 @@ def holders(held: Mapping[str, bytes], value: str) -> list[str]:
 
 
 @contextmanager
-def a_field(agent: Path, *, more: str = "") -> Iterator[Field]:
-    """`agent` is given the folder and the attempt's number. The traffic is held against GitHub's description."""
+def a_field(agent: Path, *, walled: bool = False) -> Iterator[Field]:
+    """`agent` is given the folder and the attempt's number. Within walls the coordinator is whoever the test is, root
+    too, and of the folder its agents see the place for their loot. The traffic is held against GitHub's description."""
     known = {name: secret(short) for name, short in (
         ("GITHUB_TOKEN", "token"), ("GH_TOKEN", "second"), ("AWS_SECRET_ACCESS_KEY", "cloud"),
         ("ANTHROPIC_API_KEY", "model"), ("OPENAI_API_KEY", "other"), ("NPM_TOKEN", "registry"),
         ("DATABASE_URL", "database"), ("OP_SERVICE_ACCOUNT_TOKEN", "wallet"),
     )}  # fmt: skip
-    python = ordinary.python()
+    python = sys.executable if walled else ordinary.python()
     with ordinary.a_home() as folder, TemporaryDirectory() as hidden_from_it, StandIn(Path(hidden_from_it)) as github:
         github.add_user("bot", known["GITHUB_TOKEN"])
         github.add_user("ann", "ann-token", permission="admin")
@@ -116,13 +122,16 @@ def a_field(agent: Path, *, more: str = "") -> Iterator[Field]:
         clone = folder / "clone"
         git(clone, environ, "remote", "set-url", "origin", repository.clone_url)
         text = CONFIG.format(url=github.url, python=python, agent=agent, timeout="120s", stall="120s", retries="1",
-                             backoff="0s", tidy="0s", more=more)
+                             backoff="0s", tidy="0s", more="", sandbox="bwrap" if walled else "off")
+        shown = f'sandbox_read = ["{folder}/spared"]\nsandbox_write = ["{folder}/loot"]\n'
+        text = text.replace("[retry]", f"{shown}[retry]")
         (clone / "coordinator.toml").write_text(text.replace('"{attempt}"', f'"{folder}", "{{attempt}}"'))
         (folder / "spared").write_text(" ".join(map(str, ancestors(os.getpid()))))
-        ordinary.give(folder)
+        if not walled:
+            ordinary.give(folder)
         hidden = {**known, "SSH_AUTH_SOCK": environ["SSH_AUTH_SOCK"].rpartition("/")[2], "notify": address}
         try:
-            yield Field(folder, github, repository, hidden, environ)
+            yield Field(folder, github, repository, hidden, environ, {} if walled else ordinary.as_user(), python)
         finally:
             for proc in carriers(str(clone)):
                 identity.send(proc.pid, proc.start, 9)
@@ -152,10 +161,10 @@ def carriers(clone: str) -> list[identity.Proc]:
 def a_coordinator(place: Field) -> Iterator[Running]:
     """`coordinator run` of the ordinary user, with the bug of tests/support/faulty.py in it."""
     log = place.folder / "daemon.log"
-    argv = [ordinary.python(), "-m", "tests.support.faulty", str(place.folder / "BUG"), "run"]
+    argv = [place.python, "-m", "tests.support.faulty", str(place.folder / "BUG"), "run"]
     with log.open("ab") as out:
         child = subprocess.Popen(argv, cwd=place.clone, env=place.environ, stdin=subprocess.DEVNULL, stdout=out,
-                                 stderr=out, **ordinary.as_user())  # fmt: skip
+                                 stderr=out, **place.who)  # fmt: skip
     yard = Yard(place.folder, place.github, place.repository, place.environ)
     try:
         yield Running(yard, child, log)
