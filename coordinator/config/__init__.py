@@ -1,6 +1,6 @@
 """coordinator.toml, environment and command line as one frozen Config: a wrong word is named, not dropped.
 
-Holds no secret: GitHub's token comes from GITHUB_TOKEN, GH_TOKEN or `gh auth token` alone.
+Holds no secret: where GitHub's token comes from stands in app/credentials.py alone.
 """
 
 from __future__ import annotations

@@ -158,7 +158,8 @@ def _config(url: str, how: Play) -> str:
 def coordinator(stage: Stage) -> Iterator[subprocess.Popen[bytes]]:
     """The coordinator running in the clone, its output in the stage's log; stopped politely at the end, its workers
     with it. Were this process killed, the same would come to pass."""
-    surroundings = {**os.environ, "GITHUB_TOKEN": BOT_TOKEN, "GIT_TERMINAL_PROMPT": "0"}
+    surroundings = {**os.environ, "GITHUB_TOKEN": BOT_TOKEN, "GIT_TERMINAL_PROMPT": "0",
+                    "COORDINATOR_GITHUB_TOKEN_FD": ""}   # a person's own token would go before it
     with stage.log.open("ab") as log:
         daemon = subprocess.Popen(
             [sys.executable, "-m", f"{__package__}.bound", str(os.getpid()), "run", "--stop-workers"],

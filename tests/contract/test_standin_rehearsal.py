@@ -16,6 +16,7 @@ import pytest
 from coordinator.rehearsal import agent, sample, stage, verdict
 from tests.openapi.cut import served, shape
 from tests.support.description import description
+from tests.support.patience import end_of
 
 AGENT = Path(agent.__file__)
 
@@ -120,3 +121,18 @@ def test_the_stage_holds_six_issues_and_a_clone_without_any_token(tmp_path: Path
 def test_the_description_covers_exactly_what_the_stand_in_serves() -> None:
     covered = {(method, shape(path)) for path, body in description()["paths"].items() for method in body}
     assert covered == served()
+
+
+def test_the_coordinator_of_a_rehearsal_has_the_stand_in_s_token_and_nobody_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COORDINATOR_GITHUB_TOKEN_FD", "7")   # of the shell that it is played from
+    monkeypatch.setenv("GITHUB_TOKEN", "a-persons-own")
+    monkeypatch.setenv("PYTHONPATH", str(AGENT.parents[2]))
+    with stage.staged(tmp_path / "play") as set_up, stage.coordinator(set_up) as daemon:
+        end = end_of(time.monotonic(), 20)
+        while not any(one.path.endswith("/issues") for one in set_up.github.requests):
+            assert daemon.poll() is None, set_up.log.read_text()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert {one.status for one in set_up.github.requests if one.path.endswith("/issues")} == {200}
