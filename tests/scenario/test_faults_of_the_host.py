@@ -16,7 +16,7 @@ from coordinator.adapters.store import opening
 from coordinator.domain.request import RequestKind
 from coordinator.engine.daemon import STORE_REST, Daemon
 from coordinator.ports import StoreError
-from tests.support.stories import Later, completions, go, waiting
+from tests.support.stories import Later, bury, completions, go, waiting
 from tests.support.yard import BOT, BOT_TOKEN, Yard, a_yard
 
 DAY = 86_400.0
@@ -182,6 +182,7 @@ def test_while_another_process_holds_the_memory_locked_nothing_moves_and_it_is_s
 
     task = yard.until_state(number, "IN_REVIEW")
     assert (task.attempts, completions(yard, number)) == (1, 1)
+    bury(yard)
 
 
 def a_request(yard: Yard) -> None:
