@@ -139,7 +139,7 @@ class Machine:
         self.claimant = Claimant(self.outside.repo, us, TERMS, even=self._even, now=self.race.clock.now,  # type: ignore[arg-type]
                                  sha=known.get("sha", ""), generation=known.get("generation", 0))
         policy = Policy(provider="command", login="", backoff=timedelta(seconds=5), labels=LabelNames(mode="full"))
-        self.pool = Later(self.race.random)
+        self.pool = Later(self.race.random, lambda: False)
         self.engine = Engine(self.outside.world(policy, claimant=self.claimant), self.pool, lambda why: None, Memory())
 
     def _even(self) -> float:
