@@ -148,6 +148,7 @@ def test_a_worker_of_the_one_that_lost_the_claim_is_ended_and_the_issue_has_one(
     assert len(yard.repository.pulls()) == 1
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.req("W2")
 def test_a_person_at_the_second_machine_hears_who_holds_it_everywhere_and_may_take_it(yard: Yard, other: Yard):
     number = yard.issue(script=WAITS)
