@@ -63,6 +63,10 @@ class Remote(Ref):
         self._repo, self._bare = GitRepository(checkout, default_branch="main"), bare
         git(bare, "update-ref", "-d", REF)
 
+    def now(self) -> tuple[str, str]:
+        """Whoever died right after a push never heard that it was done."""
+        return self._repo.claim("")
+
     def swap(self, held: str, words: str) -> str:
         self.pushes += 1
         self.sha, self.words = self._repo.put_claim(words, held=held), words
@@ -82,7 +86,8 @@ class Clone(FakeRepository):
 
     def claim(self, known: str) -> tuple[str, str]:
         self._reached()
-        return self._ref.sha, "" if known == self._ref.sha else self._ref.words
+        sha, words = self._ref.now()
+        return sha, "" if known == sha else words
 
     def standing(self, prefix: str) -> Mapping[str, str]:
         self._reached()
