@@ -18,6 +18,9 @@ class Ref:
     branches: dict[str, str] = field(default_factory=dict)
     pushes: int = 0
 
+    def now(self) -> tuple[str, str]:
+        return self.sha, self.words
+
     def swap(self, held: str, words: str) -> str:
         if self.sha != held:
             raise ClaimMoved("another coordinator moved it")

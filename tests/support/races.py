@@ -63,6 +63,10 @@ class Remote(Ref):
         self._repo, self._bare = GitRepository(checkout, default_branch="main"), bare
         git(bare, "update-ref", "-d", REF)
 
+    def now(self) -> tuple[str, str]:
+        """Whoever died right after a push never heard that it was done."""
+        return self._repo.claim("")
+
     def swap(self, held: str, words: str) -> str:
         self.pushes += 1
         self.sha, self.words = self._repo.put_claim(words, held=held), words
@@ -82,7 +86,8 @@ class Clone(FakeRepository):
 
     def claim(self, known: str) -> tuple[str, str]:
         self._reached()
-        return self._ref.sha, "" if known == self._ref.sha else self._ref.words
+        sha, words = self._ref.now()
+        return sha, "" if known == sha else words
 
     def standing(self, prefix: str) -> Mapping[str, str]:
         self._reached()
@@ -139,7 +144,7 @@ class Machine:
         self.claimant = Claimant(self.outside.repo, us, TERMS, even=self._even, now=self.race.clock.now,  # type: ignore[arg-type]
                                  sha=known.get("sha", ""), generation=known.get("generation", 0))
         policy = Policy(provider="command", login="", backoff=timedelta(seconds=5), labels=LabelNames(mode="full"))
-        self.pool = Later(self.race.random)
+        self.pool = Later(self.race.random, lambda: False)
         self.engine = Engine(self.outside.world(policy, claimant=self.claimant), self.pool, lambda why: None, Memory())
 
     def _even(self) -> float:
