@@ -91,6 +91,9 @@ def test_what_is_said_of_a_task_is_made_anew_when_the_task_its_sessions_or_the_s
     assert memory.speeches.of([task], {}, policy)["gh-1"] is first
     fresh = Memory().speeches.of([other], {"gh-1": history}, policy)["gh-1"]
     assert memory.speeches.of([other], {"gh-1": history}, policy)["gh-1"] == fresh != first
+    known = memory.speeches.of([other], {"gh-1": history}, policy)["gh-1"]
+    assert memory.speeches.of([other], {"gh-1": history}, policy)["gh-1"] is known
+    assert memory.speeches.of([other], {"gh-1": (*history, an_attempt(2))}, policy)["gh-1"] is not known
     full = replace(policy, labels=replace(policy.labels, mode="full"))
     assert memory.speeches.of([other], {"gh-1": history}, full)["gh-1"].labels == {"rpi:running"}
     assert memory.speeches.of([], {}, full) == {}

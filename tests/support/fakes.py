@@ -6,7 +6,7 @@ real one refuses, and every write passes the crossing, so that a test can die at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatch
@@ -20,7 +20,6 @@ from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending, Outcome, Work
 from coordinator.domain.parcel import Inbound, Outbound
-from coordinator.domain.room import Room
 from coordinator.domain.worker import Beat, Exited, Missing, Running, Witness, WorkerView
 from coordinator.engine.world import Options, World
 from coordinator.planning.policy import Policy
@@ -40,45 +39,12 @@ from coordinator.ports import (
 from coordinator.wording.prompt import Template
 from tests.factories import NOW
 from tests.support.fake_carrying import Clean
+from tests.support.fake_files import FakeFiles
 from tests.support.fake_github import BOT, FakeClock, FakeGitHub, FarClock
 from tests.support.fake_hosts import FakeHosts, NoWalls, Script, Worker
 from tests.support.memory_store import MemoryStore
 
 ROOT = Path("/repo")
-
-
-@dataclass
-class FakeFiles:
-    """Files by path; `full` makes every write fail as a full disk does."""
-
-    texts: dict[Path, str] = field(default_factory=dict)
-    full: bool = False
-    rooms: Iterator[Room] | None = None
-
-    def read(self, path: Path) -> str | None:
-        return self.texts.get(path)
-
-    def put(self, path: Path, text: str) -> None:
-        with crossing("file", path.name):
-            if self.full:
-                raise OSError(28, "No space left on device", str(path))
-            self.texts[path] = text
-
-    def remove(self, path: Path) -> None:
-        with crossing("file", path.name):
-            self.texts.pop(path, None)
-
-    def exists(self, path: Path) -> bool:
-        return path in self.texts
-
-    def put_if_unchanged(self, path: Path, text: str, seen: str | None) -> bool:
-        if self.texts.get(path) != seen:
-            return False
-        self.put(path, text)
-        return True
-
-    def room(self, path: Path) -> Room:
-        return Room() if self.rooms is None else next(self.rooms)
 
 
 @dataclass
