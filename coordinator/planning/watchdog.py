@@ -140,7 +140,9 @@ def _once_more(job: Job, words: str, orders: Orders) -> Restart | Block:
 
 def interrupted(job: Job, now: datetime) -> bool:
     """Whether a watchdog ended this run for a restart that never came: nobody else ends one of a person's as stalled.
-    One that left survivors gets no successor."""
+    One that left survivors gets no successor, nor one that a person stopped since."""
+    if job.meta.get("no_restart_of") == job.token:
+        return False
     if job.foreign or job.blocked or job.outcome.get("reason_code") != "stalled" or job.outcome.get("survivors"):
         return False
     try:

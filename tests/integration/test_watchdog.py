@@ -265,3 +265,14 @@ def test_of_many_that_want_a_pid_file_at_once_one_has_it(tmp_path: Path, hand: H
         for dog in dogs:
             dog.kill()
             dog.wait()
+
+
+@pytest.mark.parametrize("verb", ["stop", "finalize"])
+def test_what_a_person_ends_is_not_begun_again_though_a_watchdog_died_over_it(hand: Hand, verb: str) -> None:
+    hand.start(SILENT, job="bd-1", **QUICK)
+    hand.run("finalize", "--beads", "bd-1", "--reason", "died_over")
+    outcome = hand.jobs / "bd-1.outcome"
+    outcome.write_text(outcome.read_text("utf-8").replace("died_over", "stalled"), "utf-8")
+    assert "would be restarted" in once(hand, "--observe-only").stdout
+    assert hand.run(verb, "--beads", "bd-1").returncode == 0
+    assert once(hand).stdout == "nothing to do\n"

@@ -14,6 +14,8 @@ from tests.unit.test_watchdog import a_job, ago, kinds
     ({}, {"retries": "1"}, ["Block"]),
     ({}, {"no_auto_restart": "true"}, ["Block"]),
     ({}, {"blocked": "true"}, []),
+    ({}, {"no_restart_of": "t"}, []),
+    ({}, {"no_restart_of": "of an earlier run"}, ["Restart"]),
     ({}, {"owner": "coordinator"}, []),
     ({"reason_code": "manual_stop"}, {}, []),
     ({"survivors": "4711"}, {}, []),

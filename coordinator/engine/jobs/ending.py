@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from coordinator.domain.job import Job, latest
 from coordinator.domain.worker import Exited, Missing, Running, Waiting
 from coordinator.engine.jobs.desk import Desk, Refused, handle_of, moment, stamp
+from coordinator.planning.watchdog import interrupted
 from coordinator.ports import JobBusy, StopOrder
 
 _LOOK = timedelta(milliseconds=20)
@@ -24,14 +25,23 @@ class Ended:
 
 
 def stop(desk: Desk, job_id: str, words: str = "stopped by a person") -> Ended:
-    """Ends the job's worker, its whole tree; a run that ended before keeps its outcome. Raises Refused, NotOurs."""
-    return _end(desk, job_id, StopOrder("manual_stop", words))
+    """Ends the job's worker, its whole tree; a run that ended before keeps its outcome, and is not begun again where a
+    watchdog still would. Raises Refused, NotOurs."""
+    return _for_good(desk, _end(desk, job_id, StopOrder("manual_stop", words)))
 
 
 def finalize(desk: Desk, job_id: str, reason: str, exit_code: int) -> Ended:
     """Ends a stuck job with this reason and exit code on record; a run that ended before keeps its outcome."""
     order = StopOrder(reason, "ended by finalize", hard=True, exit_code=exit_code)
-    return _end(desk, job_id, order)
+    return _for_good(desk, _end(desk, job_id, order))
+
+
+def _for_good(desk: Desk, ended: Ended) -> Ended:
+    """What a person ended, no watchdog begins again as if another of them had died over it."""
+    if not interrupted(ended.job, desk.clock.now()):
+        return ended
+    desk.jobs.note(ended.job, {"no_restart_of": ended.job.token})
+    return Ended(_same(desk, ended.job), acted=True)
 
 
 def end_run(desk: Desk, job: Job, order: StopOrder) -> Job:
