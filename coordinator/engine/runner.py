@@ -14,7 +14,7 @@ from coordinator.engine.plans import goes_on, settled
 from coordinator.engine.tick import Engine
 from coordinator.engine.wakes import Wakes
 from coordinator.engine.world import Options, World
-from coordinator.planning.actions import Plan, work_lane
+from coordinator.planning.actions import POLL_LANE, Plan, work_lane
 from coordinator.planning.claiming import Hold
 from coordinator.planning.policy import Policy
 from coordinator.ports import GitError, StoreError
@@ -70,9 +70,9 @@ class Runner:
         """Ticks for one request alone, at most `patience` seconds: no work but that of its task, or of these `others`
         that it is about too, goes on, and nothing new is started. The answer, None without one."""
         self.memory.draining = "no coordinator runs here"
-        self.memory.poll_due = False
         store = self.world.store
-        self.memory.busy |= {work_lane(task.id) for task in store.tasks() if task.id not in {task_id, *others}}
+        beside = (task.id for task in store.tasks() if task.id not in {task_id, *others})
+        self.memory.busy |= {POLL_LANE, *map(work_lane, beside)}
         for _ in range(1 + int(patience / LOOK_EVERY)):
             self.engine.tick()
             task = store.task(task_id) if task_id else None

@@ -220,6 +220,11 @@ def test_a_token_in_a_file_is_used_and_said_to_lie_open(ward: Ward, tmp_path: Pa
 @pytest.mark.req("W19")
 def test_whom_nothing_hides_from_is_said_plainly(ward: Ward) -> None:
     said = "\n".join(ward.doctor())
-    assert ("this runs as root: nothing hides from root, agents included" in said) == (os.geteuid() == 0)
-    assert "nothing hides from root" in next(iter(doctor.rights(0))).words
-    assert not any("root" in line.words for line in doctor.rights(1000))
+    assert ("this runs as root: nothing hides from root, agents" in said) == (os.geteuid() == 0)
+    [open_to_root, off] = doctor.rights(0, "", "no bwrap here", "install it")
+    assert open_to_root.words.endswith("nothing hides from root, agents included")
+    said_of = "sandbox off: agents run with your rights on this host (no bwrap here)"
+    assert (off.words, off.cure) == (said_of, "install it")
+    [walled, tried] = doctor.rights(0, "sandbox bwrap", "", "")
+    assert (walled.words.endswith("agents that have no walls included"), tried.level) == (True, "ok")
+    assert not any("root" in line.words for line in doctor.rights(1000, "sandbox bwrap", "", ""))

@@ -49,7 +49,7 @@ def test_the_token_of_github_is_for_repositories_on_github_alone(
     given = []
     monkeypatch.setattr("coordinator.adapters.git.repository.Funnel",
                         lambda root, *, secret, identity: given.append(secret) or _funnel(root, secret, identity))
-    site = sites(load(tmp_path / "c.toml", {}), "ghp_" + "a" * 36, tmp_path / "web")(str(tmp_path / "api"))
+    site = sites(load(tmp_path / "c.toml", {}), lambda: "ghp_" + "a" * 36, tmp_path / "web")(str(tmp_path / "api"))
     assert (site.github is not None, given[-1] is not None) == (ours, ours)
     assert given[0] is None
 

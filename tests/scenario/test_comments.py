@@ -159,7 +159,7 @@ def test_after_a_restart_a_forged_living_comment_is_not_taken_up_before_the_firs
     (f"say('the key is {SECRET}'); print('{SECRET}', file=sys.stderr); sys.exit(3)", "BLOCKED"),
     (f"commit(); write('BLOCKED.md', 'Is {SECRET} right?'); result()", "BLOCKED"),
     (f"commit(); result(text='I used {SECRET}.')", "IN_REVIEW"),
-    (f"commit(message='Use {SECRET}'); result(text='')", "IN_REVIEW"),
+    (f"commit(message='Use {SECRET}'); result(text='')", "BLOCKED"),
     (f"write('STOP', 'it leaks {SECRET}'); time.sleep(60)", "CANCELLED"),
     (f"commit(); result(error=True, text='401 for {SECRET}')", "BLOCKED"),
 ])
@@ -171,7 +171,7 @@ def test_no_secret_of_a_run_gets_into_a_comment_or_a_pull_request(tmp_path, scri
 
         said = "\n".join([*yard.comments(number), *(pull.body for pull in yard.repository.pulls())])
         assert SECRET not in said
-        assert "***" in said
+        assert "***" in said or "secret" in said   # masked, or held back and told by its place
         assert SECRET not in yard.read("tasks.md") + yard.read(".coordinator/board.json") + "\n".join(yard.lines)
 
 

@@ -36,6 +36,9 @@ def a_task(name: str, on: str = "", line: str = "", **more: str) -> str:
 def a_plan(yard: Yard, *tasks: str, name: str = "auth-plan.md") -> str:
     text = "\n".join(["# Plan: Better auth", "", "## Overview", "Users can log in.", "", "## Tasks", "", *tasks])
     (yard.clone / name).write_text(text)
+    config = yard.clone / "coordinator.toml"   # the usual place is one for all tests of this machine
+    if "[plans]" not in config.read_text("utf-8"):
+        config.write_text(f'{config.read_text("utf-8")}\n[plans]\nworktrees = "{yard.folder / "agents"}"\n', "utf-8")
     return name
 
 

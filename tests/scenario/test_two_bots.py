@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from coordinator.planning import trust
 from coordinator.planning.rules.tell import LABELS_AT_MOST
 from tests.support.yard import BOT, Yard, a_yard, another
 
@@ -64,7 +66,7 @@ def rest(yard: Yard, number: int, *echoes: Echo, others: tuple[Yard, ...] = ()) 
         quiet = 0 if any(moved) or busy or before != after else quiet + 1
         if quiet == QUIET:
             return
-        yard.wakes.wait(0.05)
+        yard.wakes.wait(0.2)
     raise AssertionError("they never come to rest:\n" + "\n".join(yard.lines[-30:]))
 
 
@@ -117,7 +119,10 @@ def test_a_bot_that_takes_our_labels_off_each_time_has_it_its_way(full: Yard):
 
 
 @pytest.mark.req("W20")
-def test_an_account_that_may_start_work_and_does_so_at_each_word_of_ours_ends_at_the_cap(full: Yard):
+def test_an_account_that_may_start_work_and_does_so_at_each_word_of_ours_ends_at_the_cap(
+    full: Yard, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(trust, "LONGEST_PAUSE", timedelta(milliseconds=100))   # before it is asked who set what
     config = full.clone / "coordinator.toml"
     config.write_text(config.read_text() + "\n[caps]\nsessions_per_task = 2\n")
     full.close()

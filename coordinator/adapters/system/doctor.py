@@ -151,7 +151,7 @@ def token_in_a_file(token_from: str) -> Iterator[Check]:
     if token_from in ("gh", "GITHUB_TOKEN_FILE"):
         yield Check("warn", f"the token from {token_from} lies in a file of your user: agents without a sandbox can "
                     "read it",
-                    "hand it over by a descriptor (COORDINATOR_GITHUB_TOKEN_FD), or in GITHUB_TOKEN")
+                    "hand it over by a descriptor (COORDINATOR_GITHUB_TOKEN_FD=3), or in GITHUB_TOKEN")
 
 
 # --- agents --------------------------------------------------------------------------------------------
