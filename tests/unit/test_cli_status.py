@@ -102,6 +102,15 @@ def test_a_batch_whose_gate_is_not_open_stands_in_the_head() -> None:
     assert not [line for line in lines[""] if "spring" in line]
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_of_a_trouble_nothing_is_cut_off_and_its_cure_is_read_at_any_width(width: int) -> None:
+    words = f"the claim on the repository is not ours: 日本/{'a' * 20} has no remote: git remote add origin ADDRESS"
+    claim = {"open": False, "words": words, "cure": "coordinator doctor"}
+    lines = picture(width, {**DATA, "claim": claim})
+    assert max(map(width_of, lines)) <= width
+    assert f"{words} → coordinator doctor" in " ".join(line.strip() for line in lines)
+
+
 def test_foreign_text_cannot_move_the_cursor() -> None:
     assert "\x1b" not in "".join(picture(200))
 

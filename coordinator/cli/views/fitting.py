@@ -37,6 +37,18 @@ def clean(text: object) -> str:
     return " ".join(harmless(str(text)).split())
 
 
+def folded(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` cells, a word longer than that cut: of a trouble the cure stands last."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if line and width_of(longer) > width:
+            lines.append(line)
+            longer = f"  {word}"
+        line = longer
+    return [cut(one, width) for one in (*lines, line)]
+
+
 def cut(text: str, width: int) -> str:
     """At most `width` cells, with an ellipsis where something was left out."""
     if width_of(text) <= width:

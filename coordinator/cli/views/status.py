@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from coordinator.cli.board import Board, Row, moment, table
-from coordinator.cli.views.fitting import DASH, Line, age, clean, columns, count, cut, money, width_of
+from coordinator.cli.views.fitting import DASH, Line, age, clean, columns, count, cut, folded, money, width_of
 from coordinator.domain.task import TaskState
 
 _S = TaskState
@@ -31,7 +31,7 @@ def status(board: Board, now: datetime, width: int, *, everything: bool = False,
     if not board.there:
         return lines
     lines += [Line("head", cut(part, width)) for text in _head(board, now) for part in _halved(text, width)]
-    lines += [Line("warning", cut(f"! {text}", width)) for text in _troubles(board)]
+    lines += [Line("warning", line) for text in _troubles(board) for line in folded(f"! {text}", width)]
     rows = sorted((row for row in board.rows if not state or row["state"] == state), key=_place)
     shown = rows if everything else rows[:SHOWN]
     lines += [Line("quiet", ""), *_table(shown, now, width)]
