@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -42,6 +43,8 @@ class Echo:
             me.comment(number, f"I see: {one.body}")
             self.said += 1
         off = [name for name in self.takes_off if name in issue.labels]
+        if off:   # in the second in which we set it, all would be as listed before: GitHub's times are whole seconds
+            time.sleep(1.01)
         for name in off:
             me.remove_label(number, name)
         if fresh or off:
