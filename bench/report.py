@@ -33,7 +33,7 @@ PARTS = {
     "scale_workers.py": "Many workers elsewhere",
     "scale_idle.py": "Idle repositories",
 }
-SECTION = re.compile(r"^## (.+)\n\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^## ([^\n]+)\n\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
 def printed(script: str) -> str:
