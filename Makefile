@@ -5,7 +5,7 @@
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test test-real check lint types floors rows proof replay bench lock clean
+.PHONY: help demo test test-real check lint types floors rows proof soak replay bench lock clean
 
 # Hundreds of processes of a test run load what is compiled once.
 unexport PYTHONDONTWRITEBYTECODE
@@ -71,7 +71,7 @@ floors: .venv/dev.stamp
 rows:
 	@"$(PYTHON)" tests/rows.py $(ARGS)
 
-proof: .venv/dev.stamp
+proof soak: .venv/dev.stamp
 	@echo "==> proof: $(HISTORIES) random histories, 1,000 races, a death at every single write of every kind of life; some hours"
 	@COORDINATOR_HISTORIES=$(HISTORIES) COORDINATOR_RACES=1000 COORDINATOR_SOAK=1 $(PY) -m tests.proof $(ARGS)
 
