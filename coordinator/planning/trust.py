@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from coordinator.domain.issue import GHOST, Issue, Vet
-from coordinator.domain.task import Task, TaskState
+from coordinator.domain.issue import GHOST, Issue, Vet, fingerprint
+from coordinator.domain.task import Pin, Task, TaskState
 from coordinator.planning.actions import Wait, vet_lane
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Snapshot
@@ -63,6 +63,12 @@ def changed_since(vet: Vet, policy: Policy, approved_at: datetime | None) -> Dou
             who = _who(edit.editor, edit.permission)
             return Doubt("edited", f"it was edited at {edit.at:%Y-%m-%d %H:%M} UTC, after the label was set, by {who}")
     return None
+
+
+def pin_of(issue: Issue, vet: Vet, begun: int = 0) -> Pin:
+    """The words as they stand, and who approved them."""
+    digest = fingerprint(issue.title, issue.body)
+    return Pin(issue.title, issue.body, digest, vet.label_event_id, vet.actor, vet.labelled_at, begun)
 
 
 def cure(policy: Policy) -> str:

@@ -14,8 +14,8 @@ from coordinator.domain.task import Task, TaskState
 from coordinator.planning.actions import Adopt, Begin, Explain, Move, Plan, VetIssue
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
-from coordinator.planning.rules.adopt import EXPLAINED_A_DAY, pin_of
-from coordinator.planning.trust import AT_ONCE, BLIND_AGAIN, LONGEST_PAUSE
+from coordinator.planning.rules.adopt import EXPLAINED_A_DAY
+from coordinator.planning.trust import AT_ONCE, BLIND_AGAIN, LONGEST_PAUSE, pin_of
 from tests.factories import NOW, a_snapshot, a_task, a_vet_of, an_attempt, an_issue
 
 SET = NOW - timedelta(hours=1)

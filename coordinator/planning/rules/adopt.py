@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from coordinator.domain.issue import Issue, Vet, fingerprint
-from coordinator.domain.task import BRANCHES, NEEDS_PERSON, Pin, Task, TaskState, issue_task_id
+from coordinator.domain.task import BRANCHES, NEEDS_PERSON, Task, TaskState, issue_task_id
 from coordinator.domain.workflow import BUILD
 from coordinator.planning import dependencies, stages, trust
 from coordinator.planning.actions import (
@@ -101,11 +101,6 @@ def priority_of(issue: Issue) -> int:
     return min(found, default=DEFAULT_PRIORITY)
 
 
-def pin_of(issue: Issue, vet: Vet, begun: int = 0) -> Pin:
-    digest = fingerprint(issue.title, issue.body)
-    return Pin(issue.title, issue.body, digest, vet.label_event_id, vet.actor, vet.labelled_at, begun)
-
-
 def chosen(issue: Issue, prefix: str, default: str) -> str:
     """The value of a `provider:x`, `model:x` or `workflow:x` label; the first by name when there are several. A value
     that is no name (it begins with a dash, say, and a program would read it as an option) counts as none."""
@@ -119,7 +114,7 @@ def make_task(issue: Issue, vet: Vet, policy: Policy, now: datetime) -> Task:
     return Task(
         id=task_id,
         issue=issue.number,
-        pin=pin_of(issue, vet),
+        pin=trust.pin_of(issue, vet),
         branch=f"{BRANCHES}{task_id}",
         created_at=now,
         updated_at=now,
@@ -191,7 +186,7 @@ def _words_changed(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | Vet
         yield from _explain(s, issue, doubt)
     elif other or vet.label_event_id != task.pin.label_event_id:
         yield Move(task, None, detail="trusted people changed its words or its label: pinned anew", changes={
-            "pin": pin_of(issue, vet, task.attempts), "depends_on": dependencies.written(issue.body),
+            "pin": trust.pin_of(issue, vet, task.attempts), "depends_on": dependencies.written(issue.body),
         })
 
 
@@ -221,7 +216,7 @@ def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue | 
     other = workflow != (task.workflow or BUILD.name) or fingerprint(issue.title, issue.body) != task.pin.sha256
     yield Move(task, TaskState.QUEUED, detail="a person set the label", changes={
         **again(task),
-        "pin": pin_of(issue, vet, task.attempts),
+        "pin": trust.pin_of(issue, vet, task.attempts),
         "priority": priority_of(issue),
         "provider": chosen(issue, "provider:", s.policy.provider),
         "model": chosen(issue, "model:", ""),

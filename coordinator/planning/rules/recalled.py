@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from coordinator.domain.issue import Issue, PullState, Vet, fingerprint
-from coordinator.domain.task import Pin, Task, TaskState
+from coordinator.domain.issue import Issue, PullState, Vet
+from coordinator.domain.task import Task, TaskState
 from coordinator.planning import trust
 from coordinator.planning.actions import Move, VetIssue, Wait
 from coordinator.planning.snapshot import Snapshot
@@ -31,8 +31,7 @@ def pinned_anew(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIss
         if trust.may_ask(s, issue):
             yield VetIssue(issue)
     elif trust.doubt(vet, s.policy) is None:
-        words = fingerprint(issue.title, issue.body)
-        pin = Pin(issue.title, issue.body, words, vet.label_event_id, vet.actor, vet.labelled_at, task.attempts)
+        pin = trust.pin_of(issue, vet, task.attempts)
         yield Move(task, None, changes={"pin": pin, "last_retry_event_id": vet.retry_event_id})
 
 
