@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from coordinator.runfiles import names
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_KB = os.sysconf("SC_PAGESIZE") // 1024
-_LOOKS = 1000
-"""At one environment: some milliseconds, and no look lasts for ever."""
+_LOOKS, _QUICK = 1000, 100
+"""At one environment, and how many of these follow at once. The others wait a millisecond each: on a busy host the
+process may lose its processor between its two programs. About a second in all, so that no look lasts for ever."""
 
 
 class Proc:
@@ -118,7 +120,9 @@ def environ(pid: int) -> bytes:
     has memory (vsize), but its environment has no place there yet, or one that has just changed (env_start and env_end;
     proc(5), fields 23, 50 and 51 of stat). Raises OSError: another user's, or gone."""
     last: List[bytes] = []
-    for _ in range(_LOOKS):
+    for number in range(_LOOKS):
+        if number >= _QUICK:
+            time.sleep(0.001)
         found = _read("/proc/%d/environ" % pid)
         if found:
             return found
