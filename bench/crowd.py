@@ -45,6 +45,7 @@ jitter = "0s"
 [workers]
 max = 1000
 provider = "command"
+sandbox_write = ["{place}"]
 
 [caps]
 sessions_per_day = 0
@@ -63,13 +64,14 @@ class Crowd:
     `delay` seconds longer than it needs."""
 
     def __init__(self, root: Path, stage: Stage, poll: str, delay: float) -> None:
-        self.root, self.stage, self.delay = root, stage, delay
+        self.place, self.stage, self.delay = root / "crowd", stage, delay
         self.acts: list[tuple[float, str, str]] = []
+        self._daemons: list[subprocess.Popen[bytes]] = []
         for kind in ("began", "ended", "go"):
-            (root / kind).mkdir()
-        agent = root / "agent.py"
+            (self.place / kind).mkdir(parents=True)
+        agent = self.place / "agent.py"
         agent.write_text(AGENT, "utf-8")
-        config = CONFIG.format(url=stage.github.url, poll=poll, python=sys.executable, agent=agent, place=root)
+        config = CONFIG.format(url=stage.github.url, poll=poll, python=sys.executable, agent=agent, place=self.place)
         (stage.clone / "coordinator.toml").write_text(config, "utf-8")
         stage.github.intercept = self._slow
 
@@ -90,11 +92,11 @@ class Crowd:
         return time.time()
 
     def let_go(self, number: int) -> None:
-        (self.root / "go" / f"gh-{number}").touch()
+        (self.place / "go" / f"gh-{number}").touch()
 
     def notes(self, kind: str, number: int) -> list[tuple[float, int]]:
         """(time, pid) of each agent of this issue that began or ended."""
-        path = self.root / kind / f"gh-{number}"
+        path = self.place / kind / f"gh-{number}"
         lines = path.read_text("ascii").splitlines() if path.exists() else []
         return [(float(at), int(pid)) for at, pid in (line.split() for line in lines)]
 
@@ -105,8 +107,18 @@ class Crowd:
         """Its agents outlive it. The first run of a repository with many labelled issues wants a yes."""
         surroundings = {**os.environ, "GITHUB_TOKEN": BOT_TOKEN, "GIT_TERMINAL_PROMPT": "0"}
         with self.stage.log.open("ab") as log:
-            return subprocess.Popen([sys.executable, "-m", "coordinator", "run", "--yes"], cwd=self.stage.clone,
-                                    env=surroundings, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            daemon = subprocess.Popen([sys.executable, "-m", "coordinator", "run", "--yes"], cwd=self.stage.clone,
+                                      env=surroundings, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._daemons.append(daemon)
+        return daemon
+
+    def close(self) -> None:
+        """No coordinator and no agent is left."""
+        for daemon in self._daemons:
+            end(daemon, signal.SIGKILL)
+        for task in (self.place / "began").iterdir():
+            (self.place / "go" / task.name).touch()
+        wait(lambda: not list((self.stage.clone / ".coordinator" / "jobs").rglob("*.pid")), "the end of all agents")
 
     def started(self) -> subprocess.Popen[bytes]:
         """Once it has polled."""
@@ -123,10 +135,9 @@ def end(daemon: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
 
 @contextmanager
 def crowd(root: Path, *, poll: str = "15s", delay: float = 0.0) -> Iterator[Crowd]:
-    """Whatever agents live at the end are told to end, and waited for."""
     with staged(root / "stage") as stage:
         made = Crowd(root, stage, poll, delay)
-        yield made
-        for kind in (root / "began").iterdir():
-            (root / "go" / kind.name).touch()
-        wait(lambda: not list((stage.clone / ".coordinator" / "jobs").rglob("*.pid")), "the end of all agents")
+        try:
+            yield made
+        finally:
+            made.close()

@@ -74,7 +74,7 @@ class Loop:
         path = self._crowd.stage.clone / "trees" / f"gh-{number}"
         self._git("worktree", "add", "-b", f"rpi/gh-{number}", str(path), "origin/main")
         self._running[number] = subprocess.Popen(
-            [sys.executable, str(self._crowd.root / "agent.py"), str(self._crowd.root)], cwd=path,
+            [sys.executable, str(self._crowd.place / "agent.py"), str(self._crowd.place)], cwd=path,
             stdout=subprocess.DEVNULL, env={**os.environ, **IDENTITY})
 
     def _publish(self, number: int) -> None:
