@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
@@ -61,8 +62,14 @@ class Loop:
         request = urllib.request.Request(  # the stand-in's own address
             f"{self._crowd.stage.github.url}/repos/acme/widgets/{path}", json.dumps(body).encode() if body else None,
             {"Authorization": f"Bearer {BOT_TOKEN}"}, method=method)
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
+        while True:   # GitHub takes 80 requests a minute that make content
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if "retry-after" not in error.headers:
+                    raise
+                time.sleep(int(error.headers["retry-after"]))
 
     def _git(self, *args: str) -> None:
         basic = b64encode(f"x-access-token:{BOT_TOKEN}".encode()).decode()

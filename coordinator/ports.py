@@ -801,7 +801,7 @@ class Store(Protocol):
     def save(self, task: Task, event: Event, *, was: int, attempt: Attempt | None = None,
              answer: tuple[int, str] | None = None) -> None:
         """Compare-and-swap on version `was`; the attempt row is inserted or replaced and the request answered
-        in the same transaction. Raises Stale."""
+        in the same transaction. Raises Stale; ValueError for an event of another task, as do `add` and `record`."""
 
     def record(self, attempt: Attempt, event: Event) -> None:
         """Inserts or replaces the attempt's row with its event."""

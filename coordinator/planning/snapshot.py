@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Issue, PullRequest, Vet
@@ -94,7 +95,8 @@ class Snapshot:
     `rebuilt` is "" or what became of that memory. `explained` counts the held issues that people were told of within a
     day. `swept_at` is when what is too old was removed last, `woke_at` when the clock was found set or the host back
     from sleep. `labelled` counts how often a task's labels were set in its present state. `claim` is where ours on the
-    repository stands, `inheritance` what stood on the remote when we took it.
+    repository stands, `inheritance` what stood on the remote when we took it. `memo` keeps what several rules work out
+    of this very snapshot.
     """
 
     now: datetime
@@ -149,6 +151,7 @@ class Snapshot:
     labelled: Mapping[str, int] = field(default_factory=dict)
     claim: Hold = field(default_factory=Hold)
     inheritance: Inheritance = field(default_factory=Inheritance)
+    memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def attempt(self, task_id: str) -> Attempt | None:
         """The task's latest attempt."""

@@ -87,7 +87,7 @@ def _merged(entries: Sequence[Entry], current_text: str | None, base_text: str |
     known = {entry.id for entry in entries} | _ours(base)
     document, added = _sort_out(current, known, _raw_lines(base), salt)
     was = _places(base, known) if base else {}
-    now = _places(current, known)
+    now = was if current is base else _places(current, known)
     edits: list[Edit] = []
     notes: dict[str, str] = {}
     for entry in entries:

@@ -126,6 +126,7 @@ def test_each_noun_comes_back_as_it_was_stored(store: Store) -> None:
     @WITHIN_A_TEST
     @given(task=nouns.TASKS, attempt=nouns.ATTEMPTS, event=nouns.EVENTS)
     def our_own(task: Task, attempt: Attempt, event: Event) -> None:
+        event = replace(event, task_id=task.id)
         if not store.add(task, event):
             stored = store.task(task.id)
             assert stored is not None
@@ -165,7 +166,7 @@ def test_adding_an_id_twice_changes_nothing(store: Store) -> None:
 
 def test_tasks_come_oldest_first(store: Store) -> None:
     for number in (3, 1, 2):
-        store.add(a_task(number), an_event())
+        store.add(a_task(number), an_event(task_id=f"gh-{number}"))
     assert [task.id for task in store.tasks()] == ["gh-1", "gh-2", "gh-3"]
 
 
@@ -207,6 +208,18 @@ def test_a_save_that_would_not_raise_the_version_is_refused(store: Store) -> Non
     assert store.task("gh-1") == a_task()
 
 
+def test_an_event_of_another_task_is_refused(store: Store) -> None:
+    """What is read again follows from the events."""
+    with pytest.raises(ValueError, match="gh-1: its event tells of 'gh-2'"):
+        store.add(a_task(), an_event(task_id="gh-2"))
+    assert store.add(a_task(), an_event())
+    with pytest.raises(ValueError, match="gh-1: its event tells of 'gh-2'"):
+        store.save(a_task(version=1), an_event(task_id="gh-2"), was=0)
+    with pytest.raises(ValueError, match="gh-1: its event tells of 'gh-2'"):
+        store.record(an_attempt(), an_event(task_id="gh-2"))
+    assert (store.tasks(), store.attempts()) == ((a_task(),), {})
+
+
 def test_an_attempt_is_replaced_by_its_number_and_listed_in_order(store: Store) -> None:
     store.add(a_task(), an_event())
     ended = an_attempt(1, ending=Ending.FAILED, reason="stalled", ended_at=NOW, usage=Usage(12, None, 0.25))
@@ -218,7 +231,7 @@ def test_an_attempt_is_replaced_by_its_number_and_listed_in_order(store: Store) 
 
 def test_an_attempt_of_no_task_is_refused_with_its_event(store: Store) -> None:
     with pytest.raises(StoreError):
-        store.record(an_attempt(task_id="gh-99"), an_event("lost"))
+        store.record(an_attempt(task_id="gh-99"), an_event("lost", "gh-99"))
     assert store.events() == ()
 
 
@@ -352,7 +365,7 @@ def test_ten_thousand_tasks_are_all_read(store: Store) -> None:
             )
     else:
         for number in range(10_000):
-            store.add(a_task(number), an_event())
+            store.add(a_task(number), an_event(task_id=f"gh-{number}"))
     read = store.tasks()
     assert len(read) == 10_000
     assert read[-1] == a_task(9_999)

@@ -244,7 +244,7 @@ def test_another_programs_database_is_refused(path: Path) -> None:
 
 def test_damage_in_the_middle_of_the_file_is_told_when_it_is_met(store: SqlStore, path: Path) -> None:
     for number in range(200):
-        store.add(replace(TASK, id=f"gh-{number}", detail="x" * 2000), EVENT)
+        store.add(replace(TASK, id=f"gh-{number}", detail="x" * 2000), replace(EVENT, task_id=f"gh-{number}"))
     store.close()
     content = bytearray(path.read_bytes())
     content[20_000:-4096] = b"\xa5" * (len(content) - 4096 - 20_000)

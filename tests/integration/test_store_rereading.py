@@ -37,7 +37,8 @@ def pair(path: Path) -> Iterator[tuple[SqlStore, SqlStore]]:
 def changed(store: SqlStore, number: int, **fields: Any) -> None:
     before = store.task(f"gh-{number}")
     assert before is not None
-    store.save(replace(before, version=before.version + 1, **fields), Event("", NOW, "changed", ""), was=before.version)
+    event = Event(before.id, NOW, "changed", "")
+    store.save(replace(before, version=before.version + 1, **fields), event, was=before.version)
 
 
 def test_of_tasks_that_did_not_change_the_same_objects_are_given_again(pair: tuple[SqlStore, SqlStore]) -> None:
@@ -51,6 +52,19 @@ def test_of_tasks_that_did_not_change_the_same_objects_are_given_again(pair: tup
     assert [one is other for one, other in zip(first, second, strict=True)] == [True, False, True]
     theirs.add(a_task(0), Event("gh-0", NOW, "adopted", ""))
     assert [task.id for task in ours.tasks()] == ["gh-0", "gh-1", "gh-2", "gh-3"]
+
+
+def test_of_attempts_that_did_not_change_the_same_objects_are_given_again(pair: tuple[SqlStore, SqlStore]) -> None:
+    ours, theirs = pair
+    for number in (1, 2):
+        theirs.record(an_attempt(task_id=f"gh-{number}"), Event(f"gh-{number}", NOW, "begun", "", 1))
+    first = ours.attempts()
+    theirs.record(an_attempt(task_id="gh-2", pid=7), Event("gh-2", NOW, "launched", "", 1))
+    theirs.record(an_attempt(task_id="gh-3"), Event("gh-3", NOW, "begun", "", 1))
+    second = ours.attempts()
+    assert second == theirs.attempts()
+    assert list(second) == ["gh-1", "gh-2", "gh-3"]
+    assert (second["gh-1"] is first["gh-1"], second["gh-2"][0].pid) == (True, 7)
 
 
 def test_after_the_file_was_put_back_to_how_it_was_nothing_is_believed_that_was_read(path: Path) -> None:

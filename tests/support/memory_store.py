@@ -54,6 +54,7 @@ class MemoryStore:
         return found
 
     def add(self, task: Task, event: Event) -> bool:
+        _of_it(task.id, event)
         with self._writing(f"add {task.id}"):
             if task.id in self._tasks:
                 return False
@@ -65,6 +66,7 @@ class MemoryStore:
              answer: tuple[int, str] | None = None) -> None:
         if task.version <= was:
             raise ValueError(f"{task.id}: a save must raise the version, got {task.version} after {was}")
+        _of_it(task.id, event)
         with self._writing(f"save {task.id}"):
             stored = self._tasks.get(task.id)
             if stored is None or stored.version != was:
@@ -77,6 +79,7 @@ class MemoryStore:
                 self._answer(*answer)
 
     def record(self, attempt: Attempt, event: Event) -> None:
+        _of_it(attempt.task_id, event)
         with self._writing(f"record {attempt.task_id}"):
             self._keep_attempt(attempt)
             self._events.append(event)
@@ -183,3 +186,8 @@ class MemoryStore:
     def _answer(self, request_id: int, words: str) -> None:
         if 0 < request_id <= len(self._requests):
             self._answers.setdefault(request_id, words)
+
+
+def _of_it(task_id: str, event: Event) -> None:
+    if event.task_id != task_id:
+        raise ValueError(f"{task_id}: its event tells of {event.task_id!r}")

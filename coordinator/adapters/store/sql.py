@@ -55,20 +55,22 @@ class SqlStore:
         return self._unchanged("tasks", self._last_event(), self._read_tasks)
 
     def _read_tasks(self) -> tuple[Task, ...]:
-        """Every save raises the version: of tasks that have the one they had when they were read last the same objects
-        are given again, and no row is read."""
-        table, known = schema.tasks, {one.id: one for one in self._read_before("tasks")}
-        now = {row["id"]: row["version"] for row in self._rows(select(table.c.id, table.c.version))}
-        same = {name: known[name] for name, version in now.items() if name in known and known[name].version == version}
-        changed = [name for name in now if name not in same]
-        query = select(table) if len(changed) > _MANY else select(table).where(table.c.id.in_(changed))
-        fresh = {row["id"]: rows.task_of(row) for row in self._rows(query)} if changed else {}
-        return tuple(sorted((same | fresh).values(), key=lambda one: (one.created_at, one.id)))
+        table = schema.tasks
+        changed = self._changed("tasks")
+        query = select(table) if changed is None else select(table).where(table.c.id.in_(changed))
+        found = {} if changed is None else {one.id: one for one in self._known["tasks"][1]}
+        found |= {row["id"]: rows.task_of(row) for row in self._rows(query)}
+        return tuple(sorted(found.values(), key=lambda one: (one.created_at, one.id)))
 
-    def _read_before(self, name: str) -> tuple[Any, ...]:
-        """Nothing where the file was put back to how it was: its versions count from there."""
-        mark, found = self._known.get(name, (None, ()))
-        return found if isinstance(mark, int) and mark <= (self._last_event() or 0) else ()
+    def _changed(self, name: str) -> set[str] | None:
+        """Of which tasks events tell since `name` was read: of the others the same objects are given again. None where
+        all is to be read: the first time, when it is much, or when the file was put back to how it was."""
+        mark, _ = self._known.get(name, (None, ()))
+        if not isinstance(mark, int) or mark > (self._last_event() or 0):
+            return None
+        events = schema.events
+        told = {row["task_id"] for row in self._rows(select(events.c.task_id).where(events.c.id > mark).distinct())}
+        return told if len(told) <= _MANY else None
 
     def task(self, task_id: str) -> Task | None:
         found = self._rows(select(schema.tasks).where(schema.tasks.c.id == task_id))
@@ -79,12 +81,17 @@ class SqlStore:
 
     def _read_attempts(self) -> Mapping[str, tuple[Attempt, ...]]:
         table = schema.attempts
-        found: dict[str, list[Attempt]] = {}
-        for row in self._rows(select(table).order_by(table.c.task_id, table.c.number)):
-            found.setdefault(row["task_id"], []).append(rows.attempt_of(row))
-        return {task_id: tuple(attempts) for task_id, attempts in found.items()}
+        changed = self._changed("attempts")
+        query = select(table).order_by(table.c.task_id, table.c.number)
+        query = query if changed is None else query.where(table.c.task_id.in_(changed))
+        fresh: dict[str, list[Attempt]] = {}
+        for row in self._rows(query):
+            fresh.setdefault(row["task_id"], []).append(rows.attempt_of(row))
+        known = {} if changed is None else self._known["attempts"][1]
+        return dict(sorted((known | {name: tuple(those) for name, those in fresh.items()}).items()))
 
     def add(self, task: Task, event: Event) -> bool:
+        _of_it(task.id, event)
         with self._writing(f"add {task.id}") as connection:
             row = rows.task_row(task)
             added = connection.execute(insert(schema.tasks).values(row).on_conflict_do_nothing())
@@ -96,6 +103,7 @@ class SqlStore:
              answer: tuple[int, str] | None = None) -> None:
         if task.version <= was:
             raise ValueError(f"{task.id}: a save must raise the version, got {task.version} after {was}")
+        _of_it(task.id, event)
         with self._writing(f"save {task.id}") as connection:
             _swap(connection, task, was)
             _log(connection, event)
@@ -105,6 +113,7 @@ class SqlStore:
                 _answer(connection, *answer)
 
     def record(self, attempt: Attempt, event: Event) -> None:
+        _of_it(attempt.task_id, event)
         with self._writing(f"record {attempt.task_id}") as connection:
             _put(connection, schema.attempts, rows.attempt_row(attempt))
             _log(connection, event)
@@ -282,6 +291,12 @@ class SqlStore:
 def _swap(connection: Connection, task: Task, was: int) -> None:
     if connection.execute(_SWAP, {**rows.task_row(task), "its_id": task.id, "was": was}).rowcount == 0:
         raise Stale(f"{task.id} is no longer at version {was}")
+
+
+def _of_it(task_id: str, event: Event) -> None:
+    """What is read again follows from the events."""
+    if event.task_id != task_id:
+        raise ValueError(f"{task_id}: its event tells of {event.task_id!r}")
 
 
 def _log(connection: Connection, event: Event) -> None:

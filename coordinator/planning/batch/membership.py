@@ -43,13 +43,16 @@ def _names_batch(s: Snapshot, label: str) -> bool:
     return label.startswith(prefix) and len(label) > len(prefix)
 
 
-def batches_of(s: Snapshot) -> dict[str, tuple[Task, ...]]:
+def batches_of(s: Snapshot) -> Mapping[str, tuple[Task, ...]]:
     """The tasks of each batch, oldest first."""
-    found: dict[str, list[Task]] = {}
-    for task in s.tasks.values():
-        if key := batch_of(s, task):
-            found.setdefault(key, []).append(task)
-    return {key: tuple(sorted(tasks, key=by_age)) for key, tasks in sorted(found.items())}
+    if "batches" not in s.memo:
+        found: dict[str, list[Task]] = {}
+        for task in s.tasks.values():
+            if key := batch_of(s, task):
+                found.setdefault(key, []).append(task)
+        s.memo["batches"] = {key: tuple(sorted(tasks, key=by_age)) for key, tasks in sorted(found.items())}
+    made: Mapping[str, tuple[Task, ...]] = s.memo["batches"]
+    return made
 
 
 def by_age(task: Task) -> tuple[datetime, int, str]:

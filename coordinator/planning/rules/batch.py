@@ -22,7 +22,7 @@ from coordinator.planning.actions import (
     work_lane,
 )
 from coordinator.planning.batch import gate
-from coordinator.planning.batch.membership import batch_of, batches_of, resolve, title_of
+from coordinator.planning.batch.membership import batches_of, resolve, title_of
 from coordinator.planning.batch.standing import GatePhase
 from coordinator.planning.rules.adopt import again
 from coordinator.planning.snapshot import Snapshot
@@ -33,7 +33,7 @@ Out = Iterator[Answer | KeepBatches | Move | StopWorker | TellBatch | TurnBatch]
 
 
 def rule(s: Snapshot) -> Out:
-    found = {task.id: key for task in s.tasks.values() if (key := batch_of(s, task)) and not task.plan}
+    found = {task.id: key for key, tasks in batches_of(s).items() for task in tasks if not task.plan}
     if found != s.batched:
         yield KeepBatches(found)
     turned = set()
