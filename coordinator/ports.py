@@ -753,8 +753,8 @@ class Transcript(Protocol):
     """Keeps `target` in step with the raw output: one JSON object a line, claude's shape, masked."""
 
     def follow(self, run: Recording, now: datetime) -> Signs:
-        """Appends what was printed since the last call; a torn last line waits. The first call of a process
-        writes the file anew from the raw log; another run's transcript is kept as `<task>.<attempt>.jsonl`."""
+        """Appends what was printed since the last call, of very much a part; a torn last line waits. The first call of
+        a process writes the file anew from the raw log; another run's is kept as `<task>.<attempt>.jsonl`."""
 
     def finish(self, run: Recording, now: datetime, ended: str) -> Signs:
         """Follows to the end, adds the lines of stderr that matter and how it ended (`ended`: words such as

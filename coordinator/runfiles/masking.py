@@ -13,14 +13,16 @@ from collections.abc import Mapping
 
 TYPE_CHECKING = False   # the typing module costs time at every end of a run
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, Iterator, List, Optional, Tuple
+    from typing import Any, Callable, Iterable, Iterator, List, Match, Optional, Tuple
 
     _Rule = Tuple[Tuple[str, ...], str]
 
 MASK = "***"
 
 
-_MIXED = r"(?=[A-Za-z._~+/=-]{0,200}[0-9])(?=[0-9._~+/=-]{0,200}[A-Za-z])[A-Za-z0-9._~+/=-]{8,}"
+_JWT = r"eyJ[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}"
+_WORD = "[A-Za-z0-9._~+/=-]{8,}"
+_MIXED = r"(?=[A-Za-z._~+/=-]*[0-9])(?=[0-9._~+/=-]*[A-Za-z])" + _WORD
 _LED = r"(?:[a-z0-9_.-]{0,40}[_.-])?(?:access|refresh)?"
 
 
@@ -30,8 +32,9 @@ def _shape(hints: Tuple[str, ...], pattern: str) -> _Rule:
 
 # Words of which one must stand in a text (lower case) before the pattern is tried, or compiled, at all: a search for a
 # plain word is a hundred times faster than one for a pattern, and transcripts run to gigabytes.
-# The first group of each pattern is kept, so that a reader still sees which secret was hidden. Repetitions
-# that need something behind them are bounded: a hostile text must not make the search quadratic.
+# The first group of each pattern is kept, so that a reader still sees which secret was hidden. A hostile text must not
+# make the search slow: repetitions that need something behind them are bounded, and where one could begin anew within
+# another, what was looked through in vain becomes part of the first group, which may be the whole match then.
 _RULES: Tuple[_Rule, ...] = (
     _shape(("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[pousr]_[A-Za-z0-9]{20,}"),
     _shape(("github_pat_",), r"github_pat_[A-Za-z0-9_]{20,}"),
@@ -43,7 +46,7 @@ _RULES: Tuple[_Rule, ...] = (
     _shape(("npm_",), r"npm_[A-Za-z0-9]{30,}"),
     _shape(("pypi-",), r"pypi-[A-Za-z0-9_-]{40,}"),
     _shape(("ops_",), r"ops_[A-Za-z0-9_-]{40,}"),
-    _shape(("eyj",), r"eyJ[A-Za-z0-9_-]{15,2000}\.[A-Za-z0-9_-]{10,8000}\.[A-Za-z0-9_-]{5,}"),
+    (("eyj",), r"(?<![A-Za-z0-9_])(?=eyJ)((?:(?!" + _JWT + ")[A-Za-z0-9_-]+)?)(?:" + _JWT + ")?"),
     (
         ("private key",),
         r"()-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
@@ -61,7 +64,8 @@ _RULES: Tuple[_Rule, ...] = (
     ),
     (   # in small letters these are words of every program: only what has both letters and digits is taken for a secret
         ("token", "secret", "passw", "api_key", "api-key", "apikey", "private_key"),
-        r"(?i)((?:token|secret|password|passwd|api[_-]?key|private_key)[\"']?\s{0,9}[=:]\s{0,9}[\"']?)" + _MIXED,
+        r"(?i)((?:token|secret|password|passwd|api[_-]?key|private_key)[\"']?\s{0,9}[=:]\s{0,9}[\"']?"
+        "(?:(?!" + _MIXED + ")" + _WORD + ")?)(?:" + _WORD + ")?",
     ),
     (   # in the query of an address
         ("token=", "key=", "secret=", "passw", "auth=", "signature=", "sig="),
@@ -73,10 +77,17 @@ _SECRET_NAMES = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "
 _SECRET_FILES = ("TOKEN_FILE",)
 _SHORTEST = 8
 _ESCAPES = r"\x1b(?:\[[0-?]{0,60}[ -/]{0,9}[@-~]|\][^\x07\x1b]{0,400}(?:\x07|\x1b\\)|[()][0-9A-B])"
-_BREAKS = "(?:" + _ESCAPES + r"|\s)+"
-"""What a terminal puts between the letters of a word: colours, and the line's end at its edge, of which whoever makes
-one line of several leaves a space."""
-_ELLIPSIS = "…"
+_VEILS = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+"""Letters that nobody sees."""
+_UNSEEN = _ESCAPES + "|[" + _VEILS + "]"
+_WORDY = _ESCAPES + r"|\\+[nr]?"
+_SIGNS = "+->" + _VEILS
+_BREAKS = "(?:" + _WORDY + r"|[\s" + re.escape(_SIGNS) + "])+"
+"""What stands between the letters of a word that was broken: colours, the line's end at a terminal's edge, of which
+whoever makes one line of several leaves a space; the line's end as programs write it, and what a diff or an answer puts
+before each line. A secret's own signs are no more looked at then than the text's."""
+_EDGE = "… \t\r\n\\" + _SIGNS
+"""What may stand before or behind a piece: that it was cut, and what breaks."""
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _DESCRIPTOR = "COORDINATOR_GITHUB_TOKEN_FD"   # handed.VARIABLE, which few processes have need of
 
@@ -118,13 +129,13 @@ def _held(path: str, home: str) -> str:
 
 
 class Masker:
-    """Hides secrets by shape, and the given values wherever they stand: also coded for an address or in base64, and
-    where a terminal broke them."""
+    """Hides secrets by shape, and the given values wherever they stand: also coded for an address, in hex or base64,
+    and where a terminal or a program broke them."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._given: List[str] = []
         self._known: List[str] = []
-        self._solid: List[str] = []   # the same without spaces
+        self._solid: List[str] = []   # the same without what breaks
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
@@ -133,7 +144,7 @@ class Masker:
         if new:
             self._given = sorted({*self._given, *new}, key=len, reverse=True)
             self._known = sorted({form for value in self._given for form in _forms(value)}, key=len, reverse=True)
-            solid = {"".join(form.split()) for form in self._known}
+            solid = {_unbroken(form) for form in self._known}
             self._solid = sorted((form for form in solid if len(form) >= _SHORTEST), key=len, reverse=True)
 
     def known(self) -> Tuple[str, ...]:
@@ -141,24 +152,28 @@ class Masker:
         return tuple(self._known)
 
     def text(self, text: str) -> str:
-        """The text without secrets; text that holds none is returned unchanged."""
+        """The text without secrets; text that holds none is returned unchanged. The time it takes grows as the text."""
+        if len(text) < _SHORTEST:
+            return text
         for secret in self._known:
             text = text.replace(secret, MASK)
         low = text.lower()
         for hints, pattern in _RULES:
             if any(hint in low for hint in hints):
-                text = re.sub(pattern, r"\1" + MASK, text)
-        if "\x1b" in text:
-            text = _mended(text, _ESCAPES, self._known, _RULES)
-        return _mended(text, _BREAKS, self._solid, ())   # a shape would run on into the next word
+                text = re.sub(pattern, _hidden, text)
+        if "\x1b" in text or any(veil in text for veil in _VEILS):
+            seen = re.sub(_UNSEEN, "", text)
+            text = _mended(text, _UNSEEN, [*_spans(seen, self._known), *_shaped(seen)])
+        return _mended(text, _BREAKS, _spans(_unbroken(text), self._solid))   # a shape would run on into the next word
 
     def piece(self, text: str) -> str:
         """The same for a piece of what was said, cut from the rest by a stream or for its length: of a secret that was
         cut in two, what stands at the end or at the beginning is hidden too, unless it is as short as a word."""
         text = self.text(text)
-        lead = _ELLIPSIS * text.startswith(_ELLIPSIS)
-        end = _ELLIPSIS * text[len(lead):].endswith(_ELLIPSIS)
-        body = text[len(lead):len(text) - len(end)]
+        body = text.lstrip(_EDGE)
+        lead = text[:len(text) - len(body)]
+        body = body.rstrip(_EDGE)
+        end = text[len(lead) + len(body):]
         for secret in self._given:
             least = max(_SHORTEST, len(secret) // 3)
             sizes = range(len(secret) - 1, least - 1, -1)
@@ -184,52 +199,87 @@ class Masker:
         return value
 
 
-def _mended(text: str, between: str, known: Iterable[str], rules: Tuple[_Rule, ...]) -> str:
-    """The text without secrets that show only where what matches `between` is taken out."""
-    whole = re.sub(between, "", text) if "\x1b" in text else "".join(text.split())
-    spans = [span for secret in known for span in _places(whole, secret)]
-    low = whole.lower() if rules else ""
-    for hints, pattern in rules:
-        if any(hint in low for hint in hints):
-            spans += [(found.end(1), found.end()) for found in re.finditer(pattern, whole)]
-    noise = [found.span() for found in re.finditer(between, text)] if spans else []
-    for start, end in sorted(spans, reverse=True):
-        first, last = _at(start, noise), _at(end - 1, noise) + 1
-        if text[first:last] != MASK:
-            text = text[:first] + MASK + text[last:]
+def _hidden(found: Match[str]) -> str:
+    return found[1] + MASK if found.end(1) < found.end() else found[0]
+
+
+def _unbroken(text: str) -> str:
+    """The text without what matches _BREAKS."""
+    if "\x1b" in text or "\\" in text:
+        text = re.sub(_WORDY, "", text)
+    text = "".join(text.split())
+    for sign in _SIGNS:
+        text = text.replace(sign, "")
     return text
 
 
+def _shaped(text: str) -> Iterator[Tuple[int, int]]:
+    low = text.lower()
+    for hints, pattern in _RULES:
+        if any(hint in low for hint in hints):
+            for found in re.finditer(pattern, text):
+                if found.end(1) < found.end():
+                    yield found.end(1), found.end()
+
+
+def _spans(text: str, secrets: Iterable[str]) -> Iterator[Tuple[int, int]]:
+    for secret in secrets:
+        at = text.find(secret)
+        while at >= 0:
+            yield at, at + len(secret)
+            at = text.find(secret, at + len(secret))
+
+
+def _mended(text: str, between: str, spans: Iterable[Tuple[int, int]]) -> str:
+    """The text with a mask for each of `spans`, which are places of it without what matches `between`."""
+    ordered = _joined(sorted(spans))
+    if not ordered:
+        return text
+    places = _there((place for start, end in ordered for place in (start, end - 1)), re.finditer(between, text))
+    kept, after = [], 0
+    for first in places:
+        kept.append(text[after:first])
+        after = next(places) + 1
+    return MASK.join([*kept, text[after:]])
+
+
+def _joined(spans: Iterable[Tuple[int, int]]) -> List[Tuple[int, int]]:
+    """The spans, given in order, with those made one that overlap."""
+    joined: List[Tuple[int, int]] = []
+    for start, end in spans:
+        if joined and start < joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _there(places: Iterable[int], noise: Iterator[Match[str]]) -> Iterator[int]:
+    """Where places of the text without noise, in rising order, stand in the text with it."""
+    shift, gap = 0, next(noise, None)
+    for place in places:
+        while gap is not None and gap.start() - shift <= place:
+            shift += gap.end() - gap.start()
+            gap = next(noise, None)
+        yield place + shift
+
+
 def _forms(value: str) -> Iterator[str]:
-    """How a secret may stand in a text: as it is, in an address, within JSON, in base64 wherever it begins there."""
+    """How a secret may stand in a text: as it is, in an address, within JSON, in hex, in base64 wherever it begins."""
     from binascii import b2a_base64
 
     raw = value.encode("utf-8", "surrogateescape")
     yield value
     yield "".join(chr(byte) if chr(byte) in _UNRESERVED else "%%%02X" % byte for byte in raw)
     yield value.replace("\\", "\\\\").replace('"', '\\"')
+    yield raw.hex()
+    yield raw.hex().upper()
     for lead, shared in ((b"", 0), (b"x", 2), (b"xx", 3)):
         coded = b2a_base64(lead + raw, newline=False).decode()
         core = coded[shared:len(coded) - (0, 3, 2)[len(lead + raw) % 3]]   # what its neighbours change is left out
         if len(core) >= _SHORTEST:
             yield core
             yield core.replace("+", "-").replace("/", "_")
-
-
-def _places(text: str, secret: str) -> Iterator[Tuple[int, int]]:
-    at = text.find(secret)
-    while at >= 0:
-        yield at, at + len(secret)
-        at = text.find(secret, at + len(secret))
-
-
-def _at(place: int, noise: List[Tuple[int, int]]) -> int:
-    """Where a place of the text without noise stands in the text with it."""
-    for start, end in noise:
-        if start > place:
-            break
-        place += end - start
-    return place
 
 
 _BY_SHAPE = Masker()

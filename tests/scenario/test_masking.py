@@ -21,7 +21,8 @@ stolen = open({stolen!r}).read().split()
 def ways(s):
     half = len(s) // 2
     yield from (s, urllib.parse.quote(s, safe=""), s[:half] + "\x1b[31;1m" + s[half:], json.dumps(s))
-    yield s[:half] + "\r\n" + s[half:]
+    yield s.encode().hex()
+    for between in ("\r\n", "\\n", "\n+", "\u200b", "\u00ad"): yield s[:half] + between + s[half:]
     for lead in ("", "x", "x-access-token:"):
         yield base64.b64encode((lead + s).encode()).decode()
 lines = [way for s in stolen for way in ways(s)]

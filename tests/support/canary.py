@@ -86,9 +86,11 @@ class Field:
 
 
 def forms(value: str) -> tuple[bytes, ...]:
-    """How it may stand somewhere: plain, in an address, and coded alone or as git's password, wherever that begins."""
+    """How it may stand somewhere: plain, in hex, in an address, and coded alone or as git's password, wherever that
+    begins."""
     coded = [b64encode(lead + value.encode()) for lead in (b"", b"x", b"xx")]
-    return (value.encode(), quote(value, safe="").encode(), *(one[4:-4] for one in coded))
+    plain = (value.encode(), value.encode().hex().encode(), quote(value, safe="").encode())
+    return (*plain, *(one[4:-4] for one in coded))
 
 
 def holders(held: Mapping[str, bytes], value: str) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import time
 from base64 import b64encode, urlsafe_b64encode
+from math import inf
 from pathlib import Path
 from urllib.parse import quote
 
@@ -109,14 +111,15 @@ def test_a_key_that_was_found_later_is_hidden_from_then_on() -> None:
     assert masker.text("a-key-of-1password known-from-the-start short") == "*** *** short"
 
 
-KNOWN = 'no+shape/of "any" maker%0123456789'
+KNOWN = 'so+shape/of "any" maker%0123456789'
 PASSWORDS = st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=12, max_size=60)
 
 
 @pytest.mark.req("W19")
 @pytest.mark.parametrize("broken", [
     "{0}\x1b[0m{1}", "{0}\x1b[38;5;196m\x1b[1m{1}", "{0}\x1b]8;;http://x\x07{1}", "{0}\r\n{1}", "{0}\n{1}",
-    "{0} {1}", "{0}\x1b[K\r\n\x1b[31m{1}",
+    "{0} {1}", "{0}\x1b[K\r\n\x1b[31m{1}", "{0}\u200b{1}", "{0}\ufeff\u00ad{1}", "{0}\\n{1}", "{0}\\\\r\\\\n{1}",
+    "{0}\n+{1}", "{0}\n-{1}", "{0}\n> > {1}", "{0}\n\x1b[32m+\x1b[m\x1b[32m{1}", "{0}\\n+    {1}", "{0}\\\n{1}",
 ])  # fmt: skip
 def test_what_is_known_is_hidden_where_a_terminal_broke_it_and_what_stands_around_it_stays(broken: str) -> None:
     masker = Masker([KNOWN])
@@ -126,7 +129,7 @@ def test_what_is_known_is_hidden_where_a_terminal_broke_it_and_what_stands_aroun
 
 
 @pytest.mark.req("W19")
-@pytest.mark.parametrize("colour", ["\x1b[0m", "\x1b[1;31m"])
+@pytest.mark.parametrize("colour", ["\x1b[0m", "\x1b[1;31m", "\u200b"])
 def test_a_shape_is_hidden_within_colours_and_ends_with_its_line(colour: str) -> None:
     secret = f"ghp_{HEX}"
     assert mask(f"a {secret[:9]}{colour}{secret[9:]} b") == "a *** b"
@@ -145,6 +148,8 @@ def test_what_is_known_is_hidden_however_it_is_coded(value: str, before: bytes, 
         assert "***" in shown
         assert len(shown) < 18 + 2 * len(before + after)   # of its own letters nothing is left but what the edges share
     assert masker.text(f"<{quote(value, safe='')}>") == "<***>"
+    for coded in (value.encode().hex(), value.encode().hex().upper(), value.encode().hex(" ", 2)):
+        assert masker.text(f"<{before.hex()}{coded}{after.hex()}>") == f"<{before.hex()}***{after.hex()}>"
     assert masker.text(json.dumps([value])[1:-1]).strip('"') == "***"
 
 
@@ -158,7 +163,38 @@ def test_a_secret_in_two_pieces_of_a_stream_leaves_no_more_than_a_word_of_it() -
     assert masker.piece("nothing of it") == "nothing of it"
     assert masker.piece(f"cut: {KNOWN[:-4]}…") == "cut: ***…"
     assert masker.piece(f"…{KNOWN[4:]} is the rest") == "…*** is the rest"
+    assert masker.piece(f"{KNOWN[:14]} \\") == "*** \\"
+    assert masker.piece(f"+  {KNOWN[12:]}") == "+  ***"
     assert masker.piece("…") == "…"
+
+
+BROKEN = f"{KNOWN[:9]}\n+{KNOWN[9:]} "
+HOSTILE = (
+    "gh\x1b[0mp_aaaaaaaaaaaaaaaaaaaaaa ", "gh\u200bp_aaaaaaaaaaaaaaaaaaaaaa ", f"ghp_{HEX} ", f"{KNOWN} ", BROKEN,
+    "a\x1b[0m", "a\u200b", "\x1b]", "\x1b[00000000000", "\x1b[0000 ", "\\", "\\n", " \n", "\n+", "-eyJ", "sk-",
+    "-eyJ" * 500 + "." + "a" * 8000, "eyJaaaaaaaaaaaaaaaa.", "eyJaaaaaaaaaaaaaaaa.aaaaaaaaaa.", "token=", "token = '",
+    "TOKEN", 'TOKEN="', "api_", "://a", "://" + "a" * 400, "?" + "-" * 40, "?access-", "-----BEGIN A PRIVATE KEY",
+    "-----BEGIN PRIVATE KEY----------END PRIVATE ", "bearer         ", "authorization:         bearer         ",
+    "x-api-key         ",
+)  # fmt: skip
+PLAIN = 'def turn(wheel):\n    return f"{wheel} turns"  # its token is "a secret"\n'
+
+
+@pytest.mark.req("W19")
+def test_no_text_that_an_agent_may_write_takes_much_longer_than_plain_words() -> None:
+    """What grows as the square of the text's length takes many times as long here."""
+    masker = Masker([KNOWN, *(f"another-key-{number}" for number in range(7))])
+
+    def seconds(piece: str) -> float:
+        text, best = (piece * (240_000 // len(piece) + 1))[:240_000], inf
+        for _ in range(3):
+            begun = time.thread_time()
+            masker.piece(text)
+            best = min(best, time.thread_time() - begun)
+        return best
+
+    plain = seconds(PLAIN)
+    assert {piece: ratio for piece in HOSTILE if (ratio := seconds(piece) / plain) > 6} == {}
 
 
 def test_a_token_behind_a_descriptor_is_known_and_no_other_descriptor_is_read(tmp_path: Path) -> None:

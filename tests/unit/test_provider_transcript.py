@@ -256,6 +256,25 @@ def test_every_write_of_a_transcript_passes_the_seam_and_an_idle_look_writes_not
         stop()
 
 
+def test_what_prints_faster_than_it_can_be_followed_is_taken_in_by_parts_and_whole_at_its_end(
+    run: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coordinator.adapters.providers.transcript.MOST_A_LOOK", 100)
+    run.log.write_bytes(b"")
+    trans = transcriber()
+    trans.follow(run, NOW)
+    with run.log.open("ab") as log:
+        log.writelines(b"%09d\n" % number for number in range(95))
+    seen = []
+    for _ in range(3):
+        trans.follow(run, NOW)
+        seen.append(len(objects(run.target)) - 1)
+    assert seen == [10, 20, 30]
+    trans.finish(run, NOW, "exit 0")
+    said = [one["content"] for one in objects(run.target) if one.get("subtype") == "output"]
+    assert said == [f"{number:09}" for number in range(95)]
+
+
 def test_a_transcript_outlives_its_raw_log(run: Recording) -> None:
     lines = recorded(run, "stream")
     run.log.unlink()

@@ -10,7 +10,8 @@ from typing import IO
 
 from coordinator.runfiles.transcript import one_line
 
-LONGEST_LINE = 64 * 1024 * 1024
+LONGEST_LINE = 16 << 20
+"""Bytes; what judges a run reads no longer ones either."""
 STDERR_TAIL = 64 * 1024
 STDERR_LINES = 20
 

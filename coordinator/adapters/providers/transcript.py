@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +26,9 @@ from coordinator.runfiles.verdict.lines import parse
 from coordinator.runfiles.verdict.tally import Tally
 
 LONGEST_SIGN = 80
+MOST_A_LOOK = 16 << 20
+"""Bytes of a running agent's output that one look takes in, with the line that reaches it: a second or two of the
+engine's time. One that prints faster is followed behind, and caught up with at its end."""
 _FAILURES = frozenset({"retry", "error", "limit", "result"})
 
 
@@ -52,7 +56,7 @@ class Transcriber:
     def follow(self, run: Recording, now: datetime) -> Signs:
         state = self._state(run, now)
         if not state.finished:
-            self._append(run.target, self._new_lines(state, now))
+            self._append(run.target, self._new_lines(state, now, most=MOST_A_LOOK))
         return state.signs
 
     def finish(self, run: Recording, now: datetime, ended: str) -> Signs:
@@ -112,9 +116,12 @@ class Transcriber:
             del self._states[target]   # the offset is past what was written: the next look writes the file anew
             raise
 
-    def _new_lines(self, state: _State, now: datetime, *, torn: bool = False) -> Iterator[Mapping[str, Any]]:
-        """What the raw log holds since `offset`, as transcript objects; moves the offset as it goes."""
-        provider = self._provider(state.run.provider)
+    def _new_lines(
+        self, state: _State, now: datetime, *, torn: bool = False, most: int | None = None
+    ) -> Iterator[Mapping[str, Any]]:
+        """What the raw log holds since `offset`, as transcript objects; moves the offset as it goes. No line is begun
+        behind `most` bytes."""
+        provider, enough = self._provider(state.run.provider), state.offset + most if most is not None else inf
         for line, offset in whole_lines(state.run.log, state.offset, torn=torn):
             state.offset = offset
             said = provider.events(line) if line is not None else (_too_long(),)
@@ -123,6 +130,8 @@ class Transcriber:
             self._notice(state, said, now)
             for body in self._failures(state, said):
                 yield _stamped(body, None, now)
+            if offset >= enough:
+                return
 
     def _last_lines(self, state: _State, now: datetime, ended: str) -> Iterator[Mapping[str, Any]]:
         yield from self._new_lines(state, now, torn=True)

@@ -43,7 +43,8 @@ def examine(action: Examine, world: World) -> Examined:
     outcome = replace(outcome, ending=Ending.FAILED, reason="parcel_refused", detail=refused) if refused else outcome
     outcome = replace(outcome, detail=world.mask(outcome.detail), summary=world.mask(outcome.summary))
     tail = readable(provider, world.executor.log_tail(handle, TAIL)) if provider is not None else ""
-    evidence = _gather(world, task, attempt, outcome, work, world.mask(tail))
+    tail = "\n".join(world.mask(tail).splitlines()[-LINES_KEPT:])   # a secret may be broken where it is cut
+    evidence = _gather(world, task, attempt, outcome, work, tail)
     evidence = staging.look(world, task, attempt, evidence, hook_env(world))
     if provider is not None:
         world.transcript.finish(recording(world, attempt), now, _ended_words(evidence.outcome))
@@ -125,7 +126,7 @@ def readable(provider: Provider, raw: bytes) -> str:
     said = [one for line in lines[len(lines) > 1 and len(raw) >= TAIL :] for one in provider.events(line)]
     words = [f"{one.tool} {one.text}".strip() for one in said if one.kind not in QUIET and (one.text or one.tool)]
     once = [word for at, word in enumerate(words) if not at or word != words[at - 1]]
-    return "\n".join(once[-LINES_KEPT:])
+    return "\n".join(once)
 
 
 def _tail(path: Path) -> str:
