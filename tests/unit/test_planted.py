@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
+import pytest
+
 from coordinator.domain.request import Event
 from coordinator.domain.task import TaskState
 from coordinator.engine import planted
+from coordinator.ports import StoreError
 from tests.factories import NOW, a_task, an_attempt
 from tests.support.fakes import Outside, an_outside
 
@@ -32,6 +37,16 @@ def test_what_is_new_at_the_end_of_a_run_is_told_once_and_a_change_of_it_again()
     changed = {**NEW, "core.editor in .git/config": "3"}
     told = notes(at_work(), (OLD, False), (NEW, True), (NEW, True), (changed, True), (OLD, True))
     assert told == [".git/hooks/pre-push", "core.editor in .git/config", "core.editor in .git/config"]
+
+
+def test_what_could_not_be_told_is_told_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = at_work()
+    notes(outside, (OLD, False))
+    with monkeypatch.context() as broken:
+        broken.setattr(outside.store, "log", Mock(side_effect=StoreError("the disk is full")))
+        with pytest.raises(StoreError):
+            notes(outside, (NEW, True))
+    assert notes(outside, (NEW, True), (NEW, True)) == [".git/hooks/pre-push"]
 
 
 def test_before_a_run_it_is_told_while_another_goes_on() -> None:
