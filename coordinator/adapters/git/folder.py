@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from coordinator.adapters.git.naming import NOTES, inside
 from coordinator.adapters.system.run import run
@@ -26,13 +28,18 @@ _KEPT = 1 << 20   # bytes of a hook's output that are held, of each stream: it m
 def note(path: Path, name: str) -> str:
     """The text of a note, "" when it is absent, a link, or no regular file."""
     try:
-        fd = os.open(_note_path(path, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with plain(_note_path(path, name)) as file:
+            return file.read(NOTE_LIMIT * 4).decode("utf-8", "replace")[:NOTE_LIMIT] if file else ""
     except OSError:
         return ""
+
+
+@contextmanager
+def plain(path: Path) -> Iterator[BinaryIO | None]:
+    """The open file, None for what is no regular one: no link is followed and no pipe waited at. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return ""
-        return os.read(fd, NOTE_LIMIT * 4).decode("utf-8", "replace")[:NOTE_LIMIT]
+        yield os.fdopen(fd, "rb", closefd=False) if stat.S_ISREG(os.fstat(fd).st_mode) else None
     finally:
         os.close(fd)
 

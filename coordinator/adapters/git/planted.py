@@ -9,6 +9,7 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
+from coordinator.adapters.git.folder import plain
 from coordinator.adapters.git.funnel import Funnel, Tree
 
 _KEYS = re.compile(
@@ -50,19 +51,31 @@ def _shown(funnel: Funnel, tree: Tree, origin: str) -> str:
 
 def _files(funnel: Funnel) -> dict[str, str]:
     hooks = funnel.common / "hooks"
-    there = sorted(hooks.iterdir()) if hooks.is_dir() else []
-    paths = [one for one in there if not one.name.endswith(".sample")]
+    try:
+        paths = [one for one in sorted(hooks.iterdir()) if not one.name.endswith(".sample")]
+    except OSError:   # one that is not there is not listed, one that is closed to us is
+        paths = [hooks] if os.path.lexists(hooks) else []
     paths += [funnel.common / name for name in _FILES if os.path.lexists(funnel.common / name)]
     return {os.path.relpath(path, funnel.root): _digest(_content(path)) for path in paths}
 
 
 def _content(path: Path) -> bytes:
-    if path.is_symlink():
-        return os.fsencode(path.readlink())
-    if not path.is_file():
-        return b""
-    with path.open("rb") as file:
-        return file.read(_MOST)
+    """What it says; of what cannot be read, another's hook for one, how it stands there."""
+    try:
+        if path.is_symlink():
+            return os.fsencode(path.readlink())
+        with plain(path) as file:
+            return file.read(_MOST) if file else b""
+    except OSError:
+        return _standing(path)
+
+
+def _standing(path: Path) -> bytes:
+    try:
+        facts = path.lstat()
+    except OSError as error:
+        return repr(error.errno).encode()
+    return repr((facts.st_mode, facts.st_uid, facts.st_ino, facts.st_size, facts.st_mtime_ns)).encode()
 
 
 def _refs(funnel: Funnel) -> dict[str, str]:
