@@ -19,6 +19,7 @@ def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
     """(token, where it came from): what `take_in` put away, GITHUB_TOKEN, GH_TOKEN, the file that GITHUB_TOKEN_FILE
     names, or what `gh auth token` gives; the last two are read anew each time. Raises NoToken."""
     from coordinator.adapters.system.run import run
+    from coordinator.adapters.system.surroundings import GH, needed
 
     token, source = handed.read(environ)
     if token:
@@ -28,7 +29,7 @@ def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
             return environ[name].strip(), name
     if path := environ.get(FILE, "").strip():
         return _token_in(Path(path)), FILE
-    ran = run(["gh", "auth", "token"], env=environ, timeout=10)
+    ran = run(["gh", "auth", "token"], env=needed(environ, GH), timeout=10)
     if ran.ok and ran.out.strip():
         return ran.out.strip(), "gh"
     raise NoToken("no GitHub token: set GITHUB_TOKEN, GH_TOKEN or GITHUB_TOKEN_FILE, or log in with `gh auth login`")

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.adapters.executors.ssh import Ssh
 from coordinator.adapters.git.funnel import around
 from coordinator.adapters.providers import PROVIDERS, provider
-from coordinator.app.credentials import without_tokens
+from coordinator.app.credentials import github_token, without_tokens
 from coordinator.ports import Credentials, RunSpec, Settings
+from tests.support.fake_ssh import program
 
 
 def names(line: str) -> frozenset[str]:
@@ -73,7 +75,13 @@ def test_what_is_allowed_by_name_gets_through_and_what_is_ours_never(name: str) 
 
 
 @pytest.mark.req("W19")
-def test_git_gets_no_key_and_no_program_that_we_start_the_token() -> None:
+def test_git_ssh_and_gh_get_no_key_and_no_program_that_we_start_the_token(tmp_path: Path) -> None:
+    assert set(Ssh("host", (), None, AROUND).env()) - NEUTRAL == {"SSH_AUTH_SOCK", "SSH_ASKPASS"}
+    program(tmp_path / "gh", f"#!/bin/sh\ncat /proc/self/environ > {tmp_path}/seen\necho a-token-of-gh\n")
+    given = {**without_tokens(AROUND), "PATH": f"{tmp_path}:/usr/bin:/bin", "GH_CONFIG_DIR": "/gh"}
+    assert github_token(given) == ("a-token-of-gh", "gh")
+    seen = {pair.partition("=")[0] for pair in (tmp_path / "seen").read_text().split("\0")}
+    assert seen - NEUTRAL - {"", "PWD", "_", "SHLVL", "OLDPWD"} == {"GH_CONFIG_DIR"}
     assert set(around(AROUND)) - NEUTRAL == {"SSH_AUTH_SOCK", "GIT_ASKPASS", "GIT_DIR"}
     assert set(AROUND) - set(without_tokens(AROUND)) == {
         "GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN_FILE", "COORDINATOR_GITHUB_TOKEN_FD"}

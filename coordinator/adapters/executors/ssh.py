@@ -1,7 +1,8 @@
 """One command line on another machine, by the user's own ssh: his configuration, keys, agent and known hosts.
 
 What ssh says is told from what the command says by marks that the far shell prints before and after it, never by exit
-code 255 alone. It must never loosen how hosts are known, nor let a GitHub token into ssh's environment.
+code 255 alone. It must never loosen how hosts are known, nor let a token or a key into ssh's environment: others can
+read it for as long as a shared connection stays, and `SendEnv` hands it on.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from pathlib import Path
 from coordinator.adapters.executors.ssh_marks import Heard, Marks
 from coordinator.adapters.executors.ssh_words import cause, told
 from coordinator.adapters.system.run import NOT_FOUND, TIMED_OUT, run, run_bytes
+from coordinator.adapters.system.surroundings import SSH, needed
 from coordinator.runfiles.masking import Masker, secrets_in
 from coordinator.runfiles.names import ForeignFolder, make_folder
 
 NEVER_SENT = ("GITHUB_TOKEN", "GH_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN")
-"""`SendEnv` in a user's configuration would hand them on."""
+"""`sbatch` would hand them on."""
 CONNECT, ALIVE, ALIVE_MOST = 10, 5, 3
 """Seconds for a connection, between two signs of life, and how many may stay out; only where the user set none."""
 KEPT = 120
@@ -62,7 +64,7 @@ class Ssh:
         self.address = address
         self._words = tuple(words) or ("ssh",)
         self._control = control
-        self._env = {name: value for name, value in env.items() if name not in NEVER_SENT}
+        self._env = needed(env, SSH)
         self._mask = Masker(secrets_in(env)).text
         self._options: tuple[str, ...] | None = None
         self._socket: Path | None = None

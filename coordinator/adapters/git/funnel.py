@@ -10,12 +10,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from coordinator.adapters.git.leftovers import drop_dead_lock, lock_named
 from coordinator.adapters.system.run import Ran, run
 from coordinator.adapters.system.seam import crossing
+from coordinator.adapters.system.surroundings import GIT, needed
 from coordinator.ports import GitError
 from coordinator.runfiles.gitsafe import DRIVERS_QUERY, HARDENED_ARGS, driver_env, hardened_env
 from coordinator.runfiles.lock import Busy, Lock
@@ -28,17 +28,13 @@ WORDS = 600
 NONE_CONFIGURED = 1
 """How `git config --get-regexp` ends when no key matches."""
 
-_NEEDED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_*", "TZ", "TERM", "TMPDIR", "XDG_*",
-           "*_proxy", "*_PROXY", "SSL_CERT_*", "CURL_*", "KRB5*", "LD_LIBRARY_PATH", "NIX_*", "GIT_*", "SSH_AUTH_SOCK")
-"""Of our environment: what git and the programs below it work with. While git runs, others can read it."""
-
 _guard = threading.Lock()
 _locks: dict[Path, threading.RLock] = {}
 
 
 def around(environ: Mapping[str, str]) -> dict[str, str]:
-    """What git gets of this environment: no agent's key, and nothing else that it has no need of."""
-    return {name: value for name, value in environ.items() if any(fnmatchcase(name, one) for one in _NEEDED)}
+    """What git, and the programs below it, get of this environment."""
+    return needed(environ, GIT)
 
 
 class Funnel:
