@@ -21,17 +21,27 @@ KEYS = {"ANTHROPIC_API_KEY": "canary-of-a-model", "GITHUB_TOKEN": TOKEN, "DATABA
         "COORDINATOR_NOTIFY_URLS": "canary-of-an-address"}
 
 
+_NOTHING = b"001e# service=git-upload-pack\n00000000"
+"""What a repository without a ref says of itself."""
+
+
 class Asked(BaseHTTPRequestHandler):
-    """Asks who is there; once it was told, it looks for what is left behind the descriptor that git inherited."""
+    """Asks who is there; once it was told, it looks for what is left behind the descriptor that git inherited. A public
+    one does not ask, as GitHub where a public repository is read."""
+
+    public = False
 
     def do_GET(self) -> None:
         told = self.headers.get("Authorization", "")
-        if told:
+        self.server.told.append(bool(told))  # type: ignore[attr-defined]
+        if told or self.public:
             self.server.left += list(_behind_descriptors())  # type: ignore[attr-defined]
-        self.send_response(404 if told else 401)
+        self.send_response(200 if self.public else 404 if told else 401)
         self.send_header("WWW-Authenticate", 'Basic realm="x"')
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Type", "application/x-git-upload-pack-advertisement")
+        self.send_header("Content-Length", str(len(_NOTHING) if self.public else 0))
         self.end_headers()
+        self.wfile.write(_NOTHING if self.public else b"")
 
     def log_message(self, *_: object) -> None:
         """Silent."""
@@ -46,10 +56,14 @@ def _behind_descriptors() -> Iterator[bytes]:
             os.close(fd)
 
 
+class Public(Asked):
+    public = True
+
+
 @pytest.fixture
-def host() -> Iterator[HTTPServer]:
-    server = HTTPServer(("127.0.0.1", 0), Asked)
-    server.left = []  # type: ignore[attr-defined]
+def host(request: pytest.FixtureRequest) -> Iterator[HTTPServer]:
+    server = HTTPServer(("127.0.0.1", 0), getattr(request, "param", Asked))
+    server.left, server.told = [], []  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield server
@@ -80,3 +94,18 @@ def test_the_login_can_be_read_once_and_git_has_no_key_of_an_agent(
     assert "LC_TIME=C" in text
     assert {word for word in ("fetch", "rev-list", "config") if f" {word} " in text} == {"fetch", "rev-list", "config"}
     assert "canary-of" not in text
+    host.told.clear()  # type: ignore[attr-defined]
+    with pytest.raises(GitError, match="not found"):
+        repo.fetch()
+    assert host.told == [False, True]   # that it asks is known by now  # type: ignore[attr-defined]
+
+
+@pytest.mark.req("W19")
+@pytest.mark.parametrize("host", [Public], indirect=True)
+def test_where_nobody_asks_for_the_login_no_git_has_it(tmp_path: Path, host: HTTPServer) -> None:
+    address = f"http://127.0.0.1:{host.server_port}/acme/widgets.git"
+    repo = make_world(tmp_path).repository(url=address, token=lambda: TOKEN)
+    repo.fetch()
+    repo.fetch()
+    assert host.told == [False, False]  # type: ignore[attr-defined]
+    assert set(host.left) <= {b""}  # type: ignore[attr-defined]

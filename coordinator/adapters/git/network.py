@@ -34,6 +34,7 @@ _EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _WRITER = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
            for what, value in (("NAME", "Coordinator"), ("EMAIL", "coordinator@localhost"))}
 
+_ASKED = re.compile(r"could not read (Username|Password)")
 _NO_RIGHT = re.compile(
     r"returned error: 403|could not read (Username|Password)|Permission denied"
     r"|Permission to .* denied|Write access to repository not granted|403 Forbidden", re.IGNORECASE)
@@ -53,6 +54,7 @@ class Remote:
         self._push_url, push_login = _parted(_absolute(push_url, funnel.root))
         self._logins = {self._push_url: push_login, self.url: login}
         self._fetched: dict[str, str] = {}
+        self._asks: set[str] = set()
 
     def ref(self, branch: str) -> str:
         return f"refs/remotes/{self.name}/{branch}"
@@ -278,7 +280,18 @@ class Remote:
         return {**env, "GIT_OBJECT_DIRECTORY": str((alone or self._funnel.common) / "objects")}
 
     def _talk(self, scratch: Path, args: Sequence[str], url: str, *, alone: bool = False) -> Ran:
-        with _offered(self._funnel, url, self._logins[url]) as (helper, fds):
+        """Reading is tried without a login first, until the remote asked for one once: with one that never asks, the
+        login would stay in git's pipe for as long as it fetches."""
+        answer = _answer(self._funnel, url, self._logins[url])
+        known = url in self._asks or args[0] == "push"
+        ran = self._spoken(scratch, args, url, answer if known else "", alone=alone)
+        if answer and not known and _ASKED.search(ran.err):
+            self._asks.add(url)
+            ran = self._spoken(scratch, args, url, answer, alone=alone)
+        return ran
+
+    def _spoken(self, scratch: Path, args: Sequence[str], url: str, answer: str, *, alone: bool) -> Ran:
+        with _offered(answer, url) as (helper, fds):
             env = self._env(url, scratch if alone else None)
             return run(["git", *HARDENED_ARGS, *helper, f"--git-dir={scratch}", *args], env=env,
                        cwd=scratch, timeout=CLAIM_TIMEOUT if alone else TIMEOUT, pass_fds=fds)
@@ -350,11 +363,10 @@ def _answer(funnel: Funnel, url: str, login: str) -> str:
 
 
 @contextmanager
-def _offered(funnel: Funnel, url: str, login: str) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+def _offered(answer: str, url: str) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
     """Arguments and descriptors that let git ask for the token: never in argv, environment or a file. The helper
     belongs to the address's own host, so a redirect elsewhere gets nothing. It is a pipe: git asks once, and whoever
     looks at its descriptors while it sends a large pack finds nothing."""
-    answer = _answer(funnel, url, login)
     if not answer:
         yield (), ()
         return
