@@ -290,6 +290,23 @@ def test_a_line_without_end_is_left_out_with_words(run: Recording, monkeypatch: 
     assert objects(run.target)[2]["error"] == "short"
 
 
+def test_a_line_that_never_ends_is_told_once_and_not_read_anew_at_each_look(
+    run: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coordinator.adapters.providers.rawlog.LONGEST_LINE", 100)
+    trans, seen = transcriber(), []
+    for piece in (b"", b"first\n" + b"x" * 1000, b"y" * 1000, b"", b"z" * 10 + b"\nlast\n"):
+        with run.log.open("ab") as log:
+            log.write(piece)
+        trans.follow(run, NOW)
+        if piece:   # what was seen of it is not looked at again: it may be gigabytes
+            with run.log.open("r+b") as log:
+                log.write(b"?" * (run.log.stat().st_size - 1))
+        seen.append([one.get("content") or one["error"]["message"] for one in objects(run.target)[1:]])
+    assert [len(words) for words in seen] == [0, 2, 2, 2, 3]
+    assert (seen[-1][0], seen[-1][2]) == ("first", "last")
+
+
 def test_the_last_sign_is_what_the_agent_does_now(run: Recording) -> None:
     run.log.write_bytes(b"".join((RECORDINGS / "stream.jsonl").read_bytes().splitlines(keepends=True)[:3]))
     signs = transcriber().follow(run, NOW)

@@ -23,13 +23,19 @@ _MATTERS = re.compile(
 
 
 def whole_lines(log: Path, offset: int, *, torn: bool) -> Iterator[tuple[bytes | None, int]]:
-    """(line, offset after it) from `offset`; None for a line that is too long; a torn last one if `torn`."""
+    """(line, offset after it) from `offset`; None for a line that is too long, as soon as it is, and b"" for each part
+    of its rest; a torn last one if `torn`."""
     try:
         source = log.open("rb")
     except FileNotFoundError:
         return
     with source:
-        source.seek(offset)
+        source.seek(max(0, offset - 1))
+        if offset and source.read(1) != b"\n":
+            ended = _skip_line(source)
+            yield b"", source.tell()
+            if not ended:
+                return
         while line := source.readline(LONGEST_LINE):
             if line.endswith(b"\n"):
                 yield line, source.tell()
@@ -37,10 +43,11 @@ def whole_lines(log: Path, offset: int, *, torn: bool) -> Iterator[tuple[bytes |
                 if torn:
                     yield line, source.tell()
                 return
-            elif _skip_line(source) or torn:
-                yield None, source.tell()
             else:
-                return
+                ended = _skip_line(source)
+                yield None, source.tell()
+                if not ended:
+                    return
 
 
 def _skip_line(source: IO[bytes]) -> bool:

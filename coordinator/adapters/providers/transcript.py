@@ -124,7 +124,7 @@ class Transcriber:
         provider, enough = self._provider(state.run.provider), state.offset + most if most is not None else inf
         for line, offset in whole_lines(state.run.log, state.offset, torn=torn):
             state.offset = offset
-            said = provider.events(line) if line is not None else (_too_long(),)
+            said = (_too_long(),) if line is None else provider.events(line) if line else ()
             for body in _bodies(said):
                 yield _stamped(body, None, now)
             self._notice(state, said, now)
