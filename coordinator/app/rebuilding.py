@@ -38,14 +38,15 @@ def on_a_sound_memory(where: Place, say: Callable[[str], None], serve: Callable[
 def mend(where: Place, say: Callable[[str], None]) -> None:
     """Looks whether the memory is what was stored, and makes a new one where it is not. To be called by who holds the
     repository. Raises NewerSchema, StoreError, OSError."""
+    from coordinator.adapters.store import trouble
     from coordinator.ports import StoreDamaged
 
     board = _board(where)
     try:
-        if where.store.exists() or not _begun(where, board):
-            _check(where, board)
-            return
-        words = f"the store {where.store} is gone"
+        if not where.store.exists() and _begun(where, board):
+            raise trouble.gone(where.store)
+        _check(where, board)
+        return
     except StoreDamaged as error:
         words = error.words.partition("\n")[0]
     _rebuild(where, board, words, say)

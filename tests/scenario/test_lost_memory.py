@@ -18,6 +18,7 @@ from coordinator.app.rebuilding import REBUILDS, mend, on_a_sound_memory
 from coordinator.domain.request import Event, RequestKind
 from coordinator.domain.task import Pin, Task
 from coordinator.ports import NewerSchema, StoreDamaged, StoreError
+from tests.support.running import command
 from tests.support.stories import bury, completions, go, waiting
 from tests.support.yard import Yard, a_yard
 
@@ -116,6 +117,35 @@ def test_a_lost_memory_is_said_and_made_anew_and_nothing_is_lost_or_done_twice(y
     assert [yard.task(number).attempts for number in (running, fresh)] == [1, 1]
     assert len(yard.repository.pulls()) == 4
     yard.until(lambda: completions(yard, running) == 1)
+    bury(yard)
+
+
+@pytest.mark.parametrize("typed", [("pause",), ("clean",), ("stop", "gh-1")], ids=" ".join)
+def test_a_command_that_meets_a_lost_memory_makes_it_anew_before_it_does_anything(yard: Yard, typed: tuple[str, ...]):
+    """No coordinator runs: the command is one for its own request, and would write over all that a rebuild needs."""
+    running, reviewed = yard.issue(script=waiting(yard)), yard.issue()
+    yard.until_state(reviewed, "IN_REVIEW")
+    yard.until(lambda: yard.state(running) == "RUNNING")
+    before, trees = yard.states(), sorted(path.name for path in (yard.clone / "trees").iterdir())
+    yard.close()
+    gone(app.Place(yard.clone).store)
+
+    listed = command(yard, "clean", "--dry-run")
+    assert (listed.returncode, listed.stdout) == (1, "")
+    assert "`coordinator run` makes a new one" in listed.stderr
+    assert not app.Place(yard.clone).store.exists()
+    ran = command(yard, *typed)
+
+    yard.start()
+    assert ran.returncode == 0, ran.stderr
+    assert "the memory was lost and is made anew" in ran.stderr
+    assert sorted(path.name for path in (yard.clone / "trees").iterdir()) == trees
+    if typed[0] == "stop":
+        assert yard.state(running) == "CANCELLED"
+    else:
+        assert yard.states() == before
+    go(yard)
+    yard.until_state(running, "CANCELLED" if typed[0] == "stop" else "IN_REVIEW")
     bury(yard)
 
 
