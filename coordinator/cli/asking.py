@@ -92,7 +92,7 @@ def reset_errors() -> None:
 def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go; remove nothing.")] = False,
 ) -> None:
-    """Remove what is no longer needed: worktrees of merged work, old transcripts, run files and rescue refs.
+    """Remove what is no longer needed: worktrees of merged work, old transcripts, run files, rescued work.
 
     Never unpushed work; the newest failure of a task is kept."""
     if dry_run:
