@@ -36,11 +36,14 @@ def on_a_sound_memory(where: Place, say: Callable[[str], None], serve: Callable[
 
 
 def mend(where: Place, say: Callable[[str], None]) -> None:
-    """Looks whether the memory is what was stored, and makes a new one where it is not. To be called by who holds the
-    repository. Raises NewerSchema, StoreError, OSError."""
+    """Looks whether the memory is what was stored, and makes a new one where it is not; a plan's own is left to people.
+    To be called by who holds the repository. Raises NewerSchema, StoreError, OSError."""
     from coordinator.adapters.store import trouble
+    from coordinator.app.plans import is_own
     from coordinator.ports import StoreDamaged
 
+    if is_own(where):
+        return
     board = _board(where)
     try:
         if not where.store.exists() and _begun(where, board):
@@ -53,8 +56,10 @@ def mend(where: Place, say: Callable[[str], None]) -> None:
 
 
 def begun(where: Place) -> bool:
-    """Whether a coordinator has worked here, by its memory or by what else tells of it."""
-    return where.store.exists() or _begun(where, _board(where))
+    """Whether a coordinator has worked here and can go on, by its memory or by what one can be made of."""
+    from coordinator.app.plans import is_own
+
+    return where.store.exists() or (not is_own(where) and _begun(where, _board(where)))
 
 
 def _begun(where: Place, board: dict[str, Any] | None) -> bool:
