@@ -21,6 +21,7 @@ from coordinator.domain.job import Job
 from coordinator.domain.outcome import Outcome, Usage, Work
 from coordinator.domain.outward import Outward
 from coordinator.domain.parcel import Inbound, Outbound
+from coordinator.domain.remains import Remain
 from coordinator.domain.request import Event, Request, RequestKind
 from coordinator.domain.room import Room
 from coordinator.domain.task import Task
@@ -300,6 +301,9 @@ class Repository(Protocol):
 
     def expire_rescues(self, older_than: datetime, keep: Collection[str] = ()) -> tuple[str, ...]:
         """Deletes rescue refs made before `older_than`, but none of the tasks in `keep`; those deleted."""
+
+    def left_cells(self, drop: Collection[str] = ()) -> tuple[Remain, ...]:
+        """Cells that stand aside with work that was never taken in; those named in `drop` go first. Raises OSError."""
 
     def run_hook(self, task_id: str, command: str, name: str, timeout: timedelta,
                  env: Mapping[str, str]) -> tuple[bool, str]:

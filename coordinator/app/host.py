@@ -60,9 +60,13 @@ def _shadow(where: Place, config: Config, environ: Mapping[str, str], *, offline
 
     from coordinator.adapters.store import SqlStore
     from coordinator.adapters.store.opening import copy
+    from coordinator.adapters.store.trouble import gone
+    from coordinator.app.rebuilding import begun
     from coordinator.engine.runner import let_go
     from coordinator.engine.wakes import Wakes
 
+    if not where.store.exists() and begun(where):
+        raise gone(where.store)
     with tempfile.TemporaryDirectory(prefix="coordinator-shadow-") as folder:
         shadow = Path(folder) / "state.db"
         if where.store.is_file():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +130,28 @@ def place_of(plan_id: str, path: Path, environ: Mapping[str, str]) -> Place:
     return Place(state_home(environ) / "coordinator" / "plans" / f"{name}-{mark}")
 
 
+def is_own(where: Place) -> bool:
+    """Whether this is the place of a plan that is run by hand."""
+    return where.root.parent.name == "plans"
+
+
+@contextmanager
+def in_plain_words(where: Place) -> Iterator[None]:
+    """What is to be done about a plan's own memory that is damaged: nobody but a person may say that merged tasks are
+    done once more. Raises StoreDamaged."""
+    from coordinator.ports import StoreDamaged
+
+    try:
+        yield
+    except StoreDamaged as error:
+        if not is_own(where):
+            raise
+        raise StoreDamaged(
+            f"{error.words.partition(chr(10))[0]}\n  It is a plan's own memory, which no command makes anew. To do the "
+            f"plan again from its first task, on its branches as they are:\n  mv {shlex.quote(str(where.store))}* /tmp "
+            "&& coordinator plan resume PLAN") from error
+
+
 def faults(plan: Plan) -> tuple[Finding, ...]:
     """Everything that is wrong or doubtful about the plan, in the file's order."""
     from coordinator.planning.plans.checking import findings
@@ -161,20 +185,25 @@ def begun(under: Undertaking, own: Place) -> Iterator[tuple[Place, Undertaking]]
     """Where a plan of this id was begun in one of these repositories, from whatever file: by hand, in a folder beside
     its `own`, or by the coordinator of a repository. Its tasks have the same branches and worktrees. Raises StoreError,
     NewerSchema."""
-    from coordinator.engine.plans import plans_of
-
     roots = {one.root for one in under.deliveries.values()}
     by_hand = sorted(own.root.parent.glob(f"{own.root.name.rpartition('-')[0]}-*"))
     for place in (Place(root) for root in (*by_hand, *map(Path, sorted(roots)))):
         if not place.store.exists():
             continue
-        memory = open_store(place)
-        try:
-            old = plans_of(memory).get(under.id)
-        finally:
-            memory.close()
+        with in_plain_words(place):
+            old = _plans_in(place).get(under.id)
         if old is not None and roots & {one.root for one in old.deliveries.values()}:
             yield place, old
+
+
+def _plans_in(where: Place) -> Mapping[str, Undertaking]:
+    from coordinator.engine.plans import plans_of
+
+    memory = open_store(where)
+    try:
+        return plans_of(memory)
+    finally:
+        memory.close()
 
 
 def work(where: Place, under: Undertaking, config: Config, environ: Mapping[str, str], me: Mapping[str, str],
@@ -183,14 +212,15 @@ def work(where: Place, under: Undertaking, config: Config, environ: Mapping[str,
     person must look at is tried once more. Raises BadPlanFile where another plan has its id, StoreError, GitError."""
     from coordinator.engine.plans import OtherPlan, begin
 
-    made = runner(where, under, config, environ, me, say)
-    try:
-        begin(made.world, under, again=again)
-        return made.serve_plan(under.id)
-    except OtherPlan as error:
-        raise BadPlanFile(str(error)) from error
-    finally:
-        made.close()
+    with in_plain_words(where):
+        made = runner(where, under, config, environ, me, say)
+        try:
+            begin(made.world, under, again=again)
+            return made.serve_plan(under.id)
+        except OtherPlan as error:
+            raise BadPlanFile(str(error)) from error
+        finally:
+            made.close()
 
 
 def place_of_task(task_id: str, environ: Mapping[str, str]) -> Place | None:
@@ -310,12 +340,7 @@ def _world(where: Place, under: Undertaking, config: Config, environ: Mapping[st
 
 def stored(where: Place) -> Undertaking | None:
     """The plan whose memory lies here; None where this is no plan's place."""
-    from coordinator.engine.plans import plans_of
-
-    if where.root.parent.name != "plans" or not where.store.exists():
+    if not is_own(where) or not where.store.exists():
         return None
-    memory = open_store(where)
-    try:
-        return next(iter(plans_of(memory).values()), None)
-    finally:
-        memory.close()
+    with in_plain_words(where):
+        return next(iter(_plans_in(where).values()), None)

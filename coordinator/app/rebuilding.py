@@ -35,21 +35,42 @@ def on_a_sound_memory(where: Place, say: Callable[[str], None], serve: Callable[
             say(f"nothing moves: {error}")
 
 
-
 def mend(where: Place, say: Callable[[str], None]) -> None:
-    """Looks whether the memory is what was stored, and makes a new one where it is not. Raises NewerSchema, StoreError,
-    OSError."""
+    """Looks whether the memory is what was stored, and makes a new one where it is not; a plan's own is left to people.
+    To be called by who holds the repository. Raises NewerSchema, StoreError, OSError."""
+    from coordinator.adapters.store import trouble
+    from coordinator.app.plans import is_own
     from coordinator.ports import StoreDamaged
 
+    if is_own(where):
+        return
     board = _board(where)
     try:
-        if where.store.exists() or not (board or {}).get("tasks"):
-            _check(where, board)
-            return
-        words = f"the store {where.store} is gone"
+        if not where.store.exists() and _begun(where, board):
+            raise trouble.gone(where.store)
+        _check(where, board)
+        return
     except StoreDamaged as error:
         words = error.words.partition("\n")[0]
     _rebuild(where, board, words, say)
+
+
+def begun(where: Place) -> bool:
+    """Whether a coordinator has worked here and can go on, by its memory or by what one can be made of."""
+    from coordinator.app.plans import is_own
+
+    return where.store.exists() or (not is_own(where) and _begun(where, _board(where)))
+
+
+def _begun(where: Place, board: dict[str, Any] | None) -> bool:
+    """Whether there was a memory: the last board knows it or tasks of it, an earlier one was kept aside, or a run was
+    begun that no person started."""
+    from coordinator.adapters.executors.shelf import Shelf
+    from coordinator.adapters.store.opening import asides
+    from coordinator.planning.recall import runs_of_ours
+
+    return bool(_noted(board)[0] or (board or {}).get("tasks") or asides(where.store)
+                or runs_of_ours(Shelf(where.jobs, flat=False).all()))
 
 
 def _board(where: Place) -> dict[str, Any] | None:
@@ -61,8 +82,18 @@ def _board(where: Place) -> dict[str, Any] | None:
     return board if isinstance(board, dict) else None
 
 
+def _noted(board: dict[str, Any] | None) -> tuple[str, int]:
+    """The name of the memory that the board was written from, and how many changes it had."""
+    noted = (board or {}).get(_NAME)
+    noted = noted if isinstance(noted, dict) else {}
+    name, changes = noted.get("id"), noted.get("changes")
+    return name if isinstance(name, str) else "", changes if isinstance(changes, int) else 0
+
+
 def _check(where: Place, board: dict[str, Any] | None) -> None:
-    """Raises StoreDamaged. The board is written after the memory: what it counted must be in there."""
+    """Raises StoreDamaged. The board is written after the memory: what it counted must be in there. A memory without a
+    name is that of a first run, or of a version that gave none: it is another's place that it stands in where the board
+    knows a name, or where it is empty and work was begun."""
     import secrets
 
     from coordinator.adapters.store import SqlStore, trouble
@@ -70,11 +101,13 @@ def _check(where: Place, board: dict[str, Any] | None) -> None:
     store = SqlStore(where.store)
     try:
         store.check()
-        noted = (board or {}).get(_NAME) or {}
-        if store.document(_NAME) is None:
+        (noted, changes), name = _noted(board), store.document(_NAME)
+        if name is None:
+            if noted or (not store.changes() and _begun(where, board)):
+                raise trouble.blank(where.store)
             store.keep_document(_NAME, secrets.token_hex(8))
-        elif noted.get("id") == store.document(_NAME) and noted["changes"] > store.changes():
-            raise trouble.gone_back(where.store, store.changes(), noted["changes"])
+        elif noted == name and changes > store.changes():
+            raise trouble.gone_back(where.store, store.changes(), changes)
     finally:
         store.close()
 
@@ -86,19 +119,19 @@ def _rebuild(where: Place, board: dict[str, Any] | None, words: str, say: Callab
     from coordinator.adapters.store.opening import aside, forget, set_aside
     from coordinator.adapters.system.seam import crossing
     from coordinator.app import now
-    from coordinator.planning.recall import recall
+    from coordinator.planning.recall import UnusableBoard, recall
 
-    at = now()
+    at, jobs = now(), Shelf(where.jobs, flat=False).all()
     try:
-        found = recall(board, Shelf(where.jobs, flat=False).all(), at)
-    except (LookupError, TypeError, ValueError):   # a board of another version, or edited
-        board, found = None, recall(None, Shelf(where.jobs, flat=False).all(), at)
+        found = recall(board, jobs, at)
+    except UnusableBoard:
+        board, found = None, recall(None, jobs, at)
     fresh = where.home / "state.db.new"
     forget(fresh)
     store = SqlStore(fresh)
     told = _words(found, board, words)
     try:
-        _fill(store, found, board, at)
+        _fill(store, found, at)
         kept = str(aside(where.store, at)) if where.store.exists() else ""
         told += f"; the old one is kept as {kept}" if kept else ""
         store.keep_document("rebuilt", json.dumps({"at": at.isoformat(), "words": told, "kept": kept}))
@@ -112,7 +145,7 @@ def _rebuild(where: Place, board: dict[str, Any] | None, words: str, say: Callab
         say(line)
 
 
-def _fill(store: SqlStore, found: Recalled, board: dict[str, Any] | None, at: datetime) -> None:
+def _fill(store: SqlStore, found: Recalled, at: datetime) -> None:
     import secrets
 
     from coordinator.domain.request import Event
@@ -122,14 +155,13 @@ def _fill(store: SqlStore, found: Recalled, board: dict[str, Any] | None, at: da
         store.add(task, Event(task.id, task.completed_at or at, kind, f"{task.state} {task.reason}".rstrip()))
         for attempt in attempts:
             store.record(attempt, Event(task.id, at, "recalled", attempt.worker_id, attempt.number))
-    parked = {one["provider"]: {"until": one["until"], "words": one["words"], "at": at.isoformat()}
-              for one in (board or {}).get("parked", ()) if one.get("until")}
+    parked = {name: {**one, "at": at.isoformat()} for name, one in found.parked.items()}
     for name, text in (
         (_NAME, secrets.token_hex(8)),
         ("recalled", json.dumps(dict(found.unsure))),
         ("paused", "1" if found.paused else None),
         ("parked", json.dumps(parked)),
-        ("repository", str((board or {}).get("repository") or "") or None),
+        ("repository", found.repository or None),
     ):
         store.keep_document(name, text)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.reading import place_of, task_id
+from coordinator.cli.running import say
 from coordinator.cli.trouble import USAGE, Trouble
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def reset_errors() -> None:
 def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go; remove nothing.")] = False,
 ) -> None:
-    """Remove what is no longer needed: worktrees of merged work, old transcripts, run files and rescue refs.
+    """Remove what is no longer needed: worktrees of merged work, old transcripts, run files, rescued work.
 
     Never unpushed work; the newest failure of a task is kept."""
     if dry_run:
@@ -119,9 +120,11 @@ def _list_litter() -> None:
 
 
 def _task_request(kind: str, issue: str, args: Mapping[str, str], patience: float) -> None:
+    from coordinator.app.rebuilding import begun
+
     name = task_id(issue)
     place = place_of(name)
-    if not place.store.exists():
+    if not begun(place):
         raise Trouble(f"there is no task {name}: no coordinator has run here yet", "coordinator run")
     ask(place, kind, name, {key: value for key, value in args.items() if value}, patience)
 
@@ -200,9 +203,11 @@ def _settle(
 ) -> str:
     """Nobody runs here: this process is the coordinator for one request, the one that was left before if any."""
     from coordinator import app
+    from coordinator.app.rebuilding import mend
 
     log: list[str] = []
     app.take_in()
+    mend(place, say)
     config = app.configuration(place, os.environ)
     runner = app.runner(place, config, os.environ, me, log.append, at_once=True, offline=True)
     try:

@@ -1,15 +1,17 @@
-"""Old transcripts, run files and rescue refs go, one `sweep` a day or when a person asks. Which: planning/retention."""
+"""Old transcripts, run files, rescue refs and walled work go, one `sweep` a day or when a person asks. Which:
+planning/retention."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from coordinator.domain.remains import Litter, Remain
+from coordinator.domain.remains import WALLED, Litter, Remain
 from coordinator.domain.task import TaskState
 from coordinator.engine.world import World
 from coordinator.planning.retention import RESCUE, litter
 from coordinator.planning.rules.tidy import living
 from coordinator.planning.snapshot import Snapshot
+from coordinator.ports import GitError
 
 
 def find(world: World) -> tuple[Litter, ...]:
@@ -36,8 +38,11 @@ def _expired(world: World) -> frozenset[str]:
 
 def _removed(world: World, item: Litter) -> bool:
     try:
-        world.files.remove(Path(item.name))
-    except OSError as error:
+        if item.kind == WALLED:
+            world.repo.left_cells(drop=(item.name,))
+        else:
+            world.files.remove(Path(item.name))
+    except (OSError, GitError) as error:
         world.say(f"{item.name}: not removed: {error}")
         return False
     return True
@@ -45,7 +50,7 @@ def _removed(world: World, item: Litter) -> bool:
 
 def _old(world: World) -> tuple[Litter, ...]:
     tasks = {task.id: task for task in world.store.tasks()}
-    remains = (*world.remains(), *_rescues(world))
+    remains = (*world.remains(), *_rescues(world), *world.repo.left_cells())
     return tuple(litter(remains, tasks, _busy(world), world.options.ages, world.clock.now()))
 
 

@@ -396,7 +396,7 @@ class CleanUp:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Remove transcripts, run files and rescue refs that have become too old, as every day."""
+    """Remove transcripts, run files, rescue refs and walled work that have become too old, as every day."""
 
     lane: str = CLEAN_LANE
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from types import GenericAlias
+from typing import Any, get_origin, get_type_hints
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.job import MANUAL, Job, latest
@@ -24,20 +25,29 @@ _MADE = re.compile(r"(gh|m)-[1-9][0-9]{0,9}")
 _PLAIN = ("branch", "priority", "reason", "detail", "provider", "worktree", "pr_number", "pr_url", "workflow")
 _KEPT = ("template", "model", "fresh", "retries_used", "base_sha", "pushed_sha", "pr_head_sha", "pr_draft",
          "last_retry_event_id", "stage", "sent_back", "tidied")
+LOST_WORD = "what a person had paused or stopped is not known any more"
 Row = Mapping[str, Any]
+_Noun = Task | Pin | Attempt | Usage
+
+
+class UnusableBoard(ValueError):
+    """It is of another version, or was edited."""
 
 
 @dataclass(frozen=True)
 class Recalled:
     """`tasks` with their attempts go into the new memory as they are. `unsure` are those of which only run files tell,
     with their last fence: what became of them is asked of GitHub. `paused` is why nothing new may be started before a
-    person says so, "" where nothing speaks against it. `plans` are the plan files under way, which must be given anew.
+    person says so, "" where nothing speaks against it. `plans` are the plan files under way, which must be given
+    anew. `parked` is, by provider, until when and why; `repository` the one the board was written for, "".
     """
 
     tasks: tuple[tuple[Task, tuple[Attempt, ...]], ...] = ()
     unsure: Mapping[str, int] = field(default_factory=dict)
     paused: str = ""
     plans: tuple[str, ...] = ()
+    parked: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    repository: str = ""
 
 
 def kept(task: Task) -> dict[str, Any]:
@@ -50,9 +60,17 @@ def kept(task: Task) -> dict[str, Any]:
 
 
 def recall(board: Row | None, jobs: Iterable[Job], now: datetime) -> Recalled:
-    """`board` None: there is none, or it cannot be read. `jobs` are all in the folder of this repository."""
-    rows = {row["id"]: row for row in (board or {}).get("tasks", ()) if not row.get("plan")}
-    runs = _last_runs(jobs)
+    """`board` None: there is none, or it cannot be read. `jobs` are all in the folder of this repository. Raises
+    UnusableBoard."""
+    try:
+        return _recalled(board or {}, jobs, now, lost=board is None)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise UnusableBoard(f"the board tells nothing: {error!r}") from error
+
+
+def _recalled(board: Row, jobs: Iterable[Job], now: datetime, *, lost: bool) -> Recalled:
+    rows = {row["id"]: row for row in board.get("tasks", ()) if not row.get("plan")}
+    runs = runs_of_ours(jobs)
     found: dict[str, tuple[Task, tuple[Attempt, ...]]] = {}
     unsure: dict[str, int] = {}
     for task_id, row in rows.items():
@@ -66,11 +84,27 @@ def recall(board: Row | None, jobs: Iterable[Job], now: datetime) -> Recalled:
             found[task_id] = _living(job, now)
         elif _ISSUE.fullmatch(task_id):
             unsure[task_id] = job.fence
-    return Recalled(tuple(found.values()), unsure, _paused(board),
-                    tuple(str(one["path"]) for one in (board or {}).get("plans", ())))
+    for task, attempts in found.values():
+        nouns: tuple[_Noun, ...] = (task, task.pin, *attempts, *(one.usage for one in attempts))
+        for noun in nouns:
+            _check_types(noun)
+    parked = {str(one["provider"]): {"until": str(one["until"]), "words": str(one["words"])}
+              for one in board.get("parked", ()) if one.get("until")}
+    return Recalled(tuple(found.values()), unsure, LOST_WORD if lost else _paused(board),
+                    tuple(str(one["path"]) for one in board.get("plans", ())), parked,
+                    str(board.get("repository") or ""))
 
 
-def _last_runs(jobs: Iterable[Job]) -> dict[str, Job]:
+def _check_types(noun: _Noun) -> None:
+    """Raises TypeError: a memory with a text where a number belongs would end each start to come."""
+    for name, hint in get_type_hints(type(noun)).items():
+        kind, value = (get_origin(hint) if isinstance(hint, GenericAlias) else hint), getattr(noun, name)
+        whole = isinstance(value, int) and isinstance(0.0, kind)
+        if not isinstance(value, kind) and not whole:
+            raise TypeError(f"{name} is {value!r}")
+
+
+def runs_of_ours(jobs: Iterable[Job]) -> dict[str, Job]:
     """By task, the last run of each that the coordinator began."""
     of: dict[str, list[Job]] = {}
     for job in jobs:
@@ -79,9 +113,7 @@ def _last_runs(jobs: Iterable[Job]) -> dict[str, Job]:
     return {task_id: last for task_id, those in of.items() if (last := latest(those)) is not None}
 
 
-def _paused(board: Row | None) -> str:
-    if board is None:
-        return "what a person had paused or stopped is not known any more"
+def _paused(board: Row) -> str:
     if board.get("paused"):
         return "it was paused before"
     held = [str(one.get("name")) for one in board.get("batches", ()) if one.get("phase")]
@@ -188,7 +220,11 @@ def _run_time(run_id: str, now: datetime) -> datetime:
 
 
 def _moment(text: object) -> datetime | None:
-    return datetime.fromisoformat(text) if isinstance(text, str) and text else None
+    """Raises ValueError for one without a time zone: it compares with no other."""
+    moment = datetime.fromisoformat(text) if isinstance(text, str) and text else None
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError(f"{text} names no time zone")
+    return moment
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from coordinator.domain.remains import Litter, Remain
+from coordinator.domain.remains import WALLED, Litter, Remain
 from coordinator.domain.task import ENDED, NEEDS_PERSON, Task
 
 RESCUE = "rescue ref"
+_WORK = (RESCUE, WALLED)
+"""What may be the only copy of commits."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Ages:
     rescue: timedelta = timedelta(days=30)
 
     def of(self, kind: str) -> timedelta:
-        return {"transcript": self.transcripts, "run file": self.run_files, RESCUE: self.rescue}[kind]
+        return {"transcript": self.transcripts, "run file": self.run_files, RESCUE: self.rescue,
+                WALLED: self.rescue}[kind]
 
 
 def litter(
@@ -39,7 +42,7 @@ def needed(one: Remain, task: Task | None) -> bool:
     """A task on its way needs all of it; one that a person must look at, what its last attempt left and all its
     rescued work. Rescued work of a task that nobody knows may be all that a lost memory left: it stays."""
     if task is None:
-        return one.kind == RESCUE
+        return one.kind in _WORK
     if task.state in NEEDS_PERSON:
-        return one.newest or one.kind == RESCUE
+        return one.newest or one.kind in _WORK
     return task.state not in ENDED

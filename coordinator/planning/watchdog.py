@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from coordinator.domain.job import MANUAL, Job
 from coordinator.domain.worker import Beat, Exited, Health, Missing, Running
 from coordinator.planning.health import Settings, last_sign, leapt
-from coordinator.planning.health.jobs import JobHealth, judge_job
+from coordinator.planning.health.jobs import JobHealth, judge_job, reason_of
 from coordinator.planning.restart import blocked_by
 
 INTERRUPTED = timedelta(hours=1)
-"""So long after its end a run is begun again whose watchdog died in the midst of a restart; older ones are history."""
+"""So long after it a restart in whose midst the watchdog died is gone on with; older ones are history."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,16 @@ class Orders:
 
 @dataclass(frozen=True)
 class Restart:
-    """Its worker is ended and started again."""
+    """Its worker is ended and started again. `unbegun`: it was to be, and nothing began; that is made good."""
 
     job: Job
     words: str
+    unbegun: bool = False
+
+    @property
+    def nth(self) -> int:
+        """Which restart of the job it is, from 1."""
+        return self.job.retries + (not self.unbegun)
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,10 @@ def _one(job: Job, now: datetime, settings: Settings, orders: Orders, woke_at: d
         if interrupted(job, now):
             yield _once_more(job, "it was ended as stalled, and the watchdog died before it began again", orders)
         return
+    if unbegun(job, now):
+        words = "it was to be started again, and whoever did that died before anything ran"
+        yield _once_more(job, words, orders, unbegun=True)
+        return
     if isinstance(job.view, Missing | Exited):
         if not job.foreign:
             yield Record(job)
@@ -133,9 +143,10 @@ def _troubled(job: Job, view: Running, word: JobHealth, now: datetime, settings:
     return _once_more(job, word.words, orders)
 
 
-def _once_more(job: Job, words: str, orders: Orders) -> Restart | Block:
-    reason = blocked_by(job.retries, orders.max_retries, never=orders.no_auto_restart or job.no_auto_restart)
-    return Block(job, reason, words) if reason else Restart(job, words)
+def _once_more(job: Job, words: str, orders: Orders, *, unbegun: bool = False) -> Restart | Block:
+    before = job.retries - unbegun   # the one that never began is counted already
+    reason = blocked_by(before, orders.max_retries, never=orders.no_auto_restart or job.no_auto_restart)
+    return Block(job, reason, words) if reason else Restart(job, words, unbegun)
 
 
 def interrupted(job: Job, now: datetime) -> bool:
@@ -143,13 +154,24 @@ def interrupted(job: Job, now: datetime) -> bool:
     One that left survivors gets no successor, nor one that a person stopped since."""
     if job.meta.get("no_restart_of") == job.token:
         return False
-    if job.foreign or job.blocked or job.outcome.get("reason_code") != "stalled" or job.outcome.get("survivors"):
+    if job.foreign or job.blocked or reason_of(job.outcome) != "stalled" or job.outcome.get("survivors"):
         return False
     try:
         ended = float(job.outcome.get("ended_at", ""))
     except ValueError:
         return False
     return abs(now.timestamp() - ended) < INTERRUPTED.total_seconds()
+
+
+def unbegun(job: Job, now: datetime) -> bool:
+    """Whether a restart put the run before aside and named this one, and died before a wrapper took it up."""
+    if job.outcome or job.foreign or job.blocked or job.view != Missing(started=False):
+        return False
+    try:
+        since = datetime.fromisoformat(job.meta.get("restarted_at", ""))
+        return job.meta.get("launch_state") == "starting" and abs(now - since) < INTERRUPTED
+    except (ValueError, TypeError):
+        return False
 
 
 def _flat(beat: Beat, now: datetime, settings: Settings) -> bool:
@@ -186,7 +208,7 @@ def _observed(found: Iterable[Action], orders: Orders) -> Iterator[Action]:
     for action in found:
         match action:
             case Restart(job, words):
-                nth = f"restart {job.retries + 1} of {orders.max_retries}"
+                nth = f"restart {action.nth} of {orders.max_retries}"
                 yield Say(job, "restart", f"stalled: {words}; would be restarted ({nth})")
             case Block(job, reason, words):
                 yield Say(job, f"block {reason}", f"stalled: {words}; would be blocked ({reason})")

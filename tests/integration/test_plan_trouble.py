@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +69,31 @@ def test_a_plan_that_was_begun_by_hand_goes_on_there_though_its_repository_is_he
         ran = yard.run("plan", "run", str(plan))
     assert (ran.returncode, "T1" in ran.stdout, "2 of 2 merged" in ran.stdout) == (0, True, True), ran.stderr
     assert yard.run("plan", "run", str(plan)).returncode == 0
+    assert git(yard.remote("shop"), "rev-list", "--merges", "--count", "feature-auth") == "2"
+
+
+def test_a_damaged_memory_of_a_plan_is_said_with_a_cure_that_cures(yard: PlanYard) -> None:
+    """No command makes it anew: that would do merged tasks again, and only a person may want that."""
+    plan = yard.plan(task("T1", "one", 'write("src/a", str(time.time()))'))
+    assert yard.run("plan", "run", str(plan)).returncode == 0
+    [store] = yard.folder.rglob("plans/*/.coordinator/state.db")
+    with closing(sqlite3.connect(store)) as file:
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.write_bytes(b"\x7fELF" + store.read_bytes()[4:])
+    broken = store.read_bytes()
+
+    for typed in (("plan", "resume", str(plan)), ("stop", "plan-auth-t1")):
+        ran = yard.run(*typed)
+        assert ran.returncode == 1
+        assert "which no command makes anew" in ran.stderr
+        assert "`coordinator run`" not in ran.stderr
+    assert (store.read_bytes(), list(store.parent.glob("*corrupt*"))) == (broken, [])
+    cure = next(line.strip() for line in ran.stderr.splitlines() if line.strip().startswith("mv "))
+    aside = yard.folder / "aside"
+    aside.mkdir()
+    subprocess.run(["sh", "-c", f"{cure.partition(' /tmp && ')[0]} {aside}"], check=True)
+    ran = yard.run("plan", "resume", str(plan))
+    assert (ran.returncode, "1 of 1 merged" in ran.stdout) == (0, True), ran.stderr
     assert git(yard.remote("shop"), "rev-list", "--merges", "--count", "feature-auth") == "2"
 
 

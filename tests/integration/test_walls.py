@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from coordinator.adapters.system import bubblewrap
 from coordinator.adapters.system.run import run
 from coordinator.adapters.system.walls import argv
+from coordinator.domain.remains import WALLED
 from coordinator.domain.walls import Own
 from coordinator.ports import GitError
 from tests.support.gitworld import git
@@ -231,6 +233,24 @@ def test_a_cell_whose_worktree_a_person_removed_stands_aside(field: Field) -> No
     walls = field.world.checkout / ".git" / "coordinator-walls"
     assert [path.name for path in walls.iterdir()] == [f"{TASK}.left-t"]
     assert git(walls / f"{TASK}.left-t" / "git", "log", "-1", "--format=%s", BRANCH) == "x"
+
+
+def test_cells_that_stand_aside_are_found_and_go_by_name_and_no_other_does(field: Field) -> None:
+    """Also with folders that the worker closed to us."""
+    repo, walls = field.world.repository(), field.world.checkout / ".git" / "coordinator-walls"
+    for token in ("first", "second", "t"):
+        repo.wall_in(TASK, token)
+    closed = walls / f"{TASK}.left-first"
+    (closed / "git" / "refs").chmod(0)
+    os.utime(closed, (1e9, 1e9))
+
+    found = repo.left_cells()
+    assert [(one.kind, one.task_id, one.newest) for one in found] == [(WALLED, TASK, True)] * 2
+    assert [Path(one.name).name for one in found] == [closed.name, f"{TASK}.left-second"]
+    assert (found[0].at, found[0].size > 100) == (datetime.fromtimestamp(1e9, UTC), True)
+    assert repo.left_cells(drop=[str(closed), str(walls / TASK), str(field.tree)]) == found[1:]
+    assert sorted(path.name for path in walls.iterdir()) == [TASK, f"{TASK}.left-second"]
+    assert field.tree.exists()
 
 
 def test_submodules_settings_and_sparse_trees_are_met_behind_the_walls(field: Field) -> None:

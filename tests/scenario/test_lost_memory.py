@@ -18,6 +18,7 @@ from coordinator.app.rebuilding import REBUILDS, mend, on_a_sound_memory
 from coordinator.domain.request import Event, RequestKind
 from coordinator.domain.task import Pin, Task
 from coordinator.ports import NewerSchema, StoreDamaged, StoreError
+from tests.support.running import command
 from tests.support.stories import bury, completions, go, waiting
 from tests.support.yard import Yard, a_yard
 
@@ -45,10 +46,15 @@ def cut(store: Path) -> None:
     store.write_bytes(store.read_bytes()[: store.stat().st_size // 2])
 
 
+def emptied(store: Path) -> None:
+    """As a full disk or a careless redirection leaves it; its log is gone with it."""
+    with closing(sqlite3.connect(store)) as file:
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.write_bytes(b"")
+
+
 def gone(store: Path) -> None:
     store.unlink()
-
-
 
 
 def lose(yard: Yard, damage: Callable[[Path], None]) -> list[str]:
@@ -73,7 +79,7 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
 
 
 @pytest.mark.req("N11")
-@pytest.mark.parametrize("damage", [overwritten, gone])
+@pytest.mark.parametrize("damage", [overwritten, emptied, gone])
 def test_a_lost_memory_is_said_and_made_anew_and_nothing_is_lost_or_done_twice(yard: Yard, damage):
     running, reviewed, merged = yard.issue(script=waiting(yard)), yard.issue(), yard.issue()
     stopped, failed = yard.issue(script="commit(); time.sleep(60)"), yard.issue(script="result()")
@@ -114,8 +120,41 @@ def test_a_lost_memory_is_said_and_made_anew_and_nothing_is_lost_or_done_twice(y
     bury(yard)
 
 
-@pytest.mark.parametrize("board", [None, '{"tasks": [{"id": 3}]}'])
-def test_with_the_board_lost_too_people_s_decisions_are_asked_for_and_not_guessed(yard: Yard, board: str | None):
+@pytest.mark.parametrize("typed", [("pause",), ("clean",), ("stop", "gh-1")], ids=" ".join)
+def test_a_command_that_meets_a_lost_memory_makes_it_anew_before_it_does_anything(yard: Yard, typed: tuple[str, ...]):
+    """No coordinator runs: the command is one for its own request, and would write over all that a rebuild needs."""
+    running, reviewed = yard.issue(script=waiting(yard)), yard.issue()
+    yard.until_state(reviewed, "IN_REVIEW")
+    yard.until(lambda: yard.state(running) == "RUNNING")
+    before, trees = yard.states(), sorted(path.name for path in (yard.clone / "trees").iterdir())
+    yard.close()
+    gone(app.Place(yard.clone).store)
+
+    listed = command(yard, "clean", "--dry-run")
+    assert (listed.returncode, listed.stdout) == (1, "")
+    assert "`coordinator run` makes a new one" in listed.stderr
+    assert not app.Place(yard.clone).store.exists()
+    ran = command(yard, *typed)
+
+    yard.start()
+    assert ran.returncode == 0, ran.stderr
+    assert "the memory was lost and is made anew" in ran.stderr
+    assert sorted(path.name for path in (yard.clone / "trees").iterdir()) == trees
+    if typed[0] == "stop":
+        assert yard.state(running) == "CANCELLED"
+    else:
+        assert yard.states() == before
+    go(yard)
+    yard.until_state(running, "CANCELLED" if typed[0] == "stop" else "IN_REVIEW")
+    bury(yard)
+
+
+@pytest.mark.parametrize(("board", "damage"), [
+    (None, overwritten), ('{"tasks": [{"id": 3}]}', gone), ('{"tasks": ["x"], "memory": 4}', emptied),
+])
+def test_with_the_board_lost_too_people_s_decisions_are_asked_for_and_not_guessed(
+    yard: Yard, board: str | None, damage: Callable[[Path], None],
+):
     """Then only run files and GitHub tell: a worker that lives is found, all else waits for a person."""
     running, reviewed, closed = yard.issue(script=waiting(yard)), yard.issue(), yard.issue()
     stopped = yard.issue(script="commit(text=str(attempt)); time.sleep(60 if attempt == 1 else 0); result()")
@@ -134,7 +173,7 @@ def test_with_the_board_lost_too_people_s_decisions_are_asked_for_and_not_guesse
         where.board.unlink()
     else:
         where.board.write_text(board)
-    overwritten(where.store)
+    damage(where.store)
     lines: list[str] = []
     mend(where, lines.append)
     yard.start()
@@ -260,8 +299,11 @@ def test_a_log_of_garbage_loses_what_stood_in_it_and_that_is_noticed(tmp_path: P
         assert file.execute("SELECT id FROM tasks").fetchall() == [("gh-1",)]
 
 
-def test_a_rebuild_that_died_half_way_is_made_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("board", ["{", '{"tasks": []}'])
+def test_a_rebuild_that_died_half_way_is_made_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: str):
+    """Neither the store nor the board tells then that anything was here: the file that was kept aside does."""
     where, said = a_place(tmp_path), []
+    where.board.write_text(board)
     overwritten(where.store)
 
     def die(self: Path, target: Path) -> None:
@@ -275,8 +317,28 @@ def test_a_rebuild_that_died_half_way_is_made_once_more(tmp_path: Path, monkeypa
 
     mend(where, said.append)
 
+    assert said[0] == f"the memory was lost and is made anew: the store {where.store} is gone"
+    mend(where, said.append)
+    assert len([line for line in said if "made anew" in line]) == 1
+
+
+@pytest.mark.parametrize(("owner", "token", "lost"), [
+    ("coordinator", "t" * 32, True), ("plan", "t" * 32, True), ("manual", "t" * 32, False), ("coordinator", "", False),
+])
+@pytest.mark.parametrize("damage", [gone, emptied])
+def test_run_files_of_ours_tell_a_lost_memory_from_a_first_run(tmp_path: Path, damage, owner, token, lost):
+    where, said = app.Place(tmp_path), []
+    mend(where, said.append)
+    damage(where.store)
+    folder = where.jobs / "claude"
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / "gh-4.meta").write_text(f"owner={owner}\ntoken={token}\nfence=1\nrun_id=20260301120000\n")
+
+    mend(where, said.append)
+
+    assert bool(said) is lost
     with closing(app.open_store(where)) as store:
-        assert store.tasks() == ()
+        assert [task.id for task in store.tasks()] == (["gh-4"] if lost else [])
 
 
 def test_another_program_s_file_and_one_of_a_newer_version_are_left_alone(tmp_path: Path):

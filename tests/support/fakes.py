@@ -20,6 +20,7 @@ from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.issue import PullState
 from coordinator.domain.outcome import Ending, Outcome, Work
 from coordinator.domain.parcel import Inbound, Outbound
+from coordinator.domain.remains import Remain
 from coordinator.domain.worker import Beat, Exited, Missing, Running, Witness, WorkerView
 from coordinator.engine.world import Options, World
 from coordinator.planning.policy import Policy
@@ -69,6 +70,7 @@ class FakeRepository(Clean, NoWalls):
         self.remote: dict[str, list[str]] = {"main": ["m0"]}
         self.trees: dict[str, Tree] = {}
         self.rescued: dict[str, list[str]] = {}
+        self.cells: list[Remain] = []
         self.made: set[str] = set()
         self.refuse_push = ""
         self.fails: list[Exception] = []
@@ -154,6 +156,10 @@ class FakeRepository(Clean, NoWalls):
         for ref in old:
             del self.rescued[ref]
         return old
+
+    def left_cells(self, drop: Collection[str] = ()) -> tuple[Remain, ...]:
+        self.cells = [one for one in self.cells if one.name not in drop]
+        return tuple(self.cells)
 
     def push(self, branch: str, *, expect: str, search: Search, passes: Callable[[Cargo], None]) -> str:
         with crossing("git", f"push {branch}"):

@@ -147,12 +147,19 @@ class JobLife(TypedLife):
             code = self.type(lives, plot, die, left[0], *steps[left[0]])
             if code == KILLED:
                 self._died[plot.folder] = left[0]
+                self._a_minute_later(plot)
                 return code
             if time.monotonic() > until:
                 return 4
             if left[0] != "watch" or self._settled(plot):
                 del left[0]
         return code
+
+    def _a_minute_later(self, plot: Plot) -> None:
+        """A start that nobody goes on with is not waited for any more."""
+        meta, fence = atomic.read_pairs(str(plot.folder / "jobs" / "bd-1.meta")) or {}, plot.folder / "jobs/bd-1.fence"
+        if fence.exists() and not identity.with_token(meta.get("token") or "none"):
+            os.utime(fence, (time.time() - 60,) * 2)
 
     def _settled(self, plot: Plot) -> bool:
         """Whether the watchdog has nothing more to do: it was started again, or waits for a person."""

@@ -15,7 +15,7 @@ from coordinator.domain.task import Pin, Task, TaskState
 from coordinator.domain.worker import Exited, Missing, Running, WorkerView
 from coordinator.engine.board import _attempt as attempt_row
 from coordinator.engine.board import _iso
-from coordinator.planning.recall import kept, recall
+from coordinator.planning.recall import UnusableBoard, kept, recall
 from tests.factories import NOW
 
 _S = TaskState
@@ -116,3 +116,26 @@ def test_the_tasks_of_a_plan_come_with_their_plan_again():
     board = {"tasks": [row(replace(TASK, id="plan-a-t1", plan="a", issue=None))], "plans": [{"path": "a.md"}]}
     found = recall(board, (), NOW)
     assert (found.tasks, found.plans) == ((), ("a.md",))
+
+
+def edited(**changes: object) -> dict[str, Any]:
+    return {"tasks": [{**row(TASK, ATTEMPT), **changes}]}
+
+
+@pytest.mark.parametrize("board", [
+    {"tasks": ["x"]}, {"tasks": [3]}, {"tasks": 3}, {"tasks": [[]]}, {"tasks": [{}]},
+    {"parked": ["x"]}, {"parked": [{"until": "x"}]}, {"plans": ["x"]}, {"plans": [{}]}, {"batches": [3]},
+    edited(pr_number="9"), edited(branch=None), edited(title=3), edited(state="ASLEEP"), edited(since="noon"),
+    edited(kept=[3]), edited(kept={"pin": "x"}), edited(kept={"retries_used": "1"}), edited(attempts=["x"]),
+    edited(attempts=[{**attempt_row(ATTEMPT), "number": "1"}]),
+    edited(attempts=[{**attempt_row(ATTEMPT), "cost": "much"}]),
+    edited(attempts=[{**attempt_row(ATTEMPT), "started": "2026-03-01T12:00:00"}]),
+], ids=str)  # fmt: skip
+def test_a_board_of_other_shapes_is_unusable_whatever_is_wrong_in_it(board: dict[str, Any]):
+    with pytest.raises(UnusableBoard):
+        recall(board, [], NOW)
+
+
+def test_a_whole_number_stands_for_a_measure_too():
+    attempt = {**attempt_row(replace(ENDED, duration_sec=3.0)), "duration_sec": 3}
+    assert states({"tasks": [row(TASK) | {"attempts": [attempt]}]}) == {"gh-4": ("QUEUED", 1)}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.adapters.system.remains import remains
-from coordinator.domain.remains import Remain
+from coordinator.domain.remains import WALLED, Remain
 from coordinator.domain.task import ENDED, NEEDS_PERSON, TaskState
 from coordinator.engine import retention
 from coordinator.engine.tick import AtOnce, Engine
@@ -24,7 +24,8 @@ from tests.factories import NOW, a_snapshot, a_task
 from tests.support.fakes import Outside, an_outside
 
 AGES = Ages(timedelta(days=10), timedelta(days=20), timedelta(days=30))
-KINDS = ("transcript", "run file", RESCUE)
+KINDS = ("transcript", "run file", RESCUE, WALLED)
+WORK = (RESCUE, WALLED)
 _S = TaskState
 
 
@@ -44,7 +45,7 @@ def goes(one: Remain, *states: TaskState, busy: tuple[str, ...] = ()) -> bool:
       for newest in (True, False)],
     *[(kind, _S.DONE, True, True) for kind in KINDS],
     *[(kind, state, True, False) for kind in KINDS for state in sorted(NEEDS_PERSON)],
-    *[(kind, state, False, kind != RESCUE) for kind in KINDS for state in sorted(NEEDS_PERSON)],
+    *[(kind, state, False, kind not in WORK) for kind in KINDS for state in sorted(NEEDS_PERSON)],
 ])  # fmt: skip
 def test_what_goes_when_it_is_old_depends_on_who_may_need_it(
     kind: str, state: TaskState, newest: bool, gone: bool
@@ -52,7 +53,7 @@ def test_what_goes_when_it_is_old_depends_on_who_may_need_it(
     assert goes(left(kind, newest=newest), state) is gone
 
 
-@pytest.mark.parametrize(("kind", "days"), [("transcript", 10), ("run file", 20), (RESCUE, 30)])
+@pytest.mark.parametrize(("kind", "days"), [("transcript", 10), ("run file", 20), (RESCUE, 30), (WALLED, 30)])
 def test_each_kind_has_an_age_of_its_own(kind: str, days: int) -> None:
     assert not goes(left(kind, days), _S.DONE)
     assert goes(left(kind, days + 0.001), _S.DONE)
@@ -90,7 +91,7 @@ def test_never_a_live_tasks_nor_the_newest_failure_nor_anything_young(
         assert NOW - one.at > AGES.of(one.kind)
         assert task is None or task.state in ENDED
         assert not (task is not None and task.state in NEEDS_PERSON and one.newest)
-        assert one.kind != RESCUE or (task is not None and task.state is _S.DONE)
+        assert one.kind not in WORK or (task is not None and task.state is _S.DONE)
 
 
 # --- what lies there ----------------------------------------------------------------------------------
@@ -127,6 +128,7 @@ def untidy() -> Outside:
     for number, state in ((1, _S.DONE), (2, _S.FAILED)):
         outside.store._tasks[f"gh-{number}"] = a_task(number, state)
         outside.repo.rescued[f"refs/coordinator/rescue/gh-{number}/1"] = []
+        outside.repo.cells.append(replace(left(WALLED, task=f"gh-{number}"), at=NOW))
     outside.clock.pass_by(timedelta(days=400).total_seconds())
     return outside
 
@@ -137,8 +139,10 @@ def test_what_a_sweep_removes_is_what_was_found_before(tmp_path: Path) -> None:
     world = outside.world(options=Options(ages=AGES), remains=lambda: old)
     found = retention.find(world)
     assert retention.sweep(world) == found
-    assert {item.name for item in found} == {"transcript of gh-1", "refs/coordinator/rescue/gh-1/1"}
+    assert {item.name for item in found} == {"transcript of gh-1", "refs/coordinator/rescue/gh-1/1",
+                                               f"{WALLED} of gh-1"}
     assert set(outside.repo.rescued) == {"refs/coordinator/rescue/gh-2/1"}
+    assert [one.task_id for one in outside.repo.cells] == ["gh-2"]
 
 
 def test_a_file_that_cannot_be_removed_is_said_and_the_rest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +153,7 @@ def test_a_file_that_cannot_be_removed_is_said_and_the_rest_goes(monkeypatch: py
 
     monkeypatch.setattr(outside.files, "remove", refuses)
     world = outside.world(remains=lambda: (left(task="gh-1"),))
-    assert [item.kind for item in retention.sweep(world)] == [RESCUE]
+    assert [item.kind for item in retention.sweep(world)] == [RESCUE, WALLED]
     assert any("not removed" in line for line in outside.lines)
 
 

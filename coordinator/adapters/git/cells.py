@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from coordinator.adapters.git import commits, parcels, registry
@@ -22,6 +23,7 @@ from coordinator.adapters.system import bubblewrap, walls
 from coordinator.adapters.system.run import run
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
+from coordinator.domain.remains import WALLED, Remain
 from coordinator.domain.walls import Cell
 from coordinator.ports import GitError
 from coordinator.runfiles import atomic
@@ -29,6 +31,7 @@ from coordinator.runfiles.gitsafe import HARDENED_ARGS
 from coordinator.runfiles.names import make_folder
 
 FOLDER = "coordinator-walls"
+_LEFT = ".left-"
 _READY = "ready"
 """Written last: the token of the attempt that the cell is for, and the commit it began with, a line each."""
 _KEPT = re.compile(
@@ -87,10 +90,28 @@ def clear(funnel: Funnel, tree: Tree | None, task_id: str) -> None:
         _stand_aside(home, _ready(home))
 
 
+def left(funnel: Funnel, drop: Collection[str]) -> tuple[Remain, ...]:
+    """The cells that stand aside, by their folders; those of `drop` are removed. Raises OSError."""
+    found = []
+    for home in sorted((funnel.common / FOLDER).glob(f"*{_LEFT}*")):
+        if str(home) in drop:
+            with crossing("file", f"cell {home.name}"):
+                _remove(home)
+            continue
+        at = datetime.fromtimestamp(home.stat().st_mtime, UTC)
+        found.append(Remain(WALLED, str(home), home.name.rpartition(_LEFT)[0], at, newest=True, size=_size(home)))
+    return tuple(found)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files below; what a worker closed to itself counts nothing where it is closed to us too."""
+    return sum(Path(at, name).lstat().st_size for at, _, names in os.walk(folder) for name in names)
+
+
 def _stand_aside(home: Path, ready: list[str]) -> None:
     """One that was never whole holds nothing."""
     if ready:
-        home.rename(home.with_name(f"{home.name}.left-{ready[0][:8]}"))
+        home.rename(home.with_name(f"{home.name}{_LEFT}{ready[0][:8]}"))
     _remove(home)
 
 

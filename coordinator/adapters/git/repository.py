@@ -29,6 +29,7 @@ from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.outcome import Work
 from coordinator.domain.parcel import Inbound, Outbound
+from coordinator.domain.remains import Remain
 from coordinator.domain.walls import Cell
 from coordinator.domain.workflow import HANDOFF
 from coordinator.ports import ForeignWorktree, GitError
@@ -271,6 +272,10 @@ class GitRepository:
             tree = self._tree(task_id)
             if tree is not None:
                 cells.take_out(self._funnel, tree, task_id, branch, attempt)
+
+    def left_cells(self, drop: Collection[str] = ()) -> tuple[Remain, ...]:
+        with self._funnel.locked():
+            return cells.left(self._funnel, drop)
 
     # --- plans --------------------------------------------------------------------------------------
 

@@ -90,6 +90,11 @@ def aside(path: Path, at: datetime) -> Path:
     return path.with_name(f"{path.name}.corrupt-{at:%Y%m%dT%H%M%S}")
 
 
+def asides(path: Path) -> tuple[Path, ...]:
+    """The earlier files of this place that were moved out of the way."""
+    return tuple(sorted(path.parent.glob(f"{path.name}.corrupt-*")))
+
+
 def set_aside(path: Path, at: datetime) -> Path:
     """Moves a file that is not to be believed any more out of the way, with what SQLite keeps beside it; its new name.
     Nothing of it is changed. Raises OSError."""

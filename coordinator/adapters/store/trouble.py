@@ -58,6 +58,17 @@ def gone_back(path: Path, stands: int, noted: int) -> StoreError:
     return _told(path, f"it went back in time: {noted} changes were made, {stands} are in it", _ANEW, StoreDamaged)
 
 
+def gone(path: Path) -> StoreError:
+    """It is not there, and was: to look at an empty one instead would show what is not so."""
+    return StoreDamaged(f"the store {path} is gone\n  `coordinator run` makes a new one of what is known from the last "
+                        "board, the run files and GitHub.")
+
+
+def blank(path: Path) -> StoreError:
+    """What was stored is not there any more: an empty file, or one that was begun anew, stands in its place."""
+    return _told(path, "it is not the one that was used here before: what was stored is not in it", _ANEW, StoreDamaged)
+
+
 def not_a_file(path: Path, error: OSError) -> StoreError:
     return _told(path, error.strerror or str(error),
                  "See that its folder exists and that this user may write there: ls -ld {folder}")

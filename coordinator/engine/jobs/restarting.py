@@ -9,19 +9,22 @@ from coordinator.domain.job import Job
 from coordinator.domain.worker import Running, Unknown
 from coordinator.engine.jobs import starting
 from coordinator.engine.jobs.desk import Desk, Refused, handle_of
-from coordinator.engine.jobs.ending import end_run, over, settle
-from coordinator.planning.watchdog import interrupted
+from coordinator.engine.jobs.ending import Verdict, end_run, over, settle
+from coordinator.planning.watchdog import interrupted, unbegun
 from coordinator.ports import StopOrder
 
 DRIFT = 28
 _EXPLICIT = "execution_mode"
+_UNBEGUN = Verdict("stalled", "-", "killed", "it was named by a restart that died before anything ran")
+"""As of the run that was to be started again: a death from here on is found as an interrupted restart."""
 
 
 @dataclass(frozen=True)
 class Again:
     """How a job is started again. `prompt` is its prompt file's text now, "" where none was ever sent. `pty` was asked
     for by name, so that it is no drift; `reason` and `words` go into the outcome of the run that is ended for it. With
-    `run`, a token, that living run alone is started again: another one by now, or one that ended, is left as it is."""
+    `run`, a token, that living run alone is started again: another one by now, or one that ended, is left as it is;
+    `unbegun`, with it: that run never began, so that no further restart is counted, and one that lives is let alone."""
 
     prompt: str
     pty: bool = False
@@ -29,12 +32,13 @@ class Again:
     reason: str = "manual_stop"
     words: str = "restarted by a person"
     run: str = ""
+    unbegun: bool = False
 
 
 def restart(desk: Desk, job_id: str, again: Again) -> starting.Started:
     """Raises Refused (28 on contract drift) before the running worker is touched, NotOurs, JobBusy, OSError."""
     with desk.jobs.one_start():
-        job = _still(desk, job_id, again.run) if again.run else desk.ours(job_id)
+        job = _still(desk, job_id, again) if again.run else desk.ours(job_id)
         if job.foreign or not job.token or not again.prompt:
             raise Refused(f"{job.id} was not started by this program: there is nothing to start it from",
                           f"start --beads {job.id} --prompt-file FILE")
@@ -50,9 +54,9 @@ def restart(desk: Desk, job_id: str, again: Again) -> starting.Started:
         if isinstance(job.view, Running):
             end_run(desk, job, StopOrder(again.reason, again.words))
         elif over(job):
-            settle(desk, job)
+            settle(desk, job, _UNBEGUN if again.unbegun else None)
         starting.forget_notes(desk, order)
-        run = starting.Launch(order, job, job, retries=job.retries + 1, restarted=True)
+        run = starting.Launch(order, job, job, retries=job.retries + (not again.unbegun), restarted=True)
         started = starting.launch(desk, run)
         return replace(started, notes=notes)
 
@@ -63,12 +67,13 @@ def drift(before: Mapping[str, str], now: Mapping[str, str], *, but: str = "") -
                  if key in before and before[key] != value and key != but)
 
 
-def _still(desk: Desk, job_id: str, token: str) -> Job:
-    """The instance whose run this is, if it lives, or was ended for this restart, and nobody blocked it. Raises
-    Refused."""
+def _still(desk: Desk, job_id: str, again: Again) -> Job:
+    """The instance whose run this is, if it lives, was ended for this restart or never began, as was seen before, and
+    nobody blocked it. Raises Refused."""
+    now = desk.clock.now()
     for job in desk.jobs.of(job_id):
-        due = isinstance(job.view, Running) or interrupted(job, desk.clock.now())
-        if job.token == token and due and not job.blocked:
+        due = unbegun(job, now) if again.unbegun else isinstance(job.view, Running) or interrupted(job, now)
+        if job.token == again.run and due and not job.blocked:
             return job
     raise Refused(f"{job_id} ended, was blocked or was started anew meanwhile", "It was left as it is.")
 

@@ -160,8 +160,8 @@ class Watchdog:
 
     def _act(self, action: Action) -> Iterator[str]:
         match action:
-            case Restart(job, words):
-                yield self._restart(job, words)
+            case Restart():
+                yield self._restart(action)
             case Block(job, reason, words):
                 yield from self._block(job, reason, words)
             case End(job, reason, words):
@@ -172,12 +172,13 @@ class Watchdog:
                 left = f"; alive still: {outcome['survivors']}" if outcome.get("survivors") else ""
                 yield f"{_name(job)}: gone without an outcome, recorded as {outcome.get('reason_code', 'lost')}{left}"
 
-    def _restart(self, job: Job, words: str) -> str:
+    def _restart(self, due: Restart) -> str:
+        job = due.job
         prompt = self._order.read_prompt(self._prompt_of(job))
-        again = Again(prompt, reason="stalled", words=words, run=job.token)
+        again = Again(prompt, reason="stalled", words=due.words, run=job.token, unbegun=due.unbegun)
         notes = restart(self._desk, job.id, again).notes
-        nth = f"restart {job.retries + 1} of {self._order.orders.max_retries}"
-        return "; ".join([f"{_name(job)}: restarted ({nth}): {words}", *notes])
+        nth = f"restart {due.nth} of {self._order.orders.max_retries}"
+        return "; ".join([f"{_name(job)}: restarted ({nth}): {due.words}", *notes])
 
     def _prompt_of(self, job: Job) -> str:
         """The prompt file, so that it can be mended; the text as it was sent where that is gone."""
