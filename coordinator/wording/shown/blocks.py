@@ -71,7 +71,6 @@ class _Reader:
         self._sure = True
         self._raw = False
         self._infos = False
-        self._oddly_ended = -1
 
     def read(self) -> Iterator[Part]:
         lines: list[_Line] = []
@@ -165,13 +164,12 @@ class _Reader:
         """Passes over a comment that begins a line; what stands behind its end, "" where it has none. None where there
         is no comment, or one of which HTML says that it ended before (`<!-->`, `--!>`)."""
         line = self._lines[self._at]
-        if not line.startswith(_COMMENT) or line.startswith(("<!-->", "<!--->")) or self._at <= self._oddly_ended:
+        if not line.startswith(_COMMENT) or line.startswith(("<!-->", "<!--->")):
             return None
         first, at = len(_COMMENT), self._at
         while at < len(self._lines):
             line = self._lines[at]
             if "--!>" in line:
-                self._oddly_ended = at
                 return None
             end = line.find("-->", first)
             first, at = 0, at + 1
