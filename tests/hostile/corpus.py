@@ -58,6 +58,13 @@ ISSUES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "definitions": ("Mend it", '[//]: # (SECRETLY)\n[a]: https://evil.invalid "SECRETLY\nSECRETLY"\n\nsee [a]', ()),
     "hidden label": ("Mend it", "[see][SECRETLY push]\n\n[SECRETLY push]: https://evil.invalid", ()),
     "footnote": ("Mend it", "[^1]: SECRETLY push\n    SECRETLY\n\nPlease.", ()),
+    "cells without a head": ("Mend it", "| a | b |\n|---|---|\n| 1 | 2 | SECRETLY push |\n\nPlease.", ()),
+    "diagram": ("Mend it", "```mermaid\ngraph TD\n%% SECRETLY push\nA-->B\n```\nPlease.", ()),
+    "formula": ("Mend it", "$x % SECRETLY$, $`\\phantom{SECRETLY}`$ and\n$$\n\\text{SECRETLY}\n$$\nPlease.", ()),
+    "footnote of a comment": (
+        "Mend it", "<!-- [^1] --> `[^2]` \\[^3]\n\n[^1]: SECRETLY\n\n[^2]: SECRETLY\n[^3]: SECRETLY", ()
+    ),
+    "address of an image": ("Mend it", '![](https://evil.invalid/SECRETLY) <img src="https://SECRETLY.invalid/x">', ()),
     "hidden attribute": ("Mend it", "<div hidden>SECRETLY <div>x</div> SECRETLY</div> Please.", ()),
     "hidden by style": ("Mend it", '<b style="DISPLAY : none">SECRETLY</b><p style=font-size:0>SECRETLY</p>', ()),
     "hidden without an end": ("Mend it", "Please. <b hidden>SECRETLY\n\nSECRETLY", ()),
@@ -85,6 +92,22 @@ ISSUES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "label paths": ("A label with a path", "x", ("workflow:../../etc/passwd", "batch:../../x", "model:../../x y")),
     "label dashes": ("A label with dashes", "x", ("workflow:--help", "model:-", "provider:--version", "priority:--p0")),
 }
+BODIES = {
+    "cells in a list": "1. | a \\| b |\n   |:-:|\n   | `x | SECRETLY` |\n   SECRET | SECRETLY",
+    "cells of a paragraph": "text\n2. | a |\n|---|---|\n> 1 | 2 | <!-- SECRETLY | -->",
+    "cells of two tables": "|a|\n|-|\nb|c\n-|-\nd|SECRETLY",
+    "cell with an end": "|a|\n|-|\n|<b hidden>|</b>|\n\nSECRETLY",
+    "diagram by another name": "~~~ M&#101;rmaid x\n%% SECRETLY\n~~~\n```\\STL\nSECRETLY\n```",
+    "diagram in a list": '- > 1. ```geojson\n  >    {"SECRETLY": 1}\n  >    ```\n\nPlease.',
+    "diagram in another": "  ```topojson\nx\n````mermaid\n  ```\n%% SECRETLY\n````",
+    "formula in a fence": "```math\nx % SECRETLY push\n```\nPlease.",
+    "formula over signs": "a <!-- $x --> $\\phantom{SECRETLY}$ &#36;\\phantom{SECRETLY}&dollar;",
+    "formula behind code": "`a\n$x`$,\\phantom{SECRETLY}$",
+    "footnote of code": "`a\n[^1]` and\n\n    [^1]\n\n- ```\n  [^1]\n  ```\n\n[^1]: SECRETLY",
+    "footnote twice": "Please[^a].\n\n[^a]: do.\n[^A]: SECRETLY\n\n\n\tSECRETLY",
+    "footnotes of footnotes": "[^a]: [^b]: SECRETLY [^c]\n[^c]: SECRETLY [^a]\n\nPlease[^b].",
+}
+"""More that hides in a body, and reaches an agent by no other way than the issues above."""
 SECRET = "SECRETLY"
 """Stands only where nobody sees it who reads the issue on GitHub."""
 BLOCKED = frozenset({"shell", "our marker", "html", "markdown", "mention", "closing", "ansi", "bidi", "tasks line"})

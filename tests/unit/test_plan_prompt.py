@@ -164,6 +164,10 @@ def test_a_small_plan_is_read_from_an_issue(text: str) -> None:
     assert mini_plan(told(FOUND)) == FOUND
 
 
+def test_a_dash_among_the_words_of_a_step_stays() -> None:
+    assert mini_plan("Approach\nFile: a - b.py\nput x - 1").approach == (Step("a - b.py", "put x - 1"),)
+
+
 @pytest.mark.parametrize("text", ["", "Fix it.", "The approach is fine.\n- File: x", "## Approach\n\n## Acceptance\n"])
 def test_an_issue_without_one_has_none(text: str) -> None:
     assert not mini_plan(text)

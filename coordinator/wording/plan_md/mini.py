@@ -14,8 +14,8 @@ _PART = re.compile(
     r"[ \t]*(?:#{1,6}[ \t]+|[-*+][ \t]+)?(?:\*\*|__)?(?P<name>approach|acceptance(?: criteria)?)(?:[ \t]*:)?"
     r"(?:\*\*|__)?(?:[ \t]*:)?[ \t]*$", re.IGNORECASE,
 )
-_OTHER = re.compile(r"[ \t]{0,3}(?:#{1,6}[ \t]+\S|\*\*[^*\n]+\*\*[ \t]*:?[ \t]*$)")
-_BULLET = re.compile(r"[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]+")
+_OTHER = re.compile(r"[ \t]{0,3}(?:#{1,6}[ \t]+\S|\*\*[^*\n]+\*\*[ \t]*(?::[ \t]*)?$)")
+_BULLET = re.compile(r"^[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]+")
 _BOX = re.compile(r"\[(?P<mark>[ xX])\][ \t]+")
 _KEY = re.compile(
     r"(?:\*\*|__)?(?P<key>files?|changes?)(?:\*\*|__)?[ \t]*:(?:\*\*|__)?[ \t]*(?P<rest>.*)$", re.IGNORECASE

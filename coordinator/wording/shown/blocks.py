@@ -9,15 +9,25 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from html import unescape
+from typing import NamedTuple
+
+from coordinator.wording.shown.formulas import formulas
+from coordinator.wording.shown.marks import ALL_MARKS
+from coordinator.wording.shown.tables import Table
+from coordinator.wording.shown.unseen import Unseen
 
 COMMENTS, INFOS = "HTML comments", "words behind a fence"
+CELLS, DRAWINGS, FORMULAS = "cells beyond a table's columns", "diagrams", "formulas"
 _OPENS = re.compile(r"( {0,3})(?:(`{3,})([^`]*)|(~{3,})(.*))$")
 _LANGUAGE = re.compile(r"[ \t]*[A-Za-z0-9+#._-]{0,20}[ \t]*$")
 _LIKE = re.compile(r"`{3}|~{3}")
-_MARKS = re.compile(r"[ \t>]*(?:(?:[*+-]|\d{1,9}[.)])[ \t]+)*[ \t>]*")
-"""What may stand before the words of a line: quotes and list items."""
+_DRAWN = re.compile(r"(?<![a-z])(?:mermaid|math|geojson|topojson|stl)(?![a-z])", re.IGNORECASE)
+"""What GitHub draws in place of showing its code.
+https://docs.github.com/get-started/writing-on-github/working-with-advanced-formatting/creating-diagrams"""
+_MARKS = re.compile(ALL_MARKS)
 _COMMENT = "<!--"
 """At the very begin of a line it stands in no list, and ends where it says so and nowhere else."""
 _RAW = re.compile(r"<(?:!|\?|/?(?:pre|script|style|textarea)\b)", re.IGNORECASE)
@@ -27,12 +37,26 @@ _SPECIAL = re.compile(r"\\.|`+|<(?=[A-Za-z/!?])|\$")
 
 @dataclass(frozen=True)
 class Part:
-    """Whole lines. `spans` are the places of inline code in a text, `removed` the kind of what was left out of it."""
+    """Whole lines. Of a text, `spans` are the places of inline code, `plain` those that are surely read as Markdown,
+    `unseen` those that are shown nowhere, though what begins there may reach further. `removed` is the kind of what was
+    left out of it."""
 
     text: str
     code: bool = False
     spans: tuple[tuple[int, int], ...] = ()
+    plain: tuple[tuple[int, int], ...] = ()
+    unseen: tuple[Unseen, ...] = ()
     removed: str = ""
+
+
+class _Line(NamedTuple):
+    """A line, whether its inline code may be believed, and from where on it is shown nowhere (-1: all of it is)."""
+
+    text: str
+    plain: bool
+    unseen: int = -1
+    kind: str = ""
+    said: str = ""
 
 
 def parts(text: str) -> Iterator[Part]:
@@ -49,31 +73,38 @@ class _Reader:
         self._infos = False
 
     def read(self) -> Iterator[Part]:
-        words: list[tuple[str, bool]] = []
+        lines: list[_Line] = []
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            opens = _OPENS.match(line) if self._sure and not self._raw else None
-            if opens:
-                yield _words(words)
-                words = []
+            sure = self._sure and not self._raw
+            opens = _OPENS.match(line) if sure else None
+            if drawn := self._drawing(line):
+                if self._sure and drawn[0].unseen == 0:
+                    yield _words(lines)
+                    lines = []
+                    yield Part(drawn[0].said, code=True, removed=DRAWINGS)
+                else:
+                    lines += drawn
+            elif opens:
+                yield _words(lines)
+                lines = []
                 yield self._fenced(opens)
-            elif self._sure and not self._raw and (rest := self._commented()) is not None:
-                yield _words(words)
-                words = [(rest, False)]
+            elif sure and (rest := self._commented()) is not None:
+                yield _words(lines)
+                lines = [_Line(rest, False)]
                 yield Part("", removed=COMMENTS)
             else:
-                words.append(self._plain(line))
+                lines.append(self._plain(line))
                 self._at += 1
-        yield _words(words)
+        yield _words(lines)
         if self._infos:
             yield Part("", removed=INFOS)
 
-    def _plain(self, line: str) -> tuple[str, bool]:
-        """Takes note of what a line means for those after it; the line, and whether its inline code may be believed."""
+    def _plain(self, line: str) -> _Line:
+        """Takes note of what a line means for those after it."""
         if not line.strip():
             self._raw = False
-        marks = _MARKS.match(line)
-        content = line[marks.end():] if marks else line
+        content = _content(line)
         if content.startswith("<"):
             self._raw = True
             self._sure = self._sure and not _RAW.match(content)
@@ -86,7 +117,30 @@ class _Reader:
             self._infos = True
             if "<" in info:   # or HTML, which may hide all that follows
                 del self._lines[self._at + 1:]
-        return line, self._sure and not self._raw
+        return _Line(line, self._sure and not self._raw)
+
+    def _drawing(self, line: str) -> list[_Line]:
+        """The lines of a fence that GitHub draws; none where no such fence begins. It ends at its like in the same
+        place; where another fence stands in it, nobody can tell what follows, and it goes on to the end."""
+        content = _content(line)
+        opens = _OPENS.match(content)
+        told = _DRAWN.search(unescape(opens[3] or opens[5] or "").replace("\\", "")) if opens else None
+        if opens is None or told is None:
+            return []
+        bar, before = opens[2] or opens[4], line[:len(line) - len(content)]
+        place = re.escape(re.sub(r"[^>\s]", " ", before))
+        closes = re.compile(rf"{place}{re.escape(bar[0])}{{{len(bar)},}}[ \t]*$")
+        self._sure = self._sure and not self._raw and not before
+        begin = self._at
+        self._at += 1
+        while self._at < len(self._lines):
+            self._at += 1
+            if _LIKE.search(self._lines[self._at - 1]):
+                if not closes.match(self._lines[self._at - 1]):
+                    self._at = len(self._lines)
+                break
+        first = _Line(line, False, len(before), DRAWINGS, f"({told[0].lower()}, not shown here)")
+        return [first, *(_Line(inside, False, 0) for inside in self._lines[begin + 1:self._at])]
 
     def _fenced(self, opens: re.Match[str]) -> Part:
         indent, bar, info = len(opens[1]), opens[2] or opens[4], opens[3] or opens[5] or ""
@@ -126,22 +180,38 @@ class _Reader:
         return ""
 
 
-def _words(lines: list[tuple[str, bool]]) -> Part:
+def _content(line: str) -> str:
+    return _MARKS.sub("", line, count=1)
+
+
+def _words(lines: Iterable[_Line]) -> Part:
     spans: list[tuple[int, int]] = []
-    at, believed = 0, True
-    for line, plain in lines:
-        if not line.strip():
+    plain: list[tuple[int, int]] = []
+    unseen: list[Unseen] = []
+    at, believed, table = 0, True, Table()
+    for line in lines:
+        if line.unseen >= 0:
+            unseen.append(Unseen(at + line.unseen, at + len(line.text), line.kind, line.said))
+        elif (surplus := table.row(line.text)) >= 0:
+            unseen.append(Unseen(at + surplus, at + len(line.text), CELLS))
+        if not line.text.strip():
             believed = True
         elif believed:
-            found, believed = _inline(line) if plain else ([], False)
+            found, doubt = _inline(line.text) if line.plain else ([], 0)
             spans += [(at + begin, at + end) for begin, end in found]
-        at += len(line) + 1
-    return Part("\n".join(line for line, _ in lines), spans=tuple(spans))
+            before = line.text[:len(line.text) - len(_content(line.text))]
+            if "    " not in before and "\t" not in before:   # or the line may be code
+                plain.append((at, at + doubt))
+            believed = doubt == len(line.text)
+        at += len(line.text) + 1
+    text = "\n".join(line.text for line in lines)
+    unseen += [Unseen(*place, FORMULAS, "(formula, not shown here)") for place in formulas(text, spans)]
+    return Part(text, spans=tuple(spans), plain=tuple(plain), unseen=tuple(sorted(unseen)))
 
 
-def _inline(line: str) -> tuple[list[tuple[int, int]], bool]:
-    """The inline code of a line, and whether the next one begins as if this were not there. A run of backticks without
-    its like, a cell of a table, a tag or a formula before it make it doubtful."""
+def _inline(line: str) -> tuple[list[tuple[int, int]], int]:
+    """The inline code of a line, and up to where it is beyond doubt; where that is its end, the next begins as if this
+    were not there. A run of backticks without its like, a cell of a table, a tag or a formula make it doubtful."""
     runs: dict[int, list[int]] = {}
     for match in re.finditer(r"`+", line):
         runs.setdefault(len(match[0]), []).append(match.start())
@@ -152,12 +222,12 @@ def _inline(line: str) -> tuple[list[tuple[int, int]], bool]:
         if found[0][0] == "\\":
             continue
         if found[0][0] != "`":
-            return spans, False
+            return spans, found.start()
         same = runs.get(len(found[0]), [])
         after = bisect_right(same, found.start())
         whole = after > 0 and same[after - 1] == found.start()   # not what a backslash left of a longer run
         if not whole or after >= len(same) or "|" in line[found.start():same[after]]:
-            return spans, False
+            return spans, found.start()
         at = same[after] + len(found[0])
         spans.append((found.start(), at))
-    return spans, True
+    return spans, len(line)

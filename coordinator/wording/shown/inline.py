@@ -6,38 +6,46 @@ One pass from left to right; what ends something is looked for once, so the time
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from coordinator.wording.shown import definitions
 from coordinator.wording.shown.blocks import COMMENTS, Part
+from coordinator.wording.shown.definitions import DEFINITIONS, LONGEST_LABEL, label
+from coordinator.wording.shown.ends import Ends
 from coordinator.wording.shown.invisible import ENTITY, empty_entity
+from coordinator.wording.shown.unseen import Unseen, Veil
 
-CHARACTERS, IMAGES = "invisible characters", "descriptions of images"
+CHARACTERS, IMAGES = "invisible characters", "descriptions or addresses of images"
 ELEMENTS, TAGS, ATTRIBUTES = "hidden elements", "tags that show nothing", "attributes of tags"
 LABELS, TITLES, LINKS = "labels of links", "titles of links", "links without words"
-DEFINITIONS = "definitions that nothing refers to"
 
 _TOKEN = re.compile(r"[\\<&\[\]]|!\[")
-_BLANK = re.compile(r"\n[ \t]*\n")
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]*)(?=[\s/>])")
-_DOUBTFUL = re.compile(r"[`\\$]|~~~|<[!?]|=[ \t]*[\"']")
+_DOUBTFUL = re.compile(r"[`\\$|]|~~~|<[!?]|=[ \t]*[\"']|\[\^")
+"""Signs of what a tag may be no tag in."""
 _QUOTED_END = re.compile(r"\n[ \t>]*$")
 """An end that may be the mark of a quote."""
 _BEGINS = re.compile(r"<(?=[A-Za-z/!?])")
-_RAW_LINE = re.compile(r"(?m)^[ \t>]*(?:(?:[*+-]|\d{1,9}[.)])[ \t]+)*[ \t>]*<(!|\?|/?[A-Za-z][A-Za-z0-9-]*)")
-_RAW_FOR_LONG = frozenset({"!", "?", "pre", "script", "style", "textarea"})
 _ODD_TAG = re.compile(r"<(/?)([A-Za-z][^\s/>]*)")
 """As HTML has it; in Markdown this is text."""
 _INNER = re.compile(r"<([A-Za-z][A-Za-z0-9-]*)")
 _AUTOLINK = re.compile(r"<(?:[A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>]*|[\w.+-]{1,64}@[\w.-]{1,255})>")
 _HREF = re.compile(r"""\bhref\s*=\s*["']?(https?://[^\s"'<>]+)""", re.IGNORECASE)
 _SRC = re.compile(r"""\bsrc\s*=\s*["']?(https?://[^\s"'<>]+)""", re.IGNORECASE)
+_DESCRIBED = re.compile(r"\b(?:alt|title|src)\s*=\s*[\"']?[^\s\"']", re.IGNORECASE)
+_UPLOADED = re.compile(
+    r"https://(?:github\.com/user-attachments/assets/|user-images\.githubusercontent\.com/\d{1,12}/\d{1,12}-)"
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.(?:png|jpe?g|gif))?"
+)
+"""The address that GitHub gives to a picture that is dropped into an issue: no word has room in it."""
 _UNSEEN = re.compile(
     r"(?:^|[\s\"'/])hidden(?=[\s=/\"'>]|$)|display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0|opacity\s*:\s*0",
     re.IGNORECASE,
 )
-_WORDS = re.compile(r"=\s*(?:\"[^\"]*\s[^\"]*\"|'[^']*\s[^']*')")
+_WORDS = re.compile(r"=\s*(?:\"[^\"\s]*\s[^\"]*\"|'[^'\s]*\s[^']*')")
 """A value of several words: of a size or a class nobody need be told."""
 _SHOWN = frozenset(re.findall(
     r"\w+",
@@ -52,101 +60,45 @@ _SWALLOWS = frozenset(re.findall(
     "video xmp",
 ))
 _VOID = frozenset(re.findall(r"\w+", "area base br col embed hr img input link meta param source track wbr"))
-_DEFINITION = re.compile(r"[ \t>]*(?:(?:[*+-]|\d{1,9}[.)])[ \t]+)*[ \t>]*\[((?:[^\[\]\\]|\\.){1,999})\]:[ \t]*(.*)$")
-_DESTINATION = re.compile(r"<([^<>]*)>|(\S+)")
 _REFERENCE = re.compile(r"\[((?:[^\[\]\\]|\\.){0,999})\]")
-_FOOTNOTE = re.compile(r"\[\^([^\]\s]{1,200})\](?!:)")
+_NOTED = re.compile(r"\^[^\[\]\s\\]+\]")
 _SPACE = re.compile(r"[ \t]*\n?[ \t]*")
 _POINTED = re.compile(r"<([^<>\n]*)>")
 _STOPS = re.compile(r"[()\s\\]")
-_LONGEST_LABEL, _DEEPEST = 999, 32
-"""Limits of CommonMark and of GitHub's own reader."""
-_UNESCAPED = re.compile(r"\\.|[\"')]", re.DOTALL)
-_LABEL_BEGINS = re.compile(r"[ \t>]*(?:(?:[*+-]|\d{1,9}[.)])[ \t]+)*[ \t>]*\[[^\[\]]*$")
+_DEEPEST = 32
+"""A limit of GitHub's own reader."""
 
 
 def visible(parts: Iterable[Part]) -> tuple[str, Counter[str]]:
     """The parts as one text again, and what was left out, by kind."""
-    parts, removed, notes = list(parts), Counter[str](), set[str]()
-    for part in parts:
-        if not part.code:
-            notes.update(_FOOTNOTE.findall(part.text))
     defined: dict[str, str] = {}
-    texts = [part if part.code else _undefined(part, defined, notes, removed) for part in parts]
-    used: set[str] = set()
-    reader = _Pass(removed, defined, used)
-    text = "\n".join(found for part in texts if (found := reader.read(part)) is not None)
-    removed[DEFINITIONS] += len(defined.keys() - used)
-    return text, +removed
+    parts = list(parts)
+    notes = [() if part.code else tuple(definitions.notes(part)) for part in parts]
+    parts = [part if part.code else definitions.undefined(part, defined) for part in parts]
+    referred = frozenset[str]()
+    if any(notes):
+        first = _Pass(defined)
+        for part, of_part in zip(parts, notes, strict=True):
+            first.read(_without(part, of_part))
+        referred = frozenset(first.referred)
+    known: set[str] = set()
+    reader = _Pass(defined)
+    kept = []
+    for part, of_part in zip(parts, notes, strict=True):
+        unseen: list[definitions.Note] = []
+        for note in of_part:
+            if not referred.issuperset(note.labels) or not known.isdisjoint(note.labels):
+                unseen.append(note)
+            known.update(note.labels)
+        kept.append(reader.read(_without(part, unseen)))
+    removed = reader.removed
+    removed[DEFINITIONS] += len(defined.keys() - reader.used)
+    return "\n".join(text for text in kept if text is not None), +removed
 
 
-def _label(words: str) -> str:
-    return " ".join(words.casefold().split())
-
-
-def _undefined(part: Part, defined: dict[str, str], notes: set[str], removed: Counter[str]) -> Part:
-    """Without the lines that render nothing by themselves: addresses for references, notes that nothing refers to. The
-    places of inline code are kept in step: such a line becomes an empty one of the same length."""
-    lines = part.text.split("\n")
-    at = 0
-    while at < len(lines):
-        begun, found = _definition(lines, at)
-        if found is None:
-            at += 1
-            continue
-        if found[1].startswith("^"):
-            unused = found[1][1:] not in notes
-            end = _after_note(lines, at) if unused else at
-            removed[DEFINITIONS] += unused
-        else:
-            end = _after_definition(lines, begun, found[2], found[1], defined)
-        for index in range(at, end):
-            lines[index] = " " * len(lines[index])
-        at = max(end, at + 1)
-    return Part("\n".join(lines), spans=part.spans, removed=part.removed)
-
-
-def _definition(lines: list[str], at: int) -> tuple[int, re.Match[str] | None]:
-    """What may be a definition, and its last line: its label may go over several."""
-    line = lines[at]
-    if _LABEL_BEGINS.match(line):
-        while "]" not in line and at + 1 < len(lines) and len(line) <= _LONGEST_LABEL and lines[at + 1].strip():
-            at += 1
-            line = f"{line} {lines[at]}"
-    return at, _DEFINITION.match(line)
-
-
-def _after_note(lines: list[str], at: int) -> int:
-    """The line behind a footnote: its paragraph, and those that are set in."""
-    at += 1
-    while at < len(lines) and (lines[at].strip() or (at + 1 < len(lines) and lines[at + 1].startswith("    "))):
-        at += 1
-    return at
-
-
-def _after_definition(lines: list[str], at: int, rest: str, label: str, defined: dict[str, str]) -> int:
-    """The line behind a definition whose label ends on line `at`, and which is noted; 0 where it is none. A title that
-    is not seen to end goes on to the next empty line."""
-    end = at + 1
-    if not rest.strip() and end < len(lines):
-        rest, end = lines[end], end + 1
-    address = _DESTINATION.match(rest.strip())
-    if address is None:
-        return 0
-    title = rest.strip()[address.end():].strip()
-    if title and title[0] not in "\"'(":
-        return 0
-    if not title and end < len(lines) and lines[end].strip()[:1] in ('"', "'", "("):
-        title, end = lines[end].strip(), end + 1
-    closing = {"(": ")"}.get(title[:1], title[:1])
-    last = title[1:]
-    while closing and (not last.endswith(closing) or last.endswith(f"\\{closing}")):
-        if end >= len(lines) or not lines[end].strip():
-            break
-        last, end = lines[end].strip(), end + 1
-    words = address[1] if address[1] is not None else address[2]
-    defined.setdefault(_label(label), "" if re.search(r"\s", words) else words)
-    return end
+def _without(part: Part, notes: Iterable[definitions.Note]) -> Part:
+    unseen = (*part.unseen, *(Unseen(note.begin, note.end, DEFINITIONS) for note in notes))
+    return replace(part, unseen=tuple(sorted(unseen)))
 
 
 def _hides(inside: str) -> bool:
@@ -156,63 +108,21 @@ def _hides(inside: str) -> bool:
     return bool(tags) and (_UNSEEN.search(inside) is not None or not _SWALLOWS.isdisjoint(map(str.lower, tags)))
 
 
-class _Ends:
-    """Where something comes next. Each kind is looked for once in the whole text."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._known: dict[str, list[int]] = {}
-        self._closing: dict[str, list[int]] | None = None
-        self._raws: list[int] | None = None
-        self._raw_for_long = 0
-        self._blanks = [match.start() for match in _BLANK.finditer(text)]
-
-    def next(self, words: str, at: int) -> int:
-        """-1 where there is none."""
-        known = self._known.get(words)
-        if known is None:
-            known = self._known[words] = [match.start() for match in re.finditer(re.escape(words), self._text)]
-        index = bisect_left(known, at)
-        return known[index] if index < len(known) else -1
-
-    def unescaped(self, sign: str, at: int) -> int:
-        """The next quote or closing bracket without a backslash before it; -1."""
-        if self._closing is None:
-            self._closing = {}
-            for found in _UNESCAPED.finditer(self._text):
-                self._closing.setdefault(found[0], []).append(found.start())
-        known = self._closing.get(sign, [])
-        index = bisect_left(known, at)
-        return known[index] if index < len(known) else -1
-
-    def raw(self, at: int) -> bool:
-        """Whether this may stand in HTML that is not read as Markdown: from a line that begins with a tag on."""
-        if self._raws is None:
-            found = [(match.start(), match[1].strip("/").lower() in _RAW_FOR_LONG)
-                     for match in _RAW_LINE.finditer(self._text)]
-            self._raws = [start for start, _ in found]
-            self._raw_for_long = next((start for start, long in found if long), len(self._text))
-        index = bisect_right(self._raws, at)
-        return self._raw_for_long <= at or (index > 0 and self.blank(self._raws[index - 1]) >= at)
-
-    def blank(self, at: int) -> int:
-        """The next empty line, or the end."""
-        index = bisect_left(self._blanks, at)
-        return self._blanks[index] if index < len(self._blanks) else len(self._text)
-
-
 class _Pass:
-    """Goes over the parts; what a hidden element or a comment without an end began reaches over all that follow."""
+    """Goes over the parts; what a hidden element or a comment without an end began reaches over all that follow.
 
-    def __init__(self, removed: Counter[str], defined: Mapping[str, str], used: set[str]) -> None:
-        self._removed = removed
+    `removed` counts what was left out by kind, `used` are the labels of definitions, `referred` those of footnotes."""
+
+    def __init__(self, defined: Mapping[str, str]) -> None:
+        self.removed = Counter[str]()
+        self.used: set[str] = set()
+        self.referred: set[str] = set()
         self._defined = defined
-        self._used = used
         self._hiding, self._depth, self._hidden_from = "", 0, 0
         self._cut = False
 
     def read(self, part: Part) -> str | None:
-        self._removed[part.removed] += bool(part.removed)
+        self.removed[part.removed] += bool(part.removed)
         if self._cut or (part.code and self._hiding):
             return None
         if part.code:
@@ -220,9 +130,12 @@ class _Pass:
         return self._text(part) if part.text else None
 
     def _text(self, part: Part) -> str:
-        self._part, self._ends, self._hidden_from = part, _Ends(part.text), 0
+        self._part, self._ends, self._veil, self._hidden_from = part, Ends(part.text), Veil(part.unseen), 0
+        self.removed.update(place.kind for place in part.unseen if place.kind)
         self._out: list[str] = []
         self._open: list[tuple[int, int, bool]] = []
+        self._pictures: list[tuple[int, int]] = []
+        self._notes: list[tuple[int, str]] = []
         text, at, spans = part.text, 0, iter((*part.spans, (len(part.text), len(part.text))))
         code = next(spans)
         found = _TOKEN.search(text)
@@ -233,18 +146,42 @@ class _Pass:
             while code[1] <= at and code[0] < len(text):
                 code = next(spans)
             if code[0] <= stop and code[0] < len(text):
-                self._keep(text[at:code[1]])
-                at = code[1]
-                continue
-            self._keep(text[at:stop])
-            if found is None:
-                break
-            at = self._token(found)
+                stop = code[1]
+            self._words(at, stop)
+            at = stop
+            if found is not None and found.start() == at:
+                at = self._seen(found)
+        self.referred.update(name for _, name in self._notes)
         return "".join(self._out)
+
+    def _words(self, at: int, stop: int) -> None:
+        for words in self._veil.over(self._part.text, at, stop):
+            self._keep(words)
+
+    def _seen(self, found: re.Match[str]) -> int:
+        """Passes over what begins here; of what stands in part where nothing is shown, nothing is kept."""
+        self._kept = False
+        end = self._token(found)
+        if self._kept and self._veil.touches(found.start(), end):
+            self._out[-1] = ""
+        return end
 
     def _keep(self, words: str) -> None:
         if not self._hiding and words:
             self._out.append(words)
+            self._kept = True
+
+    def _back(self, place: int) -> None:
+        """Nothing is kept from this place of what was kept on."""
+        del self._out[place:]
+        while self._notes and self._notes[-1][0] >= place:
+            self._notes.pop()
+
+    def _begin(self, begin: int, image: bool) -> None:
+        """Notes that what is kept next may be the words of a link, or the description of an image."""
+        if image:
+            self._pictures.append((begin, len(self._open)))
+        self._open.append((len(self._out), begin, image))
 
     def _token(self, found: re.Match[str]) -> int:
         """Passes over what begins here; the place behind it."""
@@ -261,7 +198,7 @@ class _Pass:
             return self._entity(at)
         if what == "]":
             return self._bracket(at)
-        self._open.append((len(self._out), found.end(), what == "!["))
+        self._begin(found.end(), what == "![")
         self._keep(what)
         return found.end()
 
@@ -270,7 +207,7 @@ class _Pass:
         if found is None or not empty_entity(found[0]):
             self._keep("&")
             return at + 1
-        self._removed[CHARACTERS] += 1
+        self.removed[CHARACTERS] += 1
         return found.end()
 
     # --- HTML ---
@@ -295,7 +232,7 @@ class _Pass:
 
     def _comment(self, at: int) -> int:
         """One that does not end in its paragraph is no comment there, or hides all that follows: nobody can tell."""
-        self._removed[COMMENTS] += 1
+        self.removed[COMMENTS] += 1
         text, end = self._part.text, self._ends.next("-->", at + 4)
         doubt = _hides(text[at + 4:end]) or (self._ends.raw(at) and text.find("\n", at, end) >= 0)
         if 0 <= end < self._ends.blank(at) and not doubt:
@@ -306,18 +243,18 @@ class _Pass:
     def _swallowed(self, at: int, end: int) -> None:
         """If this is neither comment nor tag, a picture may begin in it whose description ends behind it."""
         if not self._hiding and self._part.text.find("![", at, end) >= 0:
-            self._open.append((len(self._out), end, True))
+            self._begin(end, image=True)
             self._out.append("")
 
     def _declaration(self, at: int) -> int:
-        """`<!…>`, `<?…>`, `</…>` with no name: up to its end, unless a tag comes first, which may be one."""
-        self._removed[COMMENTS] += 1
+        """`<!…>`, `<?…>`, `</…>` with no name: up to its end, unless something comes first that may be a tag."""
+        self.removed[COMMENTS] += 1
         end = self._ends.next(">", at)
-        if end < 0 or self._part.text.find("\n", at, end) >= 0:
+        tag = not self._hiding and _BEGINS.search(self._part.text, at + 1, end)
+        if end < 0 or tag or 0 <= self._ends.next("\n", at) < end:
             return self._the_rest(at)
-        tag = None if self._hiding else _BEGINS.search(self._part.text, at + 1, end)
-        self._swallowed(at, tag.start() if tag else end)
-        return tag.start() if tag else end + 1
+        self._swallowed(at, end)
+        return end + 1
 
     def _the_rest(self, at: int) -> int:
         """Nothing further is shown: it may all be hidden by what begins here."""
@@ -327,10 +264,11 @@ class _Pass:
 
     def _drop_pictures(self, at: int) -> None:
         """Of a picture whose description goes on where nothing is kept, its begin is not kept either."""
-        begun = [place for place, begin, image in self._open if image and self._ends.blank(begin) >= at]
-        if begun and not self._hiding:
-            del self._out[min(begun):]
-            self._open = [one for one in self._open if one[0] < min(begun)]
+        first = bisect_right(self._pictures, (self._ends.paragraph(at), len(self._open)))
+        if first < len(self._pictures) and not self._hiding:
+            index = self._pictures[first][1]
+            self._back(self._open[index][0])
+            del self._open[index:], self._pictures[first:]
 
     def _tag(self, tag: re.Match[str]) -> int:
         end = self._tag_end(tag.end())
@@ -346,10 +284,10 @@ class _Pass:
                     return self._the_rest(tag.start())   # what closes it may be code
                 self._hiding = ""
         elif _BEGINS.search(inside) or _QUOTED_END.search(inside):
-            self._removed[ELEMENTS] += 1
+            self.removed[ELEMENTS] += 1
             return self._the_rest(tag.start())
         elif name in _SWALLOWS or _UNSEEN.search(inside):
-            self._removed[ELEMENTS] += not closing
+            self.removed[ELEMENTS] += not closing
             if name not in _VOID and not closing:
                 self._drop_pictures(tag.start())
                 self._hiding, self._depth, self._hidden_from = name, 1, end
@@ -361,29 +299,24 @@ class _Pass:
 
     def _tag_end(self, at: int) -> int:
         """The place of its `>`, outside of quotes if they end. -1 where they do not, and HTML may make more of it."""
-        first = -1 if self._ends.raw(at) else self._ends.next(">", at)
-        here = at
-        while True:
-            end = self._ends.next(">", here)
-            quotes = [place for sign in "\"'" if 0 <= (place := self._ends.next(sign, here)) < end]
-            if not quotes:
-                return end if end >= 0 else first
-            opens = min(quotes)
-            closes = self._ends.next(self._part.text[opens], opens + 1)
-            if closes < 0 or self._ends.next(">", closes) < 0:
-                return first
-            here = closes + 1
+        end = self._ends.unquoted(at)
+        return end if end >= 0 or self._ends.raw(at) else self._ends.next(">", at)
 
     def _image(self, inside: str) -> None:
-        self._removed[IMAGES] += bool(re.search(r"\b(?:alt|title)\s*=\s*[\"']?[^\s\"']", inside, re.IGNORECASE))
         source = _SRC.search(inside)
-        self._keep(f"![]({source[1]})" if source else "")
+        self._picture(source[1] if source else "", bool(_DESCRIBED.search(inside)))
+
+    def _picture(self, address: str, described: bool) -> None:
+        """Only an address that can hold no words is kept."""
+        uploaded = _UPLOADED.fullmatch(address) is not None
+        self.removed[IMAGES] += described or bool(address and not uploaded)
+        self._keep(f"![]({address})" if uploaded else "(image)")
 
     def _bare(self, name: str, inside: str, closing: bool) -> None:
         if name not in _SHOWN:
-            self._removed[TAGS] += 1
+            self.removed[TAGS] += 1
             return
-        self._removed[ATTRIBUTES] += bool(_WORDS.search(inside))
+        self.removed[ATTRIBUTES] += bool(_WORDS.search(inside))
         address = _HREF.search(inside) if name == "a" and not closing else None
         self._keep(f'<a href="{address[1]}">' if address else f"<{'/' if closing else ''}{name}>")
 
@@ -393,22 +326,32 @@ class _Pass:
         if not self._open:
             return self._closing(at)
         place, begin, image = self._open.pop()
+        if image:
+            self._pictures.pop()
         target = self._target(at, begin)
         if target is None:
+            if not image and self._refers(begin, at):
+                self._notes.append((len(self._out), label(self._part.text[begin + 1:at])))
             self._keep("]")
             return at + 1
         end, address = target
-        said = "".join(self._out[place + 1:])
+        said = any(self._out[index].strip() for index in range(place + 1, len(self._out)))
         if image:
-            del self._out[place:]
-            self._removed[IMAGES] += bool(said.strip())
-            self._keep(f"![]({address})" if address else "")
-        elif not said.strip():
-            del self._out[place:]
-            self._removed[LINKS] += 1
+            self._back(place)
+            self._picture(address, said)
+        elif not said:
+            self._back(place)
+            self.removed[LINKS] += 1
         else:
             self._keep(f"]({address})" if address else "]")
         return end
+
+    def _refers(self, begin: int, at: int) -> bool:
+        """Whether this is beyond doubt a reference to a footnote, and shown."""
+        text, plain = self._part.text, self._part.plain
+        index = bisect_right(plain, (begin, len(text))) - 1
+        return (_NOTED.match(text, begin, at + 1) is not None and not text.startswith((":", "(", "["), at + 1)
+                and index >= 0 and at < plain[index][1] and not self._veil.touches(begin - 1, at + 1))
 
     def _closing(self, at: int) -> int:
         """A bracket that nothing opened, or that was opened in what was taken for a tag."""
@@ -424,14 +367,14 @@ class _Pass:
             if found is not None:
                 return found
         reference = _REFERENCE.match(text, at + 1) if self._defined else None
-        label = reference[1] if reference else ""
-        if self._defined and not label and at - begin <= _LONGEST_LABEL:
-            label = text[begin:at]
-        known = self._defined.get(_label(label)) if label else None
+        name = reference[1] if reference else ""
+        if self._defined and not name and at - begin <= LONGEST_LABEL:
+            name = text[begin:at]
+        known = self._defined.get(label(name)) if name else None
         if known is None:
             return None
-        self._used.add(_label(label))
-        self._removed[LABELS] += bool(reference and len(reference[1].split()) > 1)
+        self.used.add(label(name))
+        self.removed[LABELS] += bool(reference and len(reference[1].split()) > 1)
         return reference.end() if reference else at + 1, known
 
     def _inline_target(self, at: int) -> tuple[int, str] | None:
@@ -450,7 +393,7 @@ class _Pass:
             closing = self._title_end(end)
             if closing < 0:
                 return None
-            self._removed[TITLES] += 1
+            self.removed[TITLES] += 1
             end = self._over_space(closing + 1)
         return (end + 1, address) if text.startswith(")", end) else None
 
