@@ -86,7 +86,7 @@ def late_effects_are_made(patch: pytest.MonkeyPatch) -> None:
 
 def what_was_left_is_not_read(patch: pytest.MonkeyPatch) -> None:
     kept: Callable[..., Any] = claim_effects.ClaimKept
-    patch.setattr(claim_effects, "ClaimKept", lambda *args: kept(*args[:-1], None))
+    patch.setattr(claim_effects, "ClaimKept", lambda *args: kept(*args[:-1], None if args[-1] is None else {}))
 
 
 @pytest.mark.timeout(600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -11,10 +12,18 @@ import pytest
 from coordinator.domain.cargo import Search
 from coordinator.domain.claim import Claim, read, written
 from coordinator.engine.claimant import Claimant, Kept, NoClaim
+from coordinator.engine.effects import perform
+from coordinator.engine.facts import ClaimKept
+from coordinator.engine.holding import CLAIM
+from coordinator.engine.memory import Memory
+from coordinator.engine.observe import observe
+from coordinator.engine.record import Recorder
+from coordinator.planning.actions import KeepClaim
 from coordinator.planning.claiming import Terms
 from coordinator.ports import ClaimMoved, GitUnreachable, PushRefused
 from tests.factories import NOW
 from tests.support.claims import Line, Ref
+from tests.support.fakes import an_outside
 
 TERMS = Terms(timedelta(minutes=20), timedelta(minutes=60), timedelta(minutes=3))
 MINUTE = 60.0
@@ -47,7 +56,11 @@ class Machine:
                                  now=lambda: NOW + timedelta(seconds=self.even) + self.ahead, **known)
 
     def keep(self) -> Kept:
-        return self.claimant.keep("rpi/")
+        """A step, and what it brought is written down."""
+        kept = self.claimant.keep("rpi/")
+        if kept.left is not None:
+            self.claimant.inherited()
+        return kept
 
     @property
     def holds(self) -> bool:
@@ -276,17 +289,81 @@ def test_a_claim_that_cannot_be_had_never_counts_as_had_and_says_why(ref: Ref):
     assert not anna.holds
 
 
-def test_what_another_left_is_read_before_anything_is_done(ref: Ref):
+@pytest.mark.req("W2")
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_another_left_is_read_before_anything_is_done(ref: Ref, dies: bool):
     anna, berta = two(ref)
+    berta.keep()
+    known = {"sha": berta.claimant.sha, "generation": 1}
+    anna.claimant.take_over()
     anna.keep()
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
+    berta.starts(**known)   # a memory of before anna had it
     berta.claimant.take_over()
     berta.line.on_push = lambda: setattr(berta.line, "cut", True)
     with pytest.raises(GitUnreachable):
         berta.keep()
     assert not berta.holds, "it is berta's, and what anna left is not known yet"
     berta.line.on_push, berta.line.cut = lambda: None, False
-    assert berta.keep().left == {}
+    if dies:
+        berta.starts(**known)
+    kept = berta.keep()
+    assert (kept.taken, kept.left) == (True, {"rpi/gh-1": "tip-of-rpi/gh-1"})
+    assert dies or (kept.of is not None and kept.of.host == "anna")
     assert berta.holds
+
+
+@pytest.mark.req("W2")
+def test_what_another_left_is_asked_for_until_it_is_written_down(ref: Ref):
+    anna, berta = two(ref)
+    anna.keep()
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
+    berta.claimant.take_over()
+    assert berta.claimant.keep("rpi/").left
+    assert not berta.holds, "asked for, and not written down"
+    assert not berta.claimant.hold(NOW).open
+    with pytest.raises(NoClaim):
+        berta.claimant.push("rpi/gh-2", "", *ANY_WORK)
+    later(3, berta)
+    assert berta.keep().left
+    assert berta.holds
+    berta.starts(sha=berta.claimant.sha, generation=2)
+    assert berta.keep().left is None, "nobody had it since"
+
+
+def test_a_takeover_whose_answer_was_lost_still_asks_what_another_left(ref: Ref):
+    anna, berta = two(ref)
+    berta.keep()
+    anna.claimant.take_over()
+    anna.keep()
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
+    berta.starts(sha="c1", generation=1)
+    assert not berta.keep().taken
+    berta.claimant.take_over()
+    berta.line.lost = True
+    with pytest.raises(GitUnreachable):
+        berta.keep()
+    berta.line.lost = False
+    assert berta.keep().left
+    assert berta.holds
+
+
+@pytest.mark.req("W2")
+def test_the_claim_opens_in_the_same_step_that_writes_down_what_was_left(ref: Ref):
+    anna, berta = two(ref)
+    anna.keep()
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
+    berta.claimant.take_over()
+    outside = an_outside()
+    outside.repo = berta.line   # type: ignore[assignment]
+    world = outside.world(claimant=berta.claimant)
+    fact = perform(KeepClaim(), world)
+    assert isinstance(fact, ClaimKept)
+    assert not observe(world, Memory()).claim.open, "a turn before the fact is taken"
+    Recorder(world, Memory()).record(fact)
+    seen = observe(world, Memory())
+    assert (seen.claim.open, set(seen.inheritance.branches)) == (True, {"rpi/gh-1"})
+    assert json.loads(outside.store.document(CLAIM) or "{}") == {"sha": berta.claimant.sha, "generation": 2}
 
 
 def test_of_two_that_wait_for_a_dead_one_the_slower_waits_anew(ref: Ref):
