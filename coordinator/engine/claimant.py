@@ -91,6 +91,7 @@ class Claimant:
             return Hold(due=due, until=now + timedelta(seconds=state.until - even), generation=state.ours.generation)
         if state.found is not None and not state.found.released:
             words = f"{state.found.who} holds this repository"
+            words += "" if state.sha else ", though its claim is gone from the remote"
             words += f"; the remote cannot be asked now: {state.trouble}" if state.trouble else ""
             next_look = state.asked + (0.0 if self._forced else self.terms.watch.total_seconds())
             free = max(state.asked, state.seen + self.terms.lease.total_seconds())
@@ -190,10 +191,12 @@ class Claimant:
         state = self._state
         sha, words = self._repo.claim(state.sha)
         at = self._even()
-        if not sha:
-            self._state = _State(asked=at)
-        elif sha == state.sha:
+        if sha == state.sha:
             self._state = replace(state, asked=at, trouble="")
+        elif not sha and state.found is not None and not state.found.released:   # its holder may count on it yet
+            self._state = replace(state, sha="", seen=at, asked=at, trouble="")
+        elif not sha:
+            self._state = _State(asked=at)
         else:
             self._state = _State(sha=sha, found=read(words), seen=at, asked=at)
 
@@ -209,7 +212,7 @@ class Claimant:
         as_we_left_it = bool(known) and found.holder == self.us.holder and found.generation == generation
         try:
             self._put(state.sha, max(found.generation, generation),
-                      heir=kept if (state.sha or known) and not as_we_left_it else None)
+                      heir=kept if (state.found or known) and not as_we_left_it else None)
         except ClaimMoved:   # another was faster: whose it is now is asked at the next step
             return Kept()
         self._forced = False

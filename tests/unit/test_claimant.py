@@ -366,6 +366,36 @@ def test_the_claim_opens_in_the_same_step_that_writes_down_what_was_left(ref: Re
     assert json.loads(outside.store.document(CLAIM) or "{}") == {"sha": berta.claimant.sha, "generation": 2}
 
 
+@pytest.mark.req("W2")
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_claim_that_vanishes_from_the_remote_is_waited_for_like_one_that_stands(ref: Ref, lives: bool):
+    anna, berta = two(ref)
+    anna.keep()
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
+    berta.keep()
+    later(55, berta)
+    ref.sha = ref.words = ""   # a person tidied, or pushed a mirror
+    assert not berta.keep().taken, "anna may count on it yet"
+    assert "anna" in berta.words()
+    assert "is gone from the remote" in berta.words()
+    for _ in range(59):
+        later(1, anna, berta)
+        assert not berta.keep().taken
+    if lives:
+        assert anna.keep().taken, "nobody else has it: she puts it there again"
+        assert anna.keep().left is None
+        later(2, berta)
+        assert not berta.keep().taken
+        assert (anna.holds, berta.holds) == (True, False)
+        assert "is gone" not in berta.words()
+    else:
+        later(1.1, anna, berta)
+        kept = berta.keep()
+        assert (kept.taken, kept.left) == (True, {"rpi/gh-1": "tip-of-rpi/gh-1"})
+        assert (anna.holds, berta.holds) == (False, True)
+    assert (anna if lives else berta).claimant.hold(NOW).generation == 2
+
+
 def test_of_two_that_wait_for_a_dead_one_the_slower_waits_anew(ref: Ref):
     anna, berta = two(ref)
     carla = Machine("carla", ref, even=77.0)
