@@ -6,6 +6,7 @@ counts from before it was sent, another's value from after it was first seen: so
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ class Claimant:
 
     def __init__(self, repo: Repository, us: Claim, terms: Terms, *, even: Callable[[], float],
                  now: Callable[[], datetime], sha: str = "", generation: int = 0) -> None:
-        self.us = us
+        self.us = replace(us, lease=math.ceil(terms.lease.total_seconds()))
         self.terms = terms
         self._repo = repo
         self._even = even
@@ -94,7 +95,7 @@ class Claimant:
             words += "" if state.sha else ", though its claim is gone from the remote"
             words += f"; the remote cannot be asked now: {state.trouble}" if state.trouble else ""
             next_look = state.asked + (0.0 if self._forced else self.terms.watch.total_seconds())
-            free = max(state.asked, state.seen + self.terms.lease.total_seconds())
+            free = max(state.asked, state.seen + self.terms.waits(state.found).total_seconds())
             due = now + timedelta(seconds=max(0.0, min(next_look, free) - even))
             return Hold(open=False, words=words, cure=CURE, due=due, other=state.found)
         words = state.trouble or "who holds the repository is being asked"
@@ -204,7 +205,7 @@ class Claimant:
         self._look()
         state = self._state
         first, stood = not self._held_before, self._even() - state.seen
-        if not may_take(state.found, self.us, first=first, stood=stood, lease=self.terms.lease, forced=self._forced):
+        if not may_take(state.found, self.us, self.terms, first=first, stood=stood, forced=self._forced):
             return Kept()
         found = state.found or Claim()
         kept = Kept(taken=True, of=None if found.released or found.holder == self.us.holder else state.found)

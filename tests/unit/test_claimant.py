@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coordinator.config import ConfigError, load
 from coordinator.domain.cargo import Search
 from coordinator.domain.claim import Claim, read, written
 from coordinator.engine.claimant import Claimant, Kept, NoClaim
@@ -42,6 +44,7 @@ class Machine:
     line: Line = field(init=False)
     claimant: Claimant = field(init=False)
     lives: int = 0
+    terms: Terms = TERMS
 
     def __post_init__(self) -> None:
         self.line = Line(self.ref)
@@ -52,7 +55,7 @@ class Machine:
         self.lives += 1
         us = Claim(holder=f"memory-of-{self.name}", life=f"{self.name}{self.lives}", host=self.name,
                    pid=100 + self.lives, checkout=f"/home/{self.name}/widgets")
-        self.claimant = Claimant(self.line, us, TERMS, even=lambda: self.even,  # type: ignore[arg-type]
+        self.claimant = Claimant(self.line, us, self.terms, even=lambda: self.even,  # type: ignore[arg-type]
                                  now=lambda: NOW + timedelta(seconds=self.even) + self.ahead, **known)
 
     def keep(self) -> Kept:
@@ -85,7 +88,8 @@ def later(minutes: float, *machines: Machine) -> None:
 
 
 def test_what_is_written_is_read_and_what_strangers_write_moves_no_cursor():
-    claim = Claim("h1", "l1", 3, "anna", 4711, "/home/anna/my repo: new", NOW, NOW + timedelta(hours=1), released=True)
+    claim = Claim("h1", "l1", 3, "anna", 4711, "/home/anna/my repo: new", NOW, NOW + timedelta(hours=1), released=True,
+                  lease=7200)
     assert read(written(claim)) == claim
     odd = read("x\n\nholder: h\x1b[2J\ngeneration: -5\npid: one\nsince: yesterday\ncheckout: " + "a" * 999)
     assert (odd.holder, odd.generation, odd.pid, odd.since, len(odd.checkout)) == ("h?[2J", 0, 0, None, 200)
@@ -158,19 +162,51 @@ def test_a_holder_that_slept_believes_nothing_and_finds_who_has_it(ref: Ref):
     assert "berta" in anna.words()
 
 
-@pytest.mark.parametrize("every", [49, 50, 59, 61, 500])
-def test_never_do_two_count_on_it_at_once_however_late_the_holder_renews(ref: Ref, every: int):
+@pytest.mark.req("W2")
+@pytest.mark.parametrize(("hers", "theirs"), [(1, 1), (4, 1), (1, 4)])
+@pytest.mark.parametrize("late", [0.8, 0.85, 0.99, 1.02, 8])
+def test_never_do_two_count_on_it_at_once_however_late_the_holder_renews(ref: Ref, late: float, hers: int, theirs: int):
+    """Their leases differ: who waits waits for the longer one."""
     anna, berta = two(ref)
+    anna.terms, berta.terms = (Terms(TERMS.renew, TERMS.lease * times) for times in (hers, theirs))
+    anna.starts()
+    berta.starts()
     anna.keep()
     berta.keep()
-    for minute in range(1, 300):
+    every = round(60 * max(hers, theirs) * late)
+    for minute in range(1, every * 3):
         later(1, anna, berta)
         if minute % every == 0:
             anna.keep()
         berta.keep()
         assert not (anna.holds and berta.holds)
-        assert not berta.holds or every > 60
-    assert berta.holds == (every > 60)
+        assert not berta.holds or late > 1
+    assert berta.holds == (late > 1)
+
+
+@pytest.mark.parametrize(("lease", "hours"), [("", 1), ("lease: 7200\n", 2), ("lease: 60\n", 1),
+                                              ("lease: 999999999999\n", 24), ("lease: 1e9\n", 1)])
+def test_nobody_waits_longer_than_a_day_whatever_stands_in_the_claim(ref: Ref, lease: str, hours: int):
+    berta = Machine("berta", ref)
+    ref.sha, ref.words = "c0", f"holder: h1\n{lease}state: held\n"   # without the line: of an older coordinator
+    assert not berta.keep().taken
+    later(60 * hours - 1, berta)
+    assert not berta.keep().taken
+    later(1, berta)
+    assert berta.keep().taken
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    ('claim_lease = "25h"', 'repository.claim_lease = "25h" is too long; 1d is the most'),
+    ('claim_lease = "30m"', "repository.claim_lease is less than twice claim_renew"),
+])
+def test_a_lease_that_others_would_not_wait_for_is_refused(tmp_path: Path, line: str, words: str):
+    file = tmp_path / "coordinator.toml"
+    file.write_text(f'[repository]\nclaim_renew = "20m"\n{line}\n')
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert words in caught.value.words
+    assert caught.value.cure
 
 
 def test_a_restart_of_the_same_memory_takes_its_own_at_once_whatever_it_remembers(ref: Ref):
