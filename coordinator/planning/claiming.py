@@ -18,6 +18,7 @@ from coordinator.planning.actions import (
     AskApproval,
     Begin,
     Deliver,
+    Explain,
     Inherit,
     Join,
     Launch,
@@ -34,8 +35,8 @@ from coordinator.planning.actions import (
     Wait,
 )
 
-OUTWARD = (Poll, VetIssue, Inherit, AskApproval, Begin, Prove, Prepare, Launch, Push, Publish, Join, Deliver, Tell,
-           TellBatch, Notify)
+OUTWARD = (Poll, VetIssue, Explain, Inherit, AskApproval, Begin, Prove, Prepare, Launch, Push, Publish, Join, Deliver,
+           Tell, TellBatch, Notify)
 """What a coordinator without the claim leaves to the one that holds it. It goes on to look after workers that it
 started, to keep what they leave and to answer people: all of that stays on its own machine."""
 MARGIN = 6
