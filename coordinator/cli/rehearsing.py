@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -40,7 +40,9 @@ def rehearse(
 
     where, temporary, how = *_folder(folder), Play(agent, executor, address)
     try:
-        return _serve(where, how) if serve else _play(where, how)
+        if serve:
+            _serve(where, how)
+        return _play(where, how)
     finally:
         if temporary and not keep:
             import shutil
@@ -71,14 +73,17 @@ def _folder(given: Path | None) -> tuple[Path, bool]:
     return given.absolute(), False
 
 
-def _serve(where: Path, how: Play) -> int:
+def _serve(where: Path, how: Play) -> NoReturn:
     from coordinator.rehearsal.demo import serve
+    from coordinator.rehearsal.stage import BOT_TOKEN
 
     def ready(stage: Any) -> None:
         print("\n".join(served(stage.github.url, stage.log, stage.clone)), flush=True)
 
-    serve(where, ready, Diary(), how)
-    return 0
+    def ended(stage: Any) -> None:
+        print("\n".join(again(stage.clone, BOT_TOKEN)), flush=True)
+
+    serve(where, ready, Diary(), ended, how)
 
 
 def served(url: str, log: Path, clone: Path) -> tuple[str, ...]:
@@ -90,6 +95,16 @@ def served(url: str, log: Path, clone: Path) -> tuple[str, ...]:
         f"  tail -f {quote(str(log))}      # what it says",
         f"  cd {quote(str(clone))} && coordinator status",
         "Ctrl-C ends it.",
+    )
+
+
+def again(clone: Path, token: str) -> tuple[str, ...]:
+    """What is said once the coordinator has ended, while its GitHub is still served."""
+    from shlex import quote
+
+    return (
+        "the coordinator has ended; the stand-in GitHub goes on. What it left is found again by:",
+        f"  cd {quote(str(clone))} && GITHUB_TOKEN={token} coordinator run",
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from coordinator.config.quantities import parse_duration, parse_size, show_duration, show_size
+from coordinator.config.quantities import LONGEST, parse_duration, parse_size, show_duration, show_size
 
 T = TypeVar("T")
 
@@ -195,9 +195,9 @@ def flag() -> Kind[bool]:
     return Kind(read, lambda value: str(value).lower(), lambda value: words.get(value.strip().lower(), value))
 
 
-def duration(least: str = "0s") -> Kind[timedelta]:
-    """A length of time as text; `least` is the shortest allowed."""
-    shortest = parse_duration(least)
+def duration(least: str = "0s", most: str = "") -> Kind[timedelta]:
+    """A length of time as text; `least` is the shortest allowed, `most` the longest, "" for any."""
+    shortest, longest = parse_duration(least), parse_duration(most) if most else LONGEST
 
     def read(raw: object) -> timedelta:
         if not isinstance(raw, str):
@@ -205,6 +205,8 @@ def duration(least: str = "0s") -> Kind[timedelta]:
         value = parse_duration(raw)
         if value < shortest:
             raise ValueError(f"is too short; {least} is the least")
+        if value > longest:
+            raise ValueError(f"is too long; {most} is the most")
         return value
 
     return Kind(read, lambda value: _quoted(show_duration(value)))

@@ -53,7 +53,7 @@ class Repository:
     fork: str = _optional(_REPOSITORY)
     claim: bool = _key(kinds.flag(), True)
     claim_renew: timedelta = _key(kinds.duration("100ms"), "20m")
-    claim_lease: timedelta = _key(kinds.duration("1s"), "1h")
+    claim_lease: timedelta = _key(kinds.duration("1s", "1d"), "1h")
     claim_watch: timedelta = _key(kinds.duration("100ms"), "3m")
 
 

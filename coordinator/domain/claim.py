@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 TITLE = "The claim of a coordinator on this repository"
 LONGEST = 200
 """Characters of a value that are kept: whoever may push can write anything here."""
+LONGEST_LEASE = timedelta(days=1)
+"""A longer lease is neither asked for nor waited for: a claim of a dead machine must not hold a repository for ever."""
 _UNFIT = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]")
 
 
@@ -16,7 +18,8 @@ _UNFIT = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]")
 class Claim:
     """Who holds the repository. `holder` names a checkout for ever and `life` one process on it; `generation` grows by
     one each time the claim is taken. `since` and `renewed_at` are by the holder's own clock and for people alone: no
-    clock of one machine is held against another's. `released`: it was given back."""
+    clock of one machine is held against another's. `released`: it was given back. `lease` is how long after a renewal
+    the holder may count on it, in seconds; 0 where it does not say."""
 
     holder: str = ""
     life: str = ""
@@ -27,6 +30,7 @@ class Claim:
     since: datetime | None = None
     renewed_at: datetime | None = None
     released: bool = False
+    lease: int = 0
 
     @property
     def who(self) -> str:
@@ -41,6 +45,7 @@ def written(claim: Claim) -> str:
         "holder": claim.holder,
         "life": claim.life,
         "generation": str(claim.generation),
+        "lease": str(claim.lease),
         "host": claim.host,
         "pid": str(claim.pid),
         "checkout": claim.checkout,
@@ -59,6 +64,7 @@ def read(text: str) -> Claim:
         holder=pairs.get("holder", ""),
         life=pairs.get("life", ""),
         generation=_whole(pairs.get("generation", "")),
+        lease=_whole(pairs.get("lease", "")),
         host=pairs.get("host", ""),
         pid=_whole(pairs.get("pid", "")),
         checkout=pairs.get("checkout", ""),

@@ -6,6 +6,7 @@ counts from before it was sent, another's value from after it was first seen: so
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,15 +26,25 @@ class NoClaim(GitError):
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What a step brought: it was `taken`, away from `of` where another held it; `left` are the branches that
+    stand on the remote, where they may be another's: the claim is not used before `inherited` is called."""
+
+    taken: bool = False
+    of: Claim | None = None
+    left: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class _State:
-    """`ours` is the claim that we hold at commit `sha`, good until `until` on the even clock. `found` is what another
-    wrote at `sha`, seen first at `seen`. `heir`: it was taken from another, and what that one left was not
-    read yet. `asked` is when the remote was last asked, `trouble` why that failed and `cure` what helps."""
+    """`ours` is the claim that we hold at commit `sha`, good until `until` on the even clock. `heir` is how it was
+    taken, for as long as what another left is not written down here. `found` is what another wrote at `sha`, seen
+    first at `seen`. `asked` is when the remote was last asked, `trouble` why that failed and `cure` what helps."""
 
     sha: str = ""
     ours: Claim | None = None
     until: float = NEVER
-    heir: bool = False
+    heir: Kept | None = None
     found: Claim | None = None
     seen: float = NEVER
     asked: float = NEVER
@@ -41,23 +52,13 @@ class _State:
     cure: str = ""
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What a step brought: it was `taken`, away from `of` where another held it; `left` are the branches that
-    stood on the remote then."""
-
-    taken: bool = False
-    of: Claim | None = None
-    left: Mapping[str, str] | None = None
-
-
 class Claimant:
     """`us` names this checkout, this life and where it runs; `sha` and `generation` are those its memory wrote last, ""
-    where it remembers none."""
+    where it remembers none. It writes only a claim that is used: before any other somebody else may have left work."""
 
     def __init__(self, repo: Repository, us: Claim, terms: Terms, *, even: Callable[[], float],
                  now: Callable[[], datetime], sha: str = "", generation: int = 0) -> None:
-        self.us = us
+        self.us = replace(us, lease=math.ceil(terms.lease.total_seconds()))
         self.terms = terms
         self._repo = repo
         self._even = even
@@ -76,7 +77,7 @@ class Claimant:
     def fresh(self) -> bool:
         """Whether it is ours and surely will be for as long as an effect takes."""
         state = self._state
-        return state.ours is not None and not state.heir and self._even() < state.until
+        return state.ours is not None and state.heir is None and self._even() < state.until
 
     @property
     def sha(self) -> str:
@@ -85,15 +86,16 @@ class Claimant:
     def hold(self, now: datetime) -> Hold:
         """Where it stands at this moment of the wall clock, which is now. Asks nobody."""
         state, even = self._state, self._even()
-        if state.ours is not None and not state.heir and even < state.until:
+        if state.ours is not None and state.heir is None and even < state.until:
             began = state.until - self.terms.counts.total_seconds()
             due = now + timedelta(seconds=began + self.terms.renew.total_seconds() - even)
             return Hold(due=due, until=now + timedelta(seconds=state.until - even), generation=state.ours.generation)
         if state.found is not None and not state.found.released:
             words = f"{state.found.who} holds this repository"
+            words += "" if state.sha else ", though its claim is gone from the remote"
             words += f"; the remote cannot be asked now: {state.trouble}" if state.trouble else ""
             next_look = state.asked + (0.0 if self._forced else self.terms.watch.total_seconds())
-            free = max(state.asked, state.seen + self.terms.lease.total_seconds())
+            free = max(state.asked, state.seen + self.terms.waits(state.found).total_seconds())
             due = now + timedelta(seconds=max(0.0, min(next_look, free) - even))
             return Hold(open=False, words=words, cure=CURE, due=due, other=state.found)
         words = state.trouble or "who holds the repository is being asked"
@@ -101,18 +103,24 @@ class Claimant:
         return Hold(open=False, words=words, cure=state.cure or "coordinator doctor", due=now)
 
     def keep(self, prefix: str) -> Kept:
-        """Sees to it once: renews what is ours, else looks whose it is and takes it where that may be. One taken from
-        another is not used before it is known which branches of `prefix` stand there. Raises GitError when the remote
-        refuses or cannot be asked."""
+        """Sees to it once: renews what is ours, else looks whose it is and takes it where that may be. Of one that
+        another had since, it asks which branches of `prefix` stand there. Raises GitError when the remote refuses or
+        cannot be asked."""
         with self._turn, self._told():
             kept = Kept()
             if self._state.ours is None or not self._renewed():
                 kept = self._taken_blindly() or self._taken()
-            if self._state.ours is None or not self._state.heir:
+            if self._state.ours is None or self._state.heir is None:
                 return kept
-            left = self._repo.standing(prefix)
-            self._state = replace(self._state, heir=False)
-            return replace(kept, left=left)
+            return replace(self._state.heir, left=self._repo.standing(prefix))
+
+    def inherited(self) -> None:
+        """What another left is written down: from now on the claim is used."""
+        with self._turn:
+            state = self._state
+            if state.ours is not None:
+                self._known = (state.sha, state.ours.generation)
+            self._state = replace(state, heir=None)
 
     def push(self, branch: str, expect: str, search: Search, passes: Callable[[Cargo], None]) -> str:
         """Pushes work and renews the claim in one transaction: the remote refuses both once another has the claim. The
@@ -184,10 +192,12 @@ class Claimant:
         state = self._state
         sha, words = self._repo.claim(state.sha)
         at = self._even()
-        if not sha:
-            self._state = _State(asked=at)
-        elif sha == state.sha:
+        if sha == state.sha:
             self._state = replace(state, asked=at, trouble="")
+        elif not sha and state.found is not None and not state.found.released:   # its holder may count on it yet
+            self._state = replace(state, sha="", seen=at, asked=at, trouble="")
+        elif not sha:
+            self._state = _State(asked=at)
         else:
             self._state = _State(sha=sha, found=read(words), seen=at, asked=at)
 
@@ -195,25 +205,30 @@ class Claimant:
         self._look()
         state = self._state
         first, stood = not self._held_before, self._even() - state.seen
-        if not may_take(state.found, self.us, first=first, stood=stood, lease=self.terms.lease, forced=self._forced):
+        if not may_take(state.found, self.us, self.terms, first=first, stood=stood, forced=self._forced):
             return Kept()
         found = state.found or Claim()
+        kept = Kept(taken=True, of=None if found.released or found.holder == self.us.holder else state.found)
+        known, generation = self._known
+        as_we_left_it = bool(known) and found.holder == self.us.holder and found.generation == generation
         try:
-            foreign = found.holder != self.us.holder or not self._known[0]   # or of a memory that is lost
-            self._put(state.sha, found.generation, heir=bool(state.sha) and foreign)
+            self._put(state.sha, max(found.generation, generation),
+                      heir=kept if (state.found or known) and not as_we_left_it else None)
         except ClaimMoved:   # another was faster: whose it is now is asked at the next step
             return Kept()
         self._forced = False
-        return Kept(taken=True, of=None if found.released or found.holder == self.us.holder else state.found)
+        return kept
 
-    def _put(self, held: str, generation: int, *, heir: bool = False) -> None:
+    def _put(self, held: str, generation: int, *, heir: Kept | None = None) -> None:
         now, began = self._now(), self._even()
         claim = replace(self.us, generation=generation + 1, since=now, renewed_at=now)
         sha = self._repo.put_claim(written(claim), held=held)
         self._have(claim, sha, began, heir=heir)
 
-    def _have(self, claim: Claim, sha: str, began: float, *, heir: bool = False) -> None:
+    def _have(self, claim: Claim, sha: str, began: float, *, heir: Kept | None = None) -> None:
         self._held_before = True
+        if heir is None:
+            self._known = (sha, claim.generation)
         until = began + self.terms.counts.total_seconds()
         self._state = _State(sha=sha, ours=claim, until=until, heir=heir, asked=self._even())
 

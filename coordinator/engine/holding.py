@@ -15,20 +15,23 @@ CLAIM = "claim"
 
 
 def claim_kept(world: World, memory: Memory, fact: ClaimKept) -> None:
-    """Where it stands after a step; whoever has just taken it lists all issues anew."""
-    now = world.clock.now()
-    if fact.left is not None:
+    """Where it stands after a step; whoever has just taken it lists all issues anew. What another left comes first: a
+    death before that finds a claim that is not written down, and reads it again."""
+    now, hold = world.clock.now(), fact.hold
+    if fact.left is not None and world.claimant is not None:
         come_into(world.store, fact.left)
-    if fact.hold.open:
-        kept = {"sha": fact.sha, "generation": fact.hold.generation}
+        world.claimant.inherited()
+        hold = world.claimant.hold(now)
+    if hold.open:
+        kept = {"sha": fact.sha, "generation": hold.generation}
         world.store.keep_document(CLAIM, json.dumps(kept))
     if fact.taken:
-        words = f"the claim on the repository is ours (generation {fact.hold.generation})"
+        words = f"the claim on the repository is ours (generation {hold.generation})"
         words += f", taken from {fact.of.who}" if fact.of is not None else ""
         world.store.log(Event("", now, "claim", words))
         memory.poll_due, memory.listed_at, memory.claim_words = True, None, ""
         world.say(words)
-    elif not fact.hold.open and fact.hold.words != memory.claim_words:
-        memory.claim_words = fact.hold.words
-        world.store.log(Event("", now, "claim", fact.hold.words))
-        world.say(f"{fact.hold.words}: here nothing is started and nothing is written to GitHub")
+    elif not hold.open and hold.words != memory.claim_words:
+        memory.claim_words = hold.words
+        world.store.log(Event("", now, "claim", hold.words))
+        world.say(f"{hold.words}: here nothing is started and nothing is written to GitHub")

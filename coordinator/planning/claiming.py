@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from coordinator.domain.claim import Claim
+from coordinator.domain.claim import LONGEST_LEASE, Claim
 from coordinator.domain.task import ENDED, Task, TaskState
 from coordinator.planning.actions import (
     Action,
@@ -18,6 +18,7 @@ from coordinator.planning.actions import (
     AskApproval,
     Begin,
     Deliver,
+    Explain,
     Inherit,
     Join,
     Launch,
@@ -34,8 +35,8 @@ from coordinator.planning.actions import (
     Wait,
 )
 
-OUTWARD = (Poll, VetIssue, Inherit, AskApproval, Begin, Prove, Prepare, Launch, Push, Publish, Join, Deliver, Tell,
-           TellBatch, Notify)
+OUTWARD = (Poll, VetIssue, Explain, Inherit, AskApproval, Begin, Prove, Prepare, Launch, Push, Publish, Join, Deliver,
+           Tell, TellBatch, Notify)
 """What a coordinator without the claim leaves to the one that holds it. It goes on to look after workers that it
 started, to keep what they leave and to answer people: all of that stays on its own machine."""
 MARGIN = 6
@@ -57,6 +58,11 @@ class Terms:
         """How long its holder counts on it after a renewal began."""
         counts: timedelta = self.lease - self.lease / MARGIN
         return counts
+
+    def waits(self, found: Claim | None) -> timedelta:
+        """How long a claim of another must have stood: its holder may have set a longer lease than we have."""
+        theirs = timedelta(seconds=found.lease if found is not None else 0)
+        return max(self.lease, min(theirs, LONGEST_LEASE))
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class Inheritance:
         return task.pushed_sha or (left.sha if left is not None else "")
 
 
-def may_take(found: Claim | None, us: Claim, *, first: bool, stood: float, lease: timedelta, forced: bool) -> bool:
+def may_take(found: Claim | None, us: Claim, terms: Terms, *, first: bool, stood: float, forced: bool) -> bool:
     """Whether the claim may be taken: there is none, it was given back, it is of this very life, of a life before us on
     the same checkout (`first`: we have not held it yet), or its value has `stood` for a whole lease, in seconds by our
     own clock. `forced`: a person says that its holder is dead."""
@@ -105,7 +111,7 @@ def may_take(found: Claim | None, us: Claim, *, first: bool, stood: float, lease
         return True
     if found.holder == us.holder and (first or found.life == us.life):
         return True
-    return stood >= lease.total_seconds()
+    return stood >= terms.waits(found).total_seconds()
 
 
 def held_back(made: Plan, hold: Hold, tasks: Mapping[str, Task]) -> Plan:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from .hub.world import Issue
 from .sample import CASES, STOP_REASON
@@ -61,17 +61,23 @@ def rehearse(folder: Path, show: Show, how: Play = HERE, deadline: float = DEADL
         return _result(stage, time.monotonic() - began)
 
 
-def serve(folder: Path, ready: Callable[[Stage], None], show: Show, how: Play = HERE) -> None:
+def serve(folder: Path, ready: Callable[[Stage], None], show: Show, ended: Callable[[Stage], None],
+          how: Play = HERE) -> NoReturn:
     """Leave everything running for people to play with; `ready` is told where things are.
 
-    Returns when the coordinator ends; Ctrl-C ends it and raises KeyboardInterrupt.
+    Whoever kills the coordinator wants to see it come back: `ended` is told, GitHub stays. Ctrl-C ends it all and
+    raises KeyboardInterrupt.
     """
     with staged(folder, how) as stage:
         label_all(stage)
         with coordinator(stage) as daemon:
             ready(stage)
-            while daemon.poll() is None:
+            said = False
+            while True:
                 show(stage.board())
+                if daemon.poll() is not None and not said:
+                    ended(stage)
+                    said = True
                 time.sleep(LOOK)
 
 

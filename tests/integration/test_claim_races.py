@@ -36,13 +36,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.mark.timeout(3600)
 @pytest.mark.req("W2")
 def test_however_two_coordinators_race_an_issue_has_one_worker_and_one_pull_request(world: World):
-    generations = refused = 0
+    generations = lost = refused = 0
     for seed in range(RACES):
         race = Race(seed, Remote(world.checkout, world.remote) if seed % REAL == 0 else None)
         race.run()
         generations += max(generation for _, generation in race.starts)
+        lost += race.lost
         refused += race.refused
     assert generations > RACES, "the claim went from hand to hand"
+    assert lost > RACES, "both came to the swap, and one was second"
     assert refused > 0, "and pushes came too late"
 
 
@@ -86,7 +88,7 @@ def late_effects_are_made(patch: pytest.MonkeyPatch) -> None:
 
 def what_was_left_is_not_read(patch: pytest.MonkeyPatch) -> None:
     kept: Callable[..., Any] = claim_effects.ClaimKept
-    patch.setattr(claim_effects, "ClaimKept", lambda *args: kept(*args[:-1], None))
+    patch.setattr(claim_effects, "ClaimKept", lambda *args: kept(*args[:-1], None if args[-1] is None else {}))
 
 
 @pytest.mark.timeout(600)

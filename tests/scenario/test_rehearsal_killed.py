@@ -1,11 +1,17 @@
-"""A rehearsal that is killed leaves nothing running: neither its coordinator nor an agent."""
+"""A rehearsal that is killed leaves nothing running; one whose coordinator is killed serves on, for it to come back."""
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import tomllib
+import urllib.request
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
 
 import psutil
 import pytest
@@ -24,6 +30,11 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
+def board(folder: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / "widgets" / ".coordinator" / "board.json").read_text())
+    return read
+
+
 @pytest.mark.timeout(120)
 def test_a_rehearsal_that_is_killed_leaves_no_process(tmp_path: Path):
     folder = tmp_path / "played here"
@@ -36,6 +47,38 @@ def test_a_rehearsal_that_is_killed_leaves_no_process(tmp_path: Path):
         played.kill()
         assert played.wait(10) == -9
 
+        until(lambda: processes_in(folder) == [], "the end of all that the rehearsal started", 30)
+    finally:
+        played.kill()
+        played.wait()
+        for line in processes_in(folder):
+            os.kill(int(line.split()[0]), 9)
+
+
+@pytest.mark.timeout(180)
+def test_a_coordinator_killed_while_its_github_is_served_comes_back_by_the_command_that_is_said(tmp_path: Path):
+    folder, said = tmp_path / "played here", tmp_path / "said"
+    played = subprocess.Popen([sys.executable, "-m", "coordinator", "rehearse", "--serve", "--dir", str(folder)],
+                              cwd=tmp_path, env=environ(tmp_path), stdin=subprocess.DEVNULL, stdout=said.open("wb"))
+    try:
+        until(lambda: any("agent.py" in line for line in processes_in(folder)), "an agent at work", 60)
+        killed = board(folder)["pid"]
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: "coordinator run" in said.read_text(), "what to do", 30)
+        assert played.poll() is None
+        url = tomllib.loads((folder / "widgets" / "coordinator.toml").read_text())["repository"]["api_url"]
+        with pytest.raises(HTTPError, match="401"):   # it answers: without a token nothing
+            urllib.request.urlopen(f"{url}/user", timeout=10)
+
+        command = said.read_text().splitlines()[-1].replace(" coordinator run", f" {sys.executable} -m coordinator run")
+        again = subprocess.Popen(["sh", "-c", f"{command} --stop-workers"], env=environ(tmp_path), cwd=tmp_path,
+                                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: board(folder)["pid"] != killed, "the coordinator's return", 60)
+        until(lambda: any(task["pr_number"] for task in board(folder)["tasks"]), "a pull request", 60)
+        os.kill(board(folder)["pid"], signal.SIGTERM)
+        assert again.wait() == 0
+        played.send_signal(signal.SIGINT)
+        assert played.wait(30) != 0
         until(lambda: processes_in(folder) == [], "the end of all that the rehearsal started", 30)
     finally:
         played.kill()

@@ -18,8 +18,8 @@ class Ref:
     branches: dict[str, str] = field(default_factory=dict)
     pushes: int = 0
 
-    def now(self) -> tuple[str, str]:
-        return self.sha, self.words
+    def now(self, known: str) -> tuple[str, str]:
+        return self.sha, "" if self.sha == known else self.words
 
     def swap(self, held: str, words: str) -> str:
         if self.sha != held:
@@ -42,7 +42,7 @@ class Line:
 
     def claim(self, known: str) -> tuple[str, str]:
         self._answers()
-        return self.ref.sha, "" if self.ref.sha == known else self.ref.words
+        return self.ref.now(known)
 
     def standing(self, prefix: str) -> Mapping[str, str]:
         self._answers()

@@ -63,9 +63,9 @@ class Remote(Ref):
         self._repo, self._bare = GitRepository(checkout, default_branch="main"), bare
         git(bare, "update-ref", "-d", REF)
 
-    def now(self) -> tuple[str, str]:
+    def now(self, known: str) -> tuple[str, str]:
         """Whoever died right after a push never heard that it was done."""
-        return self._repo.claim("")
+        return self._repo.claim(known)
 
     def swap(self, held: str, words: str) -> str:
         self.pushes += 1
@@ -86,8 +86,7 @@ class Clone(FakeRepository):
 
     def claim(self, known: str) -> tuple[str, str]:
         self._reached()
-        sha, words = self._ref.now()
-        return sha, "" if known == sha else words
+        return self._ref.now(known)
 
     def standing(self, prefix: str) -> Mapping[str, str]:
         self._reached()
@@ -96,7 +95,11 @@ class Clone(FakeRepository):
     def put_claim(self, words: str, *, held: str) -> str:
         self._reached()
         self.between()
-        return self._ref.swap(held, words)
+        try:
+            return self._ref.swap(held, words)
+        except ClaimMoved:
+            self._machine.race.lost += 1
+            raise
 
     def push_claimed(self, words: str, *, held: str, branch: str, expect: str, search: Search = NOTHING,
                      passes: Callable[[Cargo], None] = lambda _: None) -> tuple[str, str]:
@@ -169,8 +172,8 @@ class Machine:
 
 
 class Race:
-    """One race. `starts` are the agents ever started, by task and generation of the claim; `refused` counts pushes of
-    work that the remote refused since another had the claim."""
+    """One race. `starts` are the agents ever started, by task and generation of the claim; `lost` counts swaps that
+    came second, `refused` pushes of work that the remote refused since another had the claim."""
 
     def __init__(self, seed: int, ref: Ref | None = None) -> None:
         self.seed, self.random, self.clock = seed, Random(seed), FakeClock()
@@ -180,7 +183,7 @@ class Race:
         self.story: list[str] = []
         self.forced = seed % 4 == 3   # a person takes it over although its holder lives
         self.resting = False
-        self.refused = 0
+        self.lost = self.refused = 0
         self._stepping: Machine | None = None
         self._die_in = 0
         for number in ISSUES:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coordinator.config import ConfigError, load
 from coordinator.domain.cargo import Search
 from coordinator.domain.claim import Claim, read, written
 from coordinator.engine.claimant import Claimant, Kept, NoClaim
+from coordinator.engine.effects import perform
+from coordinator.engine.facts import ClaimKept
+from coordinator.engine.holding import CLAIM
+from coordinator.engine.memory import Memory
+from coordinator.engine.observe import observe
+from coordinator.engine.record import Recorder
+from coordinator.planning.actions import KeepClaim
 from coordinator.planning.claiming import Terms
 from coordinator.ports import ClaimMoved, GitUnreachable, PushRefused
 from tests.factories import NOW
 from tests.support.claims import Line, Ref
+from tests.support.fakes import an_outside
 
 TERMS = Terms(timedelta(minutes=20), timedelta(minutes=60), timedelta(minutes=3))
 MINUTE = 60.0
@@ -33,6 +44,7 @@ class Machine:
     line: Line = field(init=False)
     claimant: Claimant = field(init=False)
     lives: int = 0
+    terms: Terms = TERMS
 
     def __post_init__(self) -> None:
         self.line = Line(self.ref)
@@ -43,11 +55,15 @@ class Machine:
         self.lives += 1
         us = Claim(holder=f"memory-of-{self.name}", life=f"{self.name}{self.lives}", host=self.name,
                    pid=100 + self.lives, checkout=f"/home/{self.name}/widgets")
-        self.claimant = Claimant(self.line, us, TERMS, even=lambda: self.even,  # type: ignore[arg-type]
+        self.claimant = Claimant(self.line, us, self.terms, even=lambda: self.even,  # type: ignore[arg-type]
                                  now=lambda: NOW + timedelta(seconds=self.even) + self.ahead, **known)
 
     def keep(self) -> Kept:
-        return self.claimant.keep("rpi/")
+        """A step, and what it brought is written down."""
+        kept = self.claimant.keep("rpi/")
+        if kept.left is not None:
+            self.claimant.inherited()
+        return kept
 
     @property
     def holds(self) -> bool:
@@ -72,7 +88,8 @@ def later(minutes: float, *machines: Machine) -> None:
 
 
 def test_what_is_written_is_read_and_what_strangers_write_moves_no_cursor():
-    claim = Claim("h1", "l1", 3, "anna", 4711, "/home/anna/my repo: new", NOW, NOW + timedelta(hours=1), released=True)
+    claim = Claim("h1", "l1", 3, "anna", 4711, "/home/anna/my repo: new", NOW, NOW + timedelta(hours=1), released=True,
+                  lease=7200)
     assert read(written(claim)) == claim
     odd = read("x\n\nholder: h\x1b[2J\ngeneration: -5\npid: one\nsince: yesterday\ncheckout: " + "a" * 999)
     assert (odd.holder, odd.generation, odd.pid, odd.since, len(odd.checkout)) == ("h?[2J", 0, 0, None, 200)
@@ -145,19 +162,51 @@ def test_a_holder_that_slept_believes_nothing_and_finds_who_has_it(ref: Ref):
     assert "berta" in anna.words()
 
 
-@pytest.mark.parametrize("every", [49, 50, 59, 61, 500])
-def test_never_do_two_count_on_it_at_once_however_late_the_holder_renews(ref: Ref, every: int):
+@pytest.mark.req("W2")
+@pytest.mark.parametrize(("hers", "theirs"), [(1, 1), (4, 1), (1, 4)])
+@pytest.mark.parametrize("late", [0.8, 0.85, 0.99, 1.02, 8])
+def test_never_do_two_count_on_it_at_once_however_late_the_holder_renews(ref: Ref, late: float, hers: int, theirs: int):
+    """Their leases differ: who waits waits for the longer one."""
     anna, berta = two(ref)
+    anna.terms, berta.terms = (Terms(TERMS.renew, TERMS.lease * times) for times in (hers, theirs))
+    anna.starts()
+    berta.starts()
     anna.keep()
     berta.keep()
-    for minute in range(1, 300):
+    every = round(60 * max(hers, theirs) * late)
+    for minute in range(1, every * 3):
         later(1, anna, berta)
         if minute % every == 0:
             anna.keep()
         berta.keep()
         assert not (anna.holds and berta.holds)
-        assert not berta.holds or every > 60
-    assert berta.holds == (every > 60)
+        assert not berta.holds or late > 1
+    assert berta.holds == (late > 1)
+
+
+@pytest.mark.parametrize(("lease", "hours"), [("", 1), ("lease: 7200\n", 2), ("lease: 60\n", 1),
+                                              ("lease: 999999999999\n", 24), ("lease: 1e9\n", 1)])
+def test_nobody_waits_longer_than_a_day_whatever_stands_in_the_claim(ref: Ref, lease: str, hours: int):
+    berta = Machine("berta", ref)
+    ref.sha, ref.words = "c0", f"holder: h1\n{lease}state: held\n"   # without the line: of an older coordinator
+    assert not berta.keep().taken
+    later(60 * hours - 1, berta)
+    assert not berta.keep().taken
+    later(1, berta)
+    assert berta.keep().taken
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    ('claim_lease = "25h"', 'repository.claim_lease = "25h" is too long; 1d is the most'),
+    ('claim_lease = "30m"', "repository.claim_lease is less than twice claim_renew"),
+])
+def test_a_lease_that_others_would_not_wait_for_is_refused(tmp_path: Path, line: str, words: str):
+    file = tmp_path / "coordinator.toml"
+    file.write_text(f'[repository]\nclaim_renew = "20m"\n{line}\n')
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert words in caught.value.words
+    assert caught.value.cure
 
 
 def test_a_restart_of_the_same_memory_takes_its_own_at_once_whatever_it_remembers(ref: Ref):
@@ -276,17 +325,111 @@ def test_a_claim_that_cannot_be_had_never_counts_as_had_and_says_why(ref: Ref):
     assert not anna.holds
 
 
-def test_what_another_left_is_read_before_anything_is_done(ref: Ref):
+@pytest.mark.req("W2")
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_another_left_is_read_before_anything_is_done(ref: Ref, dies: bool):
     anna, berta = two(ref)
+    berta.keep()
+    known = {"sha": berta.claimant.sha, "generation": 1}
+    anna.claimant.take_over()
     anna.keep()
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
+    berta.starts(**known)   # a memory of before anna had it
     berta.claimant.take_over()
     berta.line.on_push = lambda: setattr(berta.line, "cut", True)
     with pytest.raises(GitUnreachable):
         berta.keep()
     assert not berta.holds, "it is berta's, and what anna left is not known yet"
     berta.line.on_push, berta.line.cut = lambda: None, False
-    assert berta.keep().left == {}
+    if dies:
+        berta.starts(**known)
+    kept = berta.keep()
+    assert (kept.taken, kept.left) == (True, {"rpi/gh-1": "tip-of-rpi/gh-1"})
+    assert dies or (kept.of is not None and kept.of.host == "anna")
     assert berta.holds
+
+
+@pytest.mark.req("W2")
+def test_what_another_left_is_asked_for_until_it_is_written_down(ref: Ref):
+    anna, berta = two(ref)
+    anna.keep()
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
+    berta.claimant.take_over()
+    assert berta.claimant.keep("rpi/").left
+    assert not berta.holds, "asked for, and not written down"
+    assert not berta.claimant.hold(NOW).open
+    with pytest.raises(NoClaim):
+        berta.claimant.push("rpi/gh-2", "", *ANY_WORK)
+    later(3, berta)
+    assert berta.keep().left
+    assert berta.holds
+    berta.starts(sha=berta.claimant.sha, generation=2)
+    assert berta.keep().left is None, "nobody had it since"
+
+
+def test_a_takeover_whose_answer_was_lost_still_asks_what_another_left(ref: Ref):
+    anna, berta = two(ref)
+    berta.keep()
+    anna.claimant.take_over()
+    anna.keep()
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
+    berta.starts(sha="c1", generation=1)
+    assert not berta.keep().taken
+    berta.claimant.take_over()
+    berta.line.lost = True
+    with pytest.raises(GitUnreachable):
+        berta.keep()
+    berta.line.lost = False
+    assert berta.keep().left
+    assert berta.holds
+
+
+@pytest.mark.req("W2")
+def test_the_claim_opens_in_the_same_step_that_writes_down_what_was_left(ref: Ref):
+    anna, berta = two(ref)
+    anna.keep()
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
+    berta.claimant.take_over()
+    outside = an_outside()
+    outside.repo = berta.line   # type: ignore[assignment]
+    world = outside.world(claimant=berta.claimant)
+    fact = perform(KeepClaim(), world)
+    assert isinstance(fact, ClaimKept)
+    assert not observe(world, Memory()).claim.open, "a turn before the fact is taken"
+    Recorder(world, Memory()).record(fact)
+    seen = observe(world, Memory())
+    assert (seen.claim.open, set(seen.inheritance.branches)) == (True, {"rpi/gh-1"})
+    assert json.loads(outside.store.document(CLAIM) or "{}") == {"sha": berta.claimant.sha, "generation": 2}
+
+
+@pytest.mark.req("W2")
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_claim_that_vanishes_from_the_remote_is_waited_for_like_one_that_stands(ref: Ref, lives: bool):
+    anna, berta = two(ref)
+    anna.keep()
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)
+    berta.keep()
+    later(55, berta)
+    ref.sha = ref.words = ""   # a person tidied, or pushed a mirror
+    assert not berta.keep().taken, "anna may count on it yet"
+    assert "anna" in berta.words()
+    assert "is gone from the remote" in berta.words()
+    for _ in range(59):
+        later(1, anna, berta)
+        assert not berta.keep().taken
+    if lives:
+        assert anna.keep().taken, "nobody else has it: she puts it there again"
+        assert anna.keep().left is None
+        later(2, berta)
+        assert not berta.keep().taken
+        assert (anna.holds, berta.holds) == (True, False)
+        assert "is gone" not in berta.words()
+    else:
+        later(1.1, anna, berta)
+        kept = berta.keep()
+        assert (kept.taken, kept.left) == (True, {"rpi/gh-1": "tip-of-rpi/gh-1"})
+        assert (anna.holds, berta.holds) == (False, True)
+    assert (anna if lives else berta).claimant.hold(NOW).generation == 2
 
 
 def test_of_two_that_wait_for_a_dead_one_the_slower_waits_anew(ref: Ref):

@@ -111,6 +111,20 @@ def test_of_a_trouble_nothing_is_cut_off_and_its_cure_is_read_at_any_width(width
     assert f"{words} → coordinator doctor" in " ".join(line.strip() for line in lines)
 
 
+def test_why_the_claim_is_not_ours_is_said_once_and_each_row_keeps_its_own_reason() -> None:
+    words = "berta (pid 4711, /home/berta/widgets) holds this repository"
+    wait = {"code": "claim", "words": words, "moves": "wait"}
+    rows = [row(1, "QUEUED", wait=wait), row(2, "BACKOFF", wait=wait, reason="network"),
+            row(3, "IN_REVIEW", wait=wait, reason="pr_open", pr_number=7)]
+    lines = picture(140, {**DATA, "claim": {"open": False, "words": words, "cure": "wait"}, "tasks": rows})
+    assert "\n".join(lines).count("pid 4711") == 1
+    first, second, third = (next(line for line in lines if line.startswith(f"gh-{n} ")) for n in (1, 2, 3))
+    assert "waits for the claim — " in first
+    assert "network · waits for the claim" in second
+    assert "PR #7" in third
+    assert "waits for the claim" in third
+
+
 def test_foreign_text_cannot_move_the_cursor() -> None:
     assert "\x1b" not in "".join(picture(200))
 

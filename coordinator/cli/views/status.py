@@ -257,6 +257,8 @@ def _said(row: Row, attempt: dict[str, Any]) -> tuple[str, ...]:
         name = row.get("issue") or row["id"]
         reason = clean(row.get("reason") or str(state).lower())
         return (f"{reason} → coordinator why {name}", cut(clean(row.get("detail") or ""), 60))   # the cure is cut last
+    if wait.get("code") == "claim":   # whose it is, or why nobody knows, stands above
+        return (clean(row.get("reason") or ""), "waits for the claim")
     return (words,)
 
 
