@@ -86,6 +86,23 @@ def test_an_edit_after_the_label_by_somebody_who_may_not_holds_it_until_the_labe
     assert (task.pin.body, task.pin.actor) == ("```script\ncommit('good.txt'); result()\n```", "ann")
 
 
+@pytest.mark.req("N4", "X18")
+def test_a_label_counts_later_only_for_the_words_that_stood_there_when_it_was_set(yard: Yard):
+    """bob is put on the list after he set the label, and after a stranger changed the words."""
+    yard.github.add_user("bob", "bob-token", permission="triage")
+    number = yard.issue(by="bob")
+    next_second()
+    yard.repository.as_user("stranger").edit_body(number, "```script\ncommit('evil.txt'); result()\n```")
+    assert held(yard, number) == "untrusted"
+    settings = yard.clone / "coordinator.toml"
+    settings.write_text(settings.read_text() + '[trust]\nusers = ["bob"]\n')
+    yard.close()
+    yard.start()
+    assert held(yard, number) == "edited"
+    anew(yard, number, "bob")
+    yard.until_state(number, "IN_REVIEW")
+
+
 @pytest.mark.req("W18")
 def test_queued_work_takes_over_the_edits_of_trusted_people_and_is_held_by_those_of_others(yard: Yard):
     (yard.clone / "STOP").touch()
