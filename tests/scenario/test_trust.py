@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
 from coordinator.domain.outward import Outward
+from coordinator.domain.request import Event
+from coordinator.domain.task import TaskState
+from tests.factories import an_attempt
 from tests.support.yard import Yard
 
 HELD = "<!-- coordinator:gh-{}:held -->"
@@ -125,6 +129,37 @@ def test_queued_work_takes_over_the_edits_of_trusted_people_and_is_held_by_those
     assert yard.state(theirs) == "QUEUED"
     anew(yard, theirs)
     yard.until_state(theirs, "IN_REVIEW")
+
+
+@pytest.mark.req("N4", "X18")
+@pytest.mark.parametrize("begun", [False, True], ids=["queued", "begun"])
+def test_what_was_changed_while_no_coordinator_ran_is_seen_before_anything_starts(yard: Yard, begun: bool):
+    """The first tick of the next one has the old words and the old answer in its memory."""
+    (yard.clone / "STOP").touch()
+    theirs, mine = yard.issue("Theirs"), yard.issue("Mine")
+    ticks(yard)
+    for number in (theirs, mine) if begun else ():
+        _begun(yard, number)
+    yard.close()
+    next_second()
+    yard.repository.as_user("stranger").edit_body(theirs, "```script\ncommit('evil.txt'); result()\n```")
+    yard.ann.edit_body(mine, "```script\ncommit('new.txt'); result()\n```")
+    (yard.clone / "STOP").unlink()
+    yard.start()
+    done = yard.until_state(mine, "IN_REVIEW")
+    assert "new.txt" in yard.repository.files(done.branch)
+    ticks(yard)
+    assert yard.state(theirs) == "QUEUED"
+    assert yard.plan.waits[f"gh-{theirs}"].code == "edited"
+    assert not [one for one in yard.engine.world.store.attempts().get(f"gh-{theirs}", ()) if one.launched_at]
+
+
+def _begun(yard: Yard, number: int) -> None:
+    """As a crash leaves it behind just after the intent to start it."""
+    task, world = yard.task(number), yard.engine.world
+    moved = replace(task.move(TaskState.PREPARING, world.clock.now()), attempts=1)
+    attempt = an_attempt(task=number, token=f"{number:032x}", created_at=world.clock.now())
+    world.store.save(moved, Event(task.id, world.clock.now(), "begun", ""), was=task.version, attempt=attempt)
 
 
 @pytest.mark.req("X18")
