@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -210,3 +211,23 @@ def test_the_agent_hears_trusted_comments_and_no_others_and_a_restart_before_the
     assert attempt.heard in prompt
     yard.ann.comment(number, "Too late for this one.")
     assert "Too late" not in attempt.heard
+
+
+def test_what_graphql_could_not_do_just_now_is_asked_again_and_nobody_is_told(yard: Yard):
+    """GitHub's own failure has HTTP 200; it is met at the question of who edited, and at what people said."""
+    answer = {"data": None, "errors": [{"message": "Something went wrong while executing your query."}]}
+    asked: list[str] = []
+
+    def once(_method: str, path: str) -> Any:
+        if path != "/graphql":
+            return None
+        asked.append(path)   # the first of each: who edited, then what was said
+        return (200, {"Content-Type": "application/json"}, json.dumps(answer).encode()) if len(asked) % 2 else None
+
+    number = yard.issue(script="write('seen.txt', prompt); git('add', 'seen.txt'); commit(); result()")
+    yard.ann.comment(number, "Mind the edges.")
+    yard.github.intercept = once
+    task = yard.until_state(number, "IN_REVIEW")
+    assert len(asked) == 4
+    assert "Mind the edges." in yard.repository.read(task.branch, "seen.txt")
+    assert not [body for body in yard.comments(number) if body.startswith(HELD.format(number))]

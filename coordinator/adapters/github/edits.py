@@ -87,7 +87,9 @@ def _more(connection: dict[str, Any], name: str) -> bool:
 
 
 def refusals(data: Any) -> Iterator[tuple[str, str]]:
-    """Kind and words of each error in an answer of GraphQL; its HTTP status is 200 all the same."""
+    """Kind and words of each error in an answer of GraphQL; its HTTP status is 200 all the same. Kinds are GitHub's;
+    INVALID where it gives none and points to what is wrong with the question, "" where it does neither."""
     for one in fields(data).get("errors") or ():
         told = one if isinstance(one, dict) else {}
-        yield text(told, "type"), text(told, "message") or "no words"
+        pointed = bool(told.get("locations") or told.get("extensions"))
+        yield text(told, "type") or ("INVALID" if pointed else ""), text(told, "message") or "no words"

@@ -120,7 +120,8 @@ def answer(call: Call) -> Reply:
         fields = Reader(str(asked.get("query") or ""), asked.get("variables") or {}).operation()
         return Reply(200, {"data": _resolve("Query", _query(call, who), fields)})
     except BadQuery as error:
-        return Reply(200, {"data": None, "errors": [{"message": str(error)}]})
+        wrong = {"message": str(error), "locations": [{"line": 1, "column": 1}]}
+        return Reply(200, {"data": None, "errors": [wrong]})
     except Refused:
         words = "Could not resolve to a node with the given name or number."
         return Reply(200, {"data": None, "errors": [{"type": "NOT_FOUND", "message": words}]})
