@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from coordinator.adapters.github import edits
-from coordinator.adapters.github.payloads import Unreadable
 from coordinator.domain.issue import Edit, History
 from coordinator.ports import Limited, NotThere, Refused, Reserved, TryLater
 from tests.support import github_place
@@ -159,6 +158,17 @@ def test_the_last_edit_counts_though_the_list_does_not_have_it_yet() -> None:
     {"userContentEdits": {"pageInfo": {"hasNextPage": True}, "nodes": []}},
     {"timelineItems": {"pageInfo": {}, "nodes": []}},
 ])
-def test_an_answer_with_a_hole_in_it_cannot_be_read(changes: dict[str, Any]) -> None:
-    with pytest.raises(Unreadable):
+def test_an_issue_whose_edits_are_not_all_told_is_one_of_which_nobody_can_tell(changes: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="does not tell who edited it"):
         edits.history(told(**changes))
+
+
+@pytest.mark.parametrize("changes", [
+    {"userContentEdits": None}, {"userContentEdits": {"pageInfo": NO_MORE, "nodes": None}}, {"lastEditedAt": "soon"},
+    {"userContentEdits": {"pageInfo": NO_MORE, "nodes": [{"editor": ANN}, None]}}, {"userContentEdits": {"nodes": []}},
+])
+def test_a_comment_whose_edits_are_not_all_told_makes_the_others_no_less_heard(changes: dict[str, Any]) -> None:
+    plain = {"author": ANN, "body": "B", "createdAt": AT, "lastEditedAt": None, "editor": None,
+             "userContentEdits": {"pageInfo": NO_MORE, "nodes": []}}
+    answer = {"repository": {"issue": {"comments": {"nodes": [plain | changes, plain]}}}}
+    assert [one.editors for one in edits.remarks(answer)] == [None, ()]

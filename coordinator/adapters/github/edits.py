@@ -9,6 +9,7 @@ from typing import Any
 
 from coordinator.adapters.github.payloads import Unreadable, fields, items, moment, text
 from coordinator.domain.issue import Edit, History, Remark
+from coordinator.ports import Refused
 
 EDITS_TOLD, EDITS_OF_A_COMMENT, COMMENTS_TOLD = 100, 20, 50
 """How many GitHub is asked for at once; 100 is the most it gives."""
@@ -24,8 +25,17 @@ REMARKS = _ASKED % f"""issue(number: $number) {{ comments(last: {COMMENTS_TOLD})
 
 
 def history(data: Any) -> History:
-    """The answer to HISTORY. The last edit counts by itself too: a list may lag behind it. Raises Unreadable."""
+    """The answer to HISTORY. The last edit counts by itself too: a list may lag behind it. Raises Unreadable, and
+    Refused where the issue is told of and its edits are not: asked again it would be the same."""
     told = _issue(data)
+    try:
+        found, missing_until = _edits(told)
+    except Unreadable as error:
+        raise Refused(f"GraphQL: GitHub does not tell who edited it ({error})") from error
+    return History(text(told, "title"), text(told, "body"), found, missing_until)
+
+
+def _edits(told: dict[str, Any]) -> tuple[tuple[Edit, ...], datetime | None]:
     edited, renamed = fields(told.get("userContentEdits")), fields(told.get("timelineItems"))
     edits = [Edit(moment(one, "editedAt"), login(one.get("editor"))) for one in items(edited.get("nodes"))]
     last = _last_edit(told)
@@ -35,7 +45,7 @@ def history(data: Any) -> History:
         *([_oldest(renames)] if _more(renamed, "hasPreviousPage") else ()),
     ]
     found = tuple(sorted({*edits, *last, *renames}, key=lambda one: (one.at, one.editor)))
-    return History(text(told, "title"), text(told, "body"), found, max(gaps, default=None))
+    return found, max(gaps, default=None)
 
 
 def _newest(edits: list[Edit]) -> datetime:
@@ -56,12 +66,19 @@ def remarks(data: Any) -> tuple[Remark, ...]:
 
 
 def _remark(told: dict[str, Any]) -> Remark:
-    edited = fields(told.get("userContentEdits"))
-    editors: tuple[str, ...] | None = None
-    if not _more(edited, "hasNextPage"):
+    return Remark(login(told.get("author")), text(told, "body"), moment(told, "createdAt"), _editors(told))
+
+
+def _editors(told: dict[str, Any]) -> tuple[str, ...] | None:
+    """None where GitHub does not tell of all: one comment's hole says nothing of the others."""
+    try:
+        edited = fields(told.get("userContentEdits"))
+        if _more(edited, "hasNextPage"):
+            return None
         who = [login(one.get("editor")) for one in items(edited.get("nodes"))]
-        editors = tuple(dict.fromkeys([*who, *(one.editor for one in _last_edit(told))]))
-    return Remark(login(told.get("author")), text(told, "body"), moment(told, "createdAt"), editors)
+        return tuple(dict.fromkeys([*who, *(one.editor for one in _last_edit(told))]))
+    except Unreadable:
+        return None
 
 
 def _last_edit(told: dict[str, Any]) -> list[Edit]:
