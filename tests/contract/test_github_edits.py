@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from coordinator.adapters.github import edits
-from coordinator.domain.issue import Edit, History
+from coordinator.domain.issue import Edit, History, Remarks
 from coordinator.ports import Limited, NotThere, Refused, Reserved, TryLater
 from tests.support import github_place
 from tests.support.github_place import Place
@@ -52,18 +52,37 @@ def test_comments_are_told_oldest_first_with_all_who_changed_them(place: Place) 
     place.ann.comment(number, "Second")
     stranger.edit_comment(first.id, "Other words")
     place.ann.edit_comment(first.id, "Mended")
-    told = place.client().remarks(number)
-    assert [(one.author, one.body, set(one.editors or ())) for one in told] == [
+    assert [(one.author, one.body, set(one.editors or ())) for one in place.client().remarks(number).told] == [
         ("ann", "Mended", {"ann", "stranger"}), ("ann", "Second", set()),
     ]
-    for index in range(20):
-        place.ann.edit_comment(first.id, f"Again {index}")
-    for index in range(49):
-        place.ann.comment(number, f"More {index}")
-    told = place.client().remarks(number)
-    assert [one.body for one in told] == ["Second", *(f"More {index}" for index in range(49))]
-    place.ann.comment(number, "x")
-    assert [one.editors for one in place.client().remarks(number)] == [()] * 50
+
+
+def test_whoever_writes_many_comments_hides_none_of_those_before_them(place: Place, monkeypatch) -> None:
+    monkeypatch.setattr(edits, "PAGES_OF_COMMENTS", 2)
+    number = place.issue()
+    words = [f"Words {index}" for index in range(2 * edits.COMMENTS_TOLD + 3)]
+
+    def look(written: int) -> tuple[int, int, int]:
+        asked = len(place.stand_in.requests)
+        told = place.client().remarks(number)
+        assert [one.body for one in told.told] == words[told.older : written]
+        return len(told.told), told.older, len(place.stand_in.requests) - asked
+
+    expected = {0: (0, 0, 1), 50: (50, 0, 1), 51: (51, 0, 2), 100: (100, 0, 2), 103: (100, 3, 2)}
+    written = 0
+    for count, answer in expected.items():
+        while written < count:
+            place.ann.comment(number, words[written])
+            written += 1
+        assert look(count) == answer
+
+
+@pytest.mark.parametrize("cursor", [None, ""])
+def test_older_comments_that_cannot_be_asked_for_are_known_to_be_there(place: Place, cursor: Any) -> None:
+    answer = {"totalCount": 1, "pageInfo": {"hasPreviousPage": True, "startCursor": cursor}, "nodes": []}
+    sent = json.dumps({"data": {"repository": {"issue": {"comments": answer}}}}).encode()
+    place.stand_in.intercept = lambda *_: (200, {"Content-Type": "application/json"}, sent)
+    assert place.client().remarks(1) == Remarks((), 1)
 
 
 def test_a_comment_that_was_changed_more_often_than_is_told_has_unknown_editors(place: Place) -> None:
@@ -71,7 +90,7 @@ def test_a_comment_that_was_changed_more_often_than_is_told_has_unknown_editors(
     comment = place.ann.comment(number, "Words")
     for index in range(edits.EDITS_OF_A_COMMENT):
         place.ann.edit_comment(comment.id, f"Again {index}")
-    assert [one.editors for one in place.client().remarks(number)] == [None]
+    assert [one.editors for one in place.client().remarks(number).told] == [None]
 
 
 def test_an_enterprise_server_is_asked_beside_its_rest_interface(place: Place) -> None:
@@ -170,5 +189,6 @@ def test_an_issue_whose_edits_are_not_all_told_is_one_of_which_nobody_can_tell(c
 def test_a_comment_whose_edits_are_not_all_told_makes_the_others_no_less_heard(changes: dict[str, Any]) -> None:
     plain = {"author": ANN, "body": "B", "createdAt": AT, "lastEditedAt": None, "editor": None,
              "userContentEdits": {"pageInfo": NO_MORE, "nodes": []}}
-    answer = {"repository": {"issue": {"comments": {"nodes": [plain | changes, plain]}}}}
-    assert [one.editors for one in edits.remarks(answer)] == [None, ()]
+    answer = {"repository": {"issue": {"comments": {
+        "totalCount": 2, "pageInfo": NO_MORE, "nodes": [plain | changes, plain]}}}}
+    assert [one.editors for one in edits.remarks(answer).remarks] == [None, ()]

@@ -74,11 +74,11 @@ class Asker:
         with crossing("github", f"{verb} {path}"):
             return self._ask(verb, self._url(path), body=body).data
 
-    def graphql(self, query: str, number: int, *, new_work: bool = False) -> Any:
+    def graphql(self, query: str, number: int, *, new_work: bool = False, **more: str) -> Any:
         """The data that answers a query about one issue. Raises NotThere, Refused, TryLater, and Reserved where the
         hour's points are used up: GraphQL counts apart from all else, which need not wait."""
         owner, _, name = self._repo.partition("/")
-        asked = {"query": query, "variables": {"owner": owner, "name": name, "number": number}}
+        asked = {"query": query, "variables": {"owner": owner, "name": name, "number": number, **more}}
         answer = self._ask("POST", self._transport.graphql_url, body=asked, new_work=new_work)
         try:
             wrong = tuple(refusals(answer.data))

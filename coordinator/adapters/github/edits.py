@@ -4,24 +4,29 @@ read; types and fields are those of GitHub's public schema (Issue, IssueComment,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from coordinator.adapters.github.payloads import Unreadable, fields, items, moment, text
+from coordinator.adapters.github.payloads import Unreadable, fields, items, moment, number, text
 from coordinator.domain.issue import Edit, History, Remark
 from coordinator.ports import Refused
 
 EDITS_TOLD, EDITS_OF_A_COMMENT, COMMENTS_TOLD = 100, 20, 50
 """How many GitHub is asked for at once; 100 is the most it gives."""
+PAGES_OF_COMMENTS = 10
+"""The newest pages of an issue's comments that are looked at: whoever writes many must not hide what others said."""
 _WHO = "{ __typename login }"
-_ASKED = "query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) { %s } }"
-HISTORY = _ASKED % f"""issue(number: $number) {{ title body lastEditedAt editor {_WHO}
+_ASKED = """query($owner: String!, $name: String!, $number: Int!%s) {
+  repository(owner: $owner, name: $name) { %s } }"""
+HISTORY = _ASKED % ("", f"""issue(number: $number) {{ title body lastEditedAt editor {_WHO}
   userContentEdits(first: {EDITS_TOLD}) {{ pageInfo {{ hasNextPage }} nodes {{ editedAt editor {_WHO} }} }}
   timelineItems(itemTypes: [RENAMED_TITLE_EVENT], last: {EDITS_TOLD}) {{
-    pageInfo {{ hasPreviousPage }} nodes {{ ... on RenamedTitleEvent {{ createdAt actor {_WHO} }} }} }} }}"""
-REMARKS = _ASKED % f"""issue(number: $number) {{ comments(last: {COMMENTS_TOLD}) {{ nodes {{
+    pageInfo {{ hasPreviousPage }} nodes {{ ... on RenamedTitleEvent {{ createdAt actor {_WHO} }} }} }} }}""")
+REMARKS = _ASKED % (", $before: String", f"""issue(number: $number) {{
+  comments(last: {COMMENTS_TOLD}, before: $before) {{ totalCount pageInfo {{ hasPreviousPage startCursor }} nodes {{
   author {_WHO} body createdAt lastEditedAt editor {_WHO}
-  userContentEdits(first: {EDITS_OF_A_COMMENT}) {{ pageInfo {{ hasNextPage }} nodes {{ editor {_WHO} }} }} }} }} }}"""
+  userContentEdits(first: {EDITS_OF_A_COMMENT}) {{ pageInfo {{ hasNextPage }} nodes {{ editor {_WHO} }} }} }} }} }}""")
 
 
 def history(data: Any) -> History:
@@ -60,9 +65,23 @@ def _oldest(edits: list[Edit]) -> datetime:
     return min(one.at for one in edits)
 
 
-def remarks(data: Any) -> tuple[Remark, ...]:
-    """The answer to REMARKS, oldest first. Raises Unreadable."""
-    return tuple(map(_remark, items(fields(_issue(data).get("comments")).get("nodes"))))
+@dataclass(frozen=True)
+class Page:
+    """Comments that follow each other, oldest first, of `total`. `more` where there are older ones, which `before` asks
+    for, "" where GitHub does not tell how."""
+
+    remarks: tuple[Remark, ...]
+    total: int
+    more: bool
+    before: str
+
+
+def remarks(data: Any) -> Page:
+    """The answer to REMARKS. Raises Unreadable."""
+    told = fields(_issue(data).get("comments"))
+    found = tuple(map(_remark, items(told.get("nodes"))))
+    return Page(found, number(told, "totalCount"), _more(told, "hasPreviousPage"),
+                text(fields(told.get("pageInfo")), "startCursor"))
 
 
 def _remark(told: dict[str, Any]) -> Remark:
