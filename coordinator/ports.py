@@ -16,7 +16,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.checkout import Found, Survey, Worktree
 from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
-from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remark, Vet
+from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remarks, Vet
 from coordinator.domain.job import Job
 from coordinator.domain.outcome import Outcome, Usage, Work
 from coordinator.domain.outward import Outward
@@ -101,8 +101,8 @@ class GitHub(Protocol):
     def history(self, number: int) -> History:
         """Who changed title and body, by GraphQL. Raises NotThere, Refused."""
 
-    def remarks(self, number: int) -> tuple[Remark, ...]:
-        """The last comments, oldest first, with who changed them, by GraphQL. Raises NotThere, Refused."""
+    def remarks(self, number: int) -> Remarks:
+        """The last 500 comments with who changed them, by GraphQL. Raises NotThere, Refused."""
 
     def permission(self, login: str) -> str:
         """admin, maintain, write, triage, read or none; remembered for ten minutes."""

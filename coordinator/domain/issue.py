@@ -90,6 +90,14 @@ class Remark:
     editors: tuple[str, ...] | None = ()
 
 
+@dataclass(frozen=True)
+class Remarks:
+    """The newest comments, oldest first, and how many older ones were not looked at."""
+
+    told: tuple[Remark, ...] = ()
+    older: int = 0
+
+
 class PullState(StrEnum):
     OPEN = "open"
     CLOSED = "closed"

@@ -79,7 +79,8 @@ class Task:
     the providers that failed it since a person last set it going, as another one need not. `plan` is the plan it
     belongs to ("" = none) and `repo` the checkout it is worked on in ("" = the managed one). `stage` is the place in
     its workflow, from 0, and `sent_back` how often a later stage sent it back. `cleared` is what a person let pass, as
-    `reason:commit`; `withheld` why its kept work is not pushed.
+    `reason:commit`; `withheld` why its kept work is not pushed. `last_retry_event_id` is the newest event of a
+    label that has set it going again, a retry or an approval.
     """
 
     id: str

@@ -109,11 +109,12 @@ class Examined:
 
 @dataclass(frozen=True)
 class ApprovalAsked:
-    """Who approved what a stage left; `refused` where the label does not count."""
+    """Who approved what a stage left, by which event of the label; `refused` where that does not count."""
 
     task: Task
     actor: str
     refused: Refused | None
+    event_id: int = 0
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class Memory:
             self.looked.clear()
             self.checked.clear()
             self.github_until = self.listed_at = None
+            self.poll_due = True
 
     def rest(self, lane: str, now: datetime) -> datetime:
         """Lets a lane rest after a failure, longer with each in a row; until when."""

@@ -311,7 +311,8 @@ class Recorder:
             self._world.say(f"{fact.task.id}: not approved: {fact.refused.words}")
             return
         self._memory.refused.pop(fact.task.id, None)
-        task = changed(fact.task, self._world.clock.now(), **stages.approved(fact.task, f"@{fact.actor}"))
+        task = changed(fact.task, self._world.clock.now(), **stages.approved(fact.task, f"@{fact.actor}"),
+                       last_retry_event_id=fact.event_id)
         self._world.store.save(task, self._event(task, "approved", fact.actor), was=fact.task.version)
         self._world.say(f"{task.id}: {task.detail}")
 

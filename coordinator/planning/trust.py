@@ -111,8 +111,8 @@ def asked_again_at(s: Snapshot, issue: Issue) -> datetime:
 
 
 def unstarted(s: Snapshot, task: Task) -> bool:
-    """Queued, and no worker was started on the words as they are pinned now."""
-    if task.state is not TaskState.QUEUED or task.issue is None:
+    """Queued or being prepared, and no worker was started on the words as they are pinned now."""
+    if task.state not in (TaskState.QUEUED, TaskState.PREPARING) or task.issue is None:
         return False
     return not any(one.number > task.pin.begun and one.launched_at for one in s.attempts.get(task.id, ()))
 
@@ -130,6 +130,30 @@ def hold(s: Snapshot, task: Task) -> Wait | None:
         return asking(s, task, issue) if other_words(issue, task) else None
     found = doubt_again(s.vets[issue.number], s.policy)
     return Wait(task.id, found.code, found.words, cure(s.policy)) if found else None
+
+
+def unseen(s: Snapshot, task: Task) -> Wait | None:
+    """Keeps back what may have been changed or closed while no coordinator ran: all issues are looked at first."""
+    if task.issue is None or not s.policy.intake or s.listed_at is not None:
+        return None
+    return Wait(task.id, "vetting", "its issue was not looked at since the coordinator started",
+                s.github_words or "nothing: it is looked at next")
+
+
+def overtaken(s: Snapshot, task: Task) -> str:
+    """Why what is being prepared is not what its issue asks for by now; "" where nothing tells so."""
+    issue = s.issue_of(task)
+    if issue is None or not unstarted(s, task):
+        return ""
+    if other_words(issue, task):
+        return "its words were changed before it was started"
+    if stale(s, issue):
+        return ""
+    vet = s.vets[issue.number]
+    found = doubt_again(vet, s.policy)
+    if found is not None:
+        return found.words
+    return "its label was set anew before it was started" if vet.label_event_id != task.pin.label_event_id else ""
 
 
 def asking(s: Snapshot, task: Task, issue: Issue) -> Wait:

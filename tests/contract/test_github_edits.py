@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from coordinator.adapters.github import edits
-from coordinator.adapters.github.payloads import Unreadable
-from coordinator.domain.issue import Edit, History
+from coordinator.domain.issue import Edit, History, Remarks
 from coordinator.ports import Limited, NotThere, Refused, Reserved, TryLater
 from tests.support import github_place
 from tests.support.github_place import Place
@@ -53,18 +52,37 @@ def test_comments_are_told_oldest_first_with_all_who_changed_them(place: Place) 
     place.ann.comment(number, "Second")
     stranger.edit_comment(first.id, "Other words")
     place.ann.edit_comment(first.id, "Mended")
-    told = place.client().remarks(number)
-    assert [(one.author, one.body, set(one.editors or ())) for one in told] == [
+    assert [(one.author, one.body, set(one.editors or ())) for one in place.client().remarks(number).told] == [
         ("ann", "Mended", {"ann", "stranger"}), ("ann", "Second", set()),
     ]
-    for index in range(20):
-        place.ann.edit_comment(first.id, f"Again {index}")
-    for index in range(49):
-        place.ann.comment(number, f"More {index}")
-    told = place.client().remarks(number)
-    assert [one.body for one in told] == ["Second", *(f"More {index}" for index in range(49))]
-    place.ann.comment(number, "x")
-    assert [one.editors for one in place.client().remarks(number)] == [()] * 50
+
+
+def test_whoever_writes_many_comments_hides_none_of_those_before_them(place: Place, monkeypatch) -> None:
+    monkeypatch.setattr(edits, "PAGES_OF_COMMENTS", 2)
+    number = place.issue()
+    words = [f"Words {index}" for index in range(2 * edits.COMMENTS_TOLD + 3)]
+
+    def look(written: int) -> tuple[int, int, int]:
+        asked = len(place.stand_in.requests)
+        told = place.client().remarks(number)
+        assert [one.body for one in told.told] == words[told.older : written]
+        return len(told.told), told.older, len(place.stand_in.requests) - asked
+
+    expected = {0: (0, 0, 1), 50: (50, 0, 1), 51: (51, 0, 2), 100: (100, 0, 2), 103: (100, 3, 2)}
+    written = 0
+    for count, answer in expected.items():
+        while written < count:
+            place.ann.comment(number, words[written])
+            written += 1
+        assert look(count) == answer
+
+
+@pytest.mark.parametrize("cursor", [None, ""])
+def test_older_comments_that_cannot_be_asked_for_are_known_to_be_there(place: Place, cursor: Any) -> None:
+    answer = {"totalCount": 1, "pageInfo": {"hasPreviousPage": True, "startCursor": cursor}, "nodes": []}
+    sent = json.dumps({"data": {"repository": {"issue": {"comments": answer}}}}).encode()
+    place.stand_in.intercept = lambda *_: (200, {"Content-Type": "application/json"}, sent)
+    assert place.client().remarks(1) == Remarks((), 1)
 
 
 def test_a_comment_that_was_changed_more_often_than_is_told_has_unknown_editors(place: Place) -> None:
@@ -72,7 +90,7 @@ def test_a_comment_that_was_changed_more_often_than_is_told_has_unknown_editors(
     comment = place.ann.comment(number, "Words")
     for index in range(edits.EDITS_OF_A_COMMENT):
         place.ann.edit_comment(comment.id, f"Again {index}")
-    assert [one.editors for one in place.client().remarks(number)] == [None]
+    assert [one.editors for one in place.client().remarks(number).told] == [None]
 
 
 def test_an_enterprise_server_is_asked_beside_its_rest_interface(place: Place) -> None:
@@ -95,9 +113,17 @@ def test_an_issue_that_is_gone_is_not_there(place: Place) -> None:
 
 @pytest.mark.parametrize(("answer", "error"), [
     ({"data": None, "errors": [{"type": "FORBIDDEN", "message": "Resource not accessible"}]}, Refused),
-    ({"errors": [{"message": "Something went wrong"}]}, Refused),
-    ({"data": {"repository": {"issue": {}}}, "errors": ["odd"]}, Refused),
+    ({"errors": [{"type": "INSUFFICIENT_SCOPES", "message": "Your token has not been granted"}]}, Refused),
+    ({"errors": [{"message": "Field 'x' doesn't exist", "extensions": {"code": "undefinedField"}}]}, Refused),
+    ({"errors": [{"message": "Parse error on '}'", "locations": [{"line": 1}]}]}, Refused),
+    ({"data": None, "errors": [{"message": "Something went wrong while executing your query."}]}, TryLater),
+    ({"errors": [{"message": "Something went wrong", "locations": [{"line": 1}]}]}, TryLater),
+    ({"errors": [{"message": "We couldn't respond to your request in time. Sorry about that."}]}, TryLater),
+    ({"errors": [{"type": "SERVICE_UNAVAILABLE", "message": "x"}, {"type": "FORBIDDEN", "message": "x"}]}, TryLater),
+    ({"errors": [{"type": "INTERNAL", "message": "x"}, {"type": "NOT_FOUND", "message": "x"}]}, TryLater),
+    ({"data": {"repository": {"issue": {}}}, "errors": ["odd"]}, TryLater),
     ({"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}]}, Reserved),
+    ({"errors": [{"message": "You have exceeded a secondary rate limit."}]}, Reserved),
     ({"data": {"repository": {"issue": None}}}, TryLater),
     ({"data": None}, TryLater),
     ({}, TryLater),
@@ -151,6 +177,18 @@ def test_the_last_edit_counts_though_the_list_does_not_have_it_yet() -> None:
     {"userContentEdits": {"pageInfo": {"hasNextPage": True}, "nodes": []}},
     {"timelineItems": {"pageInfo": {}, "nodes": []}},
 ])
-def test_an_answer_with_a_hole_in_it_cannot_be_read(changes: dict[str, Any]) -> None:
-    with pytest.raises(Unreadable):
+def test_an_issue_whose_edits_are_not_all_told_is_one_of_which_nobody_can_tell(changes: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="does not tell who edited it"):
         edits.history(told(**changes))
+
+
+@pytest.mark.parametrize("changes", [
+    {"userContentEdits": None}, {"userContentEdits": {"pageInfo": NO_MORE, "nodes": None}}, {"lastEditedAt": "soon"},
+    {"userContentEdits": {"pageInfo": NO_MORE, "nodes": [{"editor": ANN}, None]}}, {"userContentEdits": {"nodes": []}},
+])
+def test_a_comment_whose_edits_are_not_all_told_makes_the_others_no_less_heard(changes: dict[str, Any]) -> None:
+    plain = {"author": ANN, "body": "B", "createdAt": AT, "lastEditedAt": None, "editor": None,
+             "userContentEdits": {"pageInfo": NO_MORE, "nodes": []}}
+    answer = {"repository": {"issue": {"comments": {
+        "totalCount": 2, "pageInfo": NO_MORE, "nodes": [plain | changes, plain]}}}}
+    assert [one.editors for one in edits.remarks(answer).remarks] == [None, ()]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from coordinator.domain.outward import Outward
+from coordinator.domain.request import Event
+from coordinator.domain.task import TaskState
+from tests.factories import an_attempt
 from tests.support.yard import Yard
 
 HELD = "<!-- coordinator:gh-{}:held -->"
@@ -86,6 +91,23 @@ def test_an_edit_after_the_label_by_somebody_who_may_not_holds_it_until_the_labe
     assert (task.pin.body, task.pin.actor) == ("```script\ncommit('good.txt'); result()\n```", "ann")
 
 
+@pytest.mark.req("N4", "X18")
+def test_a_label_counts_later_only_for_the_words_that_stood_there_when_it_was_set(yard: Yard):
+    """bob is put on the list after he set the label, and after a stranger changed the words."""
+    yard.github.add_user("bob", "bob-token", permission="triage")
+    number = yard.issue(by="bob")
+    next_second()
+    yard.repository.as_user("stranger").edit_body(number, "```script\ncommit('evil.txt'); result()\n```")
+    assert held(yard, number) == "untrusted"
+    settings = yard.clone / "coordinator.toml"
+    settings.write_text(settings.read_text() + '[trust]\nusers = ["bob"]\n')
+    yard.close()
+    yard.start()
+    assert held(yard, number) == "edited"
+    anew(yard, number, "bob")
+    yard.until_state(number, "IN_REVIEW")
+
+
 @pytest.mark.req("W18")
 def test_queued_work_takes_over_the_edits_of_trusted_people_and_is_held_by_those_of_others(yard: Yard):
     (yard.clone / "STOP").touch()
@@ -108,6 +130,37 @@ def test_queued_work_takes_over_the_edits_of_trusted_people_and_is_held_by_those
     assert yard.state(theirs) == "QUEUED"
     anew(yard, theirs)
     yard.until_state(theirs, "IN_REVIEW")
+
+
+@pytest.mark.req("N4", "X18")
+@pytest.mark.parametrize("begun", [False, True], ids=["queued", "begun"])
+def test_what_was_changed_while_no_coordinator_ran_is_seen_before_anything_starts(yard: Yard, begun: bool):
+    """The first tick of the next one has the old words and the old answer in its memory."""
+    (yard.clone / "STOP").touch()
+    theirs, mine = yard.issue("Theirs"), yard.issue("Mine")
+    ticks(yard)
+    for number in (theirs, mine) if begun else ():
+        _begun(yard, number)
+    yard.close()
+    next_second()
+    yard.repository.as_user("stranger").edit_body(theirs, "```script\ncommit('evil.txt'); result()\n```")
+    yard.ann.edit_body(mine, "```script\ncommit('new.txt'); result()\n```")
+    (yard.clone / "STOP").unlink()
+    yard.start()
+    done = yard.until_state(mine, "IN_REVIEW")
+    assert "new.txt" in yard.repository.files(done.branch)
+    ticks(yard)
+    assert yard.state(theirs) == "QUEUED"
+    assert yard.plan.waits[f"gh-{theirs}"].code == "edited"
+    assert not [one for one in yard.engine.world.store.attempts().get(f"gh-{theirs}", ()) if one.launched_at]
+
+
+def _begun(yard: Yard, number: int) -> None:
+    """As a crash leaves it behind just after the intent to start it."""
+    task, world = yard.task(number), yard.engine.world
+    moved = replace(task.move(TaskState.PREPARING, world.clock.now()), attempts=1)
+    attempt = an_attempt(task=number, token=f"{number:032x}", created_at=world.clock.now())
+    world.store.save(moved, Event(task.id, world.clock.now(), "begun", ""), was=task.version, attempt=attempt)
 
 
 @pytest.mark.req("X18")
@@ -158,3 +211,23 @@ def test_the_agent_hears_trusted_comments_and_no_others_and_a_restart_before_the
     assert attempt.heard in prompt
     yard.ann.comment(number, "Too late for this one.")
     assert "Too late" not in attempt.heard
+
+
+def test_what_graphql_could_not_do_just_now_is_asked_again_and_nobody_is_told(yard: Yard):
+    """GitHub's own failure has HTTP 200; it is met at the question of who edited, and at what people said."""
+    answer = {"data": None, "errors": [{"message": "Something went wrong while executing your query."}]}
+    asked: list[str] = []
+
+    def once(_method: str, path: str) -> Any:
+        if path != "/graphql":
+            return None
+        asked.append(path)   # the first of each: who edited, then what was said
+        return (200, {"Content-Type": "application/json"}, json.dumps(answer).encode()) if len(asked) % 2 else None
+
+    number = yard.issue(script="write('seen.txt', prompt); git('add', 'seen.txt'); commit(); result()")
+    yard.ann.comment(number, "Mind the edges.")
+    yard.github.intercept = once
+    task = yard.until_state(number, "IN_REVIEW")
+    assert len(asked) == 4
+    assert "Mind the edges." in yard.repository.read(task.branch, "seen.txt")
+    assert not [body for body in yard.comments(number) if body.startswith(HELD.format(number))]

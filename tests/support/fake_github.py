@@ -10,7 +10,7 @@ from typing import Any
 
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
-from coordinator.domain.issue import Comment, Edit, History, Issue, LabelEvent, PullRequest, PullState, Remark
+from coordinator.domain.issue import Comment, Edit, History, Issue, LabelEvent, PullRequest, PullState, Remark, Remarks
 from coordinator.ports import NotThere, Refused, TryLater
 from tests.factories import NOW
 
@@ -138,10 +138,10 @@ class FakeGitHub:
         issue = self.issues[number]
         return History(issue.title, issue.body, tuple(self.edits.get(number, ())))
 
-    def remarks(self, number: int) -> tuple[Remark, ...]:
+    def remarks(self, number: int) -> Remarks:
         self._ask(f"remarks {number}")
-        return tuple(Remark(one.author, one.body, one.created_at) for where, one in self.said.values()
-                     if where == number)
+        return Remarks(tuple(Remark(one.author, one.body, one.created_at) for where, one in self.said.values()
+                             if where == number))
 
     def permission(self, login: str) -> str:
         self._ask(f"permission {login}")

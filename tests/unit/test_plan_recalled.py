@@ -38,6 +38,12 @@ def test_its_words_are_pinned_anew_before_it_starts_and_then_it_starts():
     assert [type(one) for one in moved(lost(pin=pin))] == [Begin]
 
 
+def test_a_label_that_had_set_it_going_before_the_loss_does_not_do_so_again():
+    events = [moved(lost(last_retry_event_id=12), retry_event_id=event)[0].changes["last_retry_event_id"]
+              for event in (0, 11, 13)]
+    assert events == [12, 12, 13]
+
+
 def test_a_label_of_somebody_who_may_not_start_work_holds_it_with_words():
     issue = an_issue(1)
     vet = a_vet(1, issue_updated_at=issue.updated_at, actor="stranger", permission="read")

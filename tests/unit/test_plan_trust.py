@@ -11,7 +11,7 @@ import pytest
 from coordinator.domain.issue import Edit, Vet
 from coordinator.domain.outward import Outward
 from coordinator.domain.task import Task, TaskState
-from coordinator.planning.actions import Adopt, Begin, Explain, Move, Plan, VetIssue
+from coordinator.planning.actions import Adopt, Begin, Explain, Launch, Move, Plan, Prepare, VetIssue
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
 from coordinator.planning.rules.adopt import EXPLAINED_A_DAY
@@ -162,6 +162,42 @@ def test_a_trusted_retry_label_approves_the_words_as_they_stand_then(retrier, se
     good = retrier == "ann" and edited != timedelta(minutes=15)
     assert bool(of(made, Move)) == good
     assert bool(of(made, Explain)) == (retrier == "ann" and not good)
+
+
+@pytest.mark.req("N4")
+@pytest.mark.parametrize("prepared_at", [None, NOW], ids=["intended", "prepared"])
+def test_what_is_prepared_starts_only_on_what_its_issue_says_by_then(prepared_at) -> None:
+    """Until it runs it is queued work: its issue's words, label and their setter count as they were seen last."""
+    task, attempt = a_task(1, TaskState.PREPARING, attempts=1), an_attempt(prepared_at=prepared_at)
+    same, other = an_issue(), an_issue(body="other words")
+    for issue, vet, policy, goes in [
+        (same, vet_of(same, "ann"), DEFAULTS, True),
+        (same, vet_of(same, "ann", issue_updated_at=SET - SECOND), DEFAULTS, True),
+        (same, vet_of(same, "ann", label_event_id=11), DEFAULTS, False),
+        (same, vet_of(same, "stranger", label_event_id=11), DEFAULTS, False),
+        (same, vet_of(same, "wri"), Policy(provider="command", permission="admin"), False),
+        (other, vet_of(same, "ann"), DEFAULTS, False),
+        (other, vet_of(other, "ann"), DEFAULTS, False),
+    ]:
+        made = begins(task, issue, vet, policy=policy, attempts={"gh-1": (attempt,)})
+        assert len(of(made, Prepare, Launch)) == goes
+        assert [(one.to, one.reason) for one in of(made, Move)] == ([] if goes else [(TaskState.QUEUED, "edited")])
+    second = (replace(attempt, launched_at=NOW, ended_at=NOW, settled_at=NOW, reason="lost"), an_attempt(2))
+    assert of(begins(task, other, vet_of(other, "ann"), attempts={"gh-1": second}), Prepare), "it began with its words"
+
+
+@pytest.mark.req("N4")
+@pytest.mark.parametrize("state", [TaskState.QUEUED, TaskState.PREPARING])
+def test_nothing_of_an_issue_begins_before_all_were_looked_at_since_the_start(state: TaskState) -> None:
+    task, attempts = a_task(1, state, attempts=1), {"gh-1": (an_attempt(),)}
+    issue, policy = an_issue(), Policy(provider="command", intake=False)
+    vet = vet_of(issue, "ann")
+    made = begins(task, issue, vet, attempts=attempts, listed_at=None)
+    assert not of(made, Begin, Prepare, Launch)
+    assert made.waits["gh-1"].code == "vetting"
+    assert of(begins(task, issue, vet, attempts=attempts), Begin, Prepare)
+    assert of(begins(replace(task, issue=None), issue, vet, attempts=attempts, listed_at=None), Begin, Prepare)
+    assert of(begins(task, issue, vet, attempts=attempts, listed_at=None, policy=policy), Begin, Prepare)
 
 
 # --- saying it, and asking, within bounds -------------------------------------------------------------------

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from coordinator.domain.issue import Remark
+from coordinator.domain.issue import Remark, Remarks
 from coordinator.engine.effects.hearing import ASKED_AFTER, heard
 from coordinator.planning.policy import Policy
 from coordinator.ports import Forbidden, NotThere, Refused
@@ -60,25 +60,37 @@ def test_nothing_a_comment_says_ends_the_block_it_stands_in() -> None:
 def test_only_comments_of_trusted_people_that_nobody_else_changed_are_heard(said: Remark, counts: bool) -> None:
     world = an_outside().world(LISTS)
     world.github.people["tri"] = "triage"
-    world.github.remarks = lambda _number: (said,)
+    world.github.remarks = lambda _number: Remarks((said,))
     assert bool(heard(world, a_task())) == counts
 
 
 def test_a_crowd_costs_only_so_many_questions_and_who_wrote_last_comes_first() -> None:
     world = an_outside().world(LISTS)
     world.github.people |= {f"p{index}": "write" for index in range(50)}
-    world.github.remarks = lambda _number: tuple(remark(f"by p{index}", f"p{index}") for index in range(50))
+    world.github.remarks = lambda _number: Remarks(
+        (remark("by one whom many changed", "ann", editors=("p0",)),
+         *(remark(f"by p{index}", f"p{index}") for index in range(50))), 7)
     text = heard(world, a_task())
     assert len([one for one in world.github.asked if one.startswith("permission")]) == ASKED_AFTER
     assert "by p49\n" in text
     assert "by p29\n" not in text
+    assert "(38 older comments were not looked at.)" in text
+
+
+@pytest.mark.parametrize("who", ["ann", "stranger"])
+def test_that_comments_were_not_looked_at_is_said_also_where_nothing_was_heard(who: str) -> None:
+    world = an_outside().world(LISTS)
+    world.github.remarks = lambda _number: Remarks((remark("words", who),), 3)
+    text = heard(world, a_task())
+    assert "(3 older comments were not looked at.)" in text
+    assert ("words" in text) == (who == "ann")
 
 
 @pytest.mark.parametrize("error", [Forbidden("no right"), NotThere("gone"), Refused("no")])
 def test_what_cannot_be_asked_about_is_left_out_and_the_agent_is_told(error: Exception) -> None:
     world = an_outside().world(LISTS)
 
-    def remarks(_number: int) -> tuple[Remark, ...]:
+    def remarks(_number: int) -> Remarks:
         raise error
 
     world.github.remarks = remarks

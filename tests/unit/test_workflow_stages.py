@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from coordinator.domain.outcome import Ending, Evidence, Outcome
-from coordinator.domain.request import RequestKind
+from coordinator.domain.request import Event, RequestKind
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.workflow import APPROVED, BUILD, CHANGES, HANDOFF, Gate, Left, Library, Stage, Workflow
 from coordinator.engine.effects import perform
+from coordinator.engine.effects.approving import ask
 from coordinator.engine.effects.starting import handle_of
 from coordinator.engine.facts import Launched, NotStarted
+from coordinator.engine.memory import Memory
+from coordinator.engine.record import Recorder
 from coordinator.planning import stages
 from coordinator.planning.actions import Adopt, AskApproval, Begin, Launch, Move, Settlement
 from coordinator.planning.plan import plan
@@ -242,6 +245,27 @@ def test_who_set_the_label_that_approves_is_asked_once_an_edit() -> None:
         made = plan(s)
         assert any(isinstance(one, AskApproval) for one in made.actions) == asked
         assert (made.waits["gh-1"].code, "by @x" in made.waits["gh-1"].words) == ("approval", True)
+
+
+def test_one_label_approves_one_stage_though_the_clock_of_its_host_is_slow() -> None:
+    """Both stages end, by a clock that is five minutes behind, before the label was set that approved the first."""
+    outside = an_outside()
+    outside.github.person_opens(1, "rpi-auto")
+    outside.github.person_labels(1, "rpi-approved")
+    task, s = waiting(issues=dict(outside.github.issues))
+    outside.store.add(task, Event(task.id, NOW, "added", ""))
+    world = outside.world()
+    fact = ask(AskApproval(task, s.attempts["gh-1"][0], s.issues[1]), world)
+    Recorder(world, Memory()).record(fact)
+    done = outside.store.task("gh-1")
+    assert (done.stage, done.reason, fact.actor) == (1, "next_stage", "ann")
+    slow = replace(s.attempts["gh-1"][0], number=2, ended_at=NOW - timedelta(minutes=5))
+    again = ask(AskApproval(replace(done, reason="approval"), slow, s.issues[1]), world)
+    assert again.refused is not None
+    assert "once already" in again.refused.words
+    outside.github.person_labels(1, "rpi-approved", on=False)
+    outside.github.person_labels(1, "rpi-approved")
+    assert ask(AskApproval(done, slow, outside.github.issues[1]), world).refused is None, "set anew"
 
 
 def test_without_the_label_nobody_is_asked_and_nothing_is_begun() -> None:

@@ -11,12 +11,11 @@ from urllib.parse import urlencode
 
 from coordinator.adapters.github.budget import Meter
 from coordinator.adapters.github.edits import refusals
-from coordinator.adapters.github.failures import LONGEST_QUOTE, SECONDARY_WAIT, failure, wait_until
+from coordinator.adapters.github.failures import failure, refused_by_graphql
 from coordinator.adapters.github.payloads import Unreadable, items
 from coordinator.adapters.github.transport import Answer, Transport
 from coordinator.adapters.system.seam import crossing
-from coordinator.ports import Clock, Limited, NotThere, Refused, Reserved, TryLater
-from coordinator.runfiles.masking import mask
+from coordinator.ports import Clock, Limited, TryLater
 
 PER_PAGE = 100
 _REMEMBERED = 128
@@ -75,22 +74,18 @@ class Asker:
         with crossing("github", f"{verb} {path}"):
             return self._ask(verb, self._url(path), body=body).data
 
-    def graphql(self, query: str, number: int, *, new_work: bool = False) -> Any:
-        """The data that answers a query about one issue. Raises NotThere, Refused, and Reserved where the hour's points
-        are used up: GraphQL counts apart from all else, which need not wait."""
+    def graphql(self, query: str, number: int, *, new_work: bool = False, **more: str) -> Any:
+        """The data that answers a query about one issue. Raises NotThere, Refused, TryLater, and Reserved where the
+        hour's points are used up: GraphQL counts apart from all else, which need not wait."""
         owner, _, name = self._repo.partition("/")
-        asked = {"query": query, "variables": {"owner": owner, "name": name, "number": number}}
+        asked = {"query": query, "variables": {"owner": owner, "name": name, "number": number, **more}}
         answer = self._ask("POST", self._transport.graphql_url, body=asked, new_work=new_work)
         try:
-            wrong = dict(refusals(answer.data))
+            wrong = tuple(refusals(answer.data))
         except Unreadable as error:
             raise strange("graphql", error) from error
-        words = mask("; ".join(wrong.values()))[:LONGEST_QUOTE]
-        if "RATE_LIMITED" in wrong:
-            now = self._clock.now()
-            raise Reserved(f"GraphQL: {words}", wait_until(answer.headers, now) or now + SECONDARY_WAIT)
         if wrong:
-            raise NotThere(f"GraphQL: {words}") if "NOT_FOUND" in wrong else Refused(f"GraphQL: {words}")
+            raise refused_by_graphql(wrong, answer.headers, self._clock.now())
         return answer.data.get("data")
 
     def _ask(self, verb: str, url: str, *, body: Any = None, headers: Mapping[str, str] | None = None,

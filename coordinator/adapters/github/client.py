@@ -15,7 +15,7 @@ from coordinator.adapters.github.failures import server_time
 from coordinator.adapters.github.payloads import Unreadable
 from coordinator.adapters.github.transport import Answer, Route, Transport
 from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
-from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remark
+from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remarks
 from coordinator.ports import Clock, Forbidden, NotThere, Refused
 
 API_URL = "https://api.github.com"
@@ -89,8 +89,15 @@ class GitHubClient:
     def history(self, number: int) -> History:
         return _of("graphql", self._ask.graphql(edits.HISTORY, number, new_work=True), edits.history)
 
-    def remarks(self, number: int) -> tuple[Remark, ...]:
-        return _of("graphql", self._ask.graphql(edits.REMARKS, number), edits.remarks)
+    def remarks(self, number: int) -> Remarks:
+        page = _of("graphql", self._ask.graphql(edits.REMARKS, number), edits.remarks)
+        total, told = page.total, page.remarks
+        for _ in range(edits.PAGES_OF_COMMENTS - 1):
+            if not page.more or not page.before:
+                break
+            page = _of("graphql", self._ask.graphql(edits.REMARKS, number, before=page.before), edits.remarks)
+            told = page.remarks + told
+        return Remarks(told, max(total - len(told), 1) if page.more else 0)
 
     def permission(self, login: str) -> str:
         now = self._clock.now()

@@ -3,12 +3,12 @@ because only GitHub's own message is quoted, masked and cut."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from coordinator.ports import BadCredentials, Forbidden, GitHubError, Limited, NotThere, Refused, TryLater
+from coordinator.ports import BadCredentials, Forbidden, GitHubError, Limited, NotThere, Refused, Reserved, TryLater
 from coordinator.runfiles.masking import mask
 
 SECONDARY_WAIT = timedelta(seconds=60)
@@ -16,6 +16,8 @@ SECONDARY_WAIT = timedelta(seconds=60)
 LONGEST_WAIT = timedelta(hours=1, minutes=1)
 """The primary window is an hour; a wait beyond it comes of a wrong clock somewhere."""
 _WORDS_OF_LIMITS = ("secondary rate limit", "abuse detection", "rate limit exceeded")
+_PASSING = frozenset({"", "INTERNAL", "SERVICE_UNAVAILABLE"})
+_WORDS_OF_PASSING = ("something went wrong", "respond to your request in time", "timed out", "timeout")
 LONGEST_QUOTE = 500
 
 
@@ -39,6 +41,18 @@ def failure(what: str, status: int, headers: Mapping[str, str], data: Any, now: 
     if status >= 500 or status in {202, 408}:
         return TryLater(f"{what}: GitHub cannot answer just now (HTTP {status})")
     return Refused(f"{what}: refused (HTTP {status}: {said})")
+
+
+def refused_by_graphql(wrong: Sequence[tuple[str, str]], headers: Mapping[str, str], now: datetime) -> GitHubError:
+    """The exception for the errors in an answer of GraphQL, each with its kind and words. What GitHub could not do just
+    now comes with HTTP 200 and often without a kind; it says nothing of the question."""
+    kinds, said = {kind for kind, _ in wrong}, "; ".join(words for _, words in wrong)
+    words, lowered = f"GraphQL: {mask(said)[:LONGEST_QUOTE]}", said.lower()
+    if "RATE_LIMITED" in kinds or any(one in lowered for one in _WORDS_OF_LIMITS):
+        return Reserved(words, wait_until(headers, now) or now + SECONDARY_WAIT)
+    if kinds & _PASSING or any(one in lowered for one in _WORDS_OF_PASSING):
+        return TryLater(words)
+    return NotThere(words) if "NOT_FOUND" in kinds else Refused(words)
 
 
 def wait_until(headers: Mapping[str, str], now: datetime) -> datetime | None:

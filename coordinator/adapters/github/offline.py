@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
-from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remark
+from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remarks
 from coordinator.ports import TryLater
 
 
@@ -38,7 +38,7 @@ class Offline:
     def history(self, number: int) -> History:
         self._later()
 
-    def remarks(self, number: int) -> tuple[Remark, ...]:
+    def remarks(self, number: int) -> Remarks:
         self._later()
 
     def permission(self, login: str) -> str:

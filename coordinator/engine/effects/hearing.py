@@ -23,19 +23,30 @@ def heard(world: World, task: Task) -> str:
         remarks = world.github.remarks(task.issue)
     except (Forbidden, NotThere, Refused) as error:
         return heard_words((), unread=error.words)
-    known: dict[str, bool] = {}
-    others = [one for one in reversed(remarks) if not one.body.startswith(OURS)]
-    return heard_words([one for one in others if _counts(world, one, known)][::-1])
+    asked = _Accounts(world)
+    found = [(one, _counts(asked, one)) for one in reversed(remarks.told) if not one.body.startswith(OURS)]
+    unasked = sum(counts is None for _, counts in found)
+    return heard_words([one for one, counts in found if counts][::-1], unseen=remarks.older + unasked)
 
 
-def _counts(world: World, remark: Remark, known: dict[str, bool]) -> bool:
-    """Whether its author and all who changed it may start work."""
-    return remark.editors is not None and all(_trusted(world, who, known) for who in (remark.author, *remark.editors))
+class _Accounts:
+    """Whether an account may start work, each asked about once; None of those beyond the limit."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._known = {"": False, GHOST: False}
+        self._left = ASKED_AFTER
+
+    def __call__(self, who: str) -> bool | None:
+        if who not in self._known and self._left > 0:
+            self._left -= 1
+            self._known[who] = self._world.policy.trusts(who, permission_of(self._world, who))
+        return self._known.get(who)
 
 
-def _trusted(world: World, who: str, known: dict[str, bool]) -> bool:
-    if who in ("", GHOST):
+def _counts(asked: _Accounts, remark: Remark) -> bool | None:
+    """Whether its author and all who changed it may start work; None where one of them was not asked about."""
+    if remark.editors is None:
         return False
-    if who not in known:
-        known[who] = len(known) < ASKED_AFTER and world.policy.trusts(who, permission_of(world, who))
-    return known[who]
+    answers = map(asked, (remark.author, *remark.editors))
+    return next((answer for answer in answers if not answer), True)

@@ -37,7 +37,7 @@ def _no_label(world: World, issues: Iterable[Issue]) -> bool:
 
 def vet(action: VetIssue, world: World) -> Vetted | EffectFailed:
     """Who set the trigger and the retry label last, what they may do, who edited the words since, and what blocks it.
-    Of edits nobody is asked where nobody who may has set a label."""
+    Edits are asked about whoever set the labels: who may start work can change while the answer still holds."""
     issue, names = action.issue, world.policy.labels
     asked = world.clock.now()
     events = world.github.label_events(issue.number)
@@ -62,9 +62,8 @@ def vet(action: VetIssue, world: World) -> Vetted | EffectFailed:
         asked_at=asked,
         times=before.times + 1 if before is not None and same else 1,
     )
-    set_by = ((auto, vet.actor, vet.permission), (retry, vet.retry_actor, vet.retry_permission))
-    approved = [event.at for event, *who in set_by if event is not None and world.policy.trusts(*who)]
-    if not approved:
+    set_at = [event.at for event in (auto, retry) if event is not None]
+    if not set_at:
         return Vetted(vet, issue, _of_lost_work(issue, world))
     try:
         history = world.github.history(issue.number)
@@ -74,7 +73,7 @@ def vet(action: VetIssue, world: World) -> Vetted | EffectFailed:
         return Vetted(replace(vet, blind=error.words), issue, _of_lost_work(issue, world))
     if (history.title, history.body) != (issue.title, issue.body):
         return EffectFailed(action, "its words are no longer those that were seen: they are looked at anew")
-    since = [edit for edit in history.edits if edit.at >= min(approved)]
+    since = [edit for edit in history.edits if edit.at >= min(set_at)]
     edits = tuple(replace(edit, permission=permission_of(world, edit.editor)) for edit in since)
     vet = replace(vet, edits=edits, missing_until=history.missing_until)
     return Vetted(vet, issue, _of_lost_work(issue, world))

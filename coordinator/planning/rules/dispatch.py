@@ -64,7 +64,7 @@ def _next(s: Snapshot, task: Task, room: _Room, ladder: Ladder) -> Iterator[Begi
         yield replace(choice, task=task)
     elif isinstance(choice, Wait):
         yield choice
-    elif wait := room.hindrance(task, choice.provider):
+    elif wait := room.hindrance(task, choice.provider) or trust.unseen(s, task):
         yield wait
     elif (issue := s.issue_of(task)) is not None and trust.unstarted(s, task) and trust.stale(s, issue):
         yield trust.asking(s, task, issue)

@@ -1,4 +1,5 @@
-"""From the intent to a running worker: prepare the worktree, then launch, unless a person said no meanwhile.
+"""From the intent to a running worker: prepare the worktree, then launch, unless a person said no meanwhile or
+wants it otherwise.
 
 A worker that runs though its launch was never recorded (we died between the two) is recorded first, whatever
 was said meanwhile: then the rules for running workers see it, and it cannot be forgotten.
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from coordinator.domain.attempt import Attempt, Phase
 from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import Exited, Running, Unknown, Waiting
+from coordinator.planning import trust
 from coordinator.planning.actions import GiveUp, Launch, Move, Prepare, Wait, work_lane
 from coordinator.planning.limits import caps
 from coordinator.planning.rules.dispatch import withdrawn
@@ -37,6 +39,10 @@ def rule(s: Snapshot) -> Iterator[Prepare | Launch | GiveUp | Move | Wait]:
             yield no
         elif issue is not None and s.policy.labels.pause in issue.labels:
             yield Move(task, TaskState.QUEUED, "paused", f"the issue carries {s.policy.labels.pause}")
+        elif wait := trust.unseen(s, task):
+            yield wait
+        elif words := trust.overtaken(s, task):
+            yield Move(task, TaskState.QUEUED, "edited", words)
         elif words := caps.day(s):   # started, it would be stopped at once and be a person's affair
             yield Move(task, TaskState.QUEUED, "cap_reached", words)
         elif not s.free(lane):

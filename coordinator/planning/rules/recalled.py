@@ -31,8 +31,8 @@ def pinned_anew(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIss
         if trust.may_ask(s, issue):
             yield VetIssue(issue)
     elif trust.doubt(vet, s.policy) is None:
-        pin = trust.pin_of(issue, vet, task.attempts)
-        yield Move(task, None, changes={"pin": pin, "last_retry_event_id": vet.retry_event_id})
+        pin, event = trust.pin_of(issue, vet, task.attempts), max(vet.retry_event_id, task.last_retry_event_id)
+        yield Move(task, None, changes={"pin": pin, "last_retry_event_id": event})
 
 
 def hindrance(s: Snapshot, task: Task) -> Wait | None:

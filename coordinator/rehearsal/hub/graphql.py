@@ -16,6 +16,7 @@ from .wire import Call, Reply
 from .world import Comment, Edit, Event, Issue, Refused, Repository
 
 TOKEN = re.compile(r'\s+|,|#[^\n]*|(\.\.\.|"(?:[^"\\]|\\.)*"|-?\d+|\$?[A-Za-z_]\w*|[{}()\[\]:!=@])')
+CURSOR = "cursor:v2:"
 Fields = dict[str, Callable[["Field"], Any]]
 
 
@@ -120,7 +121,8 @@ def answer(call: Call) -> Reply:
         fields = Reader(str(asked.get("query") or ""), asked.get("variables") or {}).operation()
         return Reply(200, {"data": _resolve("Query", _query(call, who), fields)})
     except BadQuery as error:
-        return Reply(200, {"data": None, "errors": [{"message": str(error)}]})
+        wrong = {"message": str(error), "locations": [{"line": 1, "column": 1}]}
+        return Reply(200, {"data": None, "errors": [wrong]})
     except Refused:
         words = "Could not resolve to a node with the given name or number."
         return Reply(200, {"data": None, "errors": [{"type": "NOT_FOUND", "message": words}]})
@@ -246,15 +248,19 @@ def _connection(one: Field, items: list[Any], kind: str, fields_of: Callable[[An
     first, last = one.arguments.get("first"), one.arguments.get("last")
     if first is None and last is None:
         raise BadQuery(f"You must provide a `first` or `last` value to properly paginate the `{one.name}` connection.")
-    shown = items[: int(first)] if first is not None else items[-int(last or 0) :]
+    before = one.arguments.get("before")
+    asked = items[: int(before.removeprefix(CURSOR))] if before else items
+    shown = asked[: int(first)] if first is not None else asked[-int(last or 0) :]
 
     def nodes(inner: Field) -> Any:
         return [_resolve(kind, fields_of(item), inner.selection) for item in shown]
 
     def page_info(inner: Field) -> Any:
-        rest = len(items) > len(shown)
+        rest = len(asked) > len(shown)
+        start = 0 if first is not None else len(asked) - len(shown)
         ends: Fields = {"hasNextPage": lambda _: rest and first is not None,
-                        "hasPreviousPage": lambda _: rest and first is None}
+                        "hasPreviousPage": lambda _: rest and first is None,
+                        "startCursor": lambda _: f"{CURSOR}{start}" if shown else None}
         return _resolve("PageInfo", ends, inner.selection)
 
     known: Fields = {"nodes": nodes, "totalCount": lambda _: len(items), "pageInfo": page_info}
