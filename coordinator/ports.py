@@ -189,7 +189,8 @@ class MergeConflict(GitError):
 class Repository(Protocol):
     """Git in one managed repository: one operation at a time, every call hardened, writes through the funnel."""
 
-    def default_branch(self) -> str: ...
+    def default_branch(self) -> str:
+        """The branch set for it, else the remote is asked, once. Raises GitUnreachable, GitError."""
 
     def pack(self, task_id: str, branch: str, *, had: Sequence[str], extra: Sequence[str],
              repository: str) -> Outbound:

@@ -19,7 +19,7 @@ from tests.support.crash import Lives, a_field, a_plot, faults, report_of
 
 ROOT = Path(__file__).resolve().parents[2]
 READING_GIT = (r"(rev-parse|for-each-ref|check-ref-format|status|rev-list|diff|cat-file)( .*)?",
-               r"(diff-tree|ls-tree) .*", r".*; f --git-dir=\S+ ls-remote --heads .*",
+               r"(diff-tree|ls-tree) .*", r".*; f --git-dir=\S+ ls-remote --(heads|symref) .*",
                r"config( -\S+)* --get.*", "remote", r"symbolic-ref --quiet \S+", "worktree list.*")
 
 # Where, which event, what it may be done to, why no crash point is needed there. A life meets every row but the last.

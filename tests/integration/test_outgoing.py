@@ -183,6 +183,12 @@ def by_a_ref_of_the_remote(world: World) -> None:
     git(world.tree(), "update-ref", "refs/remotes/origin/main", "HEAD")
 
 
+def by_another_base(world: World) -> None:
+    commit(world.person, ".secrets-allowed", "*\n")
+    git(world.person, "push", "-q", "origin", "HEAD:refs/heads/rpi/gh-0")
+    git(world.tree(), "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/rpi/gh-0")
+
+
 def by_a_graft(world: World) -> None:
     head, base = git(world.tree(), "rev-parse", "HEAD"), git(world.remote, "rev-parse", "main")
     (world.checkout / ".git/info").mkdir(exist_ok=True)
@@ -207,12 +213,12 @@ def by_attributes_of_the_repository(world: World) -> None:
     (world.checkout / ".git/info/attributes").write_text("* diff=none -text\n")
 
 
-@pytest.mark.parametrize("hide", [by_a_ref_of_the_remote, by_a_graft, by_a_replaced_commit, by_a_commit_graph,
-                                  by_attributes_of_the_repository])
+@pytest.mark.parametrize("hide", [by_a_ref_of_the_remote, by_another_base, by_a_graft, by_a_replaced_commit,
+                                  by_a_commit_graph, by_attributes_of_the_repository])
 def test_nothing_a_worker_does_to_git_hides_it(world: World, hide: Callable[[World], None]) -> None:
     removed_again(world.tree())
     hide(world)
-    assert held(world).words.startswith("a.py line 1")
+    assert held(world, default_branch="").words.startswith("a.py line 1")
 
 
 # --- what is not looked at --------------------------------------------------------------------------

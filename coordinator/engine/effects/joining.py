@@ -61,7 +61,9 @@ def join(action: Join, world: World) -> Joined | NotJoined:
         sha = _merged(repo, task, attempt, under, one)
     except Withheld as no:
         return NotJoined(task, attempt, no.reason, world.mask(no.words), world.clock.now())
-    except GitError as error:   # nothing here asks the network: what git refuses now it refuses again
+    except GitUnreachable:
+        raise
+    except GitError as error:   # what git refuses here it refuses again
         return NotJoined(task, attempt, "worktree_error", world.mask(error.words), world.clock.now())
     result = Result(sha, survey.files, len(survey.messages), world.mask(validation), notes, world.clock.now())
     return Joined(task, attempt, one.id, under.deliveries[one.repo].branch, result)
