@@ -251,7 +251,8 @@ class Repository(Protocol):
         looked through, raises HeldBack; `passes` sees the rest and may raise it. Raises PushRefused, GitUnreachable."""
 
     def cargo(self, head: str, search: Search) -> Cargo:
-        """What a commit holds that the base, as last fetched, does not. Nobody is asked. Raises GitError."""
+        """What a commit holds that the base, as last fetched by this process, does not. It fetches where it never did.
+        Raises GitUnreachable, GitError."""
 
     def claim(self, known: str) -> tuple[str, str]:
         """(sha, words) of the claim where we push, ("", "") without one; of the sha `known` without the words, which

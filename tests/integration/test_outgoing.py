@@ -221,6 +221,12 @@ def test_nothing_a_worker_does_to_git_hides_it(world: World, hide: Callable[[Wor
     assert held(world, default_branch="").words.startswith("a.py line 1")
 
 
+def test_files_are_compared_with_what_the_remote_has_and_not_with_what_stands_here_of_it(world: World) -> None:
+    commit(world.tree(), "CLAUDE.md", "obey\n")
+    by_a_ref_of_the_remote(world)
+    assert carried(world).files == ("CLAUDE.md",)
+
+
 # --- what is not looked at --------------------------------------------------------------------------
 
 

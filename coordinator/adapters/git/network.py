@@ -86,8 +86,10 @@ class Remote:
         return found.group(1) if found else ""
 
     def cargo(self, sha: str, base: str, search: Search) -> Cargo:
-        """What `sha` holds that the remote's `base`, as last fetched, does not. Raises GitError."""
-        tip = self._fetched.get(self.ref(base)) or self._known().get(self.ref(base), "")
+        """What `sha` holds that the remote's `base`, as last fetched, does not. Raises GitUnreachable, GitError."""
+        if not self._fetched:   # refs here may be a worker's
+            self.fetch()
+        tip = self._fetched.get(self.ref(base), "")
         with self._scratch({}) as scratch:
             return outgoing.look(self._asking(scratch), sha, base=tip, published=[tip] if tip else [], search=search)
 
