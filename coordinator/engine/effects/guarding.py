@@ -10,7 +10,7 @@ from coordinator.domain.task import Task
 from coordinator.engine import planted
 from coordinator.engine.world import World
 from coordinator.planning.protection import AGENTS, cleared
-from coordinator.ports import Forbidden, GitHub, HeldBack, NotThere, Refused
+from coordinator.ports import Forbidden, GitHub, HeldBack, NotThere, Refused, Repository
 from coordinator.wording.escape import marker
 from coordinator.wording.warnings import paths_words, warnings
 
@@ -32,11 +32,21 @@ def passing(world: World, tasks: Iterable[Task]) -> Callable[[Cargo], None]:
     let = {sha for task in tasks for sha in cleared(task, "protected_path")}
 
     def passes(cargo: Cargo) -> None:
-        touched = world.options.protection.touched(cargo)
-        if touched and world.options.protection.mode == "block" and cargo.head not in let:
-            raise HeldBack("protected_path", paths_words(touched))
+        if cargo.head not in let:
+            _blocked(world, cargo)
 
     return passes
+
+
+def beside(world: World, repo: Repository, base: str, came: tuple[str, ...]) -> Callable[[Cargo], None]:
+    """The same for a branch that the commits `came` into, each judged then: what one of them has just so passes."""
+    return lambda cargo: _blocked(world, repo.cargo(cargo.head, Search(base, allowed=came, scan=False)))
+
+
+def _blocked(world: World, cargo: Cargo) -> None:
+    touched = world.options.protection.touched(cargo)
+    if touched and world.options.protection.mode == "block":
+        raise HeldBack("protected_path", paths_words(touched))
 
 
 def obeyed(world: World, task: Task, head: str, base: str) -> str:

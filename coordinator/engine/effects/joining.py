@@ -65,7 +65,8 @@ def join(action: Join, world: World) -> Joined | NotJoined:
         raise
     except GitError as error:   # what git refuses here it refuses again
         return NotJoined(task, attempt, "worktree_error", world.mask(error.words), world.clock.now())
-    result = Result(sha, survey.files, len(survey.messages), world.mask(validation), notes, world.clock.now())
+    result = Result(sha, survey.files, len(survey.messages), world.mask(validation), notes, world.clock.now(),
+                    attempt.head_sha)
     return Joined(task, attempt, one.id, under.deliveries[one.repo].branch, result)
 
 
@@ -169,9 +170,10 @@ def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
         site.repo.feature(delivery.branch, delivery.base or site.repo.default_branch(), last)
     try:
         find = guarding.search(world, delivery.base, _mates(world, under))
-        merged = tuple(result.sha for result in under.results.values())   # each was looked through when it came in
-        find = replace(find, allowed=(*find.allowed, *merged))
-        sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha, search=find, passes=lambda _: None)
+        came = tuple(result.head for result in under.results.values() if result.head)   # each was looked through then
+        find = replace(find, allowed=(*find.allowed, *came))
+        passes = guarding.beside(world, site.repo, delivery.base, came)
+        sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha, search=find, passes=passes)
     except HeldBack as error:
         return NotDelivered(action.plan, action.repo, f"{error.reason}: {world.mask(error.words)}")
     except PushRefused as error:
