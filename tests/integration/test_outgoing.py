@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.adapters.git import outgoing
+from coordinator.adapters.git import network, outgoing
+from coordinator.adapters.system import run
 from coordinator.domain.cargo import Cargo, Search
 from coordinator.ports import HeldBack
 from tests.support.gitworld import World, commit, git, make_world
@@ -271,6 +272,37 @@ def test_more_than_can_be_looked_through_is_held_and_said(
     assert error.reason == "not_scanned"
     assert words in error.words
     assert world.repository().push(BRANCH, expect="", search=Search(allowed=(git(world.tree(), "rev-parse", "HEAD"),)))
+
+
+def many_names(tree: Path) -> None:
+    for number in range(30):
+        (tree / f"{number}.txt").write_text("same\n" * 20)
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "copies")
+
+
+def there_and_back(tree: Path) -> None:
+    for number in range(16):
+        commit(tree, "a.txt", "same\n" * 20 if number % 2 else "x\n")
+
+
+@pytest.mark.parametrize("repeat", [many_names, there_and_back])
+def test_what_stands_there_many_times_counts_as_often_as_it_would_be_looked_through(
+    world: World, repeat: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repeat(world.tree())
+    size = sum(len(git(world.tree(), "cat-file", "-p", sha)) for sha in
+               git(world.tree(), "rev-list", "origin/main..HEAD").split())
+    monkeypatch.setattr(outgoing, "BYTES", size + 1000)
+    assert held(world).reason == "not_scanned"
+
+
+def test_what_git_would_print_without_end_is_held_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    let = commit(world.tree(), "a.txt", "word\n" * 20_000)
+    for module in (run, network):
+        monkeypatch.setattr(module, "WHOLE", 1 << 16)
+    assert held(world).reason == "not_scanned"
+    assert world.repository().push(BRANCH, expect="", search=Search(allowed=(let,))) == let
 
 
 # --- which files ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from coordinator.adapters.git import outgoing
 from coordinator.adapters.git.funnel import Funnel, around
-from coordinator.adapters.system.run import TIMED_OUT, Ran, run
+from coordinator.adapters.system.run import TIMED_OUT, TOO_MUCH, WHOLE, Ran, run
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.cargo import Cargo, Search
 from coordinator.ports import ClaimMoved, GitError, GitUnreachable, HeldBack, PushRefused
@@ -136,6 +136,8 @@ class Remote:
         def ask(*args: str, stdin: str = "") -> str:
             ran = run(["git", *HARDENED_ARGS, "-c", "core.commitGraph=false", f"--git-dir={scratch}", *args], env=env,
                       cwd=scratch, stdin=stdin, timeout=TIMEOUT)
+            if ran.code == TOO_MUCH:
+                raise outgoing.TooMuch(f"git {args[0]} prints more than {WHOLE >> 20} MB of it")
             return self._funnel.judged(ran, args[0])
 
         return ask

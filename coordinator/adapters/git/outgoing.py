@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
@@ -18,7 +19,7 @@ from coordinator.ports import GitError
 
 COMMITS = 2000
 BYTES = 16 << 20
-"""What is looked through at most, of files before and after: some five seconds of one core."""
+"""What is looked through at most, of files before and after in each commit: some five seconds of one core."""
 MESSAGE = "a commit message"
 
 _LINK, _SUBMODULE = "120000", "160000"
@@ -28,8 +29,12 @@ _ESCAPED = re.compile(r'\\([0-7]{3}|[abtnvfr"\\])')
 _LETTERS = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
 
 
+class TooMuch(GitError):
+    """git prints more than is ever read of one call."""
+
+
 class Ask(Protocol):
-    """git in that directory: its output, what it says decoded with surrogateescape. Raises GitError."""
+    """git in that directory: its output, what it says decoded with surrogateescape. Raises TooMuch, GitError."""
 
     def __call__(self, *args: str, stdin: str = "") -> str: ...
 
@@ -44,18 +49,25 @@ def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: 
             files = tuple(path for path in files if path in moved)
         return Cargo(head, files=files, links=links)
     allowed = _allowed(ask, base)
-    commits = _commits(ask, head, (*published, *search.allowed))
-    unread = _too_much(ask, commits)
-    if unread:
-        return Cargo(head, files=files, links=links, unread=unread)
     secrets: list[Spotted] = []
     doubts: list[Spotted] = []
-    scanner = Scanner(search.known)
+    try:
+        commits = _commits(ask, head, (*published, *search.allowed))
+        unread = _too_much(ask, commits)
+        for sure, one in () if unread else _spotted(ask, commits, allowed, Scanner(search.known)):
+            (secrets if sure else doubts).append(one)
+    except TooMuch as error:
+        unread = error.words
+    return Cargo(head, tuple(secrets), tuple(doubts), files, links, unread)
+
+
+def _spotted(ask: Ask, commits: Sequence[str], allowed: Sequence[str],
+             scanner: Scanner) -> Iterator[tuple[bool, Spotted]]:
+    """Whether it is sure, and where it stands."""
     for commit, path, lines in chain(_added(ask, commits), _messages(ask, commits)):
         if path == MESSAGE or not any(matches(path, pattern) for pattern in allowed):
             for line, kind, sure in scanner.find(path, [(0, path), *lines]):
-                (secrets if sure else doubts).append(Spotted(path, line, kind, commit))
-    return Cargo(head, tuple(secrets), tuple(doubts), files, links)
+                yield sure, Spotted(path, line, kind, commit)
 
 
 def _allowed(ask: Ask, base: str) -> tuple[str, ...]:
@@ -77,9 +89,9 @@ def _too_much(ask: Ask, commits: Sequence[str]) -> str:
     if len(commits) > COMMITS:
         return f"more than {COMMITS} commits would be published"
     raw = ask("diff-tree", *_EACH, "--raw", "--no-abbrev", "-z", stdin=_lines(commits))
-    found = {sha for fact in raw.split("\0") if fact.startswith(":") for sha in _blobs(fact)}
-    sizes = ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines(sorted(found))).split("\n")
-    total = sum(int(size) for size in sizes if size.isdigit())
+    found = Counter(chain(commits, *(_blobs(fact) for fact in raw.split("\0") if fact.startswith(":"))))
+    sizes = ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines([*found])).split("\n")
+    total = sum(int(size) * times for size, times in zip(sizes, found.values(), strict=False) if size.isdigit())
     return f"the changed files have {total / (1 << 20):.0f} MB, and {BYTES >> 20} are looked through" \
         if total > BYTES else ""
 
