@@ -76,6 +76,21 @@ def test_values_that_we_know_count_whatever_their_shape(world: World, options: d
     assert "a.txt line 1" in held(world, Search(known=known), **options).words
 
 
+ODD = "".join(f"{number:04x}." for number in range(300))
+
+
+@pytest.mark.parametrize(("value", "text", "line"), [
+    (ODD[:1200], f"x\n{ODD[:1200]}\n", 2),
+    (ODD[:300], f"{'x' * 750}{ODD[:300]} y\n", 1),
+    (ODD[:40] + "\n" + ODD[40:80] + "\n", f"x\r\ny {ODD[:40]}\r\n{ODD[40:80]}\r\n", 2),
+])
+def test_values_that_we_know_are_found_whole_however_long_they_are(
+    world: World, value: str, text: str, line: int
+) -> None:
+    commit(world.tree(), "a.txt", text)
+    assert held(world, Search(known=(value,))).words.startswith(f"a.txt line {line} ")
+
+
 def test_a_comment_of_the_worker_s_switches_nothing_off(world: World) -> None:
     commit(world.tree(), "a.py", f"key = '{KEY}'  # pragma: allowlist secret\n")
     assert held(world).reason == "secret_found"
