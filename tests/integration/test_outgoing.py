@@ -335,3 +335,32 @@ def test_files_are_told_with_both_names_links_submodules_and_what_is_gone(world:
     cargo = carried(world)
     assert cargo.files == ("CLAUDE.md", "file.txt", "moved.txt", "vendor")
     assert cargo.links == (("CLAUDE.md", "docs/agents.md"),)
+
+
+def test_links_are_read_all_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, asking = [], network.Remote._asking
+
+    def counted(self: network.Remote, scratch: Path) -> outgoing.Ask:
+        ask = asking(self, scratch)
+        return lambda *args, stdin="": asked.append(args[0]) or ask(*args, stdin=stdin)
+
+    monkeypatch.setattr(network.Remote, "_asking", counted)
+    counts = []
+    for names in (["first"], [f"{number} of m\xfcch\nmore" for number in range(40)]):
+        for name in names:
+            (world.tree() / name).symlink_to(f"to/{name}\n")
+        git(world.tree(), "add", "-A")
+        git(world.tree(), "commit", "-q", "-m", "links")
+        links = dict(carried(world).links)
+        assert {name: links[name] for name in names} == {name: f"to/{name}\n" for name in names}
+        counts.append(len(asked))
+        asked.clear()
+    assert counts[0] == counts[1]
+
+
+def test_what_is_too_long_for_a_link_leads_nowhere(world: World) -> None:
+    (world.tree() / "long").write_text("x" * 5000)
+    made = git(world.tree(), "hash-object", "-w", "long")
+    git(world.tree(), "update-index", "--add", "--cacheinfo", f"120000,{made},long")
+    git(world.tree(), "commit", "-q", "-m", "link")
+    assert carried(world).links == ()

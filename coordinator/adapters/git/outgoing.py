@@ -20,6 +20,8 @@ from coordinator.ports import GitError
 COMMITS = 2000
 BYTES = 16 << 20
 """What is looked through at most, of files before and after in each commit: some five seconds of one core."""
+LONGEST_LINK = 4096
+"""Bytes; PATH_MAX of Linux (limits.h)."""
 MESSAGE = "a commit message"
 
 _LINK, _SUBMODULE = "120000", "160000"
@@ -178,16 +180,29 @@ def _changed(ask: Ask, base: str, head: str) -> tuple[str, ...]:
 
 
 def _links(ask: Ask, base: str, head: str) -> tuple[tuple[str, str], ...]:
-    """(name, where it leads from the root) of every symbolic link of both trees."""
+    """(name, where it leads from the root) of every symbolic link of both trees that can be one."""
     found: dict[str, str] = {}
     for tree in filter(None, (base, head)):
         for entry in _split(ask("ls-tree", "-r", "-z", "--full-tree", tree)):
             fact, _, path = entry.partition("\t")
             if fact.startswith(_LINK):
                 found[path] = fact.split(" ")[2]
-    targets = {sha: ask("cat-file", "blob", sha) for sha in {*found.values()}}
+    targets = _targets(ask, sorted({*found.values()})) if found else {}
     return tuple((path, posixpath.normpath(posixpath.join(posixpath.dirname(path), targets[sha])))
-                 for path, sha in sorted(found.items()))
+                 for path, sha in sorted(found.items()) if sha in targets)
+
+
+def _targets(ask: Ask, shas: Sequence[str]) -> dict[str, str]:
+    """What the links of these objects say, but for those that are longer than any link."""
+    sizes = ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines(shas)).split("\n")
+    short = [sha for sha, size in zip(shas, sizes, strict=False) if size.isdigit() and int(size) <= LONGEST_LINK]
+    raw = ask("cat-file", "--batch=%(objectsize)", stdin=_lines(short)).encode("utf-8", "surrogateescape")
+    targets, at = {}, 0
+    for sha in short:
+        begin = raw.index(b"\n", at) + 1
+        end = begin + int(raw[at : begin - 1])
+        targets[sha], at = raw[begin:end].decode("utf-8", "surrogateescape"), end + 1
+    return targets
 
 
 def _split(listing: str) -> tuple[str, ...]:
