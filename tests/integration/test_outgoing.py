@@ -337,6 +337,14 @@ def test_files_are_told_with_both_names_links_submodules_and_what_is_gone(world:
     assert cargo.links == (("CLAUDE.md", "docs/agents.md"),)
 
 
+def test_what_an_allowed_commit_has_just_so_is_left_out_and_one_that_is_gone_lets_nothing_pass(world: World) -> None:
+    let = commit(world.tree(), "CLAUDE.md", "one\n")
+    head = commit(world.tree(), "AGENTS.md", "two\n")
+    found = [world.repository().cargo(head, Search(allowed=allowed, scan=False)).files
+             for allowed in (("1" * 40,), (let, "1" * 40))]
+    assert found == [("AGENTS.md", "CLAUDE.md"), ("AGENTS.md",)]
+
+
 def test_links_are_read_all_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, asking = [], network.Remote._asking
 

@@ -46,7 +46,7 @@ def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: 
     `base` ("" where there is none) which files changed. Raises GitError."""
     files, links = _changed(ask, base, head), _links(ask, base, head)
     if not search.scan:
-        for sha in search.allowed:
+        for sha in _standing(ask, search.allowed):
             moved = {*_split(ask("diff-tree", "-r", "-z", "--no-renames", "--name-only", sha, head))}
             files = tuple(path for path in files if path in moved)
         return Cargo(head, files=files, links=links)
@@ -78,6 +78,12 @@ def _allowed(ask: Ask, base: str) -> tuple[str, ...]:
         return ()
     lines = (line.strip() for line in ask("cat-file", "blob", f"{base}:{ALLOW_FILE}").split("\n"))
     return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _standing(ask: Ask, shas: Sequence[str]) -> tuple[str, ...]:
+    """Those that are there: what a person let pass long ago may be gone since, and lets nothing pass then."""
+    said = ask("cat-file", "--batch-check=%(objectname)", stdin=_lines(shas)).split("\n") if shas else []
+    return tuple(sha for sha, line in zip(shas, said, strict=False) if line == sha)
 
 
 def _commits(ask: Ask, head: str, published: Collection[str]) -> tuple[str, ...]:
