@@ -110,6 +110,20 @@ def in_a_message(tree: Path) -> str:
     return "a commit message line 3"
 
 
+def behind_the_end_of_a_message(tree: Path) -> str:
+    text = git(tree, "cat-file", "commit", "HEAD") + f"\n\0{KEY}\n"
+    (tree / "made").write_text(text)
+    made = git(tree, "hash-object", "-w", "-t", "commit", "--literally", "made")
+    git(tree, "update-ref", f"refs/heads/{BRANCH}", made)
+    return "a commit message line 2"
+
+
+def as_its_author(tree: Path) -> str:
+    commit(tree, "a.py", "x\n")
+    git(tree, "commit", "-q", "--amend", "--no-edit", f"--author={KEY} <ann@example.org>")
+    return "the header of a commit line 3"
+
+
 def in_a_name(tree: Path) -> str:
     commit(tree, f"{KEY}.txt", "x\n")
     return "the name of "
@@ -178,9 +192,9 @@ def in_a_renamed_file(tree: Path) -> str:
 
 
 @pytest.mark.parametrize("hide", [
-    removed_again, in_a_message, in_a_name, in_a_strange_name, in_two_bytes_a_letter, in_what_is_no_text,
-    called_binary_by_attributes, at_the_end_of_a_long_line, as_the_target_of_a_link, in_the_merge_alone,
-    in_a_renamed_file,
+    removed_again, in_a_message, behind_the_end_of_a_message, as_its_author, in_a_name, in_a_strange_name,
+    in_two_bytes_a_letter, in_what_is_no_text, called_binary_by_attributes, at_the_end_of_a_long_line,
+    as_the_target_of_a_link, in_the_merge_alone, in_a_renamed_file,
 ])  # fmt: skip
 def test_it_is_found_wherever_it_stands(world: World, hide: Callable[[Path], str]) -> None:
     where = hide(world.tree())

@@ -22,7 +22,7 @@ BYTES = 16 << 20
 """What is looked through at most, of files before and after in each commit: some five seconds of one core."""
 LONGEST_LINK = 4096
 """Bytes; PATH_MAX of Linux (limits.h)."""
-MESSAGE = "a commit message"
+MESSAGE, HEADER = "a commit message", "the header of a commit"
 
 _LINK, _SUBMODULE = "120000", "160000"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -67,7 +67,7 @@ def _spotted(ask: Ask, commits: Sequence[str], allowed: Sequence[str],
              scanner: Scanner) -> Iterator[tuple[bool, Spotted]]:
     """Whether it is sure, and where it stands."""
     for commit, path, lines in chain(_added(ask, commits), _messages(ask, commits)):
-        if path == MESSAGE or not any(matches(path, pattern) for pattern in allowed):
+        if path in (MESSAGE, HEADER) or not any(matches(path, pattern) for pattern in allowed):
             for line, kind, sure in scanner.find(path, [(0, path), *lines]):
                 yield sure, Spotted(path, line, kind, commit)
 
@@ -160,18 +160,11 @@ def _named(word: str) -> str:
 
 
 def _messages(ask: Ask, commits: Sequence[str]) -> Iterator[Added]:
-    if not commits:
-        return
-    commit = ""
-    lines: list[tuple[int, str]] = []
-    for row in ask("rev-list", "--no-walk=unsorted", "--stdin", "--format=%B", stdin=_lines(commits)).split("\n"):
-        word, _, sha = row.partition(" ")
-        if word == "commit" and sha in commits:
-            yield from _whole(commit, MESSAGE, lines)
-            commit, lines = sha, []
-        else:
-            lines.append((len(lines) + 1, row))
-    yield from _whole(commit, MESSAGE, lines)
+    """As the object has them: a header may hold anything beside names, and what is shown of a message ends at a NUL."""
+    for commit, text in _contents(ask, commits).items():
+        header, _, message = text.partition("\n\n")
+        yield commit, HEADER, [*enumerate(header.split("\n"), 1)]
+        yield commit, MESSAGE, [*enumerate(message.split("\n"), 1)]
 
 
 def _changed(ask: Ask, base: str, head: str) -> tuple[str, ...]:
@@ -202,13 +195,18 @@ def _targets(ask: Ask, shas: Sequence[str]) -> dict[str, str]:
     """What the links of these objects say, but for those that are longer than any link."""
     sizes = ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines(shas)).split("\n")
     short = [sha for sha, size in zip(shas, sizes, strict=False) if size.isdigit() and int(size) <= LONGEST_LINK]
-    raw = ask("cat-file", "--batch=%(objectsize)", stdin=_lines(short)).encode("utf-8", "surrogateescape")
-    targets, at = {}, 0
-    for sha in short:
+    return _contents(ask, short)
+
+
+def _contents(ask: Ask, shas: Sequence[str]) -> dict[str, str]:
+    """All of these objects at once; they must be there."""
+    raw = ask("cat-file", "--batch=%(objectsize)", stdin=_lines(shas)).encode("utf-8", "surrogateescape")
+    found, at = {}, 0
+    for sha in shas:
         begin = raw.index(b"\n", at) + 1
         end = begin + int(raw[at : begin - 1])
-        targets[sha], at = raw[begin:end].decode("utf-8", "surrogateescape"), end + 1
-    return targets
+        found[sha], at = raw[begin:end].decode("utf-8", "surrogateescape"), end + 1
+    return found
 
 
 def _split(listing: str) -> tuple[str, ...]:
