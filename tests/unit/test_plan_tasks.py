@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coordinator.domain.cargo import Cargo
 from coordinator.domain.checkout import Survey
 from coordinator.domain.outcome import Ending
 from coordinator.domain.planfile import Delivery
@@ -20,7 +19,7 @@ from coordinator.engine.plans import OtherPlan, take
 from coordinator.engine.world import Options
 from coordinator.planning.plans.commits import Strictness, faults, trailers, within
 from coordinator.planning.waits import known_code
-from coordinator.ports import GitError, GitUnreachable, Refused
+from coordinator.ports import GitError, Refused
 from tests.support.fakes import Script
 from tests.support.plan_world import FILE, SHOP, Underway, a_plan, changed
 
@@ -227,21 +226,6 @@ def test_a_merge_that_git_refuses_is_given_to_a_person_and_not_to_another_sessio
     task = way.task("T1")
     assert (task.state, task.reason, task.detail) == (S.BLOCKED, "worktree_error", "no such thing")
     assert len(way.started) == 1
-
-
-def test_a_merge_waits_for_a_remote_that_cannot_be_asked(monkeypatch):
-    way, asked = Underway(a_plan({"T1": []})), []
-
-    def cargo(head: str, search: object) -> Cargo:
-        asked.append(head)
-        if len(asked) < 3:
-            raise GitUnreachable("no answer")
-        return Cargo(head)
-
-    monkeypatch.setattr(way.outside.repo, "cargo", cargo)
-    assert way.run()
-    assert (way.task("T1").state, len(way.started)) == (S.DONE, 1)
-    assert len(asked) >= 3
 
 
 @pytest.mark.parametrize("taken", ["push", "log"])

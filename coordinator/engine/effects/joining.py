@@ -207,10 +207,13 @@ def _pull(world: World, site: Site, under: Undertaking, delivery: Delivery, sha:
     if github is None:
         raise NotThere(site.why_not)
     choice = choose_pull(delivery.branch, sha, github.pulls_of_branch(delivery.branch), ())
-    if choice.pull is not None and choice.course is not Course.CLOSED:
+    if choice.pull is not None and choice.course is Course.MERGED:
         return choice.pull
     cargo = site.repo.cargo(sha, guarding.search(world, delivery.base, ()))
     words, careful = guarding.told(world, cargo, _mates(world, under))
+    if choice.pull is not None and choice.course is Course.ADOPT:
+        guarding.flag(world, github, choice.pull, under.id, words, draft=careful, opened=False)
+        return choice.pull
     base = delivery.base or site.repo.default_branch()
     lines = site.repo.log(site.repo.remote_tip(base), sha)
     body = plan_body(under, delivery, lines, world.store.attempts(), words)
