@@ -173,6 +173,12 @@ class HeldBack(GitError):
         super().__init__(words)
         self.reason = reason
 
+    @classmethod
+    def judge(cls, cargo: Cargo) -> None:
+        """Raises it for what no push carries, whatever the settings."""
+        if cargo.never is not None:
+            raise cls(*cargo.never)
+
 
 class ForeignWorktree(GitError):
     """Something that is not ours stands where the worktree or its branch should be."""

@@ -108,7 +108,7 @@ class Remote:
 
     def _look_through(self, branch: str, sha: str, base: str, search: Search, passes: Callable[[Cargo], None]) -> None:
         cargo = self._leaving(branch, sha, base, search)
-        _refuse(cargo)
+        HeldBack.judge(cargo)
         passes(cargo)
 
     def _leaving(self, branch: str, sha: str, base: str, search: Search) -> Cargo:
@@ -313,11 +313,6 @@ class Remote:
             if not _REACHABLE_NO_MORE.search(ran.err):
                 return GitError(f"git {what}: {said}")
         return GitUnreachable(f"git {what}: {said}")
-
-
-def _refuse(cargo: Cargo) -> None:
-    if cargo.never:
-        raise HeldBack(*cargo.never)
 
 
 _FORMAT = "--format=%(objectname) %(refname) %(symref)"

@@ -21,12 +21,6 @@ def search(world: World, base: str, tasks: Iterable[Task]) -> Search:
     return Search(base, world.known(), tuple(dict.fromkeys(allowed)))
 
 
-def refuse(cargo: Cargo) -> None:
-    """Raises HeldBack for what no push carries."""
-    if cargo.never is not None:
-        raise HeldBack(*cargo.never)
-
-
 def passing(world: World, tasks: Iterable[Task]) -> Callable[[Cargo], None]:
     """Raises HeldBack for protected paths where the settings say so and no person let this very commit pass."""
     let = {sha for task in tasks for sha in cleared(task, "protected_path")}

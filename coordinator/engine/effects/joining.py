@@ -87,7 +87,7 @@ def _cleared(world: World, repo: Repository, attempt: Attempt, under: Undertakin
     delivery, mates = under.deliveries[one.repo], _mates(world, under)
     cargo = repo.cargo(attempt.head_sha, guarding.search(world, delivery.base, mates))
     try:
-        guarding.refuse(cargo)
+        HeldBack.judge(cargo)
         guarding.passing(world, mates)(cargo)
     except HeldBack as error:
         raise Withheld(error.reason, error.words) from error
