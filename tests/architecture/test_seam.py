@@ -25,7 +25,7 @@ READING_GIT = (r"(rev-parse|for-each-ref|check-ref-format|status|rev-list|diff|c
 # Where, which event, what it may be done to, why no crash point is needed there. A life meets every row but the last.
 EXCEPTIONS = (
     (".*", "subprocess.Popen", rf"git ({'|'.join(READING_GIT)})", "git is asked, nothing is changed"),
-    ("adapters/github/transport.py", "http.client.send", r"POST /graphql HTTP/1\.1", "a question, as all of ours"),
+    ("adapters/github/transport.py", "http.client.send", r"POST /graphql HTTP/1\.1", "a question, or in a crossing"),
     ("adapters/git/network.py", ".*", r".*/coordinator-git-\w+(/.*)?|[\w-]+",
      "the scratch folder of one fetch or push: nobody else knows it, it goes away with the call"),
     ("runfiles/lock.py", "open", r".*\.lock", "an empty file to hold a lock on; its content is never read"),

@@ -101,14 +101,14 @@ def test_protected_files_make_the_pull_request_a_draft_that_names_them(yard: Yar
     assert task.pr_draft
 
 
-def test_a_pull_request_that_is_open_already_gets_the_label_and_one_comment(yard: Yard) -> None:
+def test_a_pull_request_that_is_open_already_becomes_a_draft_and_gets_the_label_and_one_comment(yard: Yard) -> None:
     number = yard.issue(script=f"attempt == 1 and commit()\nif attempt > 1:\n    {WORKFLOW}\nresult()")
     yard.until_state(number, "IN_REVIEW")
     yard.engine.world.store.ask(RequestKind.RETRY, f"gh-{number}", {}, "cli", yard.engine.world.clock.now())
     yard.until(lambda: yard.task(number).attempts == 2)
     yard.until_state(number, "IN_REVIEW")
     pull = only_pull(yard)
-    assert "rpi:protected" in pull.labels
+    assert ("rpi:protected" in pull.labels, pull.the_pull().draft) == (True, True)
     assert sum("protected files" in body for body in yard.comments(pull.number)) == 1
 
 

@@ -37,5 +37,5 @@ def test_protected_files_of_a_later_delivery_are_told_on_the_pull_request_that_s
     way.come_up(again=False)
     way.engine.world.options = Options(protection=Protection(("CLAUDE.md",)))
     assert way.run()
-    assert "rpi:protected" in github.issues[number].labels
+    assert ("rpi:protected" in github.issues[number].labels, github.pulls[number].draft) == (True, True)
     assert ["`CLAUDE.md`" in comment.body for comment in github.comments(number)] == [True]

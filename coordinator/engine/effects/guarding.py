@@ -62,13 +62,23 @@ def told(world: World, cargo: Cargo, tasks: Iterable[Task]) -> tuple[tuple[str, 
 
 def flag(world: World, github: GitHub, pull: PullRequest, ident: str, words: tuple[str, ...], *, draft: bool,
          opened: bool) -> None:
-    """The label of protected paths on a pull request, and on one that others opened our words, once."""
-    try:
-        if draft:
-            github.add_labels(pull.number, [world.policy.labels.protected])
-        if words and not opened:
-            mark = marker(ident, "carries", f"{pull.head_sha[:12]}")
-            if not any(mark in comment.body for comment in github.comments(pull.number)):
-                github.add_comment(pull.number, "\n\n".join((mark, *words)))
-    except (Forbidden, NotThere, Refused) as error:
-        world.say(f"{ident}: pull request #{pull.number} could not be flagged: {error.words}")
+    """The label of protected paths on a pull request; one that others opened, or that stood already, becomes a draft
+    and gets our words, once."""
+    acts: list[Callable[[], object]] = []
+    if draft:
+        acts.append(lambda: github.add_labels(pull.number, [world.policy.labels.protected]))
+    if draft and not pull.draft:
+        acts.append(lambda: github.make_draft(pull.number))
+    if words and not opened:
+        acts.append(lambda: _tell(github, pull, ident, words))
+    for act in acts:
+        try:
+            act()
+        except (Forbidden, NotThere, Refused) as error:
+            world.say(f"{ident}: pull request #{pull.number} could not be flagged: {error.words}")
+
+
+def _tell(github: GitHub, pull: PullRequest, ident: str, words: tuple[str, ...]) -> None:
+    mark = marker(ident, "carries", f"{pull.head_sha[:12]}")
+    if not any(mark in comment.body for comment in github.comments(pull.number)):
+        github.add_comment(pull.number, "\n\n".join((mark, *words)))
