@@ -197,8 +197,7 @@ class MergeConflict(GitError):
 class Repository(Protocol):
     """Git in one managed repository: one operation at a time, every call hardened, writes through the funnel."""
 
-    def default_branch(self) -> str:
-        """The branch set for it, else the remote is asked, once. Raises GitUnreachable, GitError."""
+    def default_branch(self) -> str: ...
 
     def pack(self, task_id: str, branch: str, *, had: Sequence[str], extra: Sequence[str],
              repository: str) -> Outbound:
@@ -259,8 +258,7 @@ class Repository(Protocol):
         looked through, raises HeldBack; `passes` sees the rest and may raise it. Raises PushRefused, GitUnreachable."""
 
     def cargo(self, head: str, search: Search) -> Cargo:
-        """What a commit holds that the base, as last fetched by this process, does not. It fetches where it never did.
-        Raises GitUnreachable, GitError."""
+        """What a commit holds that the base, as this process fetched it, does not. Raises GitUnreachable, GitError."""
 
     def claim(self, known: str) -> tuple[str, str]:
         """(sha, words) of the claim where we push, ("", "") without one; of the sha `known` without the words, which

@@ -91,6 +91,7 @@ class GitRepository:
     # --- the remote ---------------------------------------------------------------------------------
 
     def default_branch(self) -> str:
+        """The branch that was set, else the remote is asked, once. Raises GitUnreachable, GitError."""
         if not self._default:
             with self._funnel.locked():
                 self._default = self._look_for_default()
