@@ -119,6 +119,8 @@ class GitHub(Protocol):
     def open_pull(self, *, branch: str, base: str, title: str, body: str, draft: bool) -> PullRequest:
         """Raises Refused, also when one is open already for this head."""
 
+    def make_draft(self, number: int) -> None: ...
+
     def comments(self, number: int) -> tuple[Comment, ...]: ...
 
     def add_comment(self, number: int, body: str) -> Comment: ...
@@ -172,6 +174,12 @@ class HeldBack(GitError):
     def __init__(self, reason: str, words: str) -> None:
         super().__init__(words)
         self.reason = reason
+
+    @classmethod
+    def judge(cls, cargo: Cargo) -> None:
+        """Raises it for what no push carries, whatever the settings."""
+        if cargo.never is not None:
+            raise cls(*cargo.never)
 
 
 class ForeignWorktree(GitError):
@@ -250,7 +258,7 @@ class Repository(Protocol):
         looked through, raises HeldBack; `passes` sees the rest and may raise it. Raises PushRefused, GitUnreachable."""
 
     def cargo(self, head: str, search: Search) -> Cargo:
-        """What a commit holds that the base, as last fetched, does not. Nobody is asked. Raises GitError."""
+        """What a commit holds that the base, as this process fetched it, does not. Raises GitUnreachable, GitError."""
 
     def claim(self, known: str) -> tuple[str, str]:
         """(sha, words) of the claim where we push, ("", "") without one; of the sha `known` without the words, which

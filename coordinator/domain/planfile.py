@@ -65,8 +65,8 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished task brought into its plan's branch. `sha` is the branch after the merge; `validation` says how
-    its validation went, `notes` what was odd about its commits."""
+    """What a finished task brought into its plan's branch. `sha` is the branch after the merge, `head` the commit that
+    was looked through and merged; `validation` says how its validation went, `notes` what was odd about its commits."""
 
     sha: str
     files: tuple[str, ...] = ()
@@ -74,6 +74,7 @@ class Result:
     validation: str = ""
     notes: tuple[str, ...] = ()
     at: datetime | None = None
+    head: str = ""
 
 
 @dataclass(frozen=True)

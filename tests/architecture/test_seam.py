@@ -19,13 +19,13 @@ from tests.support.crash import Lives, a_field, a_plot, faults, report_of
 
 ROOT = Path(__file__).resolve().parents[2]
 READING_GIT = (r"(rev-parse|for-each-ref|check-ref-format|status|rev-list|diff|cat-file)( .*)?",
-               r"(diff-tree|ls-tree) .*", r".*; f --git-dir=\S+ ls-remote --heads .*",
+               r"(diff-tree|ls-tree) .*", r".*; f --git-dir=\S+ ls-remote --(heads|symref) .*",
                r"config( -\S+)* --get.*", "remote", r"symbolic-ref --quiet \S+", "worktree list.*")
 
 # Where, which event, what it may be done to, why no crash point is needed there. A life meets every row but the last.
 EXCEPTIONS = (
     (".*", "subprocess.Popen", rf"git ({'|'.join(READING_GIT)})", "git is asked, nothing is changed"),
-    ("adapters/github/transport.py", "http.client.send", r"POST /graphql HTTP/1\.1", "a question, as all of ours"),
+    ("adapters/github/transport.py", "http.client.send", r"POST /graphql HTTP/1\.1", "a question, or in a crossing"),
     ("adapters/git/network.py", ".*", r".*/coordinator-git-\w+(/.*)?|[\w-]+",
      "the scratch folder of one fetch or push: nobody else knows it, it goes away with the call"),
     ("runfiles/lock.py", "open", r".*\.lock", "an empty file to hold a lock on; its content is never read"),

@@ -285,6 +285,23 @@ def test_a_pull_request_is_opened_once_and_the_second_is_refused_in_githubs_word
         client.open_pull(branch="rpi/gh-1", base="main", title="Mend", body="", draft=False)
 
 
+def test_a_pull_request_that_stands_becomes_a_draft_once_and_by_a_write_that_can_be_seen(place: Place) -> None:
+    place.ann.commit("rpi/gh-1", {"a.txt": "a"}, "Work")
+    number = place.ann.open_pull("rpi/gh-1", "Mend").number
+    client, crossed = place.client(), []
+    unwatch = seam.watch(lambda moment, kind, what: crossed.append(what))
+    try:
+        for _ in range(2):
+            client.make_draft(number)
+    finally:
+        unwatch()
+    assert client.pulls_of_branch("rpi/gh-1")[0].draft
+    assert set(crossed) == {f"draft {number}"}
+    assert place.asked().count("200 POST /graphql") == 3
+    with pytest.raises(NotThere):
+        client.make_draft(place.issue())
+
+
 @pytest.mark.req("X8")
 def test_a_branch_of_our_fork_becomes_a_pull_request(place: Place) -> None:
     place.stand_in.add_user("forker", "forker-token", permission="read")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.adapters.github import edits
+from coordinator.adapters.github import drafts, edits
 from coordinator.domain.issue import Edit, History, Remarks
 from coordinator.ports import Limited, NotThere, Refused, Reserved, TryLater
 from tests.support import github_place
@@ -101,7 +101,7 @@ def test_an_enterprise_server_is_asked_beside_its_rest_interface(place: Place) -
 
 
 def test_what_is_asked_by_graphql_is_a_question_and_changes_nothing() -> None:
-    for query in (edits.HISTORY, edits.REMARKS):
+    for query in (edits.HISTORY, edits.REMARKS, drafts.WHICH):
         assert query.startswith("query(")
         assert "mutation" not in query
 

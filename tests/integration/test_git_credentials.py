@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from coordinator.ports import GitError
 from coordinator.runfiles import identity
 from tests.support.gitworld import make_world
+from tests.support.serving import serving
 
 TOKEN = "canary-of-git-0123456789"
 KEYS = {"ANTHROPIC_API_KEY": "canary-of-a-model", "GITHUB_TOKEN": TOKEN, "DATABASE_URL": "canary-of-a-base",
@@ -62,14 +62,9 @@ class Public(Asked):
 
 @pytest.fixture
 def host(request: pytest.FixtureRequest) -> Iterator[HTTPServer]:
-    server = HTTPServer(("127.0.0.1", 0), getattr(request, "param", Asked))
-    server.left, server.told = [], []  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(getattr(request, "param", Asked)) as server:
+        server.left, server.told = [], []  # type: ignore[attr-defined]
+        yield server
 
 
 @pytest.mark.req("W19")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,6 +18,7 @@ from coordinator.config import load
 from coordinator.domain.cargo import Search
 from coordinator.ports import GitError, GitUnreachable, MergeConflict
 from tests.support.gitworld import World, commit, git, make_world
+from tests.support.serving import serving
 
 BRANCH = "rpi/gh-1"
 HOOKS = ("pre-commit", "commit-msg", "prepare-commit-msg", "post-commit", "pre-push", "post-checkout",
@@ -288,14 +288,9 @@ class Asked(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def host() -> Iterator[HTTPServer]:
-    server = HTTPServer(("127.0.0.1", 0), Asked)
-    server.told = []  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Asked) as server:
+        server.told = []  # type: ignore[attr-defined]
+        yield server
 
 
 @pytest.mark.parametrize(("token", "sent"), [("", "ann:old pass word"), ("tok-123456", "x-access-token:tok-123456")])

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.adapters.git import outgoing
+from coordinator.adapters.git import network, outgoing
+from coordinator.adapters.system import run
 from coordinator.domain.cargo import Cargo, Search
 from coordinator.ports import HeldBack
 from tests.support.gitworld import World, commit, git, make_world
@@ -75,6 +76,21 @@ def test_values_that_we_know_count_whatever_their_shape(world: World, options: d
     assert "a.txt line 1" in held(world, Search(known=known), **options).words
 
 
+ODD = "".join(f"{number:04x}." for number in range(300))
+
+
+@pytest.mark.parametrize(("value", "text", "line"), [
+    (ODD[:1200], f"x\n{ODD[:1200]}\n", 2),
+    (ODD[:300], f"{'x' * 750}{ODD[:300]} y\n", 1),
+    (ODD[:40] + "\n" + ODD[40:80] + "\n", f"x\r\ny {ODD[:40]}\r\n{ODD[40:80]}\r\n", 2),
+])
+def test_values_that_we_know_are_found_whole_however_long_they_are(
+    world: World, value: str, text: str, line: int
+) -> None:
+    commit(world.tree(), "a.txt", text)
+    assert held(world, Search(known=(value,))).words.startswith(f"a.txt line {line} ")
+
+
 def test_a_comment_of_the_worker_s_switches_nothing_off(world: World) -> None:
     commit(world.tree(), "a.py", f"key = '{KEY}'  # pragma: allowlist secret\n")
     assert held(world).reason == "secret_found"
@@ -92,6 +108,20 @@ def removed_again(tree: Path) -> str:
 def in_a_message(tree: Path) -> str:
     commit(tree, "a.py", "x\n", f"work\n\nwith {KEY}")
     return "a commit message line 3"
+
+
+def behind_the_end_of_a_message(tree: Path) -> str:
+    text = git(tree, "cat-file", "commit", "HEAD") + f"\n\0{KEY}\n"
+    (tree / "made").write_text(text)
+    made = git(tree, "hash-object", "-w", "-t", "commit", "--literally", "made")
+    git(tree, "update-ref", f"refs/heads/{BRANCH}", made)
+    return "a commit message line 2"
+
+
+def as_its_author(tree: Path) -> str:
+    commit(tree, "a.py", "x\n")
+    git(tree, "commit", "-q", "--amend", "--no-edit", f"--author={KEY} <ann@example.org>")
+    return "the header of a commit line 3"
 
 
 def in_a_name(tree: Path) -> str:
@@ -162,9 +192,9 @@ def in_a_renamed_file(tree: Path) -> str:
 
 
 @pytest.mark.parametrize("hide", [
-    removed_again, in_a_message, in_a_name, in_a_strange_name, in_two_bytes_a_letter, in_what_is_no_text,
-    called_binary_by_attributes, at_the_end_of_a_long_line, as_the_target_of_a_link, in_the_merge_alone,
-    in_a_renamed_file,
+    removed_again, in_a_message, behind_the_end_of_a_message, as_its_author, in_a_name, in_a_strange_name,
+    in_two_bytes_a_letter, in_what_is_no_text, called_binary_by_attributes, at_the_end_of_a_long_line,
+    as_the_target_of_a_link, in_the_merge_alone, in_a_renamed_file,
 ])  # fmt: skip
 def test_it_is_found_wherever_it_stands(world: World, hide: Callable[[Path], str]) -> None:
     where = hide(world.tree())
@@ -183,6 +213,12 @@ def by_a_ref_of_the_remote(world: World) -> None:
     git(world.tree(), "update-ref", "refs/remotes/origin/main", "HEAD")
 
 
+def by_another_base(world: World) -> None:
+    commit(world.person, ".secrets-allowed", "*\n")
+    git(world.person, "push", "-q", "origin", "HEAD:refs/heads/rpi/gh-0")
+    git(world.tree(), "symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/rpi/gh-0")
+
+
 def by_a_graft(world: World) -> None:
     head, base = git(world.tree(), "rev-parse", "HEAD"), git(world.remote, "rev-parse", "main")
     (world.checkout / ".git/info").mkdir(exist_ok=True)
@@ -195,9 +231,19 @@ def by_a_replaced_commit(world: World) -> None:
 
 
 def by_a_commit_graph(world: World) -> None:
-    by_a_graft(world)
-    git(world.tree(), "-c", "core.commitGraph=true", "commit-graph", "write", "--reachable", ok=False)
-    (world.checkout / ".git/info/grafts").unlink()
+    """The parent of the newest commit is another there (format: gitformat-commit-graph(5))."""
+    git(world.tree(), "commit-graph", "write", "--reachable")
+    path = world.checkout / ".git/objects/info/commit-graph"
+    graph = bytearray(path.read_bytes())
+    chunks = {bytes(graph[at : at + 4]): int.from_bytes(graph[at + 4 : at + 12], "big")
+              for at in range(8, 8 + 12 * graph[6], 12)}
+    names = [graph[at : at + 20].hex() for at in range(chunks[b"OIDL"], chunks[b"CDAT"], 20)]
+    head, base = (names.index(git(world.tree(), "rev-parse", name)) for name in ("HEAD", "origin/main"))
+    parent = chunks[b"CDAT"] + head * 36 + 20
+    graph[parent : parent + 4] = base.to_bytes(4, "big")
+    path.unlink()
+    path.write_bytes(graph)
+    assert git(world.tree(), "rev-list", "--count", "HEAD", "^origin/main") == "1"   # git believes it
 
 
 def by_attributes_of_the_repository(world: World) -> None:
@@ -207,12 +253,18 @@ def by_attributes_of_the_repository(world: World) -> None:
     (world.checkout / ".git/info/attributes").write_text("* diff=none -text\n")
 
 
-@pytest.mark.parametrize("hide", [by_a_ref_of_the_remote, by_a_graft, by_a_replaced_commit, by_a_commit_graph,
-                                  by_attributes_of_the_repository])
+@pytest.mark.parametrize("hide", [by_a_ref_of_the_remote, by_another_base, by_a_graft, by_a_replaced_commit,
+                                  by_a_commit_graph, by_attributes_of_the_repository])
 def test_nothing_a_worker_does_to_git_hides_it(world: World, hide: Callable[[World], None]) -> None:
     removed_again(world.tree())
     hide(world)
-    assert held(world).words.startswith("a.py line 1")
+    assert held(world, default_branch="").words.startswith("a.py line 1")
+
+
+def test_files_are_compared_with_what_the_remote_has_and_not_with_what_stands_here_of_it(world: World) -> None:
+    commit(world.tree(), "CLAUDE.md", "obey\n")
+    by_a_ref_of_the_remote(world)
+    assert carried(world).files == ("CLAUDE.md",)
 
 
 # --- what is not looked at --------------------------------------------------------------------------
@@ -261,6 +313,37 @@ def test_more_than_can_be_looked_through_is_held_and_said(
     assert world.repository().push(BRANCH, expect="", search=Search(allowed=(git(world.tree(), "rev-parse", "HEAD"),)))
 
 
+def many_names(tree: Path) -> None:
+    for number in range(30):
+        (tree / f"{number}.txt").write_text("same\n" * 20)
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "copies")
+
+
+def there_and_back(tree: Path) -> None:
+    for number in range(16):
+        commit(tree, "a.txt", "same\n" * 20 if number % 2 else "x\n")
+
+
+@pytest.mark.parametrize("repeat", [many_names, there_and_back])
+def test_what_stands_there_many_times_counts_as_often_as_it_would_be_looked_through(
+    world: World, repeat: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repeat(world.tree())
+    size = sum(len(git(world.tree(), "cat-file", "-p", sha)) for sha in
+               git(world.tree(), "rev-list", "origin/main..HEAD").split())
+    monkeypatch.setattr(outgoing, "BYTES", size + 1000)
+    assert held(world).reason == "not_scanned"
+
+
+def test_what_git_would_print_without_end_is_held_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    let = commit(world.tree(), "a.txt", "word\n" * 20_000)
+    for module in (run, network):
+        monkeypatch.setattr(module, "WHOLE", 1 << 16)
+    assert held(world).reason == "not_scanned"
+    assert world.repository().push(BRANCH, expect="", search=Search(allowed=(let,))) == let
+
+
 # --- which files ------------------------------------------------------------------------------------
 
 
@@ -276,3 +359,40 @@ def test_files_are_told_with_both_names_links_submodules_and_what_is_gone(world:
     cargo = carried(world)
     assert cargo.files == ("CLAUDE.md", "file.txt", "moved.txt", "vendor")
     assert cargo.links == (("CLAUDE.md", "docs/agents.md"),)
+
+
+def test_what_an_allowed_commit_has_just_so_is_left_out_and_one_that_is_gone_lets_nothing_pass(world: World) -> None:
+    let = commit(world.tree(), "CLAUDE.md", "one\n")
+    head = commit(world.tree(), "AGENTS.md", "two\n")
+    found = [world.repository().cargo(head, Search(allowed=allowed, scan=False)).files
+             for allowed in (("1" * 40,), (let, "1" * 40))]
+    assert found == [("AGENTS.md", "CLAUDE.md"), ("AGENTS.md",)]
+
+
+def test_links_are_read_all_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, asking = [], network.Remote._asking
+
+    def counted(self: network.Remote, scratch: Path) -> outgoing.Ask:
+        ask = asking(self, scratch)
+        return lambda *args, stdin="": asked.append(args[0]) or ask(*args, stdin=stdin)
+
+    monkeypatch.setattr(network.Remote, "_asking", counted)
+    counts = []
+    for names in (["first"], [f"{number} of m\xfcch\nmore" for number in range(40)]):
+        for name in names:
+            (world.tree() / name).symlink_to(f"to/{name}\n")
+        git(world.tree(), "add", "-A")
+        git(world.tree(), "commit", "-q", "-m", "links")
+        links = dict(carried(world).links)
+        assert {name: links[name] for name in names} == {name: f"to/{name}\n" for name in names}
+        counts.append(len(asked))
+        asked.clear()
+    assert counts[0] == counts[1]
+
+
+def test_what_is_too_long_for_a_link_leads_nowhere(world: World) -> None:
+    (world.tree() / "long").write_text("x" * 5000)
+    made = git(world.tree(), "hash-object", "-w", "long")
+    git(world.tree(), "update-index", "--add", "--cacheinfo", f"120000,{made},long")
+    git(world.tree(), "commit", "-q", "-m", "link")
+    assert carried(world).links == ()

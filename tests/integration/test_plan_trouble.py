@@ -177,6 +177,33 @@ def test_a_refused_delivery_is_told_whole_with_a_cure_that_helps(yard: PlanYard)
     assert "theirs.txt" in git(yard.remote("shop"), "ls-tree", "--name-only", "feature-auth")
 
 
+@pytest.mark.parametrize(("name", "text", "words"), [
+    ("key.txt", "ghp_" + "a1B2" * 9, "secret_found: key.txt line 1"),
+    (".github/workflows/ci.yml", "on: push", "protected_path: .github/workflows/ci.yml"),
+])
+def test_what_others_put_on_a_plans_branch_between_two_merges_is_looked_at_before_it_goes_out(
+    yard: PlanYard, name: str, text: str, words: str
+) -> None:
+    with (yard.home / "coordinator.toml").open("a") as config:
+        config.write('\n[protect]\nmode = "block"\npaths = [".github/**"]\n')
+    go, other = yard.folder / "go", yard.folder / "other"
+    plan = yard.plan(task("T1", "one", 'write("src/a")', location="src/a"),
+                     task("T2", "two", f'wait("{go}")', 'write("src/b")', location="src/b"))
+    with yard.running("plan", "run", str(plan)) as child:
+        until(lambda: "Merge T1" in git(yard.home, "log", "--format=%s", "feature-auth", ok=False))
+        git(yard.folder, "clone", "-q", "-b", "feature-auth", str(yard.home), str(other))
+        (other / name).parent.mkdir(parents=True, exist_ok=True)
+        commit(other, name, f"{text}\n")
+        git(other, "push", "-q", "origin", "feature-auth")
+        go.touch()
+        said, _ = child.communicate(timeout=60)
+    assert git(yard.home, "log", "--first-parent", "--format=%s", "feature-auth").splitlines()[:3] == [
+        "Merge T2 (two) into feature-auth", "work", "Merge T1 (one) into feature-auth"]
+    shown = " ".join(yard.run("plan", "status", str(plan)).stdout.split())
+    assert words in shown
+    assert yard.branches("shop") == ["main"], said
+
+
 def test_a_plan_file_that_became_a_link_is_written_where_it_lies(yard: PlanYard) -> None:
     real, go = yard.folder / "real.md", yard.folder / "go"
     plan = yard.plan(task("T1", "one", 'write("src/a")', f'wait("{go}")'))

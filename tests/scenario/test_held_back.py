@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from coordinator.domain.request import RequestKind
 from coordinator.rehearsal.hub.world import Issue
 from tests.scenario.test_plans import a_plan, a_task
@@ -99,14 +101,14 @@ def test_protected_files_make_the_pull_request_a_draft_that_names_them(yard: Yar
     assert task.pr_draft
 
 
-def test_a_pull_request_that_is_open_already_gets_the_label_and_one_comment(yard: Yard) -> None:
+def test_a_pull_request_that_is_open_already_becomes_a_draft_and_gets_the_label_and_one_comment(yard: Yard) -> None:
     number = yard.issue(script=f"attempt == 1 and commit()\nif attempt > 1:\n    {WORKFLOW}\nresult()")
     yard.until_state(number, "IN_REVIEW")
     yard.engine.world.store.ask(RequestKind.RETRY, f"gh-{number}", {}, "cli", yard.engine.world.clock.now())
     yard.until(lambda: yard.task(number).attempts == 2)
     yard.until_state(number, "IN_REVIEW")
     pull = only_pull(yard)
-    assert "rpi:protected" in pull.labels
+    assert ("rpi:protected" in pull.labels, pull.the_pull().draft) == (True, True)
     assert sum("protected files" in body for body in yard.comments(pull.number)) == 1
 
 
@@ -121,15 +123,23 @@ def test_protected_files_may_be_kept_here_until_a_person_has_looked(tmp_path: Pa
         assert ("rpi:protected" in only_pull(yard).labels, only_pull(yard).the_pull().draft) == (True, True)
 
 
-def test_a_task_of_a_plan_with_a_secret_does_not_come_in_until_a_person_says_so(tmp_path: Path) -> None:
-    line = "commit('src/t1.py', 'ghp_' + 'a1B2' * 9, 'Add\\n\\nFeature-Key: ' + key + '\\nAgent: yard')"
-    with a_yard(tmp_path, more=f'[plans]\nworktrees = "{tmp_path / "agents"}"\n') as yard:
+@pytest.mark.parametrize(("does", "reason"), [
+    ("commit('src/t1.py', 'ghp_' + 'a1B2' * 9, {message})", "secret_found"),
+    ("os.makedirs('.github/workflows'); commit('.github/workflows/ci.yml', 'on: push\\n', {message})",
+     "protected_path"),
+])
+def test_a_task_of_a_plan_with_what_may_not_go_out_does_not_come_in_until_a_person_says_so(
+    tmp_path: Path, does: str, reason: str
+) -> None:
+    line = does.format(message="'Add\\n\\nFeature-Key: ' + key + '\\nAgent: yard'")
+    more = f'[plans]\nworktrees = "{tmp_path / "agents"}"\n[protect]\nmode = "block"\n'
+    with a_yard(tmp_path, more=more) as yard:
         plan = a_plan(yard, a_task("T1", line=line))
         yard.close()
         assert command(yard, "plan", "run", plan).returncode
         assert yard.repository.branches().keys() == {"main"}
         shown = command(yard, "plan", "status", plan).stdout
-        assert "secret_found" in shown
+        assert reason in shown
         assert SECRET not in shown
 
         assert "published as it is" in command(yard, "retry", "plan-auth-t1", "--allow").stdout

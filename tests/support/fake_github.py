@@ -187,6 +187,11 @@ class FakeGitHub:
         self.pulls[number] = made
         return made
 
+    def make_draft(self, number: int) -> None:
+        self._ask(f"draft {number}")
+        with crossing("github", f"draft {number}"):
+            self.pulls[number] = replace(self.pulls[number], draft=True)
+
     head_of: Callable[[str], str] = staticmethod(lambda branch: "")
 
     def add_comment(self, number: int, body: str) -> Comment:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from coordinator.adapters.git import outgoing
 from coordinator.adapters.git.funnel import Funnel, around
-from coordinator.adapters.system.run import TIMED_OUT, Ran, run
+from coordinator.adapters.system.run import TIMED_OUT, TOO_MUCH, WHOLE, Ran, run
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.cargo import Cargo, Search
 from coordinator.ports import ClaimMoved, GitError, GitUnreachable, HeldBack, PushRefused
@@ -86,8 +86,10 @@ class Remote:
         return found.group(1) if found else ""
 
     def cargo(self, sha: str, base: str, search: Search) -> Cargo:
-        """What `sha` holds that the remote's `base`, as last fetched, does not. Raises GitError."""
-        tip = self._fetched.get(self.ref(base)) or self._known().get(self.ref(base), "")
+        """What `sha` holds that the remote's `base`, as last fetched, does not. Raises GitUnreachable, GitError."""
+        if not self._fetched:   # refs here may be a worker's
+            self.fetch()
+        tip = self._fetched.get(self.ref(base), "")
         with self._scratch({}) as scratch:
             return outgoing.look(self._asking(scratch), sha, base=tip, published=[tip] if tip else [], search=search)
 
@@ -106,7 +108,7 @@ class Remote:
 
     def _look_through(self, branch: str, sha: str, base: str, search: Search, passes: Callable[[Cargo], None]) -> None:
         cargo = self._leaving(branch, sha, base, search)
-        _refuse(cargo)
+        HeldBack.judge(cargo)
         passes(cargo)
 
     def _leaving(self, branch: str, sha: str, base: str, search: Search) -> Cargo:
@@ -134,6 +136,8 @@ class Remote:
         def ask(*args: str, stdin: str = "") -> str:
             ran = run(["git", *HARDENED_ARGS, "-c", "core.commitGraph=false", f"--git-dir={scratch}", *args], env=env,
                       cwd=scratch, stdin=stdin, timeout=TIMEOUT)
+            if ran.code == TOO_MUCH:
+                raise outgoing.TooMuch(f"git {args[0]} prints more than {WHOLE >> 20} MB of it")
             return self._funnel.judged(ran, args[0])
 
         return ask
@@ -309,11 +313,6 @@ class Remote:
             if not _REACHABLE_NO_MORE.search(ran.err):
                 return GitError(f"git {what}: {said}")
         return GitUnreachable(f"git {what}: {said}")
-
-
-def _refuse(cargo: Cargo) -> None:
-    if cargo.never:
-        raise HeldBack(*cargo.never)
 
 
 _FORMAT = "--format=%(objectname) %(refname) %(symref)"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
@@ -18,8 +19,10 @@ from coordinator.ports import GitError
 
 COMMITS = 2000
 BYTES = 16 << 20
-"""What is looked through at most, of files before and after: some five seconds of one core."""
-MESSAGE = "a commit message"
+"""What is looked through at most, of files before and after in each commit: some five seconds of one core."""
+LONGEST_LINK = 4096
+"""Bytes; PATH_MAX of Linux (limits.h)."""
+MESSAGE, HEADER = "a commit message", "the header of a commit"
 
 _LINK, _SUBMODULE = "120000", "160000"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -28,8 +31,12 @@ _ESCAPED = re.compile(r'\\([0-7]{3}|[abtnvfr"\\])')
 _LETTERS = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
 
 
+class TooMuch(GitError):
+    """git prints more than is ever read of one call."""
+
+
 class Ask(Protocol):
-    """git in that directory: its output, what it says decoded with surrogateescape. Raises GitError."""
+    """git in that directory: its output, what it says decoded with surrogateescape. Raises TooMuch, GitError."""
 
     def __call__(self, *args: str, stdin: str = "") -> str: ...
 
@@ -39,23 +46,30 @@ def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: 
     `base` ("" where there is none) which files changed. Raises GitError."""
     files, links = _changed(ask, base, head), _links(ask, base, head)
     if not search.scan:
-        for sha in search.allowed:
+        for sha in _standing(ask, search.allowed):
             moved = {*_split(ask("diff-tree", "-r", "-z", "--no-renames", "--name-only", sha, head))}
             files = tuple(path for path in files if path in moved)
         return Cargo(head, files=files, links=links)
     allowed = _allowed(ask, base)
-    commits = _commits(ask, head, (*published, *search.allowed))
-    unread = _too_much(ask, commits)
-    if unread:
-        return Cargo(head, files=files, links=links, unread=unread)
     secrets: list[Spotted] = []
     doubts: list[Spotted] = []
-    scanner = Scanner(search.known)
+    try:
+        commits = _commits(ask, head, (*published, *search.allowed))
+        unread = _too_much(ask, commits)
+        for sure, one in () if unread else _spotted(ask, commits, allowed, Scanner(search.known)):
+            (secrets if sure else doubts).append(one)
+    except TooMuch as error:
+        unread = error.words
+    return Cargo(head, tuple(secrets), tuple(doubts), files, links, unread)
+
+
+def _spotted(ask: Ask, commits: Sequence[str], allowed: Sequence[str],
+             scanner: Scanner) -> Iterator[tuple[bool, Spotted]]:
+    """Whether it is sure, and where it stands."""
     for commit, path, lines in chain(_added(ask, commits), _messages(ask, commits)):
-        if path == MESSAGE or not any(matches(path, pattern) for pattern in allowed):
+        if path in (MESSAGE, HEADER) or not any(matches(path, pattern) for pattern in allowed):
             for line, kind, sure in scanner.find(path, [(0, path), *lines]):
-                (secrets if sure else doubts).append(Spotted(path, line, kind, commit))
-    return Cargo(head, tuple(secrets), tuple(doubts), files, links)
+                yield sure, Spotted(path, line, kind, commit)
 
 
 def _allowed(ask: Ask, base: str) -> tuple[str, ...]:
@@ -64,6 +78,12 @@ def _allowed(ask: Ask, base: str) -> tuple[str, ...]:
         return ()
     lines = (line.strip() for line in ask("cat-file", "blob", f"{base}:{ALLOW_FILE}").split("\n"))
     return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _standing(ask: Ask, shas: Sequence[str]) -> tuple[str, ...]:
+    """Those that are there: what a person let pass long ago may be gone since, and lets nothing pass then."""
+    said = ask("cat-file", "--batch-check=%(objectname)", stdin=_lines(shas)).split("\n") if shas else []
+    return tuple(sha for sha, line in zip(shas, said, strict=False) if line == sha)
 
 
 def _commits(ask: Ask, head: str, published: Collection[str]) -> tuple[str, ...]:
@@ -77,9 +97,9 @@ def _too_much(ask: Ask, commits: Sequence[str]) -> str:
     if len(commits) > COMMITS:
         return f"more than {COMMITS} commits would be published"
     raw = ask("diff-tree", *_EACH, "--raw", "--no-abbrev", "-z", stdin=_lines(commits))
-    found = {sha for fact in raw.split("\0") if fact.startswith(":") for sha in _blobs(fact)}
-    sizes = ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines(sorted(found))).split("\n")
-    total = sum(int(size) for size in sizes if size.isdigit())
+    found = Counter(chain(commits, *(_blobs(fact) for fact in raw.split("\0") if fact.startswith(":"))))
+    sizes = ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines([*found])).split("\n")
+    total = sum(int(size) * times for size, times in zip(sizes, found.values(), strict=False) if size.isdigit())
     return f"the changed files have {total / (1 << 20):.0f} MB, and {BYTES >> 20} are looked through" \
         if total > BYTES else ""
 
@@ -140,18 +160,11 @@ def _named(word: str) -> str:
 
 
 def _messages(ask: Ask, commits: Sequence[str]) -> Iterator[Added]:
-    if not commits:
-        return
-    commit = ""
-    lines: list[tuple[int, str]] = []
-    for row in ask("rev-list", "--no-walk=unsorted", "--stdin", "--format=%B", stdin=_lines(commits)).split("\n"):
-        word, _, sha = row.partition(" ")
-        if word == "commit" and sha in commits:
-            yield from _whole(commit, MESSAGE, lines)
-            commit, lines = sha, []
-        else:
-            lines.append((len(lines) + 1, row))
-    yield from _whole(commit, MESSAGE, lines)
+    """As the object has them: a header may hold anything beside names, and what is shown of a message ends at a NUL."""
+    for commit, text in _contents(ask, commits).items():
+        header, _, message = text.partition("\n\n")
+        yield commit, HEADER, [*enumerate(header.split("\n"), 1)]
+        yield commit, MESSAGE, [*enumerate(message.split("\n"), 1)]
 
 
 def _changed(ask: Ask, base: str, head: str) -> tuple[str, ...]:
@@ -166,16 +179,34 @@ def _changed(ask: Ask, base: str, head: str) -> tuple[str, ...]:
 
 
 def _links(ask: Ask, base: str, head: str) -> tuple[tuple[str, str], ...]:
-    """(name, where it leads from the root) of every symbolic link of both trees."""
+    """(name, where it leads from the root) of every symbolic link of both trees that can be one."""
     found: dict[str, str] = {}
     for tree in filter(None, (base, head)):
         for entry in _split(ask("ls-tree", "-r", "-z", "--full-tree", tree)):
             fact, _, path = entry.partition("\t")
             if fact.startswith(_LINK):
                 found[path] = fact.split(" ")[2]
-    targets = {sha: ask("cat-file", "blob", sha) for sha in {*found.values()}}
+    targets = _targets(ask, sorted({*found.values()})) if found else {}
     return tuple((path, posixpath.normpath(posixpath.join(posixpath.dirname(path), targets[sha])))
-                 for path, sha in sorted(found.items()))
+                 for path, sha in sorted(found.items()) if sha in targets)
+
+
+def _targets(ask: Ask, shas: Sequence[str]) -> dict[str, str]:
+    """What the links of these objects say, but for those that are longer than any link."""
+    sizes = ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines(shas)).split("\n")
+    short = [sha for sha, size in zip(shas, sizes, strict=False) if size.isdigit() and int(size) <= LONGEST_LINK]
+    return _contents(ask, short)
+
+
+def _contents(ask: Ask, shas: Sequence[str]) -> dict[str, str]:
+    """All of these objects at once; they must be there."""
+    raw = ask("cat-file", "--batch=%(objectsize)", stdin=_lines(shas)).encode("utf-8", "surrogateescape")
+    found, at = {}, 0
+    for sha in shas:
+        begin = raw.index(b"\n", at) + 1
+        end = begin + int(raw[at : begin - 1])
+        found[sha], at = raw[begin:end].decode("utf-8", "surrogateescape"), end + 1
+    return found
 
 
 def _split(listing: str) -> tuple[str, ...]:

@@ -91,15 +91,15 @@ class GitRepository:
     # --- the remote ---------------------------------------------------------------------------------
 
     def default_branch(self) -> str:
+        """The branch that was set, else the remote is asked, once. Raises GitUnreachable, GitError."""
         if not self._default:
             with self._funnel.locked():
                 self._default = self._look_for_default()
         return self._default
 
     def _look_for_default(self) -> str:
-        remote = self._connected()
-        local = self._funnel.ask("symbolic-ref", "--quiet", remote.ref("HEAD")) or ""
-        name = local.removeprefix(remote.ref("")) if local else remote.head()
+        """The remote is asked: what is written here of its HEAD may be a worker's."""
+        name = self._connected().head()
         if not name:
             raise GitError("the remote names no default branch: set [repository] base")
         return name

@@ -5,8 +5,10 @@ maker whether a key is good, and no comment in the text switches them off, since
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,28 +34,44 @@ class Scanner:
     """`known` are values that count as secrets wherever they stand."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        self._known = tuple(value for value in known if len(value) >= SHORTEST and re.search("[0-9]", value))
+        plain = (_plain(value).strip() for value in known)
+        self._known = tuple(value for value in plain if len(value) >= SHORTEST and re.search("[0-9]", value))
 
     def find(self, path: str, lines: Sequence[Numbered]) -> Iterator[Hit]:
         """Each line and kind once."""
         seen = set()
-        for block in _blocks(_pieces(lines)):
-            text = "\n".join(piece for _, piece in block)
-            for hit in (*self._values(block, text), *_sure(block, text), *_doubtful(path, block, text)):
-                if hit not in seen:
-                    seen.add(hit)
-                    yield hit
+        for hit in chain(self._values(lines), _shapes(path, lines)):
+            if hit not in seen:
+                seen.add(hit)
+                yield hit
 
-    def _values(self, block: Sequence[Numbered], text: str) -> Iterator[Hit]:
+    def _values(self, lines: Sequence[Numbered]) -> Iterator[Hit]:
+        """In the whole text: a value may be of any length, and of several lines; it is told by the first of them."""
+        texts = [_plain(line) for _, line in lines] if self._known else []
+        whole, ends = "\n".join(texts), [*accumulate(len(text) + 1 for text in texts)]
         for value in self._known:
-            if value in text:
-                yield from ((number, KNOWN, True) for number, piece in block if value in piece)
+            at = whole.find(value)
+            while at >= 0:
+                yield lines[bisect_right(ends, at)][0], KNOWN, True
+                at = whole.find(value, at + len(value))
+
+
+def _shapes(path: str, lines: Sequence[Numbered]) -> Iterator[Hit]:
+    for block in _blocks(_pieces(lines)):
+        text = "\n".join(piece for _, piece in block)
+        yield from _sure(block, text)
+        yield from _doubtful(path, block, text)
+
+
+def _plain(text: str) -> str:
+    """NULs are left out: text in two bytes a letter, and what is taken for binary for one of them, is read too. So is
+    what else may stand at the end of a line."""
+    return text.replace("\0", "").replace("\r", "")
 
 
 def _pieces(lines: Sequence[Numbered]) -> Iterator[Numbered]:
-    """NULs are left out: text in two bytes a letter, and what is taken for binary for one of them, is read too."""
     for number, line in lines:
-        plain = line.replace("\0", "")
+        plain = _plain(line)
         for start in range(0, max(1, len(plain) - OVERLAP), PIECE - OVERLAP):
             yield number, plain[start : start + PIECE]
 

@@ -78,7 +78,15 @@ class Asker:
         """The data that answers a query about one issue. Raises NotThere, Refused, TryLater, and Reserved where the
         hour's points are used up: GraphQL counts apart from all else, which need not wait."""
         owner, _, name = self._repo.partition("/")
-        asked = {"query": query, "variables": {"owner": owner, "name": name, "number": number, **more}}
+        return self._graphql(query, {"owner": owner, "name": name, "number": number, **more}, new_work=new_work)
+
+    def order(self, what: str, query: str, wanted: Mapping[str, Any]) -> Any:
+        """The same for a mutation with this input: a write, called `what` in the crossing."""
+        with crossing("github", what):
+            return self._graphql(query, {"input": dict(wanted)}, new_work=False)
+
+    def _graphql(self, query: str, variables: Mapping[str, Any], *, new_work: bool) -> Any:
+        asked = {"query": query, "variables": dict(variables)}
         answer = self._ask("POST", self._transport.graphql_url, body=asked, new_work=new_work)
         try:
             wrong = tuple(refusals(answer.data))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from coordinator.adapters.github import cursor as cursors
-from coordinator.adapters.github import edits, listing, payloads
+from coordinator.adapters.github import drafts, edits, listing, payloads
 from coordinator.adapters.github.asking import PER_PAGE, Asker, listed, next_page, strange
 from coordinator.adapters.github.budget import Meter
 from coordinator.adapters.github.failures import server_time
@@ -151,6 +151,11 @@ class GitHubClient:
         head = f"{self._head_owner}:{branch}" if forked else branch
         asked = {"title": title, "head": head, "base": base, "body": body, "draft": draft}
         return _pull(self._ask.write("POST", "pulls", asked))
+
+    def make_draft(self, number: int) -> None:
+        ident = _of("graphql", self._ask.graphql(drafts.WHICH, number), drafts.which)
+        if ident:
+            self._ask.order(f"draft {number}", drafts.CONVERT, {"pullRequestId": ident})
 
     # comments and labels
 

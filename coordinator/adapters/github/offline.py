@@ -56,6 +56,9 @@ class Offline:
     def open_pull(self, *, branch: str, base: str, title: str, body: str, draft: bool) -> PullRequest:
         self._later()
 
+    def make_draft(self, number: int) -> None:
+        self._later()
+
     def comments(self, number: int) -> tuple[Comment, ...]:
         self._later()
 

@@ -10,7 +10,7 @@ from coordinator.domain.task import Task
 from coordinator.engine import planted
 from coordinator.engine.world import World
 from coordinator.planning.protection import AGENTS, cleared
-from coordinator.ports import Forbidden, GitHub, HeldBack, NotThere, Refused
+from coordinator.ports import Forbidden, GitHub, HeldBack, NotThere, Refused, Repository
 from coordinator.wording.escape import marker
 from coordinator.wording.warnings import paths_words, warnings
 
@@ -21,22 +21,26 @@ def search(world: World, base: str, tasks: Iterable[Task]) -> Search:
     return Search(base, world.known(), tuple(dict.fromkeys(allowed)))
 
 
-def refuse(cargo: Cargo) -> None:
-    """Raises HeldBack for what no push carries."""
-    if cargo.never is not None:
-        raise HeldBack(*cargo.never)
-
-
 def passing(world: World, tasks: Iterable[Task]) -> Callable[[Cargo], None]:
     """Raises HeldBack for protected paths where the settings say so and no person let this very commit pass."""
     let = {sha for task in tasks for sha in cleared(task, "protected_path")}
 
     def passes(cargo: Cargo) -> None:
-        touched = world.options.protection.touched(cargo)
-        if touched and world.options.protection.mode == "block" and cargo.head not in let:
-            raise HeldBack("protected_path", paths_words(touched))
+        if cargo.head not in let:
+            _blocked(world, cargo)
 
     return passes
+
+
+def beside(world: World, repo: Repository, base: str, came: tuple[str, ...]) -> Callable[[Cargo], None]:
+    """The same for a branch that the commits `came` into, each judged then: what one of them has just so passes."""
+    return lambda cargo: _blocked(world, repo.cargo(cargo.head, Search(base, allowed=came, scan=False)))
+
+
+def _blocked(world: World, cargo: Cargo) -> None:
+    touched = world.options.protection.touched(cargo)
+    if touched and world.options.protection.mode == "block":
+        raise HeldBack("protected_path", paths_words(touched))
 
 
 def obeyed(world: World, task: Task, head: str, base: str) -> str:
@@ -58,13 +62,23 @@ def told(world: World, cargo: Cargo, tasks: Iterable[Task]) -> tuple[tuple[str, 
 
 def flag(world: World, github: GitHub, pull: PullRequest, ident: str, words: tuple[str, ...], *, draft: bool,
          opened: bool) -> None:
-    """The label of protected paths on a pull request, and on one that others opened our words, once."""
-    try:
-        if draft:
-            github.add_labels(pull.number, [world.policy.labels.protected])
-        if words and not opened:
-            mark = marker(ident, "carries", f"{pull.head_sha[:12]}")
-            if not any(mark in comment.body for comment in github.comments(pull.number)):
-                github.add_comment(pull.number, "\n\n".join((mark, *words)))
-    except (Forbidden, NotThere, Refused) as error:
-        world.say(f"{ident}: pull request #{pull.number} could not be flagged: {error.words}")
+    """The label of protected paths on a pull request; one that others opened, or that stood already, becomes a draft
+    and gets our words, once."""
+    acts: list[Callable[[], object]] = []
+    if draft:
+        acts.append(lambda: github.add_labels(pull.number, [world.policy.labels.protected]))
+    if draft and not pull.draft:
+        acts.append(lambda: github.make_draft(pull.number))
+    if words and not opened:
+        acts.append(lambda: _tell(github, pull, ident, words))
+    for act in acts:
+        try:
+            act()
+        except (Forbidden, NotThere, Refused) as error:
+            world.say(f"{ident}: pull request #{pull.number} could not be flagged: {error.words}")
+
+
+def _tell(github: GitHub, pull: PullRequest, ident: str, words: tuple[str, ...]) -> None:
+    mark = marker(ident, "carries", f"{pull.head_sha[:12]}")
+    if not any(mark in comment.body for comment in github.comments(pull.number)):
+        github.add_comment(pull.number, "\n\n".join((mark, *words)))

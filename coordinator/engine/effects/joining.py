@@ -61,9 +61,12 @@ def join(action: Join, world: World) -> Joined | NotJoined:
         sha = _merged(repo, task, attempt, under, one)
     except Withheld as no:
         return NotJoined(task, attempt, no.reason, world.mask(no.words), world.clock.now())
-    except GitError as error:   # nothing here asks the network: what git refuses now it refuses again
+    except GitUnreachable:
+        raise
+    except GitError as error:   # what git refuses here it refuses again
         return NotJoined(task, attempt, "worktree_error", world.mask(error.words), world.clock.now())
-    result = Result(sha, survey.files, len(survey.messages), world.mask(validation), notes, world.clock.now())
+    result = Result(sha, survey.files, len(survey.messages), world.mask(validation), notes, world.clock.now(),
+                    attempt.head_sha)
     return Joined(task, attempt, one.id, under.deliveries[one.repo].branch, result)
 
 
@@ -84,7 +87,7 @@ def _cleared(world: World, repo: Repository, attempt: Attempt, under: Undertakin
     delivery, mates = under.deliveries[one.repo], _mates(world, under)
     cargo = repo.cargo(attempt.head_sha, guarding.search(world, delivery.base, mates))
     try:
-        guarding.refuse(cargo)
+        HeldBack.judge(cargo)
         guarding.passing(world, mates)(cargo)
     except HeldBack as error:
         raise Withheld(error.reason, error.words) from error
@@ -167,9 +170,10 @@ def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
         site.repo.feature(delivery.branch, delivery.base or site.repo.default_branch(), last)
     try:
         find = guarding.search(world, delivery.base, _mates(world, under))
-        merged = tuple(result.sha for result in under.results.values())   # each was looked through when it came in
-        find = replace(find, allowed=(*find.allowed, *merged))
-        sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha, search=find, passes=lambda _: None)
+        came = tuple(result.head for result in under.results.values() if result.head)   # each was looked through then
+        find = replace(find, allowed=(*find.allowed, *came))
+        passes = guarding.beside(world, site.repo, delivery.base, came)
+        sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha, search=find, passes=passes)
     except HeldBack as error:
         return NotDelivered(action.plan, action.repo, f"{error.reason}: {world.mask(error.words)}")
     except PushRefused as error:
@@ -203,10 +207,13 @@ def _pull(world: World, site: Site, under: Undertaking, delivery: Delivery, sha:
     if github is None:
         raise NotThere(site.why_not)
     choice = choose_pull(delivery.branch, sha, github.pulls_of_branch(delivery.branch), ())
-    if choice.pull is not None and choice.course is not Course.CLOSED:
+    if choice.pull is not None and choice.course is Course.MERGED:
         return choice.pull
     cargo = site.repo.cargo(sha, guarding.search(world, delivery.base, ()))
     words, careful = guarding.told(world, cargo, _mates(world, under))
+    if choice.pull is not None and choice.course is Course.ADOPT:
+        guarding.flag(world, github, choice.pull, under.id, words, draft=careful, opened=False)
+        return choice.pull
     base = delivery.base or site.repo.default_branch()
     lines = site.repo.log(site.repo.remote_tip(base), sha)
     body = plan_body(under, delivery, lines, world.store.attempts(), words)

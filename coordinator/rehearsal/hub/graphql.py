@@ -1,4 +1,5 @@
-"""The little GraphQL that REST cannot replace: who edited a title, a body or a comment, and when.
+"""The little GraphQL that REST cannot replace: who edited a title, a body or a comment, and when; and a pull request
+that becomes a draft.
 
 A small reader of the query language and a few types; a field it does not know is refused with
 GitHub's own words, so that a client cannot come to rely on something that is not there.
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import issues
 from .payloads import maybe_time, node, time_text
 from .wire import Call, Reply
 from .world import Comment, Edit, Event, Issue, Refused, Repository
@@ -118,8 +120,10 @@ def answer(call: Call) -> Reply:
     asked = call.fields()
     who = call.by
     try:
-        fields = Reader(str(asked.get("query") or ""), asked.get("variables") or {}).operation()
-        return Reply(200, {"data": _resolve("Query", _query(call, who), fields)})
+        query = str(asked.get("query") or "")
+        fields = Reader(query, asked.get("variables") or {}).operation()
+        kind, known = ("Mutation", _mutation) if query.lstrip().startswith("mutation") else ("Query", _query)
+        return Reply(200, {"data": _resolve(kind, known(call, who), fields)})
     except BadQuery as error:
         wrong = {"message": str(error), "locations": [{"line": 1, "column": 1}]}
         return Reply(200, {"data": None, "errors": [wrong]})
@@ -155,11 +159,27 @@ def _query(call: Call, who: str) -> Fields:
     }
 
 
+def _mutation(call: Call, who: str) -> Fields:
+    def to_draft(one: Field) -> Any:
+        wanted = (one.arguments.get("input") or {}).get("pullRequestId")
+        found = next((issue for repository in call.world.repositories.values() for issue, _ in repository.pulls()
+                      if node("PullRequest", issue.id) == wanted and call.world.allows(repository, who, "write")), None)
+        if found is None:
+            raise Refused(404, "Not Found")
+        if not found.the_pull().draft:
+            found.the_pull().draft = True
+            issues.record(call.world, found, "convert_to_draft", who)
+        known: Fields = {"pullRequest": lambda inner: _resolve("PullRequest", _issue(found), inner.selection)}
+        return _resolve("ConvertPullRequestToDraftPayload", known, one.selection)
+
+    return {"convertPullRequestToDraft": to_draft}
+
+
 def _repository(repository: Repository) -> Fields:
     def issue(one: Field) -> Any:
         found = repository.issue(int(one.arguments["number"]))
         kind = "Issue" if found.pull is None else "PullRequest"
-        if one.name == "issue" and found.pull is not None:
+        if one.name not in (kind[0].lower() + kind[1:], "issueOrPullRequest"):
             raise Refused(404, "Not Found")
         return _resolve(kind, _issue(found), one.selection)
 
@@ -167,6 +187,7 @@ def _repository(repository: Repository) -> Fields:
         "id": lambda _: node("Repository", repository.id),
         "nameWithOwner": lambda _: repository.full_name,
         "issue": issue,
+        "pullRequest": issue,
         "issueOrPullRequest": issue,
     }
 
@@ -174,7 +195,8 @@ def _repository(repository: Repository) -> Fields:
 def _issue(issue: Issue) -> Fields:
     return {
         **_edited(issue.edits, issue.author, issue.created_at, issue.body or ""),
-        "id": lambda _: node("Issue", issue.id),
+        "id": lambda _: node("Issue" if issue.pull is None else "PullRequest", issue.id),
+        **({} if issue.pull is None else {"isDraft": lambda _: issue.the_pull().draft}),
         "databaseId": lambda _: issue.id,
         "number": lambda _: issue.number,
         "title": lambda _: issue.title,
