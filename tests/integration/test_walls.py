@@ -15,9 +15,11 @@ import pytest
 from coordinator.adapters.system import bubblewrap
 from coordinator.adapters.system.run import run
 from coordinator.adapters.system.walls import argv
+from coordinator.app.walls import sandbox_of
+from coordinator.config import load
 from coordinator.domain.remains import WALLED
 from coordinator.domain.walls import Own
-from coordinator.ports import GitError
+from coordinator.ports import Command, GitError
 from tests.support.gitworld import git
 from tests.support.program import tree as digest
 from tests.support.walled import BRANCH, CANARY, OTHER, TASK, Field, as_nobody, fields, make_field, needs_walls
@@ -105,6 +107,45 @@ def test_without_the_walls_the_same_script_finds_the_secrets(field: Field) -> No
     store = field.world.checkout / ".coordinator" / "state.db"
     ran = git(field.tree, "-c", f"alias.try=!cat {field.secrets[0]} {store}", "try")
     assert ran.count(CANARY) == 2
+
+
+def test_what_is_kept_in_a_shown_folder_of_the_system_shows_only_where_it_is_for_everybody(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/opt, where services have their homes. The token's file may be for everybody to read: it is known by name."""
+    field, opt = make_field(open_folder), open_folder / "opt"
+    monkeypatch.setattr(bubblewrap, "SYSTEM", (*bubblewrap.SYSTEM, str(opt.relative_to("/"))))
+    monkeypatch.setattr(bubblewrap, "_SECRETIVE", (opt,))
+    secret = {"coordinator/token": 0o644, "coordinator/token.new": 0o644, "state/coordinator/plans/x": 0o644,
+              "mixed/key": 0o600, "private/notes": 0o644, "repos/other/.env": 0o644,
+              "repos/other/.coordinator/state.db": 0o644, "repos/bare.git/config": 0o644, "agents/gh-7/half": 0o644,
+              "tool/key": 0o644}
+    for name, mode in secret.items():
+        put(opt / name, f"{CANARY}\n", mode)
+    for name in ("repos/bare.git/coordinator.lock", "repos/other/.git/worktrees/gh-7/coordinator", "mixed/readme"):
+        put(opt / name, f"{name}\n", 0o644)
+    (opt / "agents/gh-7/.git").write_text(f"gitdir: {opt}/repos/other/.git/worktrees/gh-7\n")
+    put(opt / "tool/releases/1/bin/greet", "#!/bin/sh\necho hello\n", 0o700)
+    (opt / "tool/current").symlink_to("releases/1")
+    for name in ("private", "tool"):
+        (opt / name).chmod(0o700)
+    sandbox = sandbox_of(load(None, {}), {"GITHUB_TOKEN_FILE": str(opt / "coordinator/token"),
+                                          "XDG_STATE_HOME": str(opt / "state")})
+    environ = {**field.environ, "PATH": f"/usr/bin:/bin:{opt}/tool/current/bin"}
+    assert sandbox.around is not None
+    made = sandbox.around(field.world.repository().wall_in(TASK, "t"), Command(("sh",), environ, "", "TERM"), ())
+    script = f"grep -rs . {opt}; cat {' '.join(str(opt / name) for name in secret)}; greet"
+    said = run(argv(made, ("sh", "-c", script)), env=environ, cwd=field.tree)
+    assert CANARY not in said.out
+    assert said.out.splitlines()[-1] == "hello", said.err
+    assert f"{opt}/mixed/readme:mixed/readme" in said.out
+    assert "coordinator.lock" not in said.out
+
+
+def put(path: Path, text: str, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
 
 
 def test_commits_rebases_stashes_and_branches_work_and_the_task_s_branch_comes_out(field: Field) -> None:
