@@ -22,8 +22,8 @@ from coordinator.app.walls import sandbox_of
 from coordinator.config import load
 from coordinator.domain.remains import WALLED
 from coordinator.domain.walls import Own
-from coordinator.ports import Command, GitError
-from tests.support.gitworld import git
+from coordinator.ports import Command, GitBusy, GitError
+from tests.support.gitworld import NO_CHECKOUT, git
 from tests.support.program import tree as digest
 from tests.support.walled import BRANCH, CANARY, OTHER, TASK, Field, as_nobody, fields, make_field, needs_walls
 from tests.support.workers import until
@@ -218,6 +218,27 @@ def test_no_link_planted_behind_the_walls_brings_out_what_lies_elsewhere(trap: s
     assert field.tip() == base, ran.err
     assert git(field.world.checkout, "cat-file", "-t", sha, ok=False) == ""
     assert not (field.tree / "sprung").exists()
+
+
+def test_a_commit_that_no_checkout_can_be_made_of_is_not_taken_in(field: Field) -> None:
+    base = field.tip()
+    assert field.inside(NO_CHECKOUT).code == 0
+    with pytest.raises(GitError, match="hasDotgit"):
+        field.let_out()
+    assert (field.tip(), git(field.tree, "rev-parse", "HEAD")) == (base, base)
+
+
+def test_the_branch_moves_when_the_index_has_done_so(field: Field) -> None:
+    """What no index can be made of would leave a branch that no later attempt can check out."""
+    field.inside("echo x > x; git add x; git commit -qm x")
+    base, lock = field.tip(), field.world.checkout / ".git" / "worktrees" / TASK / "index.lock"
+    lock.touch()
+    with pytest.raises(GitBusy):
+        field.let_out()
+    assert field.tip() == base
+    lock.unlink()
+    field.let_out()
+    assert git(field.tree, "log", "-1", "--format=%s") == "x"
 
 
 PIPES = ("HEAD", "packed-refs", "config", f"refs/heads/{BRANCH}")

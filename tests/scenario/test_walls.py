@@ -88,7 +88,7 @@ class Dies(BaseException):
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(("what", "nth"), [("file cell of gh-1", 1), ("file bundle of gh-1", 1),
-                                           ("git bundle", 1), ("file cell of gh-1", 2)])
+                                           ("git index-pack", 1), ("file cell of gh-1", 2)])
 def test_death_at_a_write_of_the_cell_loses_and_doubles_nothing(what: str, nth: int, after: bool, yard: Yard) -> None:
     """Then a coordinator of a new process's mind goes on: one start, the work arrives, nothing is left."""
     number = yard.issue(script="commit(); result()")

@@ -83,7 +83,7 @@ class Funnel:
         ran = self.call(args, tree=tree)
         return ran.out.strip() if ran.ok else None
 
-    def write(self, *args: str, tree: Tree | None = None, stdin: str = "",
+    def write(self, *args: str, tree: Tree | None = None, stdin: str | int = "",
               env: Mapping[str, str] | None = None) -> str:
         """A git command that changes something, through the crossing. A lock that a dead process left in its way goes.
         Raises GitBusy while a living one holds it, GitError."""
@@ -96,7 +96,7 @@ class Funnel:
                 ran = self.call(args, tree=tree, stdin=stdin, env=env)
             return self.judged(ran, what)
 
-    def call(self, args: Sequence[str], *, tree: Tree | None = None, stdin: str = "",
+    def call(self, args: Sequence[str], *, tree: Tree | None = None, stdin: str | int = "",
              env: Mapping[str, str] | None = None) -> Ran:
         """Runs git on the repository, or on a worktree by its own git directory: what a `.git` file says is
         never followed."""
