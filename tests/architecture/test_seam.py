@@ -51,6 +51,7 @@ WRITERS = {
     "adapters/git/handoff.py": "what stages of a workflow hand on in a worktree",
     "adapters/git/leftovers.py": "records of an operation that git left half done",
     "adapters/git/network.py": "scratch folders and the edges of a shallow clone",
+    "adapters/git/odd.py": "pipes in a worktree, in the place of files that git reads",
     "adapters/git/rescue.py": "an index of its own, so that a rescue leaves the agent's alone",
     "adapters/git/worktrees.py": "worktrees and the mark that they are ours",
     "adapters/providers/transcript.py": "transcripts",
