@@ -339,7 +339,7 @@ def world_on(
         transcript=Transcriber(known.__getitem__, masker),
         files=SystemFiles(),
         policy=policy_of(config, template_provider(where, config)),
-        options=options_of(config),
+        options=options_of(config, environ),
         environ=cleaned,
         template=template_finder(where),
         new_token=lambda: secrets.token_hex(16),
@@ -465,7 +465,7 @@ def runner(
         if (fresh.hosts, fresh.slurm) != (config.hosts, config.slurm):
             say("[hosts] and [slurm] are read at the start: what changed there holds from the next start on")
         kept = replace(fresh, hosts=config.hosts, slurm=config.slurm)
-        return policy_of(kept, template_provider(where, fresh)), options_of(fresh)
+        return policy_of(kept, template_provider(where, fresh)), options_of(fresh, environ)
 
     return Runner(world, engine, memory, wakes, pool, options=taken_over)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from coordinator.config import Config
     from coordinator.domain.room import Floors
     from coordinator.engine.contacts import Contacts
@@ -87,8 +89,8 @@ def contacts_of(config: Config) -> Contacts:
     return Contacts(config.notify.command, tuple(config.notify.urls))
 
 
-def options_of(config: Config) -> Options:
-    """What effects need of the configuration."""
+def options_of(config: Config, environ: Mapping[str, str]) -> Options:
+    """What effects need of the configuration and of our own environment."""
     from coordinator.app import provider_settings
     from coordinator.app.walls import sandbox_of
     from coordinator.engine.world import Options
@@ -112,7 +114,7 @@ def options_of(config: Config) -> Options:
         ages=Ages(held.transcripts, held.run_files, held.rescue),
         reserve=config.poll.reserve,
         validation_timeout=config.plans.validation_timeout,
-        sandbox=sandbox_of(config),
+        sandbox=sandbox_of(config, environ),
         strictness=Strictness(config.plans.outside, config.plans.trailers, config.plans.pushed),
         protection=Protection(tuple(config.protect.paths), config.protect.mode),
     )

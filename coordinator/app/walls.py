@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from coordinator.config import Config
     from coordinator.domain.walls import Cell, Walls
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from coordinator.ports import Command
 
 
-def sandbox_of(config: Config) -> Sandbox:
-    """The walls that workers of this host get."""
+def sandbox_of(config: Config, environ: Mapping[str, str]) -> Sandbox:
+    """The walls that workers of this host get from a coordinator with this environment."""
     from coordinator.adapters.system import bubblewrap
     from coordinator.engine.world import Sandbox
 
@@ -25,12 +25,29 @@ def sandbox_of(config: Config) -> Sandbox:
         return Sandbox(must=must)
     network, proxy = workers.network == "on", workers.network.partition("://")[2]
     read, write = ([Path(one).expanduser() for one in given] for given in (workers.sandbox_read, workers.sandbox_write))
+    secret = tuple(_secret(config, environ))
 
     def around(cell: Cell, command: Command, files: Sequence[Path]) -> Walls:
         return bubblewrap.around(cell, argv=command.argv, environ=command.env, own=command.own, read=(*read, *files),
-                                 write=write, network=network, proxy=proxy)
+                                 write=write, secret=secret, network=network, proxy=proxy)
 
     return Sandbox(around, must)
+
+
+def _secret(config: Config, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Where a coordinator is told its secrets, and where it keeps what it knows of other work."""
+    from coordinator.app.faces import state_home
+    from coordinator.config.rooting import user_file
+    from coordinator.runfiles.masking import names_token_file
+
+    named = [path for name, path in environ.items() if path and names_token_file(name)]
+    named += [section.op_token_file for section in config.providers.values() if section.op_token_file]
+    home = environ.get("HOME", "")
+    yield from (Path(home, path[2:]) if path.startswith("~/") else Path(path) for path in named)
+    yield state_home(environ) / "coordinator"
+    own = user_file(environ)
+    if own is not None:
+        yield own.parent
 
 
 def missing(config: Config) -> tuple[str, str]:

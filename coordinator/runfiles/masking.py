@@ -100,13 +100,17 @@ def secrets_in(environ: Mapping[str, str]) -> Tuple[str, ...]:
         from coordinator.runfiles import handed
 
         found.append(handed.read(environ)[0])
-    files = [value for name, value in environ.items() if value and name.upper().endswith(_SECRET_FILES)]
+    files = [value for name, value in environ.items() if value and names_token_file(name)]
     found += [_held(path, environ.get("HOME", "")) for path in files]
     return tuple(value for value in found if len(value) >= _SHORTEST and "\n" not in value)
 
 
 def names_secret(variable: str) -> bool:
     return variable.upper().endswith(_SECRET_NAMES)
+
+
+def names_token_file(variable: str) -> bool:
+    return variable.upper().endswith(_SECRET_FILES)
 
 
 def _held(path: str, home: str) -> str:

@@ -13,7 +13,7 @@ from coordinator.ports import Away, GitError, LaunchFailed, StopOrder
 from tests.support import far_field
 from tests.support.executor_yard import ended, seen, view
 from tests.support.far_field import BRANCH, Field
-from tests.support.gitworld import commit, git
+from tests.support.gitworld import NO_CHECKOUT, commit, git
 from tests.support.workers import until
 
 field = far_field.field
@@ -110,6 +110,19 @@ def test_a_parcel_that_is_not_what_it_says_is_refused_and_changes_nothing(field:
         with pytest.raises(GitError):
             field.repo.unpack("gh-1", BRANCH, wrong, 1)
         assert git(field.world.checkout, "for-each-ref") == before
+
+
+def test_a_commit_that_no_checkout_can_be_made_of_is_refused_and_changes_nothing(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, NO_CHECKOUT)
+    assert ended(executor, spec).code == 0, field.yard.out(spec)
+    inbound = executor.fetch(spec.handle)
+    assert inbound is not None
+    before = git(field.world.checkout, "for-each-ref"), git(field.tree, "rev-parse", "HEAD")
+    with pytest.raises(GitError, match="hasDotgit"):
+        field.repo.unpack("gh-1", BRANCH, inbound, 1)
+    assert (git(field.world.checkout, "for-each-ref"), git(field.tree, "rev-parse", "HEAD")) == before
+    assert git(field.world.checkout, "cat-file", "-t", inbound.head, ok=False) == ""
 
 
 def test_taking_in_twice_changes_nothing_and_what_a_person_did_meanwhile_is_rescued(field: Field) -> None:

@@ -365,3 +365,45 @@ def test_a_git_file_that_points_elsewhere_is_detected_and_not_used(tmp_path: Pat
             call()
     assert [found.dirty for found in repo.worktrees()] == [True]
     assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("name", ["refs/heads/rpi/gh-1", "HEAD", "config", "packed-refs", "logs/refs/heads/main",
+                                  "worktrees/gh-1/HEAD", "info/exclude"])
+@pytest.mark.parametrize("by_link", [False, True])
+def test_a_pipe_where_git_reads_a_file_is_named_and_nobody_waits_for_it(
+    tmp_path: Path, name: str, by_link: bool
+) -> None:
+    world = make_world(tmp_path)
+    repo = world.repository()
+    repo.ensure_worktree("gh-1", BRANCH, "main", fresh=False, attempt=1)
+    place = world.checkout / ".git" / name
+    place.parent.mkdir(exist_ok=True)
+    kept = place.read_bytes() if place.exists() else None
+    place.unlink(missing_ok=True)
+    if by_link:
+        place.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(place)
+    for call in (lambda: repo.push(BRANCH, expect=""), lambda: repo.work("gh-1", BRANCH, ""),
+                 lambda: repo.contains("a" * 40, "main"), world.repository):
+        with pytest.raises(GitError, match=f"{place} is no file, and git would wait for it"):
+            call()
+    place.unlink()
+    if kept is not None:
+        place.write_bytes(kept)
+    assert repo.work("gh-1", BRANCH, "") is not None
+
+
+def test_a_pipe_in_the_place_of_a_worktree_s_ignore_file_goes_and_no_other(tmp_path: Path) -> None:
+    """No commit can hold it, and one look at the worktree would last as long as we let it."""
+    world = make_world(tmp_path)
+    repo = world.repository()
+    repo.ensure_worktree("gh-1", BRANCH, "main", fresh=False, attempt=1)
+    (world.tree() / "sub").mkdir()
+    names = (".gitignore", "sub/.gitattributes", "sub/pipe")
+    for name in names:
+        os.mkfifo(world.tree() / name)
+    (world.tree() / "sub/work.txt").write_text("work\n")
+    assert repo.commit_all("gh-1", "all of it")
+    assert git(world.tree(), "show", "--format=", "--name-only", "HEAD") == "sub/work.txt"
+    assert [name for name in names if (world.tree() / name).exists()] == ["sub/pipe"]

@@ -3,24 +3,30 @@ work comes out."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from coordinator.adapters.git import cells
 from coordinator.adapters.system import bubblewrap
 from coordinator.adapters.system.run import run
 from coordinator.adapters.system.walls import argv
+from coordinator.app.walls import sandbox_of
+from coordinator.config import load
 from coordinator.domain.remains import WALLED
 from coordinator.domain.walls import Own
-from coordinator.ports import GitError
-from tests.support.gitworld import git
+from coordinator.ports import Command, GitBusy, GitError
+from tests.support.gitworld import NO_CHECKOUT, git
 from tests.support.program import tree as digest
 from tests.support.walled import BRANCH, CANARY, OTHER, TASK, Field, as_nobody, fields, make_field, needs_walls
+from tests.support.workers import until
 
 pytestmark = pytest.mark.usefixtures("walls")
 
@@ -107,6 +113,45 @@ def test_without_the_walls_the_same_script_finds_the_secrets(field: Field) -> No
     assert ran.count(CANARY) == 2
 
 
+def test_what_is_kept_in_a_shown_folder_of_the_system_shows_only_where_it_is_for_everybody(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/opt, where services have their homes. The token's file may be for everybody to read: it is known by name."""
+    field, opt = make_field(open_folder), open_folder / "opt"
+    monkeypatch.setattr(bubblewrap, "SYSTEM", (*bubblewrap.SYSTEM, str(opt.relative_to("/"))))
+    monkeypatch.setattr(bubblewrap, "_SECRETIVE", (opt,))
+    secret = {"coordinator/token": 0o644, "coordinator/token.new": 0o644, "state/coordinator/plans/x": 0o644,
+              "mixed/key": 0o600, "private/notes": 0o644, "repos/other/.env": 0o644,
+              "repos/other/.coordinator/state.db": 0o644, "repos/bare.git/config": 0o644, "agents/gh-7/half": 0o644,
+              "tool/key": 0o644}
+    for name, mode in secret.items():
+        put(opt / name, f"{CANARY}\n", mode)
+    for name in ("repos/bare.git/coordinator.lock", "repos/other/.git/worktrees/gh-7/coordinator", "mixed/readme"):
+        put(opt / name, f"{name}\n", 0o644)
+    (opt / "agents/gh-7/.git").write_text(f"gitdir: {opt}/repos/other/.git/worktrees/gh-7\n")
+    put(opt / "tool/releases/1/bin/greet", "#!/bin/sh\necho hello\n", 0o700)
+    (opt / "tool/current").symlink_to("releases/1")
+    for name in ("private", "tool"):
+        (opt / name).chmod(0o700)
+    sandbox = sandbox_of(load(None, {}), {"GITHUB_TOKEN_FILE": str(opt / "coordinator/token"),
+                                          "XDG_STATE_HOME": str(opt / "state")})
+    environ = {**field.environ, "PATH": f"/usr/bin:/bin:{opt}/tool/current/bin"}
+    assert sandbox.around is not None
+    made = sandbox.around(field.world.repository().wall_in(TASK, "t"), Command(("sh",), environ, "", "TERM"), ())
+    script = f"grep -rs . {opt}; cat {' '.join(str(opt / name) for name in secret)}; greet"
+    said = run(argv(made, ("sh", "-c", script)), env=environ, cwd=field.tree)
+    assert CANARY not in said.out
+    assert said.out.splitlines()[-1] == "hello", said.err
+    assert f"{opt}/mixed/readme:mixed/readme" in said.out
+    assert "coordinator.lock" not in said.out
+
+
+def put(path: Path, text: str, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
 def test_commits_rebases_stashes_and_branches_work_and_the_task_s_branch_comes_out(field: Field) -> None:
     base = field.tip()
     said = field.inside("""set -e
@@ -152,6 +197,8 @@ def test_other_branches_objects_and_settings_cannot_be_moved(field: Field) -> No
     'echo $FAR/.git/objects >> "$G/objects/info/alternates"; echo $SHA > "$G/refs/heads/rpi/gh-1"',
     'ln -sf $FAR/.git/refs/heads/main "$G/refs/heads/rpi/gh-1"',
     'echo "$FAR/.git" > "$(git rev-parse --git-dir)/commondir"',
+    """git config extensions.partialClone o; git config remote.o.promisor true; git config protocol.ext.allow always
+       git config remote.o.url "ext::sh -c touch% $PWD/sprung"; echo $SHA > "$G/refs/heads/rpi/gh-1" """,
 ])
 def test_no_link_planted_behind_the_walls_brings_out_what_lies_elsewhere(trap: str, field: Field) -> None:
     """A private repository of the same user whose newest commit the worker knows by name."""
@@ -170,6 +217,124 @@ def test_no_link_planted_behind_the_walls_brings_out_what_lies_elsewhere(trap: s
         pass   # refused is as good as nothing found
     assert field.tip() == base, ran.err
     assert git(field.world.checkout, "cat-file", "-t", sha, ok=False) == ""
+    assert not (field.tree / "sprung").exists()
+
+
+def test_a_commit_that_no_checkout_can_be_made_of_is_not_taken_in(field: Field) -> None:
+    base = field.tip()
+    assert field.inside(NO_CHECKOUT).code == 0
+    with pytest.raises(GitError, match="hasDotgit"):
+        field.let_out()
+    assert (field.tip(), git(field.tree, "rev-parse", "HEAD")) == (base, base)
+
+
+def test_the_branch_moves_when_the_index_has_done_so(field: Field) -> None:
+    """What no index can be made of would leave a branch that no later attempt can check out."""
+    field.inside("echo x > x; git add x; git commit -qm x")
+    base, lock = field.tip(), field.world.checkout / ".git" / "worktrees" / TASK / "index.lock"
+    lock.touch()
+    with pytest.raises(GitBusy):
+        field.let_out()
+    assert field.tip() == base
+    lock.unlink()
+    field.let_out()
+    assert git(field.tree, "log", "-1", "--format=%s") == "x"
+
+
+PIPES = ("HEAD", "packed-refs", "config", f"refs/heads/{BRANCH}")
+
+
+@pytest.mark.parametrize("name", PIPES)
+def test_a_pipe_where_git_reads_is_waited_for_a_while_and_the_work_stands_aside(
+    name: str, field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = field.tip()
+    monkeypatch.setattr(cells, "PATIENCE", 0.5)
+    piped(field, name)
+    with pytest.raises(GitError, match=r"no answer within 0\.5 s"):
+        field.let_out()
+    field.world.repository().remove_worktree(TASK)
+    [left] = (field.world.checkout / ".git" / "coordinator-walls").iterdir()
+    assert (left.name, field.tip()) == (f"{TASK}.left-t", base)
+
+
+def test_while_a_worker_s_git_is_waited_for_nobody_else_is_kept_waiting(field: Field) -> None:
+    pipe = piped(field, "config")
+    other = field.world.repository()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(field.let_out)
+        [end] = until(lambda: reader(pipe), "git, behind the walls")
+        assert {one.task_id for one in other.worktrees()} == {TASK, OTHER}
+        assert not waiting.done()
+        pipe.unlink()   # who reads it next finds none
+        os.close(end)
+        waiting.result()
+    assert git(field.tree, "log", "-1", "--format=%s") == "x"
+
+
+def piped(field: Field, name: str) -> Path:
+    """A named pipe in a cell, made by its worker after a commit."""
+    field.inside(f"""git commit -q --allow-empty -m x; case {name} in HEAD) which=dir;; *) which=common-dir;; esac
+        pipe=$(git rev-parse --path-format=absolute --git-$which)/{name}; rm -f $pipe; mkfifo $pipe""")
+    home = field.world.checkout / ".git" / "coordinator-walls" / TASK
+    pipe = home / ("admin" if name == "HEAD" else "git") / name
+    assert pipe.is_fifo()
+    return pipe
+
+
+def reader(pipe: Path) -> list[int]:
+    """The pipe, opened to be written to, when somebody waits for that."""
+    try:
+        return [os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)]
+    except OSError:
+        return []
+
+
+def test_a_cell_that_was_made_hard_to_remove_is_removed(field: Field) -> None:
+    field.inside("echo x > x; git add x; git commit -qm x")
+    home = field.world.checkout / ".git" / "coordinator-walls" / TASK
+    make_hard(home / "git", outside=field.home)
+    before = digest(field.home)
+    field.let_out()
+    assert git(field.tree, "log", "-1", "--format=%s") == "x"
+    assert (list(home.parent.iterdir()), digest(field.home)) == ([], before)
+
+
+def make_hard(folder: Path, outside: Path) -> None:
+    """Paths too long for any call, folders too deep for any stack, some closed, and a link out of it."""
+    for name, depth in (("n" * 250, 20), ("deep", 1100)):
+        at = os.open(folder, os.O_RDONLY)
+        for _ in range(depth):
+            os.mkdir(name, dir_fd=at)
+            inner = os.open(name, os.O_RDONLY, dir_fd=at)
+            os.close(at)
+            at = inner
+        os.symlink(outside, "out", dir_fd=at)
+        os.close(at)
+    for closed in (folder / "closed", folder / "closed/inner"):
+        closed.mkdir()
+        (closed / "file").write_text("x")
+    (folder / "closed/inner").chmod(0)
+    (folder / "closed").chmod(0o500)
+
+
+def test_one_that_cannot_be_removed_stands_aside_and_the_work_is_taken_in(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field.inside("echo x > x; git add x; git commit -qm x")
+
+    def refused(folder: Path) -> None:
+        if folder.name == TASK:
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(folder))
+
+    monkeypatch.setattr(cells, "remove_all", refused)
+    field.let_out()
+    assert git(field.tree, "log", "-1", "--format=%s") == "x"
+    field.let_out()
+    [left] = (field.world.checkout / ".git" / "coordinator-walls").iterdir()
+    assert left.name.startswith(f"{TASK}.left-")
+    monkeypatch.undo()
+    assert field.world.repository().wall_in(TASK, "next").git.is_dir()
 
 
 def test_a_worker_s_own_settings_are_read_its_login_is_renewed_and_nothing_else_stays(field: Field) -> None:

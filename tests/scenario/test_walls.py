@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from coordinator.adapters.system import seam
+from tests.support.gitworld import git
+from tests.support.plan_yard import make_yard, task
 from tests.support.walled import CANARY, needs_walls
 from tests.support.yard import Yard, a_yard
 
@@ -82,13 +84,45 @@ result()""")
     assert yard.git("rev-parse", "main") == yard.git("rev-parse", f"rpi/gh-{number}")
 
 
+def test_a_plan_over_two_repositories_is_run_behind_walls(tmp_path: Path) -> None:
+    """Each task sees its own worktree with what it depends on, and nothing of the other repository, of the checkouts or
+    of the plan's memory."""
+    yard = make_yard(tmp_path, "backend", "frontend")
+    config = yard.home / "coordinator.toml"
+    config.write_text(config.read_text("utf-8").replace('sandbox = "off"', 'sandbox = "bwrap"'), "utf-8")
+    secret = Path(yard.environ()["HOME"]) / ".ssh" / "id"
+    secret.parent.mkdir(parents=True)
+    secret.write_text(CANARY)
+    names = ("backend/README.md", "backend/.git/config", "frontend/.git/config", "backend.git")
+    places = [*map(str, (secret, config, secret.parents[1] / ".local/state/coordinator")),
+              *(str(yard.folder / name) for name in names)]
+    look = (f"write('src/seen-%s', repr([p for p in {places} if os.path.exists(p)]"
+            " + [os.environ['IS_SANDBOX'], sorted(os.listdir(os.path.dirname(os.path.dirname(os.getcwd()))))]))")
+    plan = yard.plan(
+        task("T1", "Schema", look % "T1", repo="backend"),
+        task("T2", "Login", 'assert os.path.exists("src/seen-T1")', look % "T2", on="T1", repo="backend"),
+        task("T3", "Form", look % "T3", repo="frontend"),
+    )
+    try:
+        ran = yard.run("plan", "run", str(plan))
+    finally:
+        yard.end()
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "sandbox bwrap" in ran.stdout + ran.stderr
+    for repo, name in (("backend", "T1"), ("backend", "T2"), ("frontend", "T3")):
+        said = git(yard.remote(repo), "show", f"feature-auth:src/seen-{name}")
+        assert json.loads(said.replace("'", '"')) == ["1", [f"plan-auth-{name.lower()}"]], said
+        assert not list((yard.folder / repo / ".git" / "coordinator-walls").iterdir())
+    assert plan.read_text().count("- **status**: Completed") == 3
+
+
 class Dies(BaseException):
     """The coordinator, at a crossing."""
 
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(("what", "nth"), [("file cell of gh-1", 1), ("file bundle of gh-1", 1),
-                                           ("git bundle", 1), ("file cell of gh-1", 2)])
+                                           ("git index-pack", 1), ("file cell of gh-1", 2)])
 def test_death_at_a_write_of_the_cell_loses_and_doubles_nothing(what: str, nth: int, after: bool, yard: Yard) -> None:
     """Then a coordinator of a new process's mind goes on: one start, the work arrives, nothing is left."""
     number = yard.issue(script="commit(); result()")

@@ -14,6 +14,12 @@ PERSON = {
     "GIT_COMMITTER_NAME": "Ann", "GIT_COMMITTER_EMAIL": "ann@example.org",
     "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null",
 }
+NO_CHECKOUT = r"""set -e
+tree=$(printf '040000 tree %s\t.git\n' $(git rev-parse 'HEAD^{tree}') | git mktree)
+evil=$(git commit-tree $tree -p HEAD -m evil)
+git update-ref HEAD $(git commit-tree 'HEAD^{tree}' -p $evil -m good)
+"""
+"""A shell script that leaves the branch with a commit of a folder `.git`, and one above it that looks well."""
 IDENTITY = {"name": "Bot", "email": "bot@example.org"}
 
 

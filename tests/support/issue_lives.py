@@ -138,5 +138,5 @@ class SlurmNode:
 def _of_hosts(write: Write) -> bool:
     """What a life on this machine does not write, or writes otherwise."""
     places = ("jobs/", "coordinator-gh", "rotate jobs/", "remove jobs/")
-    return (write.kind == "process" or write.what.startswith(places)
-            or (write.kind == "git" and write.what in ("bundle", "restore", "reset", "clean", "symbolic-ref")))
+    gits = ("bundle", "index-pack", "restore", "reset", "clean", "symbolic-ref")
+    return write.kind == "process" or write.what.startswith(places) or (write.kind == "git" and write.what in gits)

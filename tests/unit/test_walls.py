@@ -166,10 +166,10 @@ def test_an_order_that_cannot_be_kept_refuses_the_start(
 
 
 def test_without_walls_an_order_for_them_is_carried_on_and_a_wish_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert walls.sandbox_of(config(monkeypatch, MISSING, sandbox="bwrap")).must
-    wish = walls.sandbox_of(config(monkeypatch, MISSING))
+    assert walls.sandbox_of(config(monkeypatch, MISSING, sandbox="bwrap"), {}).must
+    wish = walls.sandbox_of(config(monkeypatch, MISSING), {})
     assert (wish.around, wish.must) == (None, False)
-    assert walls.sandbox_of(config(monkeypatch, HERE)).around is not None
+    assert walls.sandbox_of(config(monkeypatch, HERE), {}).around is not None
 
 
 def test_a_host_that_forbids_walls_is_told_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,28 +10,33 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from coordinator.adapters.git import commits, parcels, registry
+from coordinator.adapters.git import commits, parcels
 from coordinator.adapters.git.funnel import TIMEOUT, Funnel, Tree
 from coordinator.adapters.git.naming import safe_name
 from coordinator.adapters.system import bubblewrap, walls
-from coordinator.adapters.system.run import run
+from coordinator.adapters.system.emptying import remove_all
+from coordinator.adapters.system.run import TIMED_OUT, Ran, run
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
 from coordinator.domain.remains import WALLED, Remain
-from coordinator.domain.walls import Cell
+from coordinator.domain.walls import Cell, Walls
 from coordinator.ports import GitError
 from coordinator.runfiles import atomic
-from coordinator.runfiles.gitsafe import HARDENED_ARGS
+from coordinator.runfiles.gitsafe import HARDENED_ARGS, hardened_env
 from coordinator.runfiles.names import make_folder
 
 FOLDER = "coordinator-walls"
 _LEFT = ".left-"
+PATIENCE = 30.0
+"""Seconds that git may think about a question behind the walls, where a worker may have made it wait for ever."""
 _READY = "ready"
 """Written last: the token of the attempt that the cell is for, and the commit it began with, a line each."""
 _KEPT = re.compile(
@@ -55,39 +60,44 @@ def make(funnel: Funnel, tree: Tree, task_id: str, token: str) -> Cell:
     if not head:
         raise GitError(f"{tree.path} stands on no commit")
     with crossing("file", f"cell of {task_id}"):
-        _stand_aside(home, ready)
+        _stand_aside(funnel, home, ready)
         make_folder(str(home.parent))
         _furnish(funnel, tree, cell)
         atomic.write(str(home / _READY), f"{token}\n{head}\n".encode("ascii"))
     return cell
 
 
-def take_out(funnel: Funnel, tree: Tree, task_id: str, branch: str, attempt: int) -> None:
-    """What was done in the task's cell becomes the worktree's and its branch's; the files lie as they are. Nothing
-    without a cell; done again, it changes nothing more. Raises GitError."""
-    home, cell = _home(funnel, task_id), _cell(funnel, tree, task_id)
+def told(funnel: Funnel, tree: Tree, task_id: str, branch: str) -> Inbound | None:
+    """What was done in the task's cell, packed; None without a cell. It lasts as long as a worker's git makes it last:
+    nobody should hold the repository meanwhile. Raises GitError."""
+    home = _home(funnel, task_id)
     ready = _ready(home)
-    if ready:
-        out = home / "out"
-        with crossing("file", f"bundle of {task_id}"):
-            make_folder(str(out))
-            inbound = _told(cell, out, branch, sent=ready[1])
+    if not ready:
+        return None
+    out = home / "out"
+    with crossing("file", f"bundle of {task_id}"):
+        remove_all(out)
+        make_folder(str(out))
+        return _told(_within(_cell(funnel, tree, task_id), out), out / "bundle", branch, sent=ready[1])
+
+
+def take_in(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound | None, attempt: int) -> None:
+    """What was told becomes the worktree's and its branch's; the files lie as they are, the cell goes. Nothing without
+    a cell; done again, it changes nothing more. Raises GitError."""
+    if inbound is not None:
         parcels.settle(funnel, tree, task_id, branch, inbound, attempt)
+    home = _home(funnel, task_id)
     if home.exists():
         with crossing("file", f"cell of {task_id}"):
-            _remove(home)
+            _remove(funnel, home)
 
 
-def clear(funnel: Funnel, tree: Tree | None, task_id: str) -> None:
-    """Before its worktree goes: what it holds is taken in, and stands aside where that cannot be."""
+def put_aside(funnel: Funnel, task_id: str) -> None:
+    """What could not be taken in, before its worktree goes."""
     home = _home(funnel, task_id)
-    if not home.exists():
-        return
-    with suppress(GitError):
-        if tree is not None:
-            take_out(funnel, tree, task_id, registry.mark(tree)[1], 0)
-    with crossing("file", f"cell of {task_id}"):
-        _stand_aside(home, _ready(home))
+    if home.exists():
+        with crossing("file", f"cell of {task_id}"):
+            _stand_aside(funnel, home, _ready(home))
 
 
 def left(funnel: Funnel, drop: Collection[str]) -> tuple[Remain, ...]:
@@ -96,23 +106,28 @@ def left(funnel: Funnel, drop: Collection[str]) -> tuple[Remain, ...]:
     for home in sorted((funnel.common / FOLDER).glob(f"*{_LEFT}*")):
         if str(home) in drop:
             with crossing("file", f"cell {home.name}"):
-                _remove(home)
+                _remove(funnel, home)
             continue
         at = datetime.fromtimestamp(home.stat().st_mtime, UTC)
-        found.append(Remain(WALLED, str(home), home.name.rpartition(_LEFT)[0], at, newest=True, size=_size(home)))
+        found.append(Remain(WALLED, str(home), home.name.partition(_LEFT)[0], at, newest=True, size=_size(home)))
     return tuple(found)
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files below; what a worker closed to itself counts nothing where it is closed to us too."""
-    return sum(Path(at, name).lstat().st_size for at, _, names in os.walk(folder) for name in names)
+    """Bytes of all files below; what a worker closed to itself, or put too deep for a path, counts nothing."""
+    total = 0
+    for at, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += Path(at, name).lstat().st_size
+    return total
 
 
-def _stand_aside(home: Path, ready: list[str]) -> None:
+def _stand_aside(funnel: Funnel, home: Path, ready: list[str]) -> None:
     """One that was never whole holds nothing."""
     if ready:
         home.rename(home.with_name(f"{home.name}{_LEFT}{ready[0][:8]}"))
-    _remove(home)
+    _remove(funnel, home)
 
 
 def _home(funnel: Funnel, task_id: str) -> Path:
@@ -212,47 +227,53 @@ def _quoted(text: str, before: str) -> str:
 # --- the way out --------------------------------------------------------------------------------------
 
 
-def _told(cell: Cell, out: Path, branch: str, sent: str) -> Inbound:
-    """What git says in there, and a bundle of what the repository lacks."""
-    ref, box = f"refs/heads/{branch}", out / "bundle"
-    box.unlink(missing_ok=True)
-    head = _ask(cell, out, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    if not head:
-        raise GitError(f"the worker left HEAD of {cell.tree} on no commit; its files lie there as they were")
-    tip = _ask(cell, out, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") or sent
-    on = _ask(cell, out, "symbolic-ref", "--quiet", "HEAD")
-    news = [name for name, sha in (("HEAD", head), (ref, tip))
-            if _ask(cell, out, "rev-list", "--max-count=1", sha, f"^{sent}")]
-    if news:
-        ran = _inside(cell, out, "bundle", "create", "--quiet", str(box), *news, f"^{sent}")
-        if ran[0] != 0:
-            raise GitError(f"git bundle behind the walls: {ran[1][-600:]}")
-    return Inbound(head=head, tip=tip, on=on, files="", sent=sent, bundle=box if news else None)
-
-
-def _ask(cell: Cell, out: Path, *args: str) -> str:
-    code, said = _inside(cell, out, *args)
-    return said.strip() if code == 0 else ""
-
-
-def _inside(cell: Cell, out: Path, *args: str) -> tuple[int, str]:
-    """(exit code, output). Raises GitError where no walls can be put up any more."""
+def _within(cell: Cell, out: Path) -> Walls:
+    """Raises GitError where no walls can be put up any more."""
     why, cure = bubblewrap.trouble(network=False)
     if why:
         raise GitError(f"the work lies behind walls that cannot be put up any more: {why} ({cure})")
-    argv = walls.argv(bubblewrap.for_git(cell, out), ("git", *HARDENED_ARGS, *args))
-    env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "GIT_CONFIG_NOSYSTEM": "1",
-           "GIT_CONFIG_GLOBAL": os.devnull, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
-    ran = run(argv, env=env, cwd=cell.tree, timeout=TIMEOUT)
-    return ran.code, ran.out if ran.ok else ran.err
+    return bubblewrap.for_git(cell, out)
 
 
-def _remove(folder: Path) -> None:
-    """With all in it, also what a worker closed to itself; no link is followed."""
-    if not folder.is_dir():
-        return
-    for at, inner, _ in os.walk(folder):
-        for path in (Path(at, name) for name in inner):
-            if not path.is_symlink():
-                path.chmod(0o700)
-    shutil.rmtree(folder)
+def _told(made: Walls, box: Path, branch: str, sent: str) -> Inbound:
+    """What git says in there, and a bundle of what the repository lacks."""
+    ref = f"refs/heads/{branch}"
+    head = _ask(made, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if not head:
+        raise GitError(f"the worker left HEAD of {made.cwd} on no commit; its files lie there as they were")
+    tip = _ask(made, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") or sent
+    on = _ask(made, "symbolic-ref", "--quiet", "HEAD")
+    news = [name for name, sha in (("HEAD", head), (ref, tip))
+            if _ask(made, "rev-list", "--max-count=1", sha, f"^{sent}")]
+    if news:
+        ran = _run(made, TIMEOUT, "bundle", "create", "--quiet", str(box), *news, f"^{sent}")
+        if not ran.ok or not stat.S_ISREG(box.lstat().st_mode):
+            raise GitError(f"git bundle behind the walls: {(ran.err or ran.out)[-600:]}")
+    return Inbound(head=head, tip=tip, on=on, files="", sent=sent, bundle=box if news else None)
+
+
+def _ask(made: Walls, *args: str) -> str:
+    ran = _run(made, PATIENCE, *args)
+    return ran.out.strip() if ran.ok else ""
+
+
+def _run(made: Walls, timeout: float, *args: str) -> Ran:
+    """git behind the walls. No configuration of the cell makes it fetch what it lacks, which would start a program.
+    Raises GitError where it gives no answer."""
+    env = {**hardened_env({"PATH": os.environ.get("PATH", os.defpath)}),
+           "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ALLOW_PROTOCOL": "none"}
+    ran = run(walls.argv(made, ("git", *HARDENED_ARGS, *args)), env=env, cwd=made.cwd, timeout=timeout)
+    if ran.code == TIMED_OUT:
+        raise GitError(f"git {args[0]} behind the walls gave no answer within {timeout:g} s: a worker that leaves a"
+                       " pipe or a device where git reads does that")
+    return ran
+
+
+def _remove(funnel: Funnel, home: Path) -> None:
+    """What it is known by goes first: half a cell must not be taken for work. One that does not go stands aside."""
+    (home / _READY).unlink(missing_ok=True)
+    try:
+        remove_all(home)
+    except OSError as error:
+        aside = home.rename(home.with_name(f"{home.name.partition(_LEFT)[0]}{_LEFT}{secrets.token_hex(4)}"))
+        funnel.notes.append(f"{aside} could not be removed: {error}")

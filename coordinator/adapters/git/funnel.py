@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from coordinator.adapters.git import odd
 from coordinator.adapters.git.leftovers import drop_dead_lock, lock_named
 from coordinator.adapters.system.run import Ran, run
 from coordinator.adapters.system.seam import crossing
@@ -48,6 +49,7 @@ class Funnel:
         self._depth = threading.local()
         self.notes: list[str] = []
         """What was put right on the way, for people; whoever tells them takes it."""
+        odd.refuse(self.root / ".git")
         self.git_dir = Path(self._ask("--absolute-git-dir"))
         self.common = Path(self._ask("--path-format=absolute", "--git-common-dir")).resolve()
         with _guard:
@@ -59,7 +61,8 @@ class Funnel:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One operation at a time in this repository, among threads and processes; may be entered again."""
+        """One operation at a time in this repository, among threads and processes; may be entered again. Raises
+        GitError where git would wait for what lies in the place of a file."""
         with self._threads:
             depth = getattr(self._depth, "value", 0)
             self._depth.value = depth + 1
@@ -68,6 +71,7 @@ class Funnel:
                     yield
                 else:
                     with Lock(str(self.common / "coordinator.lock"), PATIENCE):
+                        odd.refuse(self.common)
                         yield
             except Busy as error:
                 raise GitError(f"{error}: another git operation of the coordinator hangs") from error
@@ -83,7 +87,7 @@ class Funnel:
         ran = self.call(args, tree=tree)
         return ran.out.strip() if ran.ok else None
 
-    def write(self, *args: str, tree: Tree | None = None, stdin: str = "",
+    def write(self, *args: str, tree: Tree | None = None, stdin: str | int = "",
               env: Mapping[str, str] | None = None) -> str:
         """A git command that changes something, through the crossing. A lock that a dead process left in its way goes.
         Raises GitBusy while a living one holds it, GitError."""
@@ -96,7 +100,7 @@ class Funnel:
                 ran = self.call(args, tree=tree, stdin=stdin, env=env)
             return self.judged(ran, what)
 
-    def call(self, args: Sequence[str], *, tree: Tree | None = None, stdin: str = "",
+    def call(self, args: Sequence[str], *, tree: Tree | None = None, stdin: str | int = "",
              env: Mapping[str, str] | None = None) -> Ran:
         """Runs git on the repository, or on a worktree by its own git directory: what a `.git` file says is
         never followed."""

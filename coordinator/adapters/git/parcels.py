@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from io import RawIOBase
 from pathlib import Path
 
 from coordinator.adapters.git import reading, rescue
@@ -18,6 +19,8 @@ from coordinator.ports import GitError
 
 _CHECKOUT = ("-c", "checkout.workers=4")
 _SHA = frozenset("0123456789abcdef")
+_LINE = 8192
+"""Bytes of a line in the header of a bundle, which is a commit's id with a name or a subject."""
 _WHY = "before what came home"
 
 
@@ -90,8 +93,8 @@ def settle(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbou
     """The same for work whose files lie in the worktree already: they stay as they are. Raises GitError."""
     _take(funnel, inbound)
     _keep(funnel, task_id, branch, inbound, str(attempt))
+    funnel.write("read-tree", "--reset", inbound.head, tree=tree)   # what no index can hold is refused by now
     _move(funnel, tree, branch, inbound)
-    funnel.write("read-tree", "--reset", inbound.head, tree=tree)
 
 
 def _take(funnel: Funnel, inbound: Inbound) -> None:
@@ -112,7 +115,19 @@ def _read(funnel: Funnel, bundle: Path, shas: Sequence[str]) -> None:
     held = {line.partition(" ")[0] for line in funnel.read("bundle", "list-heads", str(bundle)).splitlines()}
     if not held <= set(shas):
         raise GitError("what came home holds other commits than it names")
-    funnel.write("-c", "transfer.fsckObjects=true", "bundle", "unbundle", str(bundle))
+    with bundle.open("rb", buffering=0) as file:
+        _past_the_header(file)
+        funnel.write("index-pack", "--fsck-objects", "--fix-thin", "--stdin", stdin=file.fileno())
+
+
+def _past_the_header(file: RawIOBase) -> None:
+    """The pack lies behind the first empty line (gitformat-bundle(5)). `git bundle unbundle` looks into none of its
+    objects, whatever the configuration says: trees would come in that no checkout can be made of. Raises GitError."""
+    line = file.readline(_LINE)
+    while line != b"\n":
+        if not line.endswith(b"\n") or (line.startswith(b"@") and not line.startswith(b"@object-format=")):
+            raise GitError("what came home is no whole bundle")
+        line = file.readline(_LINE)
 
 
 def _set(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound, label: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -243,7 +244,11 @@ class GitRepository:
 
     def remove_worktree(self, task_id: str) -> None:
         with self._funnel.locked():
-            cells.clear(self._funnel, registry.registered(self._funnel, self._place(task_id)), task_id)
+            tree = registry.registered(self._funnel, self._place(task_id))
+        with suppress(GitError):   # what cannot be taken in stands aside
+            self._let_out(tree, task_id, registry.mark(tree)[1] if tree else "", 0)
+        with self._funnel.locked():
+            cells.put_aside(self._funnel, task_id)
             worktrees.remove(self._funnel, self._trees, self._place(task_id), task_id)
 
     # --- other hosts --------------------------------------------------------------------------------
@@ -270,8 +275,13 @@ class GitRepository:
     def let_out(self, task_id: str, branch: str, attempt: int) -> None:
         with self._funnel.locked():
             tree = self._tree(task_id)
-            if tree is not None:
-                cells.take_out(self._funnel, tree, task_id, branch, attempt)
+        self._let_out(tree, task_id, branch, attempt)
+
+    def _let_out(self, tree: Tree | None, task_id: str, branch: str, attempt: int) -> None:
+        if tree is not None:
+            inbound = cells.told(self._funnel, tree, task_id, branch)
+            with self._funnel.locked():
+                cells.take_in(self._funnel, tree, task_id, branch, inbound, attempt)
 
     def left_cells(self, drop: Collection[str] = ()) -> tuple[Remain, ...]:
         with self._funnel.locked():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from coordinator.adapters.git import odd
 from coordinator.adapters.git.funnel import Funnel, Tree
 from coordinator.adapters.git.naming import NOTES, RESCUE, rescue_prefix, safe_name
 from coordinator.adapters.git.reading import REMOTES
@@ -30,6 +31,7 @@ class Dirt:
 
 def dirt(funnel: Funnel, tree: Tree) -> Dirt:
     """Changed and untracked paths, ignored ones left out, as git names them (any character but NUL)."""
+    odd.remove_from(tree.path)
     out = funnel.read("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", *STATUS_ARGS,
                       tree=tree)
     names = [entry[3:] for entry in out.split("\0") if len(entry) > 3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -25,7 +26,7 @@ NOTHING = Own()
 _PROXY, _NEAR = f"http://127.0.0.1:{lines.PORT}", "localhost,127.0.0.1,::1"
 _PROXIED = {**{name: _PROXY for word in ("http_proxy", "https_proxy", "all_proxy") for name in (word, word.upper())},
             "no_proxy": _NEAR, "NO_PROXY": _NEAR}
-_SECRETIVE = (Path("/etc"), Path("/usr/local/etc"))
+_SECRETIVE = (Path("/etc"), Path("/usr/local/etc"), Path("/opt"))
 _SWITCHES = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0"),
     ("kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
@@ -65,15 +66,17 @@ def _cure() -> str:
 
 
 def around(cell: Cell, *, argv: Sequence[str], environ: Mapping[str, str], own: Own = NOTHING,
-           read: Iterable[Path] = (), write: Iterable[Path] = (), network: bool = True, proxy: str = "") -> Walls:
-    """The walls for a program in a cell: `read` and `write` are shown besides what `argv` and PATH need. What is not
-    there is left out. `proxy` is host:port, the one way out that there is then."""
+           read: Iterable[Path] = (), write: Iterable[Path] = (), secret: Iterable[Path] = (), network: bool = True,
+           proxy: str = "") -> Walls:
+    """The walls for a program in a cell: `read` and `write` are shown besides what `argv` and PATH need, `secret` files
+    and folders wherever they lie are not. What is not there is left out. `proxy` is host:port, the one way out that
+    there is then."""
     home = Path(environ.get("HOME") or "/nonexistent").resolve()
     python = os.path.realpath(sys.executable) if proxy else ""
     folders, links = _system()
     private = (*map(Path, EMPTY), *cell.hides, *(_real(path) for path in own.folders))
     empty = private if home == Path("/") else (*private, home)
-    needs = Needs(folders, forbidden=(*empty, cell.tree, cell.git))
+    needs = Needs([path for path in folders if path not in _SECRETIVE], forbidden=(*empty, cell.tree, cell.git))
     for name in filter(None, (argv[0], python)):
         needs.program(name, environ)
     needs.path(environ)
@@ -84,13 +87,16 @@ def around(cell: Cell, *, argv: Sequence[str], environ: Mapping[str, str], own: 
     shown = (*folders, *needs.found)
     ways = [way for path in (cell.tree, *own.folders, *writable) for way in links_to(path)]
     ways += links_to(Path(environ.get("HOME") or "/"))
-    covered = [path for path in _covered() if os.access(path, os.R_OK)]
+    covered = [path for path, ours in _covered() if not _within(path, opened if ours else (*opened, *needs.found))]
+    covered += _alone(secret, (*shown, *opened), (tree, *needs.found))
+    covered = [path for path in dict.fromkeys(covered) if os.access(path, os.R_OK) or os.access(path, os.X_OK)]
+    closed = tuple(path for path in covered if path.is_dir())
     return Walls(
         program(), tree, write=opened, read=(*shown, tree / ".git", *cell.objects),
         swap=((cell.admin, cell.place),), empty=empty,
-        links=(*links, *(way for way in (*needs.links, *ways) if not _within(way[1].parent, (*shown, *opened)))),
-        hidden=tuple(path for path in covered if path.is_file()),
-        closed=tuple(path for path in covered if path.is_dir()),
+        links=(*links, *(way for way in (*needs.links, *ways)
+                         if _deepest(way[1].parent, (*shown, *opened)) <= _deepest(way[1].parent, (*empty, *closed)))),
+        hidden=tuple(path for path in covered if path.is_file()), closed=closed,
         network=network, proxy=proxy, door=cell.door, python=python,
         environ={"IS_SANDBOX": "1", "TMPDIR": TEMPORARY, **(_PROXIED if proxy else {})}, without=(RUNTIME,),
     )
@@ -130,23 +136,61 @@ def _resolver() -> Iterator[Path]:
         yield real
 
 
-def _covered() -> list[Path]:
-    """What lies in the system's settings and is not for everybody: as root, and as who keeps secrets there, a worker
-    would read it."""
-    found: list[Path] = []
+def _deepest(path: Path, folders: Iterable[Path]) -> int:
+    """How deep the innermost of the folders around a path lies."""
+    return max((len(folder.parts) for folder in folders if path.is_relative_to(folder)), default=0)
+
+
+def _alone(secret: Iterable[Path], seen: Sequence[Path], needed: Sequence[Path]) -> Iterator[Path]:
+    """Of what is secret and would be seen, the folder that it lies in: what is renamed into its place while a worker
+    runs would show. The file itself where others need the folder."""
+    for path in map(_real, secret):
+        if stands(path) and _within(path, seen):
+            folder = path if path.is_dir() else path.parent
+            shared = folder.parent in (Path("/"), Path("/usr")) or folder in seen or _within(folder, needed)
+            yield path if shared else folder
+
+
+def _covered() -> Iterator[tuple[Path, bool]]:
+    """What lies where others than the system keep things and is not for everybody: as root, and as who keeps secrets
+    there, a worker would read it. (place, True) is a repository that a coordinator works in, whoever may read it."""
     for top in _SECRETIVE:
         for folder, folders, files in os.walk(top):
+            here = Path(folder)
+            if here != top and _managed(here, folders, files):
+                folders.clear()
+                yield here, True
+                continue
             for name in list(folders):
-                path = Path(folder, name)
-                if not path.is_symlink() and not path.stat().st_mode & 0o001:
+                if _closed(here / name, 0o001):
                     folders.remove(name)
-                    found.append(path)
-            found += [path for name in files if _closed(path := Path(folder, name))]
-    return found
+                    yield here / name, False
+            yield from ((here / name, False) for name in files if _closed(here / name, 0o004))
 
 
-def _closed(path: Path) -> bool:
+def _closed(path: Path, to_all: int) -> bool:
+    """Whether a folder or regular file is not for everybody."""
     try:
-        return not path.is_symlink() and path.is_file() and not path.stat().st_mode & 0o004
+        mode = path.lstat().st_mode
     except OSError:
         return False
+    return (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and not mode & to_all
+
+
+def _managed(here: Path, folders: Sequence[str], files: Sequence[str]) -> bool:
+    """A checkout with our files, a repository that we took the lock of, a worktree with our mark."""
+    if ".git" in files:
+        return (_pointed(here / ".git") / "coordinator").is_file()
+    common = here / ".git" if ".git" in folders else here
+    return ".coordinator" in folders or (common / "coordinator.lock").is_file()
+
+
+def _pointed(link: Path) -> Path:
+    if not link.is_file():
+        return link
+    try:
+        with link.open("rb") as file:
+            said = os.fsdecode(file.read(4096)).removeprefix("gitdir: ").rstrip("\n")
+    except OSError:
+        return link
+    return link.parent / said

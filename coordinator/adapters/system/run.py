@@ -55,19 +55,19 @@ def run(
     *,
     env: Mapping[str, str],
     cwd: Path | None = None,
-    stdin: str = "",
+    stdin: str | int = "",
     timeout: float = 60.0,
     pass_fds: Sequence[int] = (),
     last: int = 0,
     sweep: bool = False,
 ) -> Ran:
-    """Runs argv (never a shell string) to its end. 127 when it is not found, 124 when `timeout` (s) passed:
-    then its whole process group is killed. `last`: only so many bytes of each stream's end are kept; without it
-    all, and a program that prints more than WHOLE is killed too, 125. `sweep`: what it leaves running in its group ends
-    with it. Raises nothing for a failing program."""
+    """Runs argv (never a shell string) to its end. A number for `stdin` is an open file, read from where it stands.
+    127 when it is not found, 124 when `timeout` (s) passed: then its whole process group is killed. `last`: only so
+    many bytes of each stream's end are kept; without it all, and a program that prints more than WHOLE is killed too,
+    125. `sweep`: what it leaves running in its group ends with it. Raises nothing for a failing program."""
     ended = run_bytes(
-        argv, env=env, cwd=cwd, stdin=stdin.encode("utf-8", "surrogateescape"), timeout=timeout, pass_fds=pass_fds,
-        last=last, sweep=sweep,
+        argv, env=env, cwd=cwd, stdin=stdin if isinstance(stdin, int) else stdin.encode("utf-8", "surrogateescape"),
+        timeout=timeout, pass_fds=pass_fds, last=last, sweep=sweep,
     )  # fmt: skip
     return Ran(ended.code, ended.out.decode("utf-8", "surrogateescape"), ended.err)
 
@@ -77,14 +77,14 @@ def run_bytes(
     *,
     env: Mapping[str, str],
     cwd: Path | None = None,
-    stdin: bytes = b"",
+    stdin: bytes | int = b"",
     timeout: float = 60.0,
     pass_fds: Sequence[int] = (),
     last: int = 0,
     sweep: bool = False,
 ) -> RanBytes:
     """The same for a program that is given, and prints, what is no text."""
-    with _box(stdin) as given, _box() as said, _box() as complained:
+    with _given(stdin) as given, _box() as said, _box() as complained:
         held = _Held()
         try:
             child = subprocess.Popen(
@@ -129,6 +129,15 @@ class _Held:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if came:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def _given(stdin: bytes | int) -> Iterator[int]:
+    if isinstance(stdin, int):
+        yield stdin
+        return
+    with _box(stdin) as box:
+        yield box
 
 
 @contextmanager
