@@ -246,8 +246,10 @@ class RemoteExecutor:
                 self._link.ask("tidy", keep=self._manner.keep, wanted=[handle.job for handle in wanted])
 
     def make_room(self, host: str, jobs: Sequence[str]) -> int:
-        with crossing("process", f"make room on {host}"):
-            return int(self._link.ask("tidy", keep=0, wanted=[], only=list(jobs))[0]["gone"]) if jobs else 0
+        if not jobs:
+            return 0
+        with crossing("process", f"make room on {host}"):   # it looks through every file of each worktree
+            return int(self._link.ask("tidy", timeout=900.0, keep=0, wanted=[], only=list(jobs))[0]["gone"])
 
     def _heed_notes(self, mirrors: Sequence[Mirror]) -> None:
         """A STOP file in the worktree here, for a worker in one there; and what the starter orders. Raises Away."""
