@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def options_of(config: Config, environ: Mapping[str, str]) -> Options:
         contacts=contacts_of(config),
         ages=Ages(held.transcripts, held.run_files, held.rescue),
         reserve=config.poll.reserve,
+        agents=Path(config.plans.worktrees).expanduser(),
         validation_timeout=config.plans.validation_timeout,
         sandbox=sandbox_of(config, environ),
         strictness=Strictness(config.plans.outside, config.plans.trailers, config.plans.pushed),

@@ -11,7 +11,7 @@ from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Issue
 from coordinator.domain.outcome import Ending, Evidence, Usage
 from coordinator.domain.reasons import provider_reason
-from coordinator.domain.task import Task, TaskState
+from coordinator.domain.task import ACTIVE, PENDING, Task, TaskState
 from coordinator.domain.worker import Missing, Unknown, WorkerView
 from coordinator.engine.effects.examining import recording
 from coordinator.engine.effects.starting import watched
@@ -47,7 +47,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
     _follow(world, memory, tasks, attempts, now)
     usage = _usage(world, memory, tasks, attempts)
     hosts = world.executor.hosts()
-    admission = admitted(world, memory, hosts)
+    planned = any(task.plan and task.state in ACTIVE | PENDING for task in tasks.values())
+    admission = admitted(world, memory, hosts, plans=planned)
     return Snapshot(
         now=now,
         policy=world.policy,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from coordinator.domain.room import OF_A_FOLDER, Room
 from coordinator.domain.worker import HostState
@@ -23,31 +24,40 @@ class Admission:
     of_hosts: Mapping[str, tuple[Gate, ...]]
 
 
-def admitted(world: World, memory: Memory, hosts: Mapping[str, HostState]) -> Admission:
-    """Measured now, with what was held before in memory."""
-    rooms = {LOCAL: _here(world), **{name: state.room for name, state in hosts.items() if state.room is not None}}
-    gates = {name: _gates(world, memory, name, room) for name, room in rooms.items()}
-    here = gates.pop(LOCAL)
+def admitted(world: World, memory: Memory, hosts: Mapping[str, HostState], *, plans: bool) -> Admission:
+    """Measured now, with what was held before in memory. `plans`: tasks of plans are at work or wait for it; their
+    worktrees stand in a folder of their own, often on another file system."""
+    here = _gates(world, memory, LOCAL, _room(world, world.root))
+    files = {one.code: one for one in here if one.code in OF_A_FOLDER}
+    if plans and world.options.agents is not None:
+        apart = replace(_room(world, world.options.agents), memory=None, load=None)
+        files = {one.code: one for one in _gates(world, memory, LOCAL, apart, str(world.options.agents))} | files
     alone = tuple(one for one in here if one.code not in OF_A_FOLDER)
-    return Admission(tuple(one for one in here if one.code in OF_A_FOLDER),
-                     {name: held for name, held in {LOCAL: alone, **gates}.items() if held})
+    gates = {name: _gates(world, memory, name, state.room) for name, state in hosts.items() if state.room is not None}
+    return Admission(tuple(files.values()), {name: held for name, held in {LOCAL: alone, **gates}.items() if held})
 
 
-def _here(world: World) -> Room:
-    try:
-        return world.files.room(world.root)
-    except OSError:   # whatever is wrong with the root is said by what must write there
-        return Room()
+def _room(world: World, folder: Path) -> Room:
+    """Of a folder that is not there yet, that where it will be made."""
+    for each in (folder, *folder.parents):
+        try:
+            return world.files.room(each)
+        except FileNotFoundError:
+            continue
+        except OSError:   # whatever is wrong with it is said by what must write there
+            break
+    return Room()
 
 
-def _gates(world: World, memory: Memory, host: str, room: Room) -> tuple[Gate, ...]:
-    before = memory.short.get(host, frozenset())
-    found = tuple(gate(host, level) for level in short(room, world.policy.floors, before))
-    now = memory.short[host] = frozenset(one.code for one in found)
+def _gates(world: World, memory: Memory, host: str, room: Room, folder: str = "") -> tuple[Gate, ...]:
+    place = host or folder
+    before = memory.short.get(place, frozenset())
+    found = tuple(gate(host, level, folder) for level in short(room, world.policy.floors, before))
+    now = memory.short[place] = frozenset(one.code for one in found)
     for one in found:
         if one.code not in before:
             world.say(f"new work is held: {one.words}")
     for code in sorted(before - now):
-        where = f" on {host}" if host else ""
+        where = f" on {host}" if host else f" in {folder}" if folder else ""
         world.say(f"there is room again{where}: {code}")
     return found

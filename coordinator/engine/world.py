@@ -50,7 +50,8 @@ class Sandbox:
 
 @dataclass(frozen=True)
 class Options:
-    """Settings that effects need and decisions do not. `copy` and hooks are those of `[worktree]`."""
+    """Settings that effects need and decisions do not. `copy` and hooks are those of `[worktree]`; `agents` is where
+    tasks of plans have their worktrees."""
 
     timeout: timedelta = timedelta(hours=2)
     stop_grace: timedelta = timedelta(seconds=10)
@@ -65,6 +66,7 @@ class Options:
     contacts: Contacts = field(default_factory=Contacts)
     ages: Ages = field(default_factory=Ages)
     reserve: int = 0
+    agents: Path | None = None
     validation_timeout: timedelta = timedelta(minutes=15)
     strictness: Strictness = field(default_factory=Strictness)
     protection: Protection = field(default_factory=Protection)

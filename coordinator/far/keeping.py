@@ -14,7 +14,7 @@ from coordinator.runfiles import names
 
 TYPE_CHECKING = False   # one habit of the rooms that travel
 if TYPE_CHECKING:
-    from typing import Callable, FrozenSet, Iterator, Tuple
+    from typing import Callable, FrozenSet, Iterator, List, Tuple
 
     from coordinator.far.home import Home
 
@@ -33,8 +33,10 @@ def tidy(home: Home, before: float, wanted: FrozenSet[str]) -> int:
 
 
 def forget(home: Home, before: float, only: FrozenSet[str]) -> int:
-    """The same of these jobs alone, of which nothing is needed any more."""
-    return _runs(home, before, only.__contains__) + _trees(home, before, only.__contains__)
+    """The same of these jobs alone, of which nothing is needed any more but what never came home: that waits until it
+    is old."""
+    going = only - frozenset(job for repo, job in _standing(home) if job in only and trees.owed(home, repo, job))
+    return _runs(home, before, going.__contains__) + _trees(home, before, going.__contains__)
 
 
 def _runs(home: Home, before: float, which: Callable[[str], bool]) -> int:
@@ -62,14 +64,17 @@ def _trees(home: Home, before: float, which: Callable[[str], bool]) -> int:
     known = {told[0] for _, folder in running.folders(home) for name in os.listdir(folder)
              if (told := names.job_of(name)) is not None and told[1] == "spec"}
     gone = 0
-    for repo in sorted(os.listdir(home.trees)):
-        if not os.path.isdir("%s/%s" % (home.trees, repo)):
-            continue   # a worker may write where it likes
-        for job in sorted(os.listdir("%s/%s" % (home.trees, repo))):
-            path = "%s/%s/%s" % (home.trees, repo, job)
-            if job not in known and which(job) and not os.path.islink(path) and _old(path, before):
-                gone += _gone(home, repo, job, path)
+    for repo, job in _standing(home):
+        path = "%s/%s/%s" % (home.trees, repo, job)
+        if job not in known and which(job) and not os.path.islink(path) and _old(path, before):
+            gone += _gone(home, repo, job, path)
     return gone
+
+
+def _standing(home: Home) -> List[Tuple[str, str]]:
+    """(repository, job) of whatever lies where worktrees do; a worker may write where it likes."""
+    return [(repo, job) for repo in sorted(os.listdir(home.trees)) if os.path.isdir("%s/%s" % (home.trees, repo))
+            for job in sorted(os.listdir("%s/%s" % (home.trees, repo)))]
 
 
 def _gone(home: Home, repo: str, job: str, path: str) -> bool:

@@ -213,6 +213,29 @@ def pack(home: Home, job: str, asked: Dict[str, Any]) -> Dict[str, Any]:
     return {**told, "file": name, "size": size, "sha256": sha256}
 
 
+def owed(home: Home, repo: str, job: str) -> bool:
+    """Whether commits or files of this job lie here that never went home, or that nobody can tell of."""
+    try:
+        bare, path = bare_of(home, repo), path_of(home, repo, job)
+        tree = Git(bare, path, _admin(bare, path))
+        head = tree("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        if (os.path.exists(home.parcel("%s.out" % job)) or tree.ask("for-each-ref", "%s/%s" % (_LEFT, job))
+                or not tree.ask("for-each-ref", "--count=1", "--contains=" + head, OUT, _IN)):
+            return True
+        sent = tree.ask("rev-parse", "--verify", "--quiet", "%s/%s/files^{commit}" % (OUT, job))
+        return not any(_lies_so(tree, each) for each in (head, sent) if each)
+    except (Refused, OSError, ValueError, subprocess.TimeoutExpired):
+        return True
+
+
+def _lies_so(tree: Git, commit: str) -> bool:
+    """Whether the files there are those of this commit; no object is written, for the disk may be full."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = {"GIT_INDEX_FILE": folder + "/index"}
+        tree("read-tree", commit, env=env)
+        return not tree("ls-files", "-z", "--modified", "--others", "--exclude-standard", env=env)
+
+
 def _snapshot(tree: Git, path: str, head: str, extra: List[str]) -> str:
     """A commit of everything that lies there, "" when HEAD has it all. The worktree's own index is not touched."""
     with tempfile.TemporaryDirectory() as folder:

@@ -6,36 +6,30 @@ The crash points die at the crossings; a write that is none of them would never 
 from __future__ import annotations
 
 import ast
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from coordinator.adapters.executors.remote.link import READING, Link
+from coordinator.adapters.executors.slurm.queue import Queue
+from coordinator.adapters.executors.slurm.script import Order, Wishes
+from coordinator.adapters.executors.ssh import Answer
+from coordinator.adapters.system import seam
+from coordinator.adapters.system.probe import SystemProbe
+from coordinator.adapters.system.run import Ran
+from coordinator.engine.contacts import Contacts, Message, Ways, hand_over
+from coordinator.far import main as far
+from coordinator.far import wire
 from tests.architecture import floors
-from tests.support.bypass import Seen, Watch
-from tests.support.crash import Lives, a_field, a_plot, faults, report_of
+from tests.support.bypass import EXCEPTIONS, Seen, Watch, allowed, bypasses
+from tests.support.crash import Lives, a_field, a_plot, faults
 
 ROOT = Path(__file__).resolve().parents[2]
-READING_GIT = (r"(rev-parse|for-each-ref|check-ref-format|status|rev-list|diff|cat-file)( .*)?",
-               r"(diff-tree|ls-tree) .*", r".*; f --git-dir=\S+ ls-remote --(heads|symref) .*",
-               r"config( -\S+)* --get.*", "remote", r"symbolic-ref --quiet \S+", "worktree list.*")
-
-# Where, which event, what it may be done to, why no crash point is needed there. A life meets every row but the last.
-EXCEPTIONS = (
-    (".*", "subprocess.Popen", rf"git ({'|'.join(READING_GIT)})", "git is asked, nothing is changed"),
-    ("adapters/github/transport.py", "http.client.send", r"POST /graphql HTTP/1\.1", "a question, or in a crossing"),
-    ("adapters/git/network.py", ".*", r".*/coordinator-git-\w+(/.*)?|[\w-]+",
-     "the scratch folder of one fetch or push: nobody else knows it, it goes away with the call"),
-    ("runfiles/lock.py", "open", r".*\.lock", "an empty file to hold a lock on; its content is never read"),
-    ("app/__init__.py", "os.mkdir", r".*/\.coordinator", "an empty folder says nothing and is made again"),
-    ("adapters/store/opening.py", "os.mkdir", r".*/\.coordinator", "the same"),
-    ("adapters/git/worktrees.py", "os.mkdir", r".*/trees", "the same"),
-    ("runfiles/names.py", "os.mkdir", r".*/jobs(/command)?", "the same"),
-    ("adapters/git/reading.py", "os.kill", ".*", "a cat-file of ours that has not ended by itself"),
-)
-
 # Files that hold a write of their own at all; all others write through these.
 WRITERS = {
     "adapters/executors/bringing.py": "outputs of a cluster's jobs, where a person wants them",
@@ -72,6 +66,26 @@ WRITERS = {
     "cli/rehearsing.py": "the folder of a rehearsal",
     "cli/view.py": "standard output, muted",
 }
+# Files that start programs by the funnel of adapters/system/run.py: in crossings, or why not.
+STARTERS = {
+    "adapters/executors/bringing.py": "a watch of a cluster's jobs brings copies; nothing of a task hangs on it",
+    "adapters/executors/local.py": "workers",
+    "adapters/executors/reach.py": "a watch of a cluster's jobs, whose acts its journal holds",
+    "adapters/executors/remote/link.py": "the shell of this machine as a host: see Link.ask",
+    "adapters/executors/ssh.py": "the shell of a host: see Link.ask; and ssh's own settings and connection",
+    "adapters/git/cells.py": "the task's own git behind walls",
+    "adapters/git/folder.py": "hooks, gates and validations",
+    "adapters/git/funnel.py": "git",
+    "adapters/git/network.py": "git that speaks to a remote",
+    "adapters/system/beads.py": "bd and git, for commands that a person types",
+    "adapters/system/bubblewrap.py": "whether there are walls: a shell that does nothing",
+    "adapters/system/probe.py": "questions, and a person's command",
+    "app/credentials.py": "gh is asked for its token",
+    "app/foreground.py": "a person's command, as a person waits for it",
+    "app/host.py": "git is asked by doctor",
+    "app/slurm_watch.py": "git is asked",
+}
+RUNS = re.compile(r"^ *from coordinator\.adapters\.system(\.run import .*\brun(_bytes)?\b| import run$)", re.MULTILINE)
 OTHER_ROOMS = ("rehearsal", "worker", "runfiles", "far")   # an island; beside the agent; both sides; away
 CALLS = re.compile(
     r"os\.(open|rename|replace|remove|unlink|mkdir|makedirs|rmdir|kill|killpg|symlink|link|chmod|truncate|ftruncate"
@@ -85,34 +99,17 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Seen],
     folder = tmp_path_factory.mktemp("seam")
     with a_field(folder) as github:
         plot, lives = a_plot(github, folder / "p0001"), Lives()
+        plot.watched = True
         try:
-            assert lives.live(plot, watched=True) == 0, (plot.folder / "log").read_text()
+            assert lives.live(plot) == 0, (plot.folder / "log").read_text()
         finally:
             lives.close()
         assert faults(plot) == []
-        report = report_of(plot)
-        yield report.within, report.outside
-
-
-def allowed(one: Seen) -> int | None:
-    """The number of the exception that covers it."""
-    for number, (where, event, what, _) in enumerate(EXCEPTIONS):
-        if (re.fullmatch(f"coordinator/{where}", one.where) and re.fullmatch(event, one.event)
-                and re.fullmatch(what, bare(one), re.DOTALL)):
-            return number
-    return None
-
-
-def bare(one: Seen) -> str:
-    """Without the options before git's command, the mode or descriptor that some events name beside the path."""
-    if one.event == "subprocess.Popen":
-        return re.sub(r"^git( -c \S+| --\S+)* ", "git ", one.what)
-    return re.sub(r" -?\d+$", "", one.what) if one.event.startswith("os.") else one.what
+        yield plot.within, plot.outside
 
 
 def test_every_write_of_a_whole_life_is_made_in_a_crossing(seen: tuple[list[Seen], list[Seen]]):
-    bypasses = [str(one) for one in seen[1] if allowed(one) is None]
-    assert bypasses == [], "\n".join(dict.fromkeys(bypasses))
+    assert bypasses(seen[1]) == []
 
 
 def test_the_watch_is_awake_for_every_kind_of_write(seen: tuple[list[Seen], list[Seen]]):
@@ -158,6 +155,82 @@ def test_reading_is_no_write(event: str, args: tuple[object, ...]):
     watch = Watch(lambda: 0)
     watch.note(event, args)
     assert watch.outside == []
+
+
+# --- what Python cannot see: what a message makes another host do, and what a program does ---------------------------
+
+
+class Hearing:
+    """A shell of a host that notes what it is asked, and in how many crossings."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, int]] = []
+
+    def run(self, remote: str, stdin: bytes = b"", timeout: float = 30.0) -> Answer:
+        del remote, timeout
+        self.heard.append((wire.unpack(stdin)[0]["do"], seam.inside()))
+        return Answer(0, wire.pack({}, []), "")
+
+
+def test_all_that_a_far_end_is_asked_is_a_crossing_but_what_changes_nothing_there(tmp_path: Path) -> None:
+    shell = Hearing()
+    link = Link("a", shell, "~/x", "python3")
+    for verb in far.OPERATIONS:
+        link.ask(verb)
+    assert {verb for verb, inside in shell.heard if not inside} == READING
+    home, asked = str(tmp_path / "home"), {"provider": "claude", "job": "gh-1", "token": "t", "fence": 1, "jobs": [],
+                                          "begun": True, "repo": "r", "file": "gh-1.out", "offset": 0, "kind": "read",
+                                          "what": "/nowhere"}
+    far.answer(home, {"do": "put", "file": "gh-1.out", "offset": 0}, [b"x"])
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    for verb in READING:
+        assert "refused" not in far.answer(home, {**asked, "do": verb}, [])[0], verb
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_what_travels_is_put_there_in_a_crossing_though_a_question_found_it_missing() -> None:
+    seen: list[tuple[str, int]] = []
+
+    class Bare:
+        def run(self, remote: str, stdin: bytes = b"", timeout: float = 30.0) -> Answer:
+            del stdin, timeout
+            seen.append((remote, seam.inside()))
+            return Answer(97, b"", "") if len(seen) == 1 else Answer(0, wire.pack({}, []), "")
+
+    Link("a", Bare(), "~/x", "python3").ask("look")
+    assert [(" && mv " in remote, inside) for remote, inside in seen] == [(False, 0), (True, 1), (False, 0)]
+
+
+def test_slurm_is_told_in_a_crossing_and_asked_outside() -> None:
+    seen: list[tuple[str, int]] = []
+
+    def run(argv: Sequence[str], _stdin: str, _seconds: float) -> Ran:
+        said = next(word for word in argv if word in ("squeue", "sacct", "scancel", "sbatch", "-0"))
+        seen.append((said, seam.inside()))
+        return Ran(0, "7" if "sbatch" in argv else "", "")
+
+    queue = Queue(run, now=lambda: datetime(2026, 3, 2, tzinfo=UTC), poll=timedelta(seconds=9))
+    queue.submit(Order("rpi-gh-1", "token", "/x", "/x/err", ("true",), Wishes()))
+    queue.cancel(["7"], hard=True)
+    queue.cancel(["7"], hard=False)
+    assert set(seen) == {("squeue", 0), ("-0", 0), ("sbatch", 1), ("scancel", 1)}
+
+
+def test_a_persons_command_is_a_crossing() -> None:
+    seen: list[str] = []
+    away = seam.watch(lambda moment, kind, what: seen.append(f"{moment} {kind} {what}"))
+    try:
+        ways = Ways(SystemProbe({}), None, {"PATH": os.environ["PATH"]})
+        assert hand_over(Contacts("true --loud"), Message("it is so"), ways) == ()
+    finally:
+        away()
+    assert seen == ["before process true --loud", "after process true --loud"]
+
+
+def test_only_the_named_files_start_programs() -> None:
+    found = {source.name.removeprefix("coordinator/") for source in floors.sources(ROOT)
+             if source.room not in OTHER_ROOMS and RUNS.search((ROOT / source.name).read_text("utf-8"))}
+    assert found == set(STARTERS)
 
 
 def writers() -> dict[str, list[str]]:

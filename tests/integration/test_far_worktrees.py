@@ -11,7 +11,7 @@ import pytest
 from coordinator.domain.worker import Exited, Missing, Running, Unknown
 from coordinator.ports import Away, GitError, LaunchFailed, StopOrder
 from tests.support import far_field
-from tests.support.executor_yard import ended, seen, view
+from tests.support.executor_yard import Closing, ended, seen, view
 from tests.support.far_field import BRANCH, Field
 from tests.support.gitworld import NO_CHECKOUT, commit, git
 from tests.support.workers import until
@@ -305,6 +305,78 @@ def test_what_old_runs_left_there_goes_and_what_may_be_somebody_s_stays(field: F
     assert list((far / ".coordinator").glob("wrapper-*.pyz")), "it would remove itself"
     again = field.sent(executor, "echo 2", attempt=2)
     assert ended(executor, again).code == 0
+
+
+HOME = "echo 1 > one; git add one; git commit -qm one; echo loose > loose.txt"
+
+
+@pytest.mark.req("N13")
+@pytest.mark.parametrize("script", ["true", HOME, f"{HOME}; git checkout -q --detach"])
+def test_for_want_of_room_what_came_home_goes_at_once(field: Field, script: str) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, script)
+    assert ended(executor, spec).code == 0, field.yard.out(spec)
+    field.home(executor, spec)
+    [tree] = (field.yard.root / "far side/trees").glob("*/gh-1")
+    assert executor.make_room("epyc12", ["gh-2"]) == 0
+    assert tree.exists()
+    assert executor.make_room("epyc12", ["gh-1"]) == 2
+    assert not tree.exists()
+
+
+def given_up(field: Field, executor: Closing, script: str) -> Path:
+    """A run that ended there by itself while its host was out of reach and it was given up here; its worktree there."""
+    spec = field.sent(executor, f"echo up; {script}")
+    until(lambda: view(executor, spec) and field.yard.out(spec) == "up\n", "the worker")
+    cut(field, "middle")
+    seen(executor, spec, Unknown)
+    executor.give_up(spec.handle)
+    far = field.yard.root / "far side"
+    until((far / ".coordinator/jobs/claude/gh-1.outcome").exists, "its end there")
+    cut(field, "")
+    [tree] = (far / "trees").glob("*/gh-1")
+    return tree
+
+
+def stays(field: Field, tree: Path) -> bool:
+    """Whether want of room takes nothing of it, and age does."""
+    link, before = field.yard.executor()._link, sorted(tree.parent.rglob("*"))  # type: ignore[attr-defined]
+    taken = field.yard.executor().make_room("epyc12", ["gh-1"])
+    left = sorted(tree.parent.rglob("*")) == before
+    return bool(taken == 0 and left and link.ask("tidy", keep=-60, wanted=[])[0]["gone"] > 0 and not tree.exists())
+
+
+@pytest.mark.req("N13")
+@pytest.mark.parametrize("script", ["sleep 1; echo mine > mine.txt", "sleep 1; git commit --allow-empty -qm mine"])
+def test_for_want_of_room_nothing_goes_that_a_worker_given_up_left_there(field: Field, script: str) -> None:
+    tree = given_up(field, field.yard.executor(), script)
+    assert stays(field, tree)
+
+
+@pytest.mark.req("N13")
+def test_for_want_of_room_no_commit_goes_that_an_earlier_run_left_there(field: Field) -> None:
+    tree = given_up(field, field.yard.executor(), "sleep 1; git commit --allow-empty -qm mine")
+    executor = field.yard.executor()
+    spec = field.sent(executor, HOME, attempt=2, fresh=True)
+    assert ended(executor, spec).code == 0, field.yard.out(spec)
+    field.home(executor, spec)
+    assert stays(field, tree)
+
+
+@pytest.mark.req("N13")
+def test_for_want_of_room_nothing_goes_that_was_too_large_or_is_on_its_way(field: Field) -> None:
+    executor = field.yard.executor()
+    executor._manner = replace(executor._manner, limit=100_000)  # type: ignore[attr-defined]
+    spec = field.sent(executor, "head -c 300000 /dev/urandom > big; git add big; git commit -qm big")
+    assert ended(executor, spec).code == 0
+    [tree] = (field.yard.root / "far side/trees").glob("*/gh-1")
+    assert executor.make_room("epyc12", ["gh-1"]) == 0
+    assert (tree / "big").exists()
+    told, _ = executor._link.ask(  # type: ignore[attr-defined]
+        "pack", provider="claude", job="gh-1", token=spec.handle.token, repo="widgets", branch=BRANCH,
+        head=spec.outbound.head if spec.outbound else "", limit=10**9, extra=[])
+    assert told["size"] > 300_000
+    assert stays(field, tree)
 
 
 def test_a_run_that_lives_there_is_never_tidied_away(field: Field) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.bypass import bypasses
 from tests.support.crash import a_field
 from tests.support.issue_lives import SlurmLife, SshLife
 from tests.support.points import SOAK, Field, a_field_of, told
@@ -21,13 +22,19 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.req("N7")
+def test_every_write_of_the_recorded_life_is_made_in_a_crossing(place: Field) -> None:
+    assert bypasses(place.outside, place.life.name) == []
+    assert {one.event for one in place.within} >= {"open", "os.rename", "subprocess.Popen"}
+
+
+@pytest.mark.req("N7")
 @pytest.mark.timeout(14400 if SOAK else 900)
 def test_a_life_elsewhere_survives_a_death_at_each_of_its_writes(
     place: Field, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with capsys.disabled():
         print(told(place))
-    points = place.points() if SOAK else place.points()[::2]
+    points = place.some(every=3)
     assert len(points) >= 10
     assert "process" in {point.write.kind for point in points}
     assert place.die_at(points) == []

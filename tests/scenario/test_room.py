@@ -219,6 +219,32 @@ def test_a_host_short_of_disk_takes_nothing_new_and_forgets_merged_work_alone(
 
 
 @pytest.mark.req("N13")
+def test_a_host_short_of_memory_or_past_its_load_takes_nothing_new_and_what_runs_there_goes_on(
+    tmp_path: Path, told: Told, later: Later
+) -> None:
+    with on_host(tmp_path) as (yard, _):
+        working = at_work(yard)
+        told.left = replace(PLENTY, memory=GB // 2)
+        looked(yard, later)
+        number = yard.issue("Waits for room")
+        yard.until(lambda: yard.state(number) == "QUEUED")
+        for left, words in ((told.left, "epyc12: memory: 0.5 GB free, the floor is 1.0 GB"),
+                            (replace(PLENTY, load=9.5), "epyc12: load: 9.5 a core, the limit is 4")):
+            told.left = left
+            looked(yard, later)
+            wait = yard.tick().waits[f"gh-{number}"]
+            assert wait.words.startswith(words)
+            assert (wait.moves, yard.state(number)) == ("coordinator hosts check epyc12", "QUEUED")
+        assert yard.state(working.issue or 0) == "RUNNING"
+
+        told.left = PLENTY
+        looked(yard, later)
+        go(yard)
+        yard.until_state(number, "IN_REVIEW")
+        assert yard.until_state(working.issue or 0, "IN_REVIEW").attempts == 1
+
+
+@pytest.mark.req("N13")
 def test_slurm_gets_nothing_new_while_its_folder_is_full_and_its_login_s_memory_and_load_are_no_matter(
     tmp_path: Path, told: Told, later: Later
 ) -> None:

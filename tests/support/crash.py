@@ -102,7 +102,8 @@ MARKER = re.compile(r"<!-- coordinator:\S+ -->")
 
 @dataclass
 class Plot:
-    """A repository of its own on the stand-in, its clone, one labelled issue."""
+    """A repository of its own on the stand-in, its clone, one labelled issue. `watched`: of its lives every write that
+    Python announces is kept, as made `within` crossings or `outside`."""
 
     folder: Path
     github: StandIn
@@ -110,6 +111,9 @@ class Plot:
     environ: dict[str, str]
     issue: int = field(init=False)
     merged: bool = False
+    watched: bool = False
+    within: list[Seen] = field(default_factory=list)
+    outside: list[Seen] = field(default_factory=list)
 
     @property
     def clone(self) -> Path:
@@ -194,13 +198,12 @@ class Lives:
         self._process.wait(PATIENCE)
         self._process.stdout.close()
 
-    def live(self, plot: Plot, die: Point | None = None, *, watched: bool = False, step: str = "",
-             argv: Sequence[str] = ()) -> int:
-        """Runs one coordinator on the plot to its end, the maintainer at hand; its exit code. `watched`: its report
-        tells every write that Python announces. With `argv` it is this command of the program, called `step`."""
+    def live(self, plot: Plot, die: Point | None = None, *, step: str = "", argv: Sequence[str] = ()) -> int:
+        """Runs one coordinator on the plot to its end, the maintainer at hand; its exit code. With `argv` it is this
+        command of the program, called `step`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        order = {"folder": str(plot.folder), "environ": plot.environ, "watched": watched,
+        order = {"folder": str(plot.folder), "environ": plot.environ, "watched": plot.watched,
                  "step": step, "argv": list(argv),
                  "die": asdict(die) if die is not None else None}
         (plot.folder / "over").unlink(missing_ok=True)
@@ -210,7 +213,12 @@ class Lives:
             assert self._process.poll() is None, "the process that forks coordinators has ended"
             plot.act()
             time.sleep(0.02)
-        return int(self._process.stdout.readline())
+        code = int(self._process.stdout.readline())
+        if plot.watched:
+            report = report_of(plot)
+            plot.within += report.within
+            plot.outside += report.outside
+        return code
 
 
 def report_of(plot: Plot) -> Report:
@@ -249,6 +257,8 @@ def _import_all() -> None:
 def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None, argv: list[str], step: str, *,
           watched: bool) -> None:
     """Never returns."""
+    from coordinator.adapters.system import seam
+
     log: list[str] = []
     code = 3
     try:
@@ -256,8 +266,9 @@ def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None, arg
         os.environ.update(environ)
         tempfile.tempdir = str(folder / "tmp")
         point = Point(die["when"], Write(**die["write"])) if die is not None else None
-        fate = Fate(folder, point, log, step and f"{step}: ")
-        code = _command(folder, argv, fate) if argv else _drain(folder, environ, fate, log, watched=watched)
+        fate, watch = Fate(folder, point, log, step and f"{step}: "), Watch(seam.inside)
+        code = _command(folder, argv, fate, watch, watched=watched) if argv else _drain(
+            folder, environ, fate, watch, log, watched=watched)
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is told by the log
         log.append(f"{type(error).__name__}: {error}")
     finally:
@@ -266,7 +277,7 @@ def _life(folder: Path, environ: dict[str, str], die: dict[str, Any] | None, arg
         os._exit(code)
 
 
-def _command(folder: Path, argv: list[str], fate: Fate) -> int:
+def _command(folder: Path, argv: list[str], fate: Fate, watch: Watch, *, watched: bool) -> int:
     """One command of the program as a person types it in the clone; what it prints goes into the log."""
     from coordinator.cli.main import main
 
@@ -275,22 +286,22 @@ def _command(folder: Path, argv: list[str], fate: Fate) -> int:
             os.dup2(source.fileno(), target)
     os.chdir(folder / "clone")
     fate.install()
+    if watched:
+        watch.install()
     code = main(argv)
-    report = {"writes": [asdict(one) for one in fate.writes], "middles": [asdict(one) for one in fate.middles]}
-    (folder / "report.json").write_text(json.dumps(report), "utf-8")
+    report = Report(list(fate.writes), list(fate.middles), within=list(watch.within), outside=list(watch.outside))
+    (folder / "report.json").write_text(json.dumps(asdict(report)), "utf-8")
     return code
 
 
-def _drain(folder: Path, environ: dict[str, str], fate: Fate, log: list[str], *, watched: bool) -> int:
+def _drain(folder: Path, environ: dict[str, str], fate: Fate, watch: Watch, log: list[str], *, watched: bool) -> int:
     from coordinator import app
-    from coordinator.adapters.system import seam
     from coordinator.engine.tick import AtOnce, Engine
     from coordinator.engine.wakes import Wakes
 
-    watch = Watch(seam.inside)
+    fate.install()
     if watched:
         watch.install()
-    fate.install()
     where, wakes = app.Place(folder / "clone"), Wakes()
     world = app.coordinator_world(where, app.configuration(where, environ), environ, wakes, {}, log.append,
                                   looks="due")

@@ -35,7 +35,7 @@ from coordinator.planning.policy import HostRules, LabelNames, Policy
 from coordinator.ports import LaunchSpec, Readiness, StoreError
 from tests.support.fakes import ROOT, Script, an_outside
 from tests.support.holding import BATCH, PLAN, REVIEW, STAGES, TASKS_MD, Broken, Holding
-from tests.support.shapes import shape_of
+from tests.support.shapes import Shape, shape_of
 from tests.support.troubles import Troubles
 
 SCRIPTS = (
@@ -90,12 +90,12 @@ class Later:
 
 
 class History(Holding):
-    """One history. `run` raises Broken; `crashes` says how often the coordinator died in it, `troubles.met` what else
-    went wrong."""
+    """One history, of the seed's own shape unless one is given. `run` raises Broken; `crashes` says how often the
+    coordinator died in it, `troubles.met` what else went wrong."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, shape: Shape | None = None) -> None:
         super().__init__()
-        self.seed, self.shape = seed, shape_of(seed)
+        self.seed, self.shape = seed, shape or shape_of(seed)
         self.random = Random(seed)
         self.outside = an_outside()
         self.troubles = Troubles(seed, self.shape.rate, self.outside.clock, self.outside.github.clock, self.story)

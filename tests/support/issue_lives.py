@@ -16,6 +16,7 @@ from tests.support.crash import Lives, Plot, a_plot, faults, report_of
 from tests.support.fake_slurm import FakeSlurm
 from tests.support.fake_ssh import FakeSsh
 from tests.support.fate import Point, Write
+from tests.support.points import SOAK
 
 HOST = """
 [hosts.epyc12]
@@ -52,7 +53,8 @@ class IssueLife:
 
 @dataclass
 class SshLife(IssueLife):
-    """Its host is another folder of this machine; only what such a life writes otherwise is died at."""
+    """Its host is another folder of this machine. What such a life writes otherwise is died at; with
+    COORDINATOR_SOAK all of its writes."""
 
     name: str = "ssh"
 
@@ -65,7 +67,7 @@ class SshLife(IssueLife):
 
     def writes(self, plot: Plot) -> tuple[Sequence[Write], Sequence[Write]]:
         writes, middles = super().writes(plot)
-        return [one for one in writes if _of_hosts(one)], middles
+        return [one for one in writes if SOAK or _of_hosts(one)], middles
 
 
 @dataclass

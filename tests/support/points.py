@@ -14,6 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
 
+from tests.support.bypass import Seen
 from tests.support.crash import Lives, Plot, torn
 from tests.support.fate import KILLED, Point, Write
 from tests.support.figures import note
@@ -21,6 +22,7 @@ from tests.support.figures import note
 LANES = 4
 """A life waits more than it works, so that two cores carry four."""
 SOAK = os.environ.get("COORDINATOR_SOAK") == "1"
+FAR = ("process", "github")
 WHENS = ("before", "within", "after")
 DIES = {"store": ("within", "after"), "file": ("within", "after"), "github": ("before", "within"),
         "git": ("before", "within"), "process": ("before", "within")}
@@ -59,17 +61,21 @@ class Field:
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
     writes: Sequence[Write] = ()
     middles: Sequence[Write] = ()
+    within: Sequence[Seen] = ()
+    outside: Sequence[Seen] = ()
 
     def a_plot(self) -> Plot:
         return self.life.plot(self.folder / f"p{next(self.numbers):04}")
 
     def record(self) -> None:
         plot, lives = self.a_plot(), self.lanes.get()
+        plot.watched = True
         code = self.life.live(lives, plot, None)
         self.lanes.put(lives)
         assert code == 0, log_of(plot)
         assert self.life.faults(plot) == [], log_of(plot)
         self.writes, self.middles = self.life.writes(plot)
+        self.within, self.outside = plot.within, plot.outside
 
     def points(self) -> list[Point]:
         """By default the first write of each name, at the moments that show most; everywhere with COORDINATOR_SOAK."""
@@ -81,6 +87,14 @@ class Field:
                 whens = some if write.nth == 1 else []
             found += [Point(when, write) for when in whens]
         return found
+
+    def some(self, every: int) -> list[Point]:
+        """For lives of which CI tries a part: each write another program or host makes for us, and of the rest those of
+        every nth name; of each all its moments. Everywhere with COORDINATOR_SOAK."""
+        points = self.points()
+        names = list(dict.fromkeys(point.write for point in points if point.write.kind not in FAR))
+        chosen = set(names[::1 if SOAK else every])
+        return [point for point in points if point.write.kind in FAR or point.write in chosen]
 
     def die_at(self, points: Sequence[Point]) -> list[str]:
         """What did not hold, point by point. A first write that no life came to is a fault too; a sweep is a write only

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from coordinator.domain.checkout import Survey
 from coordinator.domain.outcome import Ending
 from coordinator.domain.planfile import Delivery
+from coordinator.domain.room import Floor, Floors, Room
 from coordinator.domain.task import TaskState
 from coordinator.engine.plans import OtherPlan, take
 from coordinator.engine.world import Options
@@ -142,6 +143,19 @@ def test_what_the_settings_refuse_does_not_come_in_and_what_they_only_warn_of_is
         assert state is S.DONE or way.task("T1").reason == reason
         noted = way.now.results["T1"].notes if state is S.DONE else ()
         assert state is S.BLOCKED or [words.split()[0] for words in noted] == ["touches", "plan-aut", "its"]
+
+
+@pytest.mark.req("N13")
+def test_a_full_disk_where_its_worktrees_stand_holds_what_was_not_begun(tmp_path):
+    way = Underway(a_plan(CHAIN))
+    way.engine.world.options = Options(agents=tmp_path)
+    way.engine.world.policy = replace(way.engine.world.policy, floors=Floors(disk=Floor(percent=5)))
+    rooms = {tmp_path: Room(disk=1, disk_all=100)}
+    way.outside.files.room = lambda path: rooms.get(path, Room(disk=90, disk_all=100))
+    way.tick()
+    assert (waits(way)["T1"], way.started) == ("disk", [])
+    rooms.clear()
+    assert way.run()
 
 
 def test_a_conflict_is_a_persons_affair_and_says_how_it_is_solved():

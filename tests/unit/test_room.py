@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -22,6 +22,7 @@ from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import SLURM, Exited, HostState
 from coordinator.engine.memory import Memory
 from coordinator.engine.room import admitted
+from coordinator.engine.world import Options
 from coordinator.planning.actions import Begin, Notify, Reclaim, room_lane, work_lane
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import HostRules, Policy
@@ -166,22 +167,26 @@ def test_a_floor_holds_what_would_run_there_and_that_of_our_own_disk_all(
 
 
 class Measured:
-    """As much of the engine's world as admission looks at; `rooms` one after the other."""
+    """As much of the engine's world as admission looks at; `rooms` of the repository's folder one after the other, and
+    what other folders have."""
 
-    def __init__(self, *rooms: Room | OSError) -> None:
-        self.root, self.files, self.policy, self.lines = "/repo", self, Policy(floors=SET), list[str]()
+    def __init__(self, *rooms: Room | OSError, **apart: Room | OSError) -> None:
+        self.root, self.files, self.policy, self.lines = Path("/repo"), self, Policy(floors=SET), list[str]()
+        self.options = Options(agents=Path("/agents"))
         self._rooms: Iterator[Room | OSError] = chain(rooms, repeat(rooms[-1]))
+        self.apart = {Path("/") / name: room for name, room in apart.items()}
         self.say = self.lines.append
 
-    def room(self, _path: object) -> Room:
-        found = next(self._rooms)
+    def room(self, path: Path) -> Room:
+        found = next(self._rooms) if path == self.root else self.apart[path]
         if isinstance(found, OSError):
             raise found
         return found
 
 
-def looked(world: Any, memory: Memory, **hosts: Room | None) -> tuple[list[str], dict[str, list[str]]]:
-    found = admitted(world, memory, {name: HostState(met=True, room=room) for name, room in hosts.items()})
+def looked(world: Any, memory: Memory, *, plans: bool = False,
+           **hosts: Room | None) -> tuple[list[str], dict[str, list[str]]]:
+    found = admitted(world, memory, {name: HostState(met=True, room=room) for name, room in hosts.items()}, plans=plans)
     return [one.code for one in found.of_all], {name: [one.code for one in many]
                                                 for name, many in found.of_hosts.items()}
 
@@ -193,6 +198,30 @@ def test_our_own_disk_holds_all_and_memory_and_each_host_what_runs_there() -> No
     assert looked(world, Memory(), a=empty, b=PLENTY, c=None) == (
         ["disk", "inodes"], {"": ["memory", "load"], "a": list(FLOORS)})
     assert looked(Measured(OSError(5, "input/output error")), Memory()) == ([], {})
+
+
+@pytest.mark.req("N13", "W16")
+def test_where_plans_have_their_worktrees_is_another_file_system_that_counts_while_they_need_one() -> None:
+    full = replace(PLENTY, disk=GB, inodes=0, memory=0, load=99.0)
+    world, memory = Measured(PLENTY, agents=full), Memory()
+    assert looked(world, memory) == ([], {})
+    assert looked(world, memory, plans=True) == (["disk", "inodes"], {})
+    assert world.lines[0].startswith("new work is held: /agents: disk: 1.0 GB free")
+    [found, _] = admitted(cast("Any", world), memory, {}, plans=True).of_all
+    assert "plans.worktrees" in found.cure
+    world.apart[Path("/agents")] = PLENTY
+    assert looked(world, memory, plans=True) == ([], {})
+    assert world.lines[-2:] == ["there is room again in /agents: disk", "there is room again in /agents: inodes"]
+
+
+@pytest.mark.req("N13")
+def test_of_two_file_systems_the_one_with_less_holds_and_one_not_made_yet_is_measured_where_it_will_be() -> None:
+    full, gone = replace(PLENTY, disk=GB), FileNotFoundError(2, "none")
+    assert looked(Measured(full, agents=full), Memory(), plans=True) == (["disk"], {})
+    above = Measured(PLENTY, agents=gone)
+    above.apart[Path("/")] = full
+    assert looked(above, Memory(), plans=True) == (["disk"], {})
+    assert looked(Measured(full, agents=OSError(5, "input/output error")), Memory(), plans=True) == (["disk"], {})
 
 
 @pytest.mark.req("W16")

@@ -9,12 +9,16 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from coordinator.adapters.store import rows, schema, sql
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.outcome import Ending
 from coordinator.domain.request import Event
 from coordinator.domain.task import Task
 from coordinator.domain.worker import Unknown
@@ -25,8 +29,9 @@ from coordinator.planning.batch import gate
 from coordinator.planning.berths import Berths
 from coordinator.planning.limits.ladder import Ladder
 from coordinator.planning.rules import supervise
+from tests.support import histories
 from tests.support.fake_hosts import FakeHosts
-from tests.support.fakes import FakeExecutor, Worker
+from tests.support.fakes import FakeExecutor, Script, Worker
 from tests.support.figures import note
 from tests.support.histories import Broken, History
 from tests.support.memory_store import MemoryStore
@@ -77,12 +82,13 @@ def test_a_history_is_the_same_each_time():
     assert story(on_disk) == story(on_disk)
 
 
-def found(fault: str, fits: Callable[[Shape], bool] = lambda shape: not shape.on_disk) -> str:
-    """What the first broken history says of those that can have the fault."""
+def found(fault: str, fits: Callable[[Shape], bool] = lambda shape: not shape.on_disk, **shape: Any) -> str:
+    """What the first broken history says of those that can have the fault; `shape` are changes that let more of them
+    come to it."""
     for seed in range(TO_FIND):
         if fits(shape_of(seed)):
             try:
-                History(seed).run()
+                History(seed, replace(shape_of(seed), **shape)).run()
             except Broken as broken:
                 note("planted", fault=fault, seeds=seed + 1)
                 return str(broken).partition("\n")[0]
@@ -101,6 +107,15 @@ def test_a_dropped_compare_and_swap_is_found(monkeypatch):
 
     monkeypatch.setattr(MemoryStore, "save", save)
     assert " became " in found("compare-and-swap dropped")
+
+
+def test_a_compare_and_swap_that_the_real_store_drops_is_found(monkeypatch):
+    def swap(connection: Any, task: Task, was: int) -> None:
+        connection.execute(update(schema.tasks).where(schema.tasks.c.id == task.id).values(**rows.task_row(task)))
+
+    monkeypatch.setattr(sql, "_swap", swap)
+    assert " became " in found("compare-and-swap dropped, on disk", lambda shape: not (shape.hosted or shape.staged),
+                               on_disk=True, steps=25, issues=(1, 2), respite=30)
 
 
 def test_an_intent_written_after_its_effect_is_found(monkeypatch):
@@ -123,8 +138,11 @@ def test_a_token_that_is_started_again_is_found(monkeypatch):
 
 
 def test_a_parked_provider_that_is_tried_by_many_is_found(monkeypatch):
+    limited = Script(ending=Ending.FAILED, reason="command_usage_limited", commits=0)
+    monkeypatch.setattr(histories, "SCRIPTS", (limited, limited, Script()))   # or few histories would park one
     monkeypatch.setattr(Ladder, "take", lambda self, task, provider: None)
-    assert " at once" in found("a parked provider is tried by many", lambda shape: len(shape.issues) > 1)
+    assert " at once" in found("a parked provider is tried by many",
+                               lambda shape: not (shape.on_disk or shape.hosted or shape.staged), issues=(1, 2, 4))
 
 
 def test_a_provider_that_stands_in_unproven_is_found(monkeypatch):
@@ -145,8 +163,15 @@ def test_a_plan_that_is_not_handed_on_is_found(monkeypatch):
 # --- faults of what happens on other hosts -------------------------------------------------------------------
 
 def test_a_second_worker_beside_one_that_was_given_up_in_the_same_place_is_found(monkeypatch):
+    def parted(self: History) -> None:
+        executor = self.outside.executor
+        executor.away.update(*[(one.handle.host,) for one in executor.workers if one.alive and not executor.away][:1])
+
+    monkeypatch.setattr(histories, "SCRIPTS", (Script(seconds=300),))   # it lives while its host is given up
+    monkeypatch.setattr(History, "_acts", lambda self: [partial(parted, self)])
     monkeypatch.setattr(Berths, "_haunted", lambda self, task: None)
-    assert "two live workers in one place" in found("a second worker in the same place", lambda shape: shape.shared)
+    assert "two live workers in one place" in found(
+        "a second worker in the same place", lambda shape: shape.shared and not shape.on_disk, steps=25)
 
 
 def test_a_worker_that_was_given_up_and_is_never_told_is_found(monkeypatch):

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from types import FrameType
 
+from coordinator.adapters.system.seam import crossing
 from coordinator.runfiles import codec, identity
 
 
@@ -29,6 +30,10 @@ class InstanceLock:
 
     def take(self) -> dict[str, str]:
         """Takes the lock and names the holder in it; returns that name. Raises AlreadyRunning, OSError."""
+        with crossing("file", str(self._path)):
+            return self._take()
+
+    def _take(self) -> dict[str, str]:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -45,9 +50,10 @@ class InstanceLock:
 
     def release(self) -> None:
         if self._fd >= 0:
-            os.ftruncate(self._fd, 0)
-            os.close(self._fd)
-            self._fd = -1
+            with crossing("file", f"release {self._path}"):
+                os.ftruncate(self._fd, 0)
+                os.close(self._fd)
+                self._fd = -1
 
 
 def _deaf(_number: int, _frame: FrameType | None) -> None:

@@ -96,5 +96,6 @@ class SystemProbe:
 
 
 def _run(argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, stdin: str, timeout: float) -> Answer:
-    ran = run(argv, env=env, cwd=cwd, stdin=stdin, timeout=timeout)
+    with crossing("process", " ".join(argv[:2])):   # a person's command or a question: we cannot see what it does
+        ran = run(argv, env=env, cwd=cwd, stdin=stdin, timeout=timeout)
     return ran.code, ran.out, ran.err

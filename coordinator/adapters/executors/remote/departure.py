@@ -10,7 +10,6 @@ from coordinator.adapters.executors import launch
 from coordinator.adapters.executors.remote.link import Link
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.remote.starters import Starter
-from coordinator.adapters.system.seam import crossing
 from coordinator.ports import Away, LaunchSpec
 from coordinator.runfiles import names
 from coordinator.runfiles.lock import Busy, Lock
@@ -46,8 +45,7 @@ class Departure:
     def _send(self, spec: LaunchSpec) -> None:
         outbound = spec.outbound
         if outbound is not None and outbound.bundle is not None:
-            with crossing("process", f"send the worktree of {spec.handle.job} to {self._name}"):
-                self._link.send(outbound.bundle, f"{spec.handle.job}.in")
+            self._link.send(outbound.bundle, f"{spec.handle.job}.in")
 
     def _lay(self, mirror: Mirror, spec: LaunchSpec) -> None:
         """The run's papers as readers here want them; not twice, or the output that is home would step aside."""
@@ -73,16 +71,15 @@ class Departure:
             "shallow": list(out.shallow),
         }
         patience = _MAKING + sum(hook[2] for hook in spec.hooks)
-        with crossing("process", f"start {handle.provider} {handle.job} on {self._name}"):
-            said, _ = self._link.ask(
-                "start", [papers.prompt], timeout=patience, patience=2 * patience, provider=handle.provider,
-                job=handle.job, token=handle.token, fence=spec.fence,
-                meta=dict(papers.meta), contract=dict(papers.contract), spec=dict(papers.spec),
-                env=dict(spec.env), path=[], here=self._starter is None, parcel=parcel,
-                hooks=[list(hook) for hook in spec.hooks])
-            if self._starter is not None and said["pid"] is None:
-                try:
-                    self._starter.start(mirror, spec, jobs / handle.provider, said["wrapper"])
-                except (Busy, OSError) as error:   # it may have been heard, and could not be noted here
-                    raise Away(str(error)) from error
+        said, _ = self._link.ask(
+            "start", [papers.prompt], timeout=patience, patience=2 * patience, provider=handle.provider,
+            job=handle.job, token=handle.token, fence=spec.fence,
+            meta=dict(papers.meta), contract=dict(papers.contract), spec=dict(papers.spec),
+            env=dict(spec.env), path=[], here=self._starter is None, parcel=parcel,
+            hooks=[list(hook) for hook in spec.hooks])
+        if self._starter is not None and said["pid"] is None:
+            try:
+                self._starter.start(mirror, spec, jobs / handle.provider, said["wrapper"])
+            except (Busy, OSError) as error:   # it may have been heard, and could not be noted here
+                raise Away(str(error)) from error
         return int(said["pid"] or 0)

@@ -24,7 +24,6 @@ from coordinator.adapters.executors.remote.probe import FarProbe
 from coordinator.adapters.executors.remote.recall import Recall, owes
 from coordinator.adapters.executors.remote.starters import Starter
 from coordinator.adapters.executors.views import view_of
-from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
 from coordinator.domain.room import Room
 from coordinator.domain.worker import Exited, HostState, Missing, Running, Unknown, Waiting, WorkerView
@@ -40,6 +39,8 @@ _FRESH = timedelta(seconds=60)
 _HOMEWARD = Waiting("it has ended; what it left is on its way home")
 _FINAL = (Exited, Missing)
 _TIDY_EVERY = timedelta(days=1)
+_SEARCHING = 900.0
+"""Seconds for a far end that looks through every file of worktrees."""
 
 
 @dataclass(frozen=True)
@@ -242,12 +243,15 @@ class RemoteExecutor:
         """Once a day what is old there goes. Raises Away."""
         if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
             self._tidied_at = now
-            with crossing("process", f"tidy {self.name}"), suppress(LaunchFailed):   # no word on whether it can work
+            with suppress(LaunchFailed):   # no word on whether it can work
                 self._link.ask("tidy", keep=self._manner.keep, wanted=[handle.job for handle in wanted])
 
     def make_room(self, host: str, jobs: Sequence[str]) -> int:
-        with crossing("process", f"make room on {host}"):
-            return int(self._link.ask("tidy", keep=0, wanted=[], only=list(jobs))[0]["gone"]) if jobs else 0
+        del host   # this one
+        if not jobs:
+            return 0
+        said, _ = self._link.ask("tidy", timeout=_SEARCHING, keep=0, wanted=[], only=list(jobs))
+        return int(said["gone"])
 
     def _heed_notes(self, mirrors: Sequence[Mirror]) -> None:
         """A STOP file in the worktree here, for a worker in one there; and what the starter orders. Raises Away."""
@@ -401,9 +405,8 @@ class RemoteExecutor:
         self._hurry.set()
 
     def _order(self, handle: Handle, order: StopOrder, fence: int) -> None:
-        with crossing("process", f"stop {handle.provider} {handle.job} on {self.name}"):
-            self._link.ask("stop", provider=handle.provider, job=handle.job, token=handle.token, fence=fence,
-                           order=launch.order_of(handle.token, order))
+        self._link.ask("stop", provider=handle.provider, job=handle.job, token=handle.token, fence=fence,
+                       order=launch.order_of(handle.token, order))
 
     def reap(self) -> tuple[tuple[int, int], ...]:
         return ()

@@ -9,6 +9,7 @@ import os
 import shlex
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, Protocol
 from coordinator.adapters.executors import bundle
 from coordinator.adapters.executors.ssh import Answer, Unreachable
 from coordinator.adapters.system.run import TIMED_OUT, run_bytes
+from coordinator.adapters.system.seam import crossing
 from coordinator.far import wire
 from coordinator.ports import Away, LaunchFailed
 
@@ -24,6 +26,8 @@ _MISSING = 97
 """What the command line says when the file that travels is not there yet."""
 _PIECE = 4 << 20
 _PATIENCE = 120.0
+READING = frozenset({"hello", "may", "look", "had", "weigh", "get", "find"})
+"""Questions that change nothing on the host; all else that a far end is asked is an external write."""
 
 
 class Shell(Protocol):
@@ -107,12 +111,10 @@ class Link:
             **asked: Any) -> tuple[dict[str, Any], list[bytes]]:
         """The far end's answer. Raises NotAsked when the question surely never reached it, Away when nobody knows, and
         LaunchFailed with a reason code for what it refused."""
-        message = wire.pack({"do": do, **asked}, blobs)
+        about = " ".join(filter(None, (do, asked.get("job") or asked.get("file"))))
         try:
-            answer = self._shell.run(self._line(), message, timeout)
-            if answer.code == _MISSING and wire.MARK not in answer.out:
-                self._install()
-                answer = self._shell.run(self._line(), message, timeout)
+            with nullcontext() if do in READING else crossing("process", f"{about} on {self.name}"):
+                answer = self._answer(wire.pack({"do": do, **asked}, blobs), timeout)
         except Unreachable as error:
             raise (Away if error.begun else NotAsked)(error.words) from error
         except OSError as error:
@@ -125,6 +127,14 @@ class Link:
         if "refused" in said:
             raise LaunchFailed(said["refused"], f"{self.name}: {said['words']}")
         return said, pieces
+
+    def _answer(self, message: bytes, timeout: float) -> Answer:
+        """Raises Unreachable, OSError, LaunchFailed."""
+        answer = self._shell.run(self._line(), message, timeout)
+        if answer.code == _MISSING and wire.MARK not in answer.out:
+            self._install()
+            answer = self._shell.run(self._line(), message, timeout)
+        return answer
 
     def send(self, path: Path, name: str) -> None:
         """Brings a file there, in pieces; what is there already is not sent again. Raises as `ask`."""
@@ -155,7 +165,8 @@ class Link:
         data = self._travels()   # a line that breaks ends what `cat` reads, as the file's own end does
         line = (f"umask 077 && mkdir -p {folder} && cat > {target}.$$ && test $(wc -c < {target}.$$) -eq {len(data)} "
                 f"&& mv {target}.$$ {target} || {{ rm -f {target}.$$; exit 1; }}")
-        answer = self._shell.run(line, data, _PATIENCE)
+        with crossing("process", f"install on {self.name}"):
+            answer = self._shell.run(line, data, _PATIENCE)
         if answer.code != 0:
             words = answer.err.strip()[-300:] or f"exit {answer.code}"
             raise LaunchFailed("launch_failed", f"{self.name}: {self._folder} cannot be written: {words}")

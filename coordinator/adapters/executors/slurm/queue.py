@@ -17,6 +17,7 @@ from coordinator.adapters.executors.slurm.reading import Account, Row
 from coordinator.adapters.executors.slurm.script import CARRIED, PREFIX, Order, argv, script, unusable
 from coordinator.adapters.executors.slurm.states import Kind, Standing
 from coordinator.adapters.system.run import NOT_FOUND, Ran
+from coordinator.adapters.system.seam import crossing
 from coordinator.ports import Away, LaunchFailed
 
 Run = Callable[[Sequence[str], str, float], Ran]
@@ -68,7 +69,10 @@ class Queue:
             if found := self._tokens.get(order.token):
                 return found
         try:
-            job_id = self._accepted(order, self._run(argv(order, self._around()), script(order), _SUBMIT_TIMEOUT))
+            command = argv(order, self._around())
+            with crossing("process", f"sbatch {order.name}"):
+                answer = self._run(command, script(order), _SUBMIT_TIMEOUT)
+            job_id = self._accepted(order, answer)
         except Away:
             with self._lock:
                 self._doubted[order.token] = self._now()
@@ -260,7 +264,8 @@ class Queue:
         return self._environ
 
     def _scancel(self, words: Sequence[str]) -> None:
-        answer = self._run(["env", "-u", "SLURM_CLUSTERS", "scancel", "--me", *words], "", _ASK_TIMEOUT)
+        with crossing("process", f"scancel {' '.join(words)}"):
+            answer = self._run(["env", "-u", "SLURM_CLUSTERS", "scancel", "--me", *words], "", _ASK_TIMEOUT)
         lines = [line for line in answer.err.split("\n") if line.strip()]
         past = all(any(word in line.lower() for word in _PAST) for line in lines) if lines \
             else answer.code in _PAST_CODES
