@@ -1,7 +1,7 @@
-"""What `make proof` does: the histories and the crash points, and one table of what they were.
+"""What `make proof` does: histories, crash points, races and all that is hostile, and one table of what they were.
 
-COORDINATOR_HISTORIES and COORDINATOR_SOAK set the size; without them it is that of CI. Words are handed on to pytest.
-Ends as pytest does.
+COORDINATOR_HISTORIES, COORDINATOR_RACES and COORDINATOR_SOAK set the size; without them it is that of CI. Words are
+handed on to pytest. Ends as pytest does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ TESTS = (
     "tests/unit/test_simulation.py", "tests/unit/test_plan_tasks.py", "tests/scenario/test_crash_points.py",
     "tests/scenario/test_crash_points_elsewhere.py", "tests/scenario/test_crash_points_typed.py",
     "tests/scenario/test_crash_daemon.py", "tests/integration/test_jobs_many.py",
-    "tests/integration/test_claim_races.py",
+    "tests/integration/test_claim_races.py", "tests/unit/test_plan_trust.py", "tests/hostile/test_hidden.py",
+    "tests/hostile/test_issues.py", "tests/integration/test_git_hardening.py", "tests/scenario/test_canary.py",
+    "tests/scenario/test_masking.py",
 )
 PYTEST = ("-q", "--numprocesses=auto", "--dist=loadscope", "--no-loadscope-reorder", "--timeout=14400")
 
@@ -62,6 +64,10 @@ def summary(figures: Sequence[dict[str, Any]]) -> Iterator[str]:
             row = [sum(n for (name, at), n in points.items() if life in (name, "all") and at == when)
                    for when in whens]
             yield f"{f'  {life}':44}{''.join(f'{n:>10}' for n in (*row, sum(row)))}"
+    counts: Counter[str] = Counter()
+    for one in (one for one in figures if one["kind"] == "count"):
+        counts[one["of"]] += one["times"]
+    yield from (f"{of:54}{times:>10}" for of, times in sorted(counts.items()))
 
 
 if __name__ == "__main__":

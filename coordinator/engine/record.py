@@ -176,9 +176,10 @@ class Recorder:
         task, labelled = self._world.store.task(task_id), self._memory.labelled
         if task is None:
             return
-        state, count = labelled.get(task_id, (task.state, 0))
-        labelled[task_id] = (task.state, count + 1 if state is task.state else 1)
-        if labelled[task_id][1] == LABELS_AT_MOST:
+        *stands, count = labelled.get(task_id, (task.state, task.state_since, 0))
+        count = count + 1 if stands == [task.state, task.state_since] else 1
+        labelled[task_id] = (task.state, task.state_since, count)
+        if count == LABELS_AT_MOST:
             self._world.say(f"{task_id}: its labels were set {LABELS_AT_MOST} times; whoever changes them again has it "
                             "their way until the task moves")
 

@@ -15,6 +15,7 @@ from coordinator.wording.plan_md.mini import mini_plan
 from coordinator.wording.shown import left_out, shown, shown_title
 from coordinator.wording.shown.invisible import hidden
 from tests.hostile.corpus import BODIES, ISSUES, SECRET
+from tests.support.figures import count
 
 MUCH = 10**6
 UPLOADED = "https://github.com/user-attachments/assets/01234567-89ab-cdef-0123-456789abcdef"
@@ -93,6 +94,7 @@ def test_what_is_not_shown_goes_and_is_counted(text: str) -> None:
 @pytest.mark.req("W17")
 @pytest.mark.parametrize("name", [*ISSUES, *BODIES])
 def test_no_hidden_word_of_the_corpus_is_left(name: str) -> None:
+    count("texts with words that GitHub does not show")
     title, body, _ = ISSUES[name] if name in ISSUES else ("", BODIES[name], ())
     text = shown_title(title).text + shown(body, MUCH).text
     assert SECRET not in text

@@ -19,6 +19,7 @@ from coordinator.wording.shown import shown
 from coordinator.wording.shown.invisible import hidden
 from coordinator.wording.tasks_md import parse
 from tests.hostile.corpus import BLOCKED, ISSUES, SECRET
+from tests.support.figures import count
 from tests.support.yard import AGENT, Yard, a_yard
 
 LOOK = """prompt = sys.stdin.read()
@@ -93,6 +94,7 @@ every = pytest.mark.parametrize("name", ISSUES)
 
 @every
 def test_command_lines_environment_and_place_are_those_of_a_plain_issue(town: Town, name: str) -> None:
+    count("hostile issues, each worked on by a whole coordinator")
     plain, seen = town.seen("plain"), town.seen(name)
     assert seen["argv"] == plain["argv"]
     assert seen["env"] == plain["env"]

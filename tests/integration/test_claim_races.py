@@ -17,6 +17,7 @@ from coordinator.engine.effects import claiming as claim_effects
 from coordinator.planning import plan
 from coordinator.planning.claiming import Terms
 from tests.support.claims import Ref
+from tests.support.figures import count
 from tests.support.gitworld import World, make_world
 from tests.support.histories import Broken
 from tests.support.races import Race, Remote
@@ -43,6 +44,10 @@ def test_however_two_coordinators_race_an_issue_has_one_worker_and_one_pull_requ
         generations += max(generation for _, generation in race.starts)
         lost += race.lost
         refused += race.refused
+    count("races of two coordinators", RACES)
+    count("races: the claim's generations", generations)
+    count("races: swaps that came second", lost)
+    count("races: pushes refused", refused)
     assert generations > RACES, "the claim went from hand to hand"
     assert lost > RACES, "both came to the swap, and one was second"
     assert refused > 0, "and pushes came too late"

@@ -107,7 +107,7 @@ def test_no_token_goes_along_and_the_command_has_the_host_s_own_environment(yard
     assert "TOKEN" not in ran.stdout
     assert "MINE" not in ran.stdout
     assert {"GITHUB_TOKEN", "GH_TOKEN"} & set(yard.ssh.environ()) == set()
-    assert yard.ssh.environ()["MINE"] == "x"
+    assert "PATH" in yard.ssh.environ()
 
 
 def test_folders_of_the_host_s_configuration_stand_before_its_path(yard: Yard) -> None:

@@ -17,6 +17,7 @@ from coordinator import app
 from coordinator.config import load
 from coordinator.domain.cargo import Search
 from coordinator.ports import GitError, GitUnreachable, MergeConflict
+from tests.support.figures import count
 from tests.support.gitworld import World, commit, git, make_world
 from tests.support.serving import serving
 
@@ -205,6 +206,7 @@ PLANTS = {
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_nothing_a_worker_plants_is_run_by_any_call(plant: Callable[[World, str], None], tmp_path: Path) -> None:
+    count("things planted in git, none of them run")
     world = make_world(tmp_path)
     repo = world.repository()
     repo.ensure_worktree("gh-1", BRANCH, "main", fresh=False, attempt=1)

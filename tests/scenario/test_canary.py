@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.canary import a_coordinator, a_field, holders
+from tests.support.figures import count
 from tests.support.walled import needs_walls
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
@@ -42,11 +43,13 @@ def test_a_planted_token_is_found_by_no_agent_and_stands_nowhere_after_a_whole_r
         assert "stolen" not in place.repository.branches()
         counted = [json.loads(path.read_text()) for path in (place.folder / "loot").glob("counted-*")]
         assert len(counted) == 3
+        count("canary: processes and files agents looked at", sum(one["processes"] + one["files"] for one in counted))
         assert all(one["asked"] > 5 and one["files"] > 5 for one in counted), counted   # they did look, and could
         assert all((one["processes"] > 5) != walled for one in counted), counted
         assert {name: found for name, found in place.loot().items() if name != "SSH_AUTH_SOCK"} == {}
         assert not any("our environment" in where for where in place.loot().get("SSH_AUTH_SOCK", ()))
         held = place.left()
+        count("canary: files left behind, looked through", len(held))
         assert any(name.endswith("state.db") for name in held)
         assert {name: found for name, value in place.secrets.items() if (found := holders(held, value))} == {}
         [bug] = (content for name, content in held.items() if "/bug-" in name)

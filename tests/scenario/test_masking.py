@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.canary import forms
+from tests.support.figures import count
 from tests.support.inbox import an_inbox
 from tests.support.running import command
 from tests.support.yard import BOT_TOKEN, Yard, a_yard
@@ -81,6 +82,7 @@ def test_what_an_agent_says_of_secrets_is_masked_on_every_way_out(tmp_path: Path
                 yard.until(lambda: bool(inbox.got))
             words = shown(yard, number) | {"what was sent": repr(inbox.got).replace(f"/{address}", "")}
             looks = {secret: forms(secret) for secret in (BOT_TOKEN, KEY, address)} | {SHAPED: (SHAPED.encode(),)}
+            count("masking: secrets looked for in each way out", len(looks) * len(words))
             leaks = {place: one for place, text in words.items() for one, ways in looks.items()
                      if any(way.decode() in text for way in ways)}
             assert leaks == {}

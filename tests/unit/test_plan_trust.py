@@ -17,6 +17,7 @@ from coordinator.planning.policy import Policy
 from coordinator.planning.rules.adopt import EXPLAINED_A_DAY
 from coordinator.planning.trust import AT_ONCE, BLIND_AGAIN, LONGEST_PAUSE, pin_of
 from tests.factories import NOW, a_snapshot, a_task, a_vet_of, an_attempt, an_issue
+from tests.support.figures import count
 
 SET = NOW - timedelta(hours=1)
 SECOND = timedelta(seconds=1)
@@ -55,6 +56,7 @@ def test_the_label_s_last_setter_and_all_who_edited_since_must_be_trusted(setter
     issue = an_issue()
     once = [[(who, when)] for who, when in product(PEOPLE, MOMENTS.values())]
     often = [[(one, -SECOND), ("ann", SECOND), (two, 2 * SECOND)] for one, two in product(PEOPLE, PEOPLE)]
+    count("who set the label and who edited when", 1 + len(once) + len(often))
     for row in [[], *once, *often]:
         vet = vet_of(issue, setter, row)
         made = plan(a_snapshot(issues={1: issue}, vets={1: vet}, policy=policy))

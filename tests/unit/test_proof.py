@@ -17,6 +17,9 @@ def test_the_table_sums_what_all_processes_of_a_run_counted():
         {"kind": "points", "life": "issue", "when": "before", "points": 30},
         {"kind": "points", "life": "issue", "when": "within", "points": 40},
         {"kind": "points", "life": "job", "when": "within", "points": 5},
+        {"kind": "count", "of": "races", "times": 30},
+        {"kind": "count", "of": "canaries", "times": 1},
+        {"kind": "count", "of": "races", "times": 10},
     ]
     told = [line.split() for line in proof.summary(counted)]
     assert told == [
@@ -26,6 +29,7 @@ def test_the_table_sums_what_all_processes_of_a_run_counted():
         ["fence", "ignored", "20"],
         ["crash", "points", "before", "within", "after", "all"], ["issue", "30", "40", "0", "70"],
         ["job", "0", "5", "0", "5"], ["all", "30", "45", "0", "75"],
+        ["canaries", "1"], ["races", "40"],
     ]
 
 
@@ -38,8 +42,9 @@ def test_a_count_is_kept_only_where_a_file_is_named(tmp_path, monkeypatch):
     figures.note("points", life="issue")
     monkeypatch.setenv(figures.WHERE, str(tmp_path / "figures"))
     figures.note("points", life="job")
+    figures.count("races")
     assert [json.loads(line) for line in (tmp_path / "figures").read_text().splitlines()] == [
-        {"kind": "points", "life": "job"}]
+        {"kind": "points", "life": "job"}, {"kind": "count", "of": "races", "times": 1}]
 
 
 def test_every_file_of_the_proof_is_there():
