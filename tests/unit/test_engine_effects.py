@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from coordinator.domain.outcome import Ending
+from coordinator.domain.outward import Outward
 from coordinator.domain.request import Event
 from coordinator.domain.task import TaskState
 from coordinator.engine.effects import perform
@@ -242,3 +243,17 @@ def test_a_park_that_was_measured_by_such_a_clock_is_over():
     ticking(outside)
     assert observe(outside.world(), Memory()).parked == {}
     assert {task.state for task in outside.store.tasks()} == {TaskState.IN_REVIEW}
+
+
+def test_labels_set_before_a_task_went_away_and_came_back_do_not_count():
+    """Whoever flips our labels has it their way only while the task stays where it is."""
+    outside = an_outside()
+    memory, first = Memory(), replace(a_task(), state=TaskState.QUEUED)
+    world, back = outside.world(), replace(first, state_since=NOW + timedelta(minutes=1), version=first.version + 1)
+    outside.store.add(first, Event("gh-1", NOW, "adopted", ""))
+    for standing in (first, back):
+        if standing is back:
+            outside.store.save(back, Event("gh-1", NOW, "to QUEUED", ""), was=first.version)
+        for times in (1, 2):
+            Recorder(world, memory).record(Told(Outward("gh-1", 1), put=frozenset({"x"})))
+            assert observe(world, memory).labelled["gh-1"] == times
