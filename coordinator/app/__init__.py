@@ -438,6 +438,7 @@ def runner(
     nothing moves; `offline`: it does without GitHub when there is no token; `world_of` makes another world than this
     repository's."""
     from coordinator import __version__
+    from coordinator.adapters.system import heap
     from coordinator.app.engines import options_of, policy_of
     from coordinator.app.templates import template_provider
     from coordinator.engine.daemon import EffectPool
@@ -446,6 +447,7 @@ def runner(
     from coordinator.engine.tick import AtOnce, Engine
     from coordinator.engine.wakes import Wakes
 
+    heap.keep_small()
     wakes = Wakes()
     named = {**me, "pid": int(me.get("pid", "0")), "version": __version__, "started_at": now().isoformat()}
     from coordinator.app import plans
