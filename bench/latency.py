@@ -171,8 +171,8 @@ def main() -> None:
     parser.add_argument("--sizes", default="1,10,100")
     parser.add_argument("--rounds", type=int, default=8, help="of the row of one task")
     given = parser.parse_args()
-    print(f"{machine()}; {1000 * DELAY:g} ms a request, a poll each {POLL:g} s. GitHub takes 80 requests a minute that make "
-          "content: with 100 tasks both wait for that.\n")
+    print(f"{machine()}; {1000 * DELAY:g} ms a request, a poll each {POLL:g} s. GitHub takes 80 requests a minute that "
+          "make content: with 100 tasks both wait for that.\n")
     for line in table([int(one) for one in given.sizes.split(",")], given.rounds):
         print(line, flush=True)
 
