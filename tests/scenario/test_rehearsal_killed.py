@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tomllib
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -35,19 +37,14 @@ def board(folder: Path) -> dict[str, Any]:
     return read
 
 
-@pytest.mark.timeout(120)
-def test_a_rehearsal_that_is_killed_leaves_no_process(tmp_path: Path):
-    folder = tmp_path / "played here"
-    played = subprocess.Popen([sys.executable, "-m", "coordinator", "rehearse", "--dir", str(folder)], cwd=tmp_path,
-                              env=environ(tmp_path), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+@contextmanager
+def rehearsing(home: Path, folder: Path, said: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Nothing of it is left at the end, whatever it started."""
+    with said.open("wb") as out:
+        played = subprocess.Popen([sys.executable, "-m", "coordinator", "rehearse", *options, "--dir", str(folder)],
+                                  cwd=home, env=environ(home), stdin=subprocess.DEVNULL, stdout=out)
     try:
-        until(lambda: list((folder / "widgets" / "trees").glob("gh-*/.git")), "an agent's checkout", 60)
-        until(lambda: any("agent.py" in line for line in processes_in(folder)), "an agent at work", 60)
-        assert any(" run " in line for line in processes_in(folder)), "the coordinator"
-        played.kill()
-        assert played.wait(10) == -9
-
-        until(lambda: processes_in(folder) == [], "the end of all that the rehearsal started", 30)
+        yield played
     finally:
         played.kill()
         played.wait()
@@ -55,12 +52,23 @@ def test_a_rehearsal_that_is_killed_leaves_no_process(tmp_path: Path):
             os.kill(int(line.split()[0]), 9)
 
 
+@pytest.mark.timeout(120)
+def test_a_rehearsal_that_is_killed_leaves_no_process(tmp_path: Path):
+    folder = tmp_path / "played here"
+    with rehearsing(tmp_path, folder, tmp_path / "said") as played:
+        until(lambda: list((folder / "widgets" / "trees").glob("gh-*/.git")), "an agent's checkout", 60)
+        until(lambda: any("agent.py" in line for line in processes_in(folder)), "an agent at work", 60)
+        assert any(" run " in line for line in processes_in(folder)), "the coordinator"
+        played.kill()
+        assert played.wait(10) == -9
+
+        until(lambda: processes_in(folder) == [], "the end of all that the rehearsal started", 30)
+
+
 @pytest.mark.timeout(180)
 def test_a_coordinator_killed_while_its_github_is_served_comes_back_by_the_command_that_is_said(tmp_path: Path):
     folder, said = tmp_path / "played here", tmp_path / "said"
-    played = subprocess.Popen([sys.executable, "-m", "coordinator", "rehearse", "--serve", "--dir", str(folder)],
-                              cwd=tmp_path, env=environ(tmp_path), stdin=subprocess.DEVNULL, stdout=said.open("wb"))
-    try:
+    with rehearsing(tmp_path, folder, said, "--serve") as played:
         until(lambda: any("agent.py" in line for line in processes_in(folder)), "an agent at work", 60)
         killed = board(folder)["pid"]
         os.kill(killed, signal.SIGKILL)
@@ -80,8 +88,3 @@ def test_a_coordinator_killed_while_its_github_is_served_comes_back_by_the_comma
         played.send_signal(signal.SIGINT)
         assert played.wait(30) != 0
         until(lambda: processes_in(folder) == [], "the end of all that the rehearsal started", 30)
-    finally:
-        played.kill()
-        played.wait()
-        for line in processes_in(folder):
-            os.kill(int(line.split()[0]), 9)

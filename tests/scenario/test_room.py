@@ -185,6 +185,13 @@ def looked(yard: Yard, later: Later) -> None:
     yard.tick()
 
 
+def both_end_well(yard: Yard, waited: int, working: Task) -> None:
+    """What waited is begun now, what ran was never begun anew."""
+    go(yard)
+    yard.until_state(waited, "IN_REVIEW")
+    assert yard.until_state(working.issue or 0, "IN_REVIEW").attempts == 1
+
+
 @pytest.mark.req("N13")
 def test_a_host_short_of_disk_takes_nothing_new_and_forgets_merged_work_alone(
     tmp_path: Path, told: Told, later: Later
@@ -211,9 +218,7 @@ def test_a_host_short_of_disk_takes_nothing_new_and_forgets_merged_work_alone(
 
         told.left = PLENTY
         looked(yard, later)
-        go(yard)
-        yard.until_state(number, "IN_REVIEW")
-        assert yard.until_state(working.issue or 0, "IN_REVIEW").attempts == 1
+        both_end_well(yard, number, working)
         assert len(said(yard, "new work is held: epyc12: disk")) == 1
         assert len(said(yard, "there is room again on epyc12: disk")) == 1
 
@@ -239,9 +244,7 @@ def test_a_host_short_of_memory_or_past_its_load_takes_nothing_new_and_what_runs
 
         told.left = PLENTY
         looked(yard, later)
-        go(yard)
-        yard.until_state(number, "IN_REVIEW")
-        assert yard.until_state(working.issue or 0, "IN_REVIEW").attempts == 1
+        both_end_well(yard, number, working)
 
 
 @pytest.mark.req("N13")
