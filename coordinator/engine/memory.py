@@ -24,7 +24,7 @@ class Memory:
     `looked` is until when the files of a running task need no other look, by lane; `checked` is when a provider was
     asked last, `seen_at` when the engine looked last, `woke_at` when it found the clock set or the host back from
     sleep. `short` are the codes of the floors that held work when it looked last, by host, `claim_words` what was said
-    last of a claim that is another's, `labelled` how often a task's labels were set since its last move."""
+    last of a claim that is another's, `labelled` how often a task's labels were set in one state of one attempt."""
 
     busy: set[str] = field(default_factory=set)
     holdoff: dict[str, datetime] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Memory:
     stop_workers: bool = False
     confirmed: bool = False
     claim_words: str = ""
-    labelled: dict[str, tuple[TaskState, datetime, int]] = field(default_factory=dict)
+    labelled: dict[str, tuple[TaskState, int, int]] = field(default_factory=dict)
     counted: tuple[int, int] = (0, 0)
 
     def look(self, now: datetime) -> None:

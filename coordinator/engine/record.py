@@ -176,12 +176,12 @@ class Recorder:
         task, labelled = self._world.store.task(task_id), self._memory.labelled
         if task is None:
             return
-        *stands, count = labelled.get(task_id, (task.state, task.state_since, 0))
-        count = count + 1 if stands == [task.state, task.state_since] else 1
-        labelled[task_id] = (task.state, task.state_since, count)
+        *stands, count = labelled.get(task_id, (task.state, task.attempts, 0))
+        count = count + 1 if stands == [task.state, task.attempts] else 1
+        labelled[task_id] = (task.state, task.attempts, count)
         if count == LABELS_AT_MOST:
             self._world.say(f"{task_id}: its labels were set {LABELS_AT_MOST} times; whoever changes them again has it "
-                            "their way until the task moves")
+                            "their way until the task moves on")
 
     # --- starting ---
 

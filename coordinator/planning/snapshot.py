@@ -94,9 +94,9 @@ class Snapshot:
     would run on that host ("" = here). `recalled` are tasks of which a lost memory left no more than their last fence,
     `rebuilt` is "" or what became of that memory. `explained` counts the held issues that people were told of within a
     day. `swept_at` is when what is too old was removed last, `woke_at` when the clock was found set or the host back
-    from sleep. `labelled` counts how often a task's labels were set in its present state. `claim` is where ours on the
-    repository stands, `inheritance` what stood on the remote when we took it. `memo` keeps what several rules work out
-    of this very snapshot.
+    from sleep. `labelled` counts how often a task's labels were set in its present state and attempt. `claim` is
+    where ours on the repository stands, `inheritance` what stood on the remote when we took it. `memo` keeps what
+    several rules work out of this very snapshot.
     """
 
     now: datetime

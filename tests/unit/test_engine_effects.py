@@ -245,15 +245,17 @@ def test_a_park_that_was_measured_by_such_a_clock_is_over():
     assert {task.state for task in outside.store.tasks()} == {TaskState.IN_REVIEW}
 
 
-def test_labels_set_before_a_task_went_away_and_came_back_do_not_count():
-    """Whoever flips our labels has it their way only while the task stays where it is."""
+@pytest.mark.parametrize(("attempts", "times"), [(1, (1, 2)), (0, (3, 4))])
+def test_labels_set_before_a_task_was_worked_on_again_do_not_count(attempts, times):
+    """Whoever flips our labels has it their way until then, also who has sent it to the cap in between."""
     outside = an_outside()
-    memory, first = Memory(), replace(a_task(), state=TaskState.QUEUED)
-    world, back = outside.world(), replace(first, state_since=NOW + timedelta(minutes=1), version=first.version + 1)
+    memory, first = Memory(), replace(a_task(), state=TaskState.BLOCKED)
+    world, back = outside.world(), replace(first, state_since=NOW + timedelta(minutes=1), version=first.version + 1,
+                                           attempts=attempts)
     outside.store.add(first, Event("gh-1", NOW, "adopted", ""))
-    for standing in (first, back):
+    for standing, counted in ((first, (1, 2)), (back, times)):
         if standing is back:
-            outside.store.save(back, Event("gh-1", NOW, "to QUEUED", ""), was=first.version)
-        for times in (1, 2):
+            outside.store.save(back, Event("gh-1", NOW, "to BLOCKED", ""), was=first.version)
+        for count in counted:
             Recorder(world, memory).record(Told(Outward("gh-1", 1), put=frozenset({"x"})))
-            assert observe(world, memory).labelled["gh-1"] == times
+            assert observe(world, memory).labelled["gh-1"] == count

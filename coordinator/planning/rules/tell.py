@@ -14,8 +14,8 @@ from coordinator.planning.actions import Tell, say_lane
 from coordinator.planning.snapshot import Snapshot, Speech
 
 LABELS_AT_MOST = 3
-"""How often labels are set or taken off while a task stands in one state: somebody who changes them each time, a bot or
-another coordinator, has them their way until the task moves."""
+"""How often labels are set or taken off in one state of a task, until it was worked on again: somebody who changes them
+each time, a bot or another coordinator, has them their way, also who sends it to the cap each time."""
 
 
 def rule(s: Snapshot) -> Iterator[Tell]:
