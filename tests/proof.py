@@ -25,7 +25,7 @@ TESTS = (
     "tests/scenario/test_crash_daemon.py", "tests/integration/test_jobs_many.py",
     "tests/integration/test_claim_races.py", "tests/unit/test_plan_trust.py", "tests/hostile/test_hidden.py",
     "tests/hostile/test_issues.py", "tests/integration/test_git_hardening.py", "tests/scenario/test_canary.py",
-    "tests/scenario/test_masking.py",
+    "tests/scenario/test_masking.py", "tests/scenario/test_budget.py",
 )
 PYTEST = ("-q", "--numprocesses=auto", "--dist=loadscope", "--no-loadscope-reorder", "--timeout=14400")
 

@@ -131,8 +131,8 @@ def place_of(plan_id: str, path: Path, environ: Mapping[str, str]) -> Place:
 
 
 def is_own(where: Place) -> bool:
-    """Whether this is the place of a plan that is run by hand."""
-    return where.root.parent.name == "plans"
+    """Whether this is the place of a plan that is run by hand, and no checkout, whatever its folder is called."""
+    return where.root.parent.parts[-2:] == ("coordinator", "plans") and not (where.root / ".git").exists()
 
 
 @contextmanager

@@ -20,7 +20,8 @@ GAP = timedelta(seconds=90)
 
 @dataclass
 class Memory:
-    """`failures` counts an effect's failures in a row, by lane, `bugs` those among them that are faults of ours;
+    """`failures` counts an effect's failures in a row, by lane, `bugs` those among them that are faults of ours, and
+    `troubles` has the words of the last;
     `looked` is until when the files of a running task need no other look, by lane; `checked` is when a provider was
     asked last, `seen_at` when the engine looked last, `woke_at` when it found the clock set or the host back from
     sleep. `short` are the codes of the floors that held work when it looked last, by host, `claim_words` what was said
@@ -30,6 +31,7 @@ class Memory:
     holdoff: dict[str, datetime] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     bugs: dict[str, int] = field(default_factory=dict)
+    troubles: dict[str, str] = field(default_factory=dict)
     examined: dict[str, Examined] = field(default_factory=dict)
     survivors: dict[str, tuple[int, ...]] = field(default_factory=dict)
     looked: dict[str, datetime] = field(default_factory=dict)
@@ -80,4 +82,5 @@ class Memory:
     def recovered(self, lane: str) -> None:
         self.failures.pop(lane, None)
         self.bugs.pop(lane, None)
+        self.troubles.pop(lane, None)
         self.holdoff.pop(lane, None)

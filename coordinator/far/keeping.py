@@ -10,7 +10,7 @@ import sys
 import time
 
 from coordinator.far import running, trees
-from coordinator.runfiles import names
+from coordinator.runfiles import emptying, names
 
 TYPE_CHECKING = False   # one habit of the rooms that travel
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _standing(home: Home) -> List[Tuple[str, str]]:
 
 def _gone(home: Home, repo: str, job: str, path: str) -> bool:
     try:
-        trees.remove(path)
+        emptying.remove_all(path)
     except OSError:
         return False   # what one worker left in another's name keeps nothing else here
     trees.forget(home, repo, job)

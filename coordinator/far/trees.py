@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 
 from coordinator.far.home import Home, Refused
-from coordinator.runfiles import atomic, gitsafe, names
+from coordinator.runfiles import atomic, emptying, gitsafe, names
 
 TYPE_CHECKING = False   # one habit of the rooms that travel
 if TYPE_CHECKING:
@@ -153,19 +153,9 @@ def _leave(git: Git, job: str, branch: str) -> None:
             git("update-ref", "%s/%s/%s" % (_LEFT, job, sha[:12]), sha)
 
 
-def remove(path: str) -> None:
-    """A folder with all that lies in it, also what a worker made read-only. Raises OSError."""
-    for folder, inner, _ in os.walk(path):
-        for name in inner:
-            each = "%s/%s" % (folder, name)
-            if not os.path.islink(each):
-                os.chmod(each, 0o700)
-    shutil.rmtree(path)
-
-
 def _drop(git: Git, path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
-        remove(path)
+        emptying.remove_all(path)
     git("worktree", "prune", "--expire=now")
 
 

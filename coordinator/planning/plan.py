@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from coordinator.domain.task import ENDED, TaskState
-from coordinator.planning.actions import Action, Held, Plan, Wait
+from coordinator.planning.actions import Action, Held, Plan, Wait, work_lane
 from coordinator.planning.claiming import held_back
 from coordinator.planning.rules import (
     adopt,
@@ -68,6 +69,7 @@ def plan(snapshot: Snapshot) -> Plan:
                 actions.append(proposal)
     for task in snapshot.tasks.values():
         waits.setdefault(task.id, _at_rest(task.id, task.state))
+    waits = {task_id: _troubled(snapshot, wait) for task_id, wait in waits.items()} if snapshot.troubles else waits
     made = Plan(tuple(actions), waits, tuple(held), _next_time(snapshot, waits))
     return held_back(made, snapshot.claim, snapshot.tasks)
 
@@ -90,6 +92,13 @@ def _at_rest(task_id: str, state: TaskState) -> Wait:
     if state in ENDED:
         return Wait(task_id, str(state).lower(), "waits for a person", f"coordinator retry {task_id}")
     return Wait(task_id, "moving", "is being worked on now")
+
+
+def _troubled(snapshot: Snapshot, wait: Wait) -> Wait:
+    """With what keeps failing: that a task is at work is no answer to why it gets no further."""
+    count, words = snapshot.troubles.get(work_lane(wait.task_id), (0, ""))
+    often = f"failed {count} times, the last time" if count > 1 else "failed"
+    return replace(wait, words=f"{wait.words}; this {often}: {words}") if words else wait
 
 
 def _next_time(snapshot: Snapshot, waits: dict[str, Wait]) -> datetime | None:

@@ -25,6 +25,7 @@ _MADE = re.compile(r"(gh|m)-[1-9][0-9]{0,9}")
 _PLAIN = ("branch", "priority", "reason", "detail", "provider", "worktree", "pr_number", "pr_url", "workflow")
 _KEPT = ("template", "model", "fresh", "retries_used", "base_sha", "pushed_sha", "pr_head_sha", "pr_draft",
          "last_retry_event_id", "stage", "sent_back", "tidied")
+_LARGEST = 2**63 - 1
 LOST_WORD = "what a person had paused or stopped is not known any more"
 Row = Mapping[str, Any]
 _Noun = Task | Pin | Attempt | Usage
@@ -88,19 +89,20 @@ def _recalled(board: Row, jobs: Iterable[Job], now: datetime, *, lost: bool) -> 
         nouns: tuple[_Noun, ...] = (task, task.pin, *attempts, *(one.usage for one in attempts))
         for noun in nouns:
             _check_types(noun)
-    parked = {str(one["provider"]): {"until": str(one["until"]), "words": str(one["words"])}
-              for one in board.get("parked", ()) if one.get("until")}
+    parked = {str(one["provider"]): {"until": until.isoformat(), "words": str(one["words"])}
+              for one in board.get("parked", ()) if (until := _moment(one.get("until"))) is not None}
     return Recalled(tuple(found.values()), unsure, LOST_WORD if lost else _paused(board),
                     tuple(str(one["path"]) for one in board.get("plans", ())), parked,
                     str(board.get("repository") or ""))
 
 
 def _check_types(noun: _Noun) -> None:
-    """Raises TypeError: a memory with a text where a number belongs would end each start to come."""
+    """Raises TypeError: a memory with a text where a number belongs, or a number that no table holds, would end each
+    start to come."""
     for name, hint in get_type_hints(type(noun)).items():
         kind, value = (get_origin(hint) if isinstance(hint, GenericAlias) else hint), getattr(noun, name)
         whole = isinstance(value, int) and isinstance(0.0, kind)
-        if not isinstance(value, kind) and not whole:
+        if (not isinstance(value, kind) and not whole) or (isinstance(value, int) and abs(value) > _LARGEST):
             raise TypeError(f"{name} is {value!r}")
 
 

@@ -18,7 +18,7 @@ def gate(host: str, level: Level, folder: str = "") -> Gate:
     """The level as what holds work on a host, "" for this machine; `folder` is where plans have their worktrees."""
     if folder:
         cure = "make room there, or name another folder in plans.worktrees"
-        return Gate(level.code, f"{folder}: {level.words}", cure)
+        return Gate(level.code, f"{folder}: {level.words}", cure, folder)
     if not host:
         cure = "coordinator clean --dry-run" if level.code in OF_A_FOLDER else \
             f"a worker ends, or floors.{level.code} is changed"

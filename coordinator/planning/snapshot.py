@@ -28,11 +28,13 @@ NO_LABEL = "label_gone"
 
 @dataclass(frozen=True)
 class Gate:
-    """Something that holds all dispatch: a code, words for people, and what opens it."""
+    """Something that holds all dispatch: a code, words for people, and what opens it; `elsewhere` is the folder beside
+    the repository that it is about, ""."""
 
     code: str
     words: str
     cure: str = ""
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class Speech:
 @dataclass(frozen=True)
 class Snapshot:
     """`views` and `evidence` are those of each task's current attempt, `usage` what the running ones used so far.
-    `busy` names lanes with an effect under way, `holdoff` lanes that failed and until when they rest. `proofs` tell of
+    `busy` names lanes with an effect under way, `holdoff` lanes that failed and until when they rest, `troubles` how
+    often in a row and with which words the last time, unless it was GitHub's affair. `proofs` tell of
     providers that were asked to answer. `github_until` is set while GitHub cannot be asked, with `github_words` saying
     why; `poll_due` when the time for the next poll has come. `draining` is "" or why nothing new is started;
     `stop_workers` asks for running ones to be stopped. `notified` are the causes a person was told of.
@@ -115,6 +118,7 @@ class Snapshot:
     requests: tuple[Request, ...] = ()
     busy: frozenset[str] = frozenset()
     holdoff: Mapping[str, datetime] = field(default_factory=dict)
+    troubles: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     github_until: datetime | None = None
     github_words: str = ""
     poll_due: bool = True

@@ -110,7 +110,8 @@ def _one(job: Job, now: datetime, settings: Settings, orders: Orders, woke_at: d
         return
     if job.outcome:
         if interrupted(job, now):
-            yield _once_more(job, "it was ended as stalled, and the watchdog died before it began again", orders)
+            words = "it was ended as stalled, and the watchdog died before it began again"
+            yield _once_more(job, words, orders, unbegun=_named_alone(job))
         return
     if unbegun(job, now):
         words = "it was to be started again, and whoever did that died before anything ran"
@@ -169,9 +170,14 @@ def unbegun(job: Job, now: datetime) -> bool:
         return False
     try:
         since = datetime.fromisoformat(job.meta.get("restarted_at", ""))
-        return job.meta.get("launch_state") == "starting" and abs(now - since) < INTERRUPTED
+        return _named_alone(job) and abs(now - since) < INTERRUPTED
     except (ValueError, TypeError):
         return False
+
+
+def _named_alone(job: Job) -> bool:
+    """Whether nobody ever took the run up, also where it has an outcome meanwhile."""
+    return job.meta.get("launch_state") == "starting"
 
 
 def _flat(beat: Beat, now: datetime, settings: Settings) -> bool:

@@ -74,8 +74,9 @@ def serve(folder: Path, ready: Callable[[Stage], None], show: Show, ended: Calla
             ready(stage)
             said = False
             while True:
+                over = daemon.poll() is not None   # asked first: what it did last is shown before the words on its end
                 show(stage.board())
-                if daemon.poll() is not None and not said:
+                if over and not said:
                     ended(stage)
                     said = True
                 time.sleep(LOOK)

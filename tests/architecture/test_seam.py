@@ -50,7 +50,6 @@ WRITERS = {
     "adapters/git/worktrees.py": "worktrees and the mark that they are ours",
     "adapters/providers/transcript.py": "transcripts",
     "adapters/store/opening.py": "the database file",
-    "adapters/system/emptying.py": "folders that somebody hostile has filled",
     "adapters/system/files.py": "what people and other programs read in place",
     "adapters/system/instance.py": "the lock file names its holder",
     "adapters/system/notebook.py": "the folder of a batch's journal",

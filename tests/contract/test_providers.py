@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -138,6 +138,16 @@ def test_a_command_is_complete_and_made_of_its_spec_alone(agent: Provider) -> No
     assert first.stop_signal in {"INT", "TERM"}
     assert first.speaks in {*OWING, "text", "either"}
     assert first.auth_source == known.source
+
+
+@pytest.mark.req("W17")
+@pytest.mark.parametrize("words", ["", "--dangerously-skip-permissions", "$(id) `id`; id\n--model x", "/clear\0@/etc"])
+def test_no_word_of_a_prompt_changes_a_command_its_tools_or_its_environment(agent: Provider, words: str) -> None:
+    known = agent.credentials(Host(environ=KEY), SETTINGS)
+    plain = RunSpec("gh-1", 1, "Do it.", Path("/p"), Path("/w"), "s", SETTINGS, KEY, credentials=known)
+    for streams in (False, True):
+        assert agent.command(replace(plain, prompt=words, stream=streams)) == agent.command(
+            replace(plain, stream=streams))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -93,6 +93,7 @@ every = pytest.mark.parametrize("name", ISSUES)
 
 
 @every
+@pytest.mark.req("W17")
 def test_command_lines_environment_and_place_are_those_of_a_plain_issue(town: Town, name: str) -> None:
     count("hostile issues, each worked on by a whole coordinator")
     plain, seen = town.seen("plain"), town.seen(name)

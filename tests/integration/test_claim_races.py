@@ -1,4 +1,5 @@
-"""Races of two coordinators for one repository: exactly one worker an issue, one pull request, no comment twice.
+"""Races of two coordinators for one repository: one worker an issue for each that has the claim, of which one that was
+overtaken ends as soon as its coordinator knows; one pull request, no comment twice.
 
 COORDINATOR_RACES sets how many (`make proof`). Most claims lie in memory; every tenth race pushes a real ref. Faults
 are planted to show that the races would find them.
@@ -36,7 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.req("W2")
-def test_however_two_coordinators_race_an_issue_has_one_worker_and_one_pull_request(world: World):
+def test_however_two_coordinators_race_an_issue_has_one_worker_a_holder_and_one_pull_request(world: World):
     generations = lost = refused = 0
     for seed in range(RACES):
         race = Race(seed, Remote(world.checkout, world.remote) if seed % REAL == 0 else None)

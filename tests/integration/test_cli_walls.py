@@ -57,5 +57,8 @@ def test_doctor_and_the_start_say_whether_there_are_walls(root: Path, without: s
     off = program(root, "doctor", PATH=without, GITHUB_TOKEN="t").stdout
     assert "sandbox off: agents run with your rights on this host (bubblewrap is not installed)" in off
     assert "apt install bubblewrap" in off
+    start = program(root, "run", "--once", PATH=without, GITHUB_TOKEN="t")
+    assert "sandbox off: agents run with your rights" in start.stderr
     needs_walls()
+    assert "sandbox bwrap" in program(root, "run", "--once", GITHUB_TOKEN="t").stderr
     assert "sandbox bwrap: tried just now" in program(root, "doctor", GITHUB_TOKEN="t").stdout

@@ -9,15 +9,17 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Select
 
 from coordinator import app
 from coordinator.adapters.store import SqlStore, opening, schema
@@ -104,6 +106,42 @@ def test_a_commit_is_flushed_to_the_disk_and_readers_never_wait(store: SqlStore)
         asked = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         told = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in asked}
     assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
+
+
+@pytest.mark.parametrize("what", ["tasks", "attempts"])
+def test_what_another_thread_keeps_meanwhile_is_no_part_of_a_reading(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def move(name: str, version: int) -> None:
+        task = replace(TASK, id=name, version=version)
+        event, attempt = Event(name, TASK.created_at, "moved"), Attempt(
+            name, 1, "t", version, "w-a", "claude", "r", TASK.created_at)
+        if version:
+            store.save(task, event, was=version - 1, attempt=attempt)
+        else:
+            store.add(task, event)
+            store.record(attempt, event)
+
+    for name in ("gh-1", "gh-2"):
+        move(name, 0)
+    getattr(store, what)()
+    before = store._known[what]
+    move("gh-2", 1)
+    getattr(store, what)()
+    move("gh-1", 1)
+    rows, asked = store._rows, []
+
+    def meanwhile(query: Select[Any]) -> Sequence[dict[str, Any]]:
+        asked.append(query)
+        if "DISTINCT" in str(query):
+            store._known[what] = before   # by a thread that had begun to read before both
+        return rows(query)
+
+    monkeypatch.setattr(store, "_rows", meanwhile)
+    found = {one.id: one.version for one in store.tasks()} if what == "tasks" else {
+        name: one.fence for name, (one,) in store.attempts().items()}
+    assert found == {"gh-1": 1, "gh-2": 1}
+    assert any("DISTINCT" in str(query) for query in asked)
 
 
 def test_a_copy_is_one_moment_however_much_is_written_meanwhile(store: SqlStore, path: Path, tmp_path: Path) -> None:

@@ -323,9 +323,9 @@ def test_one_that_cannot_be_removed_stands_aside_and_the_work_is_taken_in(
 ) -> None:
     field.inside("echo x > x; git add x; git commit -qm x")
 
-    def refused(folder: Path) -> None:
-        if folder.name == TASK:
-            raise PermissionError(errno.EPERM, "Operation not permitted", str(folder))
+    def refused(folder: str) -> None:
+        if Path(folder).name == TASK:
+            raise PermissionError(errno.EPERM, "Operation not permitted", folder)
 
     monkeypatch.setattr(cells, "remove_all", refused)
     field.let_out()
@@ -416,6 +416,17 @@ def test_cells_that_stand_aside_are_found_and_go_by_name_and_no_other_does(field
     assert repo.left_cells(drop=[str(closed), str(walls / TASK), str(field.tree)]) == found[1:]
     assert sorted(path.name for path in walls.iterdir()) == [TASK, f"{TASK}.left-second"]
     assert field.tree.exists()
+
+
+def test_a_cell_deeper_than_any_stack_stands_aside_like_another(field: Field) -> None:
+    repo, walls = field.world.repository(), field.world.checkout / ".git" / "coordinator-walls"
+    for token in ("first", "t"):
+        repo.wall_in(TASK, token)
+    make_hard(walls / f"{TASK}.left-first" / "git", outside=field.home)
+    [found] = repo.left_cells()
+    assert found.size > 100
+    assert repo.left_cells(drop=[found.name]) == ()
+    assert [path.name for path in walls.iterdir()] == [TASK]
 
 
 def test_submodules_settings_and_sparse_trees_are_met_behind_the_walls(field: Field) -> None:

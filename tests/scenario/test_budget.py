@@ -15,6 +15,7 @@ from coordinator.domain.outward import Outward
 from coordinator.domain.task import TaskState
 from coordinator.planning.actions import Wait
 from tests.support.description import check_all
+from tests.support.figures import count
 
 MOST, MOST_POINTS = 12, 0
 """Requests that count and points of GraphQL in an hour in which nothing happens; GitHub gives 5,000 of each."""
@@ -34,6 +35,8 @@ def test_an_idle_hour_with_fifty_issues_costs_no_more_than_its_budget(tmp_path: 
     record_property("requests that count", hour.counted.total())
     record_property("GraphQL points", hour.points)
     print(f"an idle hour, 50 labelled issues of which 10 run and 5 are in review: {hour}")
+    count("an idle hour, 50 issues, 10 running: requests not 304", hour.counted.total())
+    count("an idle hour: requests answered 304", hour.unchanged)
     assert states == ["IN_REVIEW"] * 5 + ["QUEUED"] * 35 + ["RUNNING"] * 10
     assert hour.unchanged >= 2 * 3600 / SECONDS - 2, "issues and pull requests were asked for with each poll"
     assert hour.counted.total() <= MOST, hour

@@ -15,9 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.crash import ROOT, Lives, Plot, a_field, a_plot, faults, torn
+from tests.support.figures import count
+from tests.support.points import SOAK
 from tests.support.yard import Yard
 
 PATIENCE = 90.0
+KILLED = 44 if SOAK else 8
+"""How often a real daemon is: once for twenty deaths of the crash points."""
 FIRST_TRY = 'if attempt == "1":'
 WAIT_FOR_GO = "while not os.path.exists(sys.argv[2]): time.sleep(0.02)\n"
 
@@ -45,9 +49,10 @@ def until(plot: Plot, done: Callable[[], object], log: Path) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.req("W11", "W12", "W23", "N11")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(KILLED // 2))
 def test_sigkill_at_any_moment_and_again_after_the_restart_loses_nothing(tmp_path: Path, seed: int):
     moments = [random.Random(seed * 10 + turn).uniform(0.4, 4.5) for turn in range(2)]
+    count("a real daemon killed at any moment", len(moments))
     log = tmp_path / "log"
     with a_field(tmp_path) as github:
         plot, lives = a_plot(github, tmp_path / "p1"), Lives()

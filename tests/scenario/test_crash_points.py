@@ -33,7 +33,7 @@ def test_the_recorded_life_crosses_the_seam_for_every_kind_of_write(
 ):
     writes = field_of_plots.writes
     with capsys.disabled():
-        print(told(field_of_plots))
+        print(told(field_of_plots, field_of_plots.points()))
         for one in writes if SOAK else ():
             print(f"  {one}")
     assert {write.kind for write in writes} == set(KINDS)

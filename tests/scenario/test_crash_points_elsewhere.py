@@ -32,9 +32,9 @@ def test_every_write_of_the_recorded_life_is_made_in_a_crossing(place: Field) ->
 def test_a_life_elsewhere_survives_a_death_at_each_of_its_writes(
     place: Field, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with capsys.disabled():
-        print(told(place))
     points = place.some(every=3)
+    with capsys.disabled():
+        print(told(place, points))
     assert len(points) >= 10
     assert "process" in {point.write.kind for point in points}
     assert place.die_at(points) == []

@@ -36,8 +36,8 @@ def test_every_write_of_the_recorded_life_is_made_in_a_crossing(place: Field) ->
 def test_what_was_typed_survives_a_death_at_each_of_its_writes(
     place: Field, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with capsys.disabled():
-        print(told(place))
     points = place.points() if place.life.name == "job" else place.some(every=5)
+    with capsys.disabled():
+        print(told(place, points))
     assert len(points) >= 10
     assert place.die_at(points) == []

@@ -101,6 +101,14 @@ def test_protected_files_make_the_pull_request_a_draft_that_names_them(yard: Yar
     assert task.pr_draft
 
 
+def test_what_only_looks_like_a_secret_goes_out_and_its_pull_request_says_where(yard: Yard) -> None:
+    number = yard.issue(script="commit('app.py', 'value = \\'kJ8vXqZ2mN5bW7rT9yU3pL6sD4fG1hAe\\'\\n'); result()")
+    yard.until_state(number, "IN_REVIEW")
+    pull = only_pull(yard)
+    assert not pull.the_pull().draft
+    assert "**May be a secret**, look before merging: `app.py line 1: Base64 High Entropy String`." in (pull.body or "")
+
+
 def test_a_pull_request_that_is_open_already_becomes_a_draft_and_gets_the_label_and_one_comment(yard: Yard) -> None:
     number = yard.issue(script=f"attempt == 1 and commit()\nif attempt > 1:\n    {WORKFLOW}\nresult()")
     yard.until_state(number, "IN_REVIEW")

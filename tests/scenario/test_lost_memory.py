@@ -14,6 +14,7 @@ import pytest
 
 from coordinator import app
 from coordinator.adapters.store import trouble
+from coordinator.app.plans import is_own, place_of
 from coordinator.app.rebuilding import REBUILDS, mend, on_a_sound_memory
 from coordinator.domain.request import Event, RequestKind
 from coordinator.domain.task import Pin, Task
@@ -55,6 +56,14 @@ def emptied(store: Path) -> None:
 
 def gone(store: Path) -> None:
     store.unlink()
+
+
+def test_a_checkout_in_a_folder_called_plans_is_no_plan_s_own_place(tmp_path: Path) -> None:
+    """Its memory is mended as any other's."""
+    for root in (tmp_path / "plans" / "product", tmp_path / "coordinator" / "plans" / "product"):
+        (root / ".git").mkdir(parents=True)
+        assert not is_own(app.Place(root))
+    assert is_own(place_of("auth", tmp_path / "auth.md", {"HOME": str(tmp_path)}))
 
 
 def lose(yard: Yard, damage: Callable[[Path], None]) -> list[str]:

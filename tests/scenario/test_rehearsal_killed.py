@@ -79,9 +79,12 @@ def test_a_coordinator_killed_while_its_github_is_served_comes_back_by_the_comma
             urllib.request.urlopen(f"{url}/user", timeout=10)
 
         command = said.read_text().splitlines()[-1].replace(" coordinator run", f" {sys.executable} -m coordinator run")
-        again = subprocess.Popen(["sh", "-c", f"{command} --stop-workers"], env=environ(tmp_path), cwd=tmp_path,
-                                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(lambda: board(folder)["pid"] != killed, "the coordinator's return", 60)
+        words = tmp_path / "words"
+        with words.open("w") as err:
+            again = subprocess.Popen(["sh", "-c", f"{command} --stop-workers"], env=environ(tmp_path), cwd=tmp_path,
+                                     stdin=subprocess.DEVNULL, stderr=err)
+        until(lambda: board(folder)["pid"] != killed or again.poll() is not None, "the coordinator's return", 60)
+        assert again.poll() is None, f"{command}\n{words.read_text()}"
         until(lambda: any(task["pr_number"] for task in board(folder)["tasks"]), "a pull request", 60)
         os.kill(board(folder)["pid"], signal.SIGTERM)
         assert again.wait() == 0

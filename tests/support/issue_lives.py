@@ -21,7 +21,7 @@ from tests.support.points import SOAK
 HOST = """
 [hosts.epyc12]
 address = "epyc12"
-ssh = ["{ssh}"]
+ssh = {ssh}
 python = "{python}"
 slots = 1
 """
@@ -59,11 +59,15 @@ class SshLife(IssueLife):
     name: str = "ssh"
 
     def plot(self, folder: Path) -> Plot:
-        hosts = FakeSsh(folder.with_name(f"hosts-{folder.name}"))
-        hosts.host("epyc12")
-        plot = a_plot(self.github, folder, config=HOST.format(ssh=hosts.bin / "ssh", python=sys.executable))
+        plot = a_plot(self.github, folder, config=HOST.format(ssh=json.dumps(self.ssh(folder)), python=sys.executable))
         plot.environ.update(COORDINATOR_WORKERS_EXECUTOR="ssh", COORDINATOR_WORKERS_STALL="5s")
         return plot
+
+    def ssh(self, folder: Path) -> Sequence[str]:
+        """The words before the name of a host of this plot's own."""
+        hosts = FakeSsh(folder.with_name(f"hosts-{folder.name}"))
+        hosts.host("epyc12")
+        return [str(hosts.bin / "ssh")]
 
     def writes(self, plot: Plot) -> tuple[Sequence[Write], Sequence[Write]]:
         writes, middles = super().writes(plot)

@@ -143,8 +143,8 @@ def a_field_of(life: Life, folder: Path) -> Iterator[Field]:
             lives.close()
 
 
-def told(field_of: Field) -> str:
+def told(field_of: Field, points: Sequence[Point]) -> str:
     """The number of points, for people."""
     names = {(one.kind, one.what) for one in field_of.writes}
     return (f"\n{field_of.life.name}: {len(field_of.writes)} external writes in a life, {len(names)} of names of their "
-            f"own; dying at {len(field_of.points())} points")
+            f"own; dying at {len(points)} points")

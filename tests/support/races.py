@@ -41,6 +41,8 @@ TERMS = Terms(renew=timedelta(seconds=20), lease=timedelta(seconds=60), watch=ti
 MARK = re.compile(r"<!-- coordinator:[^>]*-->")
 ISSUES = (1, 2)
 NOTHING = Search()
+SOON = 6
+"""So many looks at most after a coordinator learned that another has the claim, its workers have ended."""
 
 
 class Cable:
@@ -127,7 +129,7 @@ class Machine:
         self.race, self.name = race, name
         self.cut = False
         self.asleep_until = 0.0
-        self.lives = 0
+        self.lives = self.overtaken = 0
         self.offset = race.random.random() * 10**6
         repo = Clone(self, race.ref, race.remote)
         repo.between = race.between
@@ -141,6 +143,7 @@ class Machine:
 
     def come_up(self) -> None:
         self.lives += 1
+        self.overtaken = 0
         self.outside.executor.forget()
         known = json.loads(self.outside.store.document(CLAIM) or "{}")
         us = Claim(f"memory-of-{self.name}", f"{self.name}{self.lives}", host=self.name, pid=self.lives)
@@ -157,6 +160,12 @@ class Machine:
         self.engine.memory.poll_due = True
         self.pool.some(3)
         self.engine.tick()
+        self.overtaken = self.overtaken + 1 if self.claimant.hold(self.race.clock.now()).other is not None else 0
+
+    @property
+    def working(self) -> set[str]:
+        """The tasks of its workers that live."""
+        return {one.handle.job for one in self.outside.executor.workers if one.alive}
 
     def end(self) -> None:
         """A clean end, and a new start."""
@@ -281,6 +290,8 @@ class Race:
         self.must(max(marks.values(), default=0) <= 1, f"a comment was written twice: {marks}")
         for one in self.machines:
             self.must(not one.outside.bugs, "\n".join(one.outside.bugs))
+            late = one.overtaken > SOON and one.working
+            self.must(not late, f"{one.name} knows that another has the claim, and {late} goes on")
 
     def _come_to_rest(self) -> None:
         self.story.append("--- all is well again")

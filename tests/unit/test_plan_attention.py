@@ -48,6 +48,8 @@ def test_worktree_trouble_is_told_once_and_cleaned_up():
     ({"github_until": NOW + timedelta(minutes=40), "github_words": "secondary limit"}, "GitHub's rate limit: nothing"),
     ({"floors": (Gate(RESERVE, "480 requests are left, kept for people"),)}, "GitHub's rate limit: 480"),
     ({"worktree_errors": 11}, "worktree trouble"),
+    ({"tasks": {"gh-1": a_task()}, "troubles": {"work:gh-1": (7, "disk is odd")}},
+     "gh-1 gets no further, 7 failures in a row: disk is odd"),
 ])
 def test_each_trouble_of_the_whole_is_told_once(change, words):
     [notice] = all_told(a_snapshot(**change))

@@ -100,6 +100,16 @@ def test_an_outage_uses_up_no_sessions_unless_it_struck_in_mid_work(reason, usag
     assert [isinstance(one, Begin) for one in made.actions if isinstance(one, (Begin, Move))] == [begun]
 
 
+def test_a_session_that_was_given_up_before_it_began_is_none():
+    """Its issue was edited, or paused, while its worktree was prepared."""
+    given_up = tuple(replace(BEFORE, number=number, launched_at=None, ending=None, reason="",
+                             usage=Usage())
+                     for number in (1, 2))
+    made = plan(a_snapshot(a_task(attempts=2), policy=replace(CAPPED, sessions_per_task=2),
+                           attempts={"gh-1": given_up}))
+    assert [isinstance(one, Begin) for one in made.actions if isinstance(one, (Begin, Move))] == [True]
+
+
 def test_when_the_days_money_is_spent_new_work_waits_for_tomorrow():
     snapshot = a_snapshot(a_task(), policy=CAPPED, money_today=20.0)
     made = plan(snapshot)

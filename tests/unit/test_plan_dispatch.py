@@ -135,7 +135,7 @@ def test_a_task_that_used_up_its_sessions_needs_a_person():
     from tests.factories import an_attempt
 
     task = a_task(attempts=6)
-    attempts = {"gh-1": tuple(an_attempt(n) for n in range(1, 7))}
+    attempts = {"gh-1": tuple(an_attempt(n, ending=Ending.FAILED) for n in range(1, 7))}
     [move] = plan(a_snapshot(task, attempts=attempts)).actions
     assert (move.to, move.reason) == (TaskState.BLOCKED, "cap_reached")
 

@@ -124,7 +124,11 @@ def edited(**changes: object) -> dict[str, Any]:
 
 @pytest.mark.parametrize("board", [
     {"tasks": ["x"]}, {"tasks": [3]}, {"tasks": 3}, {"tasks": [[]]}, {"tasks": [{}]},
-    {"parked": ["x"]}, {"parked": [{"until": "x"}]}, {"plans": ["x"]}, {"plans": [{}]}, {"batches": [3]},
+    {"parked": ["x"]}, {"parked": [{"until": "x"}]},
+    {"parked": [{"provider": "claude", "until": "soon", "words": "w"}]},
+    {"parked": [{"provider": "claude", "until": "2026-03-01T12:00:00", "words": "w"}]},
+    edited(pr_number=2**63), edited(attempts=[{**attempt_row(ATTEMPT), "commits": 2**70}]),
+    {"plans": ["x"]}, {"plans": [{}]}, {"batches": [3]},
     edited(pr_number="9"), edited(branch=None), edited(title=3), edited(state="ASLEEP"), edited(since="noon"),
     edited(kept=[3]), edited(kept={"pin": "x"}), edited(kept={"retries_used": "1"}), edited(attempts=["x"]),
     edited(attempts=[{**attempt_row(ATTEMPT), "number": "1"}]),

@@ -296,6 +296,7 @@ def test_the_janitor_comes_where_files_are_short_at_once_and_then_after_a_rest()
     assert reclaims()
     assert reclaims(floors=(Gate("inodes", "few"),))
     assert not reclaims(floors=())
+    assert not reclaims(floors=(Gate("disk", "full", "", "/agents"),)), "nothing merged lies where plans work"
     assert not reclaims(floors=(Gate("reserve", "few requests"),))
     assert not reclaims(floors=(), short={"": (Gate("memory", "little"),)})
     assert not reclaims(holdoff={room_lane(""): NOW.replace(hour=13)})
@@ -315,6 +316,7 @@ def test_a_person_is_called_once_and_only_when_the_janitor_could_not_help_or_no_
     running = {**memory, "tasks": {"gh-9": replace(a_task(9), state=TaskState.RUNNING)},
                "attempts": {"gh-9": (an_attempt(task=9),)}}
     assert told() == []
+    assert told(floors=(Gate("disk", "full", "", "/agents"),)) == ["room::disk:2026-03-02"]
     assert told(holdoff=tried) == ["room::disk:2026-03-02"]
     assert told(holdoff=tried, notified=frozenset({"room::disk:2026-03-02"})) == []
     assert told(**memory) == ["room::memory:2026-03-02"]
@@ -324,6 +326,7 @@ def test_a_person_is_called_once_and_only_when_the_janitor_could_not_help_or_no_
 def test_a_gate_names_its_host_and_what_opens_it() -> None:
     [level] = short(replace(PLENTY, disk=0), SET, ())
     assert gate("", level).cure == "coordinator clean --dry-run"
+    assert gate("", level, "/agents").elsewhere == "/agents"
     assert gate("gpu", level).words == "gpu: disk: 0.0 GB free, the floor is 5.0 GB, work goes on from 5.5 GB"
     assert gate("gpu", level).cure == "coordinator hosts check gpu"
     assert "slurm.workdir" in gate(SLURM, level).cure

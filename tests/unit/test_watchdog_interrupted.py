@@ -58,8 +58,10 @@ def test_a_restart_that_named_its_run_and_never_began_it_is_made_good(
     assert kinds(a_job(view, **{**NAMED, **meta}), orders=orders) == expected
 
 
-def test_a_restart_that_is_made_good_is_counted_once() -> None:
-    [again] = acts(a_job(NEVER, **NAMED))
+@pytest.mark.parametrize("outcome", [{}, {"state": "killed", "reason_code": "stalled", "ended_at": str(ago(2))}])
+def test_a_restart_that_is_made_good_is_counted_once(outcome: dict[str, str]) -> None:
+    """Also where the next watchdog died too, after it had written that nothing ran."""
+    [again] = acts(a_job(NEVER, outcome, **NAMED))
     assert isinstance(again, Restart)
     assert (again.unbegun, again.nth) == (True, 1)
     [seen] = acts(a_job(NEVER, **NAMED), Orders(observe_only=True))

@@ -14,7 +14,6 @@ import secrets
 import shutil
 import stat
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from coordinator.adapters.git import commits, parcels
 from coordinator.adapters.git.funnel import TIMEOUT, Funnel, Tree
 from coordinator.adapters.git.naming import safe_name
 from coordinator.adapters.system import bubblewrap, walls
-from coordinator.adapters.system.emptying import remove_all
 from coordinator.adapters.system.run import TIMED_OUT, Ran, run
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
@@ -30,6 +28,7 @@ from coordinator.domain.remains import WALLED, Remain
 from coordinator.domain.walls import Cell, Walls
 from coordinator.ports import GitError
 from coordinator.runfiles import atomic
+from coordinator.runfiles.emptying import remove_all, size_of
 from coordinator.runfiles.gitsafe import HARDENED_ARGS, hardened_env
 from coordinator.runfiles.names import make_folder
 
@@ -76,7 +75,7 @@ def told(funnel: Funnel, tree: Tree, task_id: str, branch: str) -> Inbound | Non
         return None
     out = home / "out"
     with crossing("file", f"bundle of {task_id}"):
-        remove_all(out)
+        remove_all(str(out))
         make_folder(str(out))
         return _told(_within(_cell(funnel, tree, task_id), out), out / "bundle", branch, sent=ready[1])
 
@@ -109,18 +108,8 @@ def left(funnel: Funnel, drop: Collection[str]) -> tuple[Remain, ...]:
                 _remove(funnel, home)
             continue
         at = datetime.fromtimestamp(home.stat().st_mtime, UTC)
-        found.append(Remain(WALLED, str(home), home.name.partition(_LEFT)[0], at, newest=True, size=_size(home)))
+        found.append(Remain(WALLED, str(home), home.name.partition(_LEFT)[0], at, newest=True, size=size_of(str(home))))
     return tuple(found)
-
-
-def _size(folder: Path) -> int:
-    """Bytes of all files below; what a worker closed to itself, or put too deep for a path, counts nothing."""
-    total = 0
-    for at, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += Path(at, name).lstat().st_size
-    return total
 
 
 def _stand_aside(funnel: Funnel, home: Path, ready: list[str]) -> None:
@@ -273,7 +262,7 @@ def _remove(funnel: Funnel, home: Path) -> None:
     """What it is known by goes first: half a cell must not be taken for work. One that does not go stands aside."""
     (home / _READY).unlink(missing_ok=True)
     try:
-        remove_all(home)
+        remove_all(str(home))
     except OSError as error:
         aside = home.rename(home.with_name(f"{home.name.partition(_LEFT)[0]}{_LEFT}{secrets.token_hex(4)}"))
         funnel.notes.append(f"{aside} could not be removed: {error}")

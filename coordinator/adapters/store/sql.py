@@ -56,21 +56,22 @@ class SqlStore:
 
     def _read_tasks(self) -> tuple[Task, ...]:
         table = schema.tasks
-        changed = self._changed("tasks")
+        nothing: tuple[Task, ...] = ()
+        changed, known = self._changed("tasks", nothing)
         query = select(table) if changed is None else select(table).where(table.c.id.in_(changed))
-        found = {} if changed is None else {one.id: one for one in self._known["tasks"][1]}
-        found |= {row["id"]: rows.task_of(row) for row in self._rows(query)}
+        found = {one.id: one for one in known} | {row["id"]: rows.task_of(row) for row in self._rows(query)}
         return tuple(sorted(found.values(), key=lambda one: (one.created_at, one.id)))
 
-    def _changed(self, name: str) -> set[str] | None:
-        """Of which tasks events tell since `name` was read: of the others the same objects are given again. None where
-        all is to be read: the first time, when it is much, or when the file was put back to how it was."""
-        mark, _ = self._known.get(name, (None, ()))
+    def _changed(self, name: str, none: _T) -> tuple[set[str] | None, _T]:
+        """(Of which tasks events tell since `name` was read, what was read then: of the others the same objects are
+        given again). None and `none` where all is to be read: the first time, when it is much, or when the file was put
+        back to how it was. Another thread may keep what it read meanwhile: mark and reading are taken together."""
+        mark, known = self._known.get(name, (None, none))
         if not isinstance(mark, int) or mark > (self._last_event() or 0):
-            return None
+            return None, none
         events = schema.events
         told = {row["task_id"] for row in self._rows(select(events.c.task_id).where(events.c.id > mark).distinct())}
-        return told if len(told) <= _MANY else None
+        return (told, known) if len(told) <= _MANY else (None, none)
 
     def task(self, task_id: str) -> Task | None:
         found = self._rows(select(schema.tasks).where(schema.tasks.c.id == task_id))
@@ -81,14 +82,14 @@ class SqlStore:
 
     def _read_attempts(self) -> Mapping[str, tuple[Attempt, ...]]:
         table = schema.attempts
-        changed = self._changed("attempts")
+        nothing: Mapping[str, tuple[Attempt, ...]] = {}
+        changed, known = self._changed("attempts", nothing)
         query = select(table).order_by(table.c.task_id, table.c.number)
         query = query if changed is None else query.where(table.c.task_id.in_(changed))
         fresh: dict[str, list[Attempt]] = {}
         for row in self._rows(query):
             fresh.setdefault(row["task_id"], []).append(rows.attempt_of(row))
-        known = {} if changed is None else self._known["attempts"][1]
-        return dict(sorted((known | {name: tuple(those) for name, those in fresh.items()}).items()))
+        return dict(sorted({**known, **{name: tuple(those) for name, those in fresh.items()}}.items()))
 
     def add(self, task: Task, event: Event) -> bool:
         _of_it(task.id, event)

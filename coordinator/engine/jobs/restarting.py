@@ -72,7 +72,7 @@ def _still(desk: Desk, job_id: str, again: Again) -> Job:
     nobody blocked it. Raises Refused."""
     now = desk.clock.now()
     for job in desk.jobs.of(job_id):
-        due = unbegun(job, now) if again.unbegun else isinstance(job.view, Running) or interrupted(job, now)
+        due = interrupted(job, now) or (unbegun(job, now) if again.unbegun else isinstance(job.view, Running))
         if job.token == again.run and due and not job.blocked:
             return job
     raise Refused(f"{job_id} ended, was blocked or was started anew meanwhile", "It was left as it is.")

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from coordinator.domain.room import FLOORS, OF_A_FOLDER
 from coordinator.domain.task import HOLDS_SLOT, PENDING, Task, TaskState
-from coordinator.planning.actions import NOTIFY_LANE, Notify, Picture, room_lane
+from coordinator.planning.actions import NOTIFY_LANE, Notify, Picture, room_lane, work_lane
 from coordinator.planning.batch import gate
 from coordinator.planning.batch.membership import USED_UP, batches_of, title_of
 from coordinator.planning.batch.standing import GatePhase
@@ -22,6 +22,8 @@ from coordinator.planning.stays import Overdue, overdue
 LONG = timedelta(minutes=5)
 """GitHub's short rests are nobody's business."""
 _NAMED = 5
+STUCK = 7
+"""Failures in a row of what is done for one task; then two minutes have gone by."""
 
 _STUCK = frozenset({TaskState.BLOCKED, TaskState.FAILED, TaskState.BACKOFF})
 
@@ -49,6 +51,15 @@ def picture(s: Snapshot) -> Picture:
         waiting=sum(task.state in PENDING for task in tasks),
         failing=tuple((reason, tuple(those)) for reason, those in failing.items()),
     )
+
+
+def _failing(s: Snapshot) -> Iterator[Notify]:
+    """What is tried again and again for one task; GitHub's rests are told of once for all."""
+    for lane, (count, words) in s.troubles.items():
+        task = s.tasks.get(lane.removeprefix(work_lane("")))
+        if count >= STUCK and task is not None:
+            yield _notify(s, f"failing:{task.id}:{task.version}", f"{task.id} gets no further, {count} failures in a "
+                          f"row: {words}", f"coordinator why {task.id}")
 
 
 def _worktrees(s: Snapshot) -> Iterator[Notify]:
@@ -91,7 +102,7 @@ def _room(s: Snapshot) -> Iterator[Notify]:
     for host, gates in {LOCAL: (*s.floors, *s.short.get(LOCAL, ())), **dict(s.short)}.items():
         for one in gates:
             tried = s.holdoff.get(room_lane(host), s.now) > s.now
-            done = tried if one.code in OF_A_FOLDER else not used.get(host)
+            done = (tried or bool(one.elsewhere)) if one.code in OF_A_FOLDER else not used.get(host)
             if one.code in FLOORS and done:
                 yield _notify(s, f"room:{host}:{one.code}:{s.now:%Y-%m-%d}", f"new work is held: {one.words}", one.cure)
 
@@ -176,5 +187,5 @@ def _rebuilt(s: Snapshot) -> Iterator[Notify]:
 
 
 _CAUSES: tuple[Callable[[Snapshot], Iterator[Notify]], ...] = (
-    _rebuilt, _worktrees, _leaked, _parked, _limit, _room, _batches, _plans, _blocked, _aged,
+    _rebuilt, _failing, _worktrees, _leaked, _parked, _limit, _room, _batches, _plans, _blocked, _aged,
 )  # fmt: skip

@@ -30,9 +30,9 @@ def rule(s: Snapshot) -> Iterator[Tidy | CleanUp | Sweep | Reclaim]:
 
 def _room(s: Snapshot) -> Iterator[Reclaim]:
     """The janitor, before anybody is called: at once where files are what there is too little room for, then again
-    after a rest."""
+    after a rest. In the folder of plans' worktrees nothing is merged work."""
     for host, gates in {LOCAL: s.floors, **{name: held for name, held in s.short.items() if name}}.items():
-        why = "; ".join(one.words for one in gates if one.code in OF_A_FOLDER)
+        why = "; ".join(one.words for one in gates if one.code in OF_A_FOLDER and not one.elsewhere)
         if why and s.free(room_lane(host)) and (host or s.free(CLEAN_LANE)):
             yield Reclaim(host, reclaimable(s, host), why)
 
