@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.domain.outcome import Ending
 from coordinator.domain.task import TaskState
 from coordinator.planning import dependencies
 from coordinator.planning.actions import Begin, Move
