@@ -270,7 +270,9 @@ class SqlStore:
     def _rows(self, query: Select[Any]) -> Sequence[dict[str, Any]]:
         with self._told(), self._engine.connect().execution_options(reads=True) as connection:
             try:
-                return [row._asdict() for row in connection.execute(query)]
+                found = connection.execute(query)
+                names = tuple(found.keys())
+                return [dict(zip(names, row, strict=True)) for row in found]
             except (ValueError, TypeError) as error:
                 raise trouble.unreadable(self._path, error) from error
 
