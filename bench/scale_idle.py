@@ -123,12 +123,21 @@ def hours() -> Iterator[str]:
                    f"review: {one.hour()}.\n")
 
 
+def ticks(sizes: Sequence[int]) -> Iterator[str]:
+    """Of a coordinator that has taken up all of them, five of which run and five are in review."""
+    yield "| labelled issues | requests of a tick that count | answered by 304 | GraphQL points |\n|---|---|---|---|"
+    for size in sizes:
+        with scratch() as root, idle_hour.idle(root, idle_hour.Load(size, 5, 5)) as one:
+            found = one.tick()
+            yield f"| {size:,} | {found.counted.total()} | {found.unchanged} | {found.points} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=36.0)
     given = parser.parse_args()
     print(f"{machine()}; baseline: a Python that only sleeps.\n")
-    for part in (lives(), hours(), idle(given.seconds)):
+    for part in (lives(), hours(), ticks((100, 1_000, 10_000)), idle(given.seconds)):
         for line in part:
             print(line, flush=True)
         print()
