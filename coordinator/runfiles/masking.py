@@ -23,18 +23,23 @@ MASK = "***"
 _JWT = r"eyJ[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}"
 _WORD = "[A-Za-z0-9._~+/=-]{8,}"
 _MIXED = r"(?=[A-Za-z._~+/=-]*[0-9])(?=[0-9._~+/=-]*[A-Za-z])" + _WORD
+_NAMES = r"(?:token|secret|password|passwd|api[_-]?key|private_key)[\"']?\s{0,9}[=:]\s{0,9}[\"']?"
+_FREE = r"(?:(?<![A-Za-z0-9_])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
+"""Where a word begins, also behind a sign that a program wrote as letters: a line's end, what an address or JSON makes
+of an equals sign."""
 _LED = r"(?:[a-z0-9_.-]{0,40}[_.-])?(?:access|refresh)?"
 
 
 def _shape(hints: Tuple[str, ...], pattern: str) -> _Rule:
-    return hints, "(?<![A-Za-z0-9_])()(?:" + pattern + ")"
+    return hints, _FREE + "()(?:" + pattern + ")"
 
 
 # Words of which one must stand in a text (lower case) before the pattern is tried, or compiled, at all: a search for a
 # plain word is a hundred times faster than one for a pattern, and transcripts run to gigabytes.
 # The first group of each pattern is kept, so that a reader still sees which secret was hidden. A hostile text must not
 # make the search slow: repetitions that need something behind them are bounded, and where one could begin anew within
-# another, what was looked through in vain becomes part of the first group, which may be the whole match then.
+# another, what was looked through in vain becomes part of the first group, which may be the whole match then: no
+# beginning of another match is in it.
 _RULES: Tuple[_Rule, ...] = (
     _shape(("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"gh[pousr]_[A-Za-z0-9]{20,}"),
     _shape(("github_pat_",), r"github_pat_[A-Za-z0-9_]{20,}"),
@@ -46,17 +51,17 @@ _RULES: Tuple[_Rule, ...] = (
     _shape(("npm_",), r"npm_[A-Za-z0-9]{30,}"),
     _shape(("pypi-",), r"pypi-[A-Za-z0-9_-]{40,}"),
     _shape(("ops_",), r"ops_[A-Za-z0-9_-]{40,}"),
-    (("eyj",), r"(?<![A-Za-z0-9_])(?=eyJ)((?:(?!" + _JWT + ")[A-Za-z0-9_-]+)?)(?:" + _JWT + ")?"),
+    (("eyj",), "(?=eyJ)" + _FREE + r"((?:(?!" + _JWT + ")[A-Za-z0-9_-]+)?)(?:" + _JWT + ")?"),
     (
         ("private key",),
         r"()-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
     ),
     (
         ("authorization",),
-        r"(?i)(\bauthorization[\"']?\s{0,9}[:=]\s{0,9}[\"']?(?:bearer|basic|token)\s{1,9})[^\s\"'\\,;]{6,}",
+        "(?i)(" + _FREE + r"authorization[\"']?\s{0,9}[:=]\s{0,9}[\"']?(?:bearer|basic|token)\s{1,9})[^\s\"'\\,;]{6,}",
     ),
-    (("x-api-key",), r"(?i)(\bx-api-key[\"']?\s{0,9}[:=]\s{0,9}[\"']?)[^\s\"'\\,;]{6,}"),
-    (("bearer",), r"(?i)(\bbearer\s{1,9})[A-Za-z0-9._~+/-]{16,}=*"),
+    (("x-api-key",), "(?i)(" + _FREE + r"x-api-key[\"']?\s{0,9}[:=]\s{0,9}[\"']?)[^\s\"'\\,;]{6,}"),
+    (("bearer",), "(?i)(" + _FREE + r"bearer\s{1,9})[A-Za-z0-9._~+/-]{16,}=*"),
     (("://",), r"(://)[^\s/@\"'\\<>]{1,400}(?=@)"),
     (
         ("token", "secret", "passw", "api_key", "private_key"),
@@ -64,8 +69,8 @@ _RULES: Tuple[_Rule, ...] = (
     ),
     (   # in small letters these are words of every program: only what has both letters and digits is taken for a secret
         ("token", "secret", "passw", "api_key", "api-key", "apikey", "private_key"),
-        r"(?i)((?:token|secret|password|passwd|api[_-]?key|private_key)[\"']?\s{0,9}[=:]\s{0,9}[\"']?"
-        "(?:(?!" + _MIXED + ")" + _WORD + ")?)(?:" + _WORD + ")?",
+        "(?i)(" + _NAMES + "(?:(?!" + _MIXED + ")(?:[A-Za-z0-9._~+/=-]*(?=" + _NAMES + ")|" + _WORD + "))?)"
+        "(?:" + _MIXED + ")?",
     ),
     (   # in the query of an address
         ("token=", "key=", "secret=", "passw", "auth=", "signature=", "sig="),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import time
 from base64 import b64encode, urlsafe_b64encode
 from math import inf
@@ -11,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.runfiles import masking, transcript
@@ -53,10 +54,36 @@ def test_a_secret_of_known_shape_is_hidden_and_its_surroundings_are_kept(secret:
         ("{'api_key': 'ab12cd34ef'}", "{'api_key': '***'}"),
         ("GET /v1?api_key=abcdefgh&page=2", "GET /v1?api_key=***&page=2"),
         ("https://h/hook?x=1&access_token=abcd-efgh#top", "https://h/hook?x=1&access_token=***#top"),
+        ('self.token = config.token = "abcd1234efgh"', 'self.token = config.token = "***"'),
+        ('api_key: settings.api_key="a1b2c3d4e5f6"', 'api_key: settings.api_key="***"'),
+        ("secret=missing-api-key: k9f8d7s6a5", "secret=missing-api-key: ***"),
+        ("token=api_key='ab12cd34ef'", "token=api_key='***'"),
+        (r"one\nAuthorization: Bearer abc.def\ntwo", r"one\nAuthorization: Bearer ***\ntwo"),
+        (r"one\nx-api-key: abcdefgh\ntwo", r"one\nx-api-key: ***\ntwo"),
     ],
 )
 def test_what_leads_to_a_secret_is_kept(text: str, masked: str) -> None:
     assert mask(text) == masked
+
+
+@pytest.mark.parametrize("before", [r"\n", r"\r\n", r"\t", "%3D", "%0a", r"\u003d", r"\u0022"])
+@pytest.mark.parametrize("secret", [f"ghp_{HEX}", f"eyJ{HEX}.{HEX}.{HEX}", f"sk-ant-api03-{HEX}"])
+def test_a_shape_is_hidden_behind_a_sign_that_was_written_as_letters(before: str, secret: str) -> None:
+    assert mask(f"a{before}{secret} b") == f"a{before}*** b"
+
+
+PIECES = ("token", "secret", "passwd", "api-key", "private_key", "=", ": ", ' = "', "'", "self.", "settings", "/", "7",
+          "12345678", "abcd1234", "k9f8d7s6", " ", ",")  # fmt: skip
+AFTER_A_NAME = re.compile(
+    r"((?:token|secret|password|passwd|api[_-]?key|private_key)[\"']?\s*[=:]\s*[\"']?)"
+    r"(?=[A-Za-z._~+/=-]*[0-9])(?=[0-9._~+/=-]*[A-Za-z])[A-Za-z0-9._~+/=-]{8,}")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+@settings(max_examples=500)
+def test_what_a_name_leads_to_is_hidden_whatever_stands_before_it(text: str) -> None:
+    """As it would be if each place were tried, however long that takes."""
+    assert mask(text) == AFTER_A_NAME.sub(r"\1***", text)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +99,9 @@ def test_what_leads_to_a_secret_is_kept(text: str, masked: str) -> None:
         "connect(token=settings.value, password=ask())",
         "max_token=100000",
         "?page=2&monkey=banana",
+        "token = settings.token = settings.value",
+        "secret = required: abcd1234efgh",
+        r"C:\work\task-0123456789abcdef0123456789",
     ],
 )
 def test_plain_words_stay(text: str) -> None:
@@ -173,6 +203,8 @@ HOSTILE = (
     "gh\x1b[0mp_aaaaaaaaaaaaaaaaaaaaaa ", "gh\u200bp_aaaaaaaaaaaaaaaaaaaaaa ", f"ghp_{HEX} ", f"{KNOWN} ", BROKEN,
     "a\x1b[0m", "a\u200b", "\x1b]", "\x1b[00000000000", "\x1b[0000 ", "\\", "\\n", " \n", "\n+", "-eyJ", "sk-",
     "-eyJ" * 500 + "." + "a" * 8000, "eyJaaaaaaaaaaaaaaaa.", "eyJaaaaaaaaaaaaaaaa.aaaaaaaaaa.", "token=", "token = '",
+    'token="', "token : ", "token = x.token = ", "secret:api_key", "token=aaaaaaaa.token ", r"\neyJ", "%3DeyJ",
+    r"\nsk-",
     "TOKEN", 'TOKEN="', "api_", "://a", "://" + "a" * 400, "?" + "-" * 40, "?access-", "-----BEGIN A PRIVATE KEY",
     "-----BEGIN PRIVATE KEY----------END PRIVATE ", "bearer         ", "authorization:         bearer         ",
     "x-api-key         ",
