@@ -8,7 +8,7 @@ from pathlib import Path
 from coordinator.runfiles import handed
 
 FILE = "GITHUB_TOKEN_FILE"
-NEVER_HANDED_ON = ("GITHUB_TOKEN", "GH_TOKEN", FILE, handed.VARIABLE)
+NEVER_HANDED_ON = ("GITHUB_TOKEN", "GH_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", FILE, handed.VARIABLE)
 
 
 class NoToken(Exception):
@@ -16,15 +16,17 @@ class NoToken(Exception):
 
 
 def github_token(environ: Mapping[str, str]) -> tuple[str, str]:
-    """(token, where it came from): what `take_in` put away, GITHUB_TOKEN, GH_TOKEN, the file that GITHUB_TOKEN_FILE
-    names, or what `gh auth token` gives; the last two are read anew each time. Raises NoToken."""
+    """(token, where it came from): what `take_in` put away, GITHUB_TOKEN, GH_TOKEN, where GH_HOST names an Enterprise
+    server GH_ENTERPRISE_TOKEN and GITHUB_ENTERPRISE_TOKEN, the file that GITHUB_TOKEN_FILE names, or what `gh auth
+    token` gives; the last two are read anew each time. Raises NoToken."""
     from coordinator.adapters.system.run import run
     from coordinator.adapters.system.surroundings import GH, needed
+    from coordinator.adapters.system.vault import variables
 
     token, source = handed.read(environ)
     if token:
         return token, source
-    for name in ("GITHUB_TOKEN", "GH_TOKEN"):
+    for name in variables(environ):
         if environ.get(name, "").strip():
             return environ[name].strip(), name
     if path := environ.get(FILE, "").strip():

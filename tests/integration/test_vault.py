@@ -77,6 +77,9 @@ def test_another_process_of_the_same_user_finds_every_door_of_the_holder_closed(
         assert {door: looked(pid, door) for door in ("environ", "fd", "mem", "cwd", "exe", "root")} == dict.fromkeys(
             ("environ", "fd", "mem", "cwd", "exe", "root"), "closed")
         assert "canary-of" not in looked(pid, "cmdline")
+    with a_holder(TAKEN, GH_HOST="ghe.example", GITHUB_ENTERPRISE_TOKEN=TOKEN) as (pid, said):
+        assert said == f"('{TOKEN}', 'GITHUB_ENTERPRISE_TOKEN')"
+        assert {looked(pid, door) for door in ("environ", "fd", "mem")} == {"closed"}
     with a_holder("", GITHUB_TOKEN=TOKEN) as (pid, _):   # the doors are there, and lead to it
         assert TOKEN in looked(pid, "environ")
         assert TOKEN in looked(pid, "mem")

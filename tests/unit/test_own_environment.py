@@ -9,7 +9,7 @@ import pytest
 from coordinator.adapters.executors.ssh import Ssh
 from coordinator.adapters.git.funnel import around
 from coordinator.adapters.providers import PROVIDERS, provider
-from coordinator.app.credentials import github_token, without_tokens
+from coordinator.app.credentials import NoToken, github_token, without_tokens
 from coordinator.ports import Credentials, RunSpec, Settings
 from tests.support.fake_ssh import program
 
@@ -84,4 +84,21 @@ def test_git_ssh_and_gh_get_no_key_and_no_program_that_we_start_the_token(tmp_pa
     assert seen - NEUTRAL - {"", "PWD", "_", "SHLVL", "OLDPWD"} == {"GH_CONFIG_DIR"}
     assert set(around(AROUND)) - NEUTRAL == {"SSH_AUTH_SOCK", "GIT_ASKPASS", "GIT_DIR"}
     assert set(AROUND) - set(without_tokens(AROUND)) == {
-        "GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN_FILE", "COORDINATOR_GITHUB_TOKEN_FD"}
+        "GITHUB_TOKEN", "GH_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITHUB_TOKEN_FILE",
+        "COORDINATOR_GITHUB_TOKEN_FD"}
+
+
+@pytest.mark.req("W19")
+@pytest.mark.parametrize(("host", "found"), [
+    ("ghe.example", True), ("GHE.example ", True), ("notgithub.com", True), ("github.com", False),
+    ("acme.ghe.com", False), ("", False),
+])
+def test_an_enterprise_server_s_token_is_one_where_gh_would_take_it_for_one(host: str, found: bool) -> None:
+    given = {"GH_HOST": host, "GITHUB_ENTERPRISE_TOKEN": "second", "GH_ENTERPRISE_TOKEN": "first", "PATH": ""}
+    if not found:
+        with pytest.raises(NoToken, match="no GitHub token"):
+            github_token(given)
+    else:
+        assert github_token(given) == ("first", "GH_ENTERPRISE_TOKEN")
+        assert github_token({**given, "GH_ENTERPRISE_TOKEN": ""}) == ("second", "GITHUB_ENTERPRISE_TOKEN")
+    assert github_token({**given, "GH_TOKEN": "nearer"}) == ("nearer", "GH_TOKEN")

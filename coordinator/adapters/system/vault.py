@@ -7,19 +7,28 @@ import ctypes
 import fcntl
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from coordinator.runfiles import handed
 from coordinator.runfiles.masking import names_secret
 
 TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
+ENTERPRISE = ("GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN")
+"""In the order in which `gh help environment` has them."""
 _DUMPABLE = 4   # PR_SET_DUMPABLE of linux/prctl.h
 _BEYOND_STANDARD = 3
 
 
 class NotHanded(Exception):
     """The descriptor that should hold a token cannot be read; words for people."""
+
+
+def variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What may hold the GitHub token, the nearest first: as for `gh`, those of an Enterprise server only where GH_HOST
+    names one, which no host of github.com or ghe.com is."""
+    host = "." + environ.get("GH_HOST", "").strip().lower()
+    return TOKENS if host == "." or host.endswith((".github.com", ".ghe.com")) else (*TOKENS, *ENTERPRISE)
 
 
 def shut() -> None:
@@ -46,7 +55,7 @@ def take_in() -> None:
     given = os.environ.get(handed.VARIABLE, "")
     if given and not handed.read(os.environ)[0]:
         _keep(_drained(given), f"descriptor {given}")
-    for name in TOKENS:
+    for name in variables(os.environ):
         value = os.environ.pop(name, "").strip()
         if value and not handed.read(os.environ)[0]:
             _keep(value, name)
