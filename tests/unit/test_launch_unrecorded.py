@@ -15,10 +15,10 @@ from coordinator.engine.effects import perform
 from coordinator.engine.facts import EffectFailed, Launched, NotStarted
 from coordinator.planning.actions import Launch
 from coordinator.planning.plan import plan
-from coordinator.ports import Handle, LaunchFailed, Quarters
+from coordinator.ports import GitUnreachable, Handle, LaunchFailed, Quarters
 from coordinator.wording.prompt import Template, TemplateError
 from tests.factories import NOW, a_running, a_snapshot, a_task, an_attempt
-from tests.support.fakes import FakeExecutor, Outside, an_outside
+from tests.support.fakes import FakeExecutor, FakeRepository, Outside, an_outside
 
 
 def broken(name: str) -> Template:
@@ -85,3 +85,25 @@ def test_a_worker_that_was_seen_is_no_failed_start_though_nothing_can_be_started
 
     world = replace(outside.world(), executor=Broken(outside.clock, outside.repo, outside.github))
     assert isinstance(perform(Launch(task, attempt, met=met), world), fact)
+
+
+@pytest.mark.parametrize(("view", "fact"), [
+    (Running(7, 0.0), Launched), (Exited(0, None, "process_exit"), Launched), (Missing(started=False), EffectFailed),
+])
+def test_a_worker_is_met_again_while_the_remote_cannot_be_asked_for_its_base(view: WorkerView, fact: type) -> None:
+    outside = an_outside()
+    task, attempt = a_task(1, TaskState.PREPARING, attempts=1), an_attempt(token="t-1")
+
+    class Asked(FakeExecutor):
+        def look(self, handles: Sequence[Handle]) -> Mapping[Handle, WorkerView]:
+            return dict.fromkeys(handles, view)
+
+    class Away(FakeRepository):
+        def default_branch(self) -> str:
+            raise GitUnreachable("the network is down")
+
+    executor = Asked(outside.clock, outside.repo, outside.github)
+    world = replace(outside.world(), executor=executor, repo=Away())
+    found = perform(Launch(task, attempt, met=True), replace(world, options=replace(world.options, base="")))
+    assert isinstance(found, fact)
+    assert "the network is down" in getattr(found, "words", "the network is down")

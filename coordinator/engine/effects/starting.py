@@ -172,7 +172,8 @@ def give_up(action: GiveUp, world: World) -> NotStarted:
 
 def launch(action: Launch, world: World) -> Launched | NotStarted:
     """Renders the prompt and starts the wrapper; a token that ever started is only recorded, whatever has become of
-    its template and settings since. Raises OSError where the disk is full: it is tried again."""
+    its template and settings since, and though the remote cannot be asked. Raises GitError, and OSError where the disk
+    is full: it is tried again."""
     task, attempt = action.task, action.attempt
     now = world.clock.now()
     try:
@@ -197,6 +198,11 @@ def launch(action: Launch, world: World) -> Launched | NotStarted:
         return known or NotStarted(task, attempt, error.reason, error.words, False, now)
     except ValueError as error:
         return _started(world, task, attempt) or NotStarted(task, attempt, "config_error", str(error), False, now)
+    except GitError:
+        known = _started(world, task, attempt)
+        if known is None:
+            raise
+        return known
     return Launched(task, attempt, pid, attempt.session_id, command.model, now)
 
 
