@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from coordinator.domain.task import TaskState
+from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import WorkerView
 from coordinator.engine.facts import Examined
 from coordinator.engine.speech import Speeches
+from coordinator.planning.actions import work_lane
 from coordinator.planning.snapshot import Gate, Refused
 from coordinator.ports import Signs
 
@@ -16,12 +18,23 @@ FIRST_REST = timedelta(seconds=1)
 LONGEST_REST = timedelta(minutes=5)
 GAP = timedelta(seconds=90)
 """The engine looks every 30 s at least: after longer the clock was set, or nothing ran here."""
+LONGEST_WORDS = 300
+"""Of a trouble: it stands in the board, and git may say pages."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What failed `count` times in a row for a task that came to its state at `since`, and the words of the last."""
+
+    since: datetime
+    count: int
+    words: str
 
 
 @dataclass
 class Memory:
-    """`failures` counts an effect's failures in a row, by lane, `bugs` those among them that are faults of ours, and
-    `troubles` has the words of the last;
+    """`failures` counts an effect's failures in a row, by lane, `bugs` those among them that are faults of ours;
+    `troubles` tells, by lane, of those that are one task's affair and not GitHub's;
     `looked` is until when the files of a running task need no other look, by lane; `checked` is when a provider was
     asked last, `seen_at` when the engine looked last, `woke_at` when it found the clock set or the host back from
     sleep. `short` are the codes of the floors that held work when it looked last, by host, `claim_words` what was said
@@ -31,7 +44,7 @@ class Memory:
     holdoff: dict[str, datetime] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     bugs: dict[str, int] = field(default_factory=dict)
-    troubles: dict[str, str] = field(default_factory=dict)
+    troubles: dict[str, Trouble] = field(default_factory=dict)
     examined: dict[str, Examined] = field(default_factory=dict)
     survivors: dict[str, tuple[int, ...]] = field(default_factory=dict)
     looked: dict[str, datetime] = field(default_factory=dict)
@@ -78,6 +91,22 @@ class Memory:
         until = now + pause
         self.holdoff[lane] = until
         return until
+
+    def troubled(self, lane: str, task: Task | None, words: str) -> None:
+        """An effect failed; `task` is whom it was for, None where it was nobody's work or GitHub's affair."""
+        before = self.troubles.pop(lane, None)
+        if task is None or lane != work_lane(task.id):
+            return
+        count = before.count if before is not None and before.since == task.state_since else 0
+        plain = " ".join(words.split())
+        shown = plain if len(plain) <= LONGEST_WORDS else plain[:LONGEST_WORDS - 1] + "…"
+        self.troubles[lane] = Trouble(task.state_since, count + 1, shown)
+
+    def lasting(self, tasks: Mapping[str, Task]) -> dict[str, tuple[int, str]]:
+        """(how often, the last words) of each trouble by lane; those of tasks that moved on or are gone are dropped."""
+        since = {work_lane(task.id): task.state_since for task in tasks.values()}
+        self.troubles = {lane: one for lane, one in self.troubles.items() if since.get(lane) == one.since}
+        return {lane: (one.count, one.words) for lane, one in self.troubles.items()}
 
     def recovered(self, lane: str) -> None:
         self.failures.pop(lane, None)

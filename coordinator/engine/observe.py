@@ -66,7 +66,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         requests=store.requests(),
         busy=frozenset(memory.busy),
         holdoff={**memory.looked, **memory.holdoff},
-        troubles={lane: (memory.failures.get(lane, 1), words) for lane, words in memory.troubles.items()},
+        troubles=memory.lasting(tasks),
         github_until=memory.github_until,
         github_words=memory.github_words,
         poll_due=memory.poll_due,

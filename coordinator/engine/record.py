@@ -440,8 +440,8 @@ class Recorder:
             until = max(until, fact.github_until)
             self._memory.github_until = fact.github_until
             self._memory.github_words = fact.words
-        else:
-            self._memory.troubles[lane] = self._world.mask(fact.words)
+        whose = getattr(fact.action, "task", None) if fact.github_until is None else None
+        self._memory.troubled(lane, whose, self._world.mask(fact.words))
         self._world.say(f"{lane}: {fact.words}; again at {until:%H:%M:%S} UTC")
         if fact.bug:
             self._bug(fact, lane)

@@ -4,16 +4,19 @@ never all, never for ever."""
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from coordinator.domain.task import TaskState
 from coordinator.engine.effects import perform
-from coordinator.engine.memory import Memory
+from coordinator.engine.memory import LONGEST_WORDS, Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import CleanUp
-from coordinator.ports import AuthUnresolved
+from coordinator.planning.plan import plan
+from coordinator.ports import AuthUnresolved, GitUnreachable, TryLater
+from tests.factories import a_task
 from tests.support.fakes import Outside, Tree, an_outside
 
 _S = TaskState
@@ -226,3 +229,44 @@ def test_a_branch_that_moved_after_it_was_looked_at_is_pushed_once(monkeypatch):
     monkeypatch.setattr(outside.repo, "push", moves_on)
     ticking(outside, an_engine(outside), 4)
     assert (outside.store.tasks()[0].state, len(pushes)) == (_S.IN_REVIEW, 1)
+
+
+def test_a_trouble_is_told_while_it_lasts_in_few_words_and_no_longer() -> None:
+    memory, task = Memory(), a_task(1, _S.PREPARING, attempts=1)
+    for words in ("first", "git said:\n" + "much " * 10_000):
+        memory.troubled("work:gh-1", task, words)
+    memory.troubled("say:gh-1", task, "a comment was refused")
+    [(lane, (count, said))] = memory.lasting({"gh-1": replace(task, version=9)}).items()
+    assert (lane, count, len(said)) == ("work:gh-1", 2, LONGEST_WORDS)
+    assert said.startswith("git said: much")
+    moved = replace(task, state=_S.BLOCKED, state_since=task.state_since + timedelta(hours=1))
+    assert memory.lasting({"gh-1": moved}) == {} == memory.troubles
+    memory.troubled("work:gh-1", task, "again")
+    memory.troubled("work:gh-1", moved, "in another state")
+    assert memory.lasting({"gh-1": moved}) == {"work:gh-1": (1, "in another state")}
+    memory.troubled("work:gh-1", None, "GitHub rests")
+    assert memory.lasting({"gh-1": moved}) == {}
+    memory.troubled("work:gh-1", moved, "again")
+    assert memory.lasting({}) == {} == memory.troubles
+    memory.troubled("work:gh-1", moved, "again")
+    memory.recovered("work:gh-1")
+    assert memory.lasting({"gh-1": moved}) == {}
+
+
+def test_why_tells_what_fails_until_the_task_moves_on_or_github_is_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outside, failing = one_issue(), [GitUnreachable("no route")]
+    engine = an_engine(outside)
+
+    def fails() -> None:
+        raise failing[0]
+
+    monkeypatch.setattr(outside.repo, "fetch", fails)
+    ticking(outside, engine, 8)
+    words = plan(observe(engine.world, engine.memory)).waits["gh-1"].words
+    assert "; this failed" in words
+    assert words.endswith("the last time: the remote cannot be reached: no route")
+    failing[0] = TryLater("GitHub is away")
+    ticking(outside, engine, 8, 60)
+    assert "; this failed" not in plan(observe(engine.world, engine.memory)).waits["gh-1"].words

@@ -66,6 +66,21 @@ def test_what_passes_by_itself_calls_nobody(change):
     assert told(a_snapshot(**change)) == []
 
 
+def test_what_fails_alike_for_several_tasks_is_told_once_however_long_it_lasts_and_whatever_else_they_say():
+    tasks = {f"gh-{number}": a_task(number, TaskState.PREPARING, attempts=1) for number in (1, 2, 3)}
+    away = {f"work:{name}": (7, "the remote cannot be reached") for name in tasks}
+    early = {**away, "work:gh-3": (6, "the remote cannot be reached")}
+    [notice] = all_told(a_snapshot(tasks=tasks, troubles=early))
+    assert notice.words == "gh-1, gh-2 get no further, 7 failures in a row: the remote cannot be reached"
+    heard = frozenset({notice.key, *notice.along})
+    labelled = {name: replace(task, version=task.version + 1) for name, task in tasks.items()}
+    assert all_told(a_snapshot(tasks=labelled, troubles=away, notified=heard)) == []
+    moved = {name: replace(task, state_since=NOW + timedelta(hours=1)) for name, task in tasks.items()}
+    assert len(all_told(a_snapshot(tasks=moved, troubles=away, notified=heard))) == 1
+    assert len(all_told(a_snapshot(tasks=tasks, troubles={**away, "work:gh-2": (9, "no room")}, notified=heard))) == 0
+    assert len(all_told(a_snapshot(tasks=tasks, troubles={**away, "work:gh-3": (9, "no room")}, notified=heard))) == 1
+
+
 def test_a_task_blocked_again_by_a_later_attempt_is_told_again():
     blocked = a_task(1, TaskState.BLOCKED, reason="max_retries", attempts=2)
     [first] = told(a_snapshot(blocked))

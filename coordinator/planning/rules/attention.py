@@ -54,12 +54,20 @@ def picture(s: Snapshot) -> Picture:
 
 
 def _failing(s: Snapshot) -> Iterator[Notify]:
-    """What is tried again and again for one task; GitHub's rests are told of once for all."""
+    """What is tried again and again for one task; GitHub's rests are told of once for all. Of several that say the same
+    one call is enough, also where another comes to it later: a network that is away is away for all."""
+    alike: defaultdict[str, list[tuple[int, Task]]] = defaultdict(list)
     for lane, (count, words) in s.troubles.items():
         task = s.tasks.get(lane.removeprefix(work_lane("")))
         if count >= STUCK and task is not None:
-            yield _notify(s, f"failing:{task.id}:{task.version}", f"{task.id} gets no further, {count} failures in a "
-                          f"row: {words}", f"coordinator why {task.id}")
+            alike[words].append((count, task))
+    for words, those in alike.items():
+        first, *others = keys = [f"failing:{task.id}:{task.state_since.isoformat()}" for _, task in those]
+        if s.notified.isdisjoint(keys):
+            get = "gets" if len(those) == 1 else "get"
+            yield _notify(s, first, f"{_names([task.id for _, task in those])} {get} no further, "
+                          f"{max(count for count, _ in those)} failures in a row: {words}",
+                          f"coordinator why {those[0][1].id}", others)
 
 
 def _worktrees(s: Snapshot) -> Iterator[Notify]:
