@@ -202,6 +202,9 @@ def test_what_others_put_on_a_plans_branch_between_two_merges_is_looked_at_befor
     shown = " ".join(yard.run("plan", "status", str(plan)).stdout.split())
     assert words in shown
     assert yard.branches("shop") == ["main"], said
+    git(yard.home, "push", "-q", "origin", "feature-auth")   # a person takes it on themselves
+    ran = yard.run("plan", "resume", str(plan))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_a_plan_file_that_became_a_link_is_written_where_it_lies(yard: PlanYard) -> None:
