@@ -175,7 +175,8 @@ def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
         passes = guarding.beside(world, site.repo, delivery.base, came)
         sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha, search=find, passes=passes)
     except HeldBack as error:
-        return NotDelivered(action.plan, action.repo, f"{error.reason}: {world.mask(error.words)}")
+        cure = f". Look at it, and push {delivery.branch} yourself" if error.reason == "protected_path" else ""
+        return NotDelivered(action.plan, action.repo, f"{error.reason}: {world.mask(error.words)}{cure}")
     except PushRefused as error:
         words = f"the push of {delivery.branch} was refused: {error.words}{_first(site.repo, delivery)}"
         return NotDelivered(action.plan, action.repo, words)
