@@ -50,7 +50,8 @@ class PlanFile:
 @dataclass(frozen=True)
 class Delivery:
     """What became of a plan in one repository. `root` is the checkout, `base` the branch the pull request goes to;
-    `pushed_sha` is what was pushed last. `words` say why it is not delivered."""
+    `pushed_sha` is what was pushed last, `pr_head_sha` the commit at which its pull request told what it carries.
+    `words` say why it is not delivered."""
 
     name: str
     root: str
@@ -59,6 +60,7 @@ class Delivery:
     pushed_sha: str = ""
     pr_number: int | None = None
     pr_url: str = ""
+    pr_head_sha: str = ""
     delivered_at: datetime | None = None
     words: str = ""
 

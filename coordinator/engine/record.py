@@ -391,7 +391,7 @@ class Recorder:
 
     def _delivered(self, fact: Delivered) -> None:
         pull = fact.pull
-        known = {"pr_number": pull.number, "pr_url": pull.url} if pull is not None else {}
+        known = {"pr_number": pull.number, "pr_url": pull.url, "pr_head_sha": fact.sha} if pull is not None else {}
         self._deliver(fact.plan, fact.repo, pushed_sha=fact.sha, delivered_at=fact.at, words="", **known)
         if pull is not None:
             self._world.store.keep_pulls([pull])

@@ -45,4 +45,4 @@ def test_that_function_sends_a_branch_after_the_look_alone() -> None:
     assert (callers("_push_claim"), callers("_put")) == (["_put"], ["push_claimed", "put_claim"])
     assert calls(made["push_claimed"]) == ["self._look_through", "self._put"]
     assert ast.unparse(made["put_claim"].body[-1]) == "return self._put(words, held)"   # no branch goes along
-    assert calls(made["_look_through"]) == ["self._leaving", "HeldBack.judge", "passes"]
+    assert calls(made["_look_through"]) == ["self._leaving", "HeldBack.judge", "passes", "self._stands"]

@@ -179,7 +179,8 @@ def test_a_refused_delivery_is_told_whole_with_a_cure_that_helps(yard: PlanYard)
 
 @pytest.mark.parametrize(("name", "text", "words"), [
     ("key.txt", "ghp_" + "a1B2" * 9, "secret_found: key.txt line 1"),
-    (".github/workflows/ci.yml", "on: push", "protected_path: .github/workflows/ci.yml"),
+    (".github/workflows/ci.yml", "on: push",
+     "protected_path: .github/workflows/ci.yml. Look at it, and push feature-auth yourself"),
 ])
 def test_what_others_put_on_a_plans_branch_between_two_merges_is_looked_at_before_it_goes_out(
     yard: PlanYard, name: str, text: str, words: str
@@ -202,6 +203,9 @@ def test_what_others_put_on_a_plans_branch_between_two_merges_is_looked_at_befor
     shown = " ".join(yard.run("plan", "status", str(plan)).stdout.split())
     assert words in shown
     assert yard.branches("shop") == ["main"], said
+    git(yard.home, "push", "-q", "origin", "feature-auth")   # a person takes it on themselves
+    ran = yard.run("plan", "resume", str(plan))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 def test_a_plan_file_that_became_a_link_is_written_where_it_lies(yard: PlanYard) -> None:

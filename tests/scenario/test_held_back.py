@@ -35,6 +35,13 @@ def shown_anywhere(yard: Yard) -> list[str]:
     return [name for name, text in texts.items() if SECRET in text]
 
 
+def again(yard: Yard, number: int, attempt: int) -> None:
+    """Another session, to its end."""
+    yard.engine.world.store.ask(RequestKind.RETRY, f"gh-{number}", {}, "cli", yard.engine.world.clock.now())
+    yard.until(lambda: yard.task(number).attempts == attempt)
+    yard.until_state(number, "IN_REVIEW")
+
+
 def only_pull(yard: Yard) -> Issue:
     [pull] = yard.repository.pulls()
     return pull
@@ -112,12 +119,25 @@ def test_what_only_looks_like_a_secret_goes_out_and_its_pull_request_says_where(
 def test_a_pull_request_that_is_open_already_becomes_a_draft_and_gets_the_label_and_one_comment(yard: Yard) -> None:
     number = yard.issue(script=f"attempt == 1 and commit()\nif attempt > 1:\n    {WORKFLOW}\nresult()")
     yard.until_state(number, "IN_REVIEW")
-    yard.engine.world.store.ask(RequestKind.RETRY, f"gh-{number}", {}, "cli", yard.engine.world.clock.now())
-    yard.until(lambda: yard.task(number).attempts == 2)
-    yard.until_state(number, "IN_REVIEW")
+    again(yard, number, 2)
     pull = only_pull(yard)
     assert ("rpi:protected" in pull.labels, pull.the_pull().draft) == (True, True)
     assert sum("protected files" in body for body in yard.comments(pull.number)) == 1
+
+
+def test_a_pull_request_that_a_person_called_ready_stays_so_until_protected_files_change_anew(yard: Yard) -> None:
+    others = "attempt == 2 and commit('src/more.py')\nattempt == 3 and commit('CLAUDE.md')\nresult()"
+    number = yard.issue(script=f"if attempt == 1:\n    {WORKFLOW}\n{others}")
+    yard.until_state(number, "IN_REVIEW")
+    pull = only_pull(yard)
+    was, pull.the_pull().draft = pull.the_pull().draft, False
+    again(yard, number, 2)
+    stayed = pull.the_pull().draft
+    told = [body for body in yard.comments(pull.number) if "protected files" in body]
+    again(yard, number, 3)
+    assert (was, stayed, told, pull.the_pull().draft) == (True, False, [], True)
+    [said] = [body for body in yard.comments(pull.number) if "protected files" in body]
+    assert "it changes protected files: `CLAUDE.md`." in said
 
 
 def test_protected_files_may_be_kept_here_until_a_person_has_looked(tmp_path: Path) -> None:

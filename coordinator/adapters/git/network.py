@@ -109,7 +109,11 @@ class Remote:
     def _look_through(self, branch: str, sha: str, base: str, search: Search, passes: Callable[[Cargo], None]) -> None:
         cargo = self._leaving(branch, sha, base, search)
         HeldBack.judge(cargo)
-        passes(cargo)
+        try:
+            passes(cargo)
+        except HeldBack:
+            if not self._stands(branch, sha):   # a person pushed it: nothing more goes out
+                raise
 
     def _leaving(self, branch: str, sha: str, base: str, search: Search) -> Cargo:
         """What the remote does not have yet. It is asked what it has: refs here may be a worker's."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -17,22 +17,31 @@ from coordinator.domain.cargo import ALLOW_FILE, Cargo, Search, Spotted
 from coordinator.domain.patterns import matches
 from coordinator.ports import GitError
 
-COMMITS = 2000
+COMMITS, CHANGES = 2000, 100_000
 BYTES = 16 << 20
-"""What is looked through at most, of files before and after in each commit: some five seconds of one core."""
+"""What is looked through at most, names in each commit, and of files before and after: some five seconds of one core
+each."""
 LONGEST_LINK = 4096
 """Bytes; PATH_MAX of Linux (limits.h)."""
+LINKS = 4 << 20
+"""Bytes that all links of both trees may say together, each counted under each of its names."""
 MESSAGE, HEADER = "a commit message", "the header of a commit"
 
-_LINK, _SUBMODULE = "120000", "160000"
+_NONE, _LINK, _SUBMODULE = "000000", "120000", "160000"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HUNK = re.compile(r"(@@+) .*?\+(\d+)(?:,\d+)? @@+")
 _ESCAPED = re.compile(r'\\([0-7]{3}|[abtnvfr"\\])')
 _LETTERS = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
 
 
+Change = tuple[str, str, str]
+"""(commit, line of --raw, path); gitdiff's RAW OUTPUT FORMAT."""
+Added = tuple[str, str, list[tuple[int, str]]]
+"""(commit, path, the lines it adds)."""
+
+
 class TooMuch(GitError):
-    """git prints more than is ever read of one call."""
+    """There is more than is ever read at once."""
 
 
 class Ask(Protocol):
@@ -43,8 +52,17 @@ class Ask(Protocol):
 
 def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: Search) -> Cargo:
     """What `head` holds that none of the commits `published` does, nor those a person let pass; against the commit
-    `base` ("" where there is none) which files changed. Raises GitError."""
-    files, links = _changed(ask, base, head), _links(ask, base, head)
+    `base` ("" where there is none) which files changed. Raises GitError, and TooMuch where it is not to scan."""
+    files: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    unread = ""
+    try:
+        files = _changed(ask, base, head)
+        links = _links(ask, base, head)
+    except TooMuch as error:
+        if not search.scan:
+            raise
+        unread = error.words
     if not search.scan:
         for sha in _standing(ask, search.allowed):
             moved = {*_split(ask("diff-tree", "-r", "-z", "--no-renames", "--name-only", sha, head))}
@@ -55,20 +73,21 @@ def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: 
     doubts: list[Spotted] = []
     try:
         commits = _commits(ask, head, (*published, *search.allowed))
-        unread = _too_much(ask, commits)
-        for sure, one in () if unread else _spotted(ask, commits, allowed, Scanner(search.known)):
+        changes = _changes(ask, commits)
+        unread = (unread if commits else "") or _too_much(ask, commits, changes)
+        for sure, one in () if unread else _spotted(ask, commits, changes, allowed, Scanner(search.known)):
             (secrets if sure else doubts).append(one)
     except TooMuch as error:
         unread = error.words
     return Cargo(head, tuple(secrets), tuple(doubts), files, links, unread)
 
 
-def _spotted(ask: Ask, commits: Sequence[str], allowed: Sequence[str],
+def _spotted(ask: Ask, commits: Sequence[str], changes: Sequence[Change], allowed: Sequence[str],
              scanner: Scanner) -> Iterator[tuple[bool, Spotted]]:
     """Whether it is sure, and where it stands."""
-    for commit, path, lines in chain(_added(ask, commits), _messages(ask, commits)):
+    for commit, path, lines in chain(_names(changes), _added(ask, commits), _messages(ask, commits)):
         if path in (MESSAGE, HEADER) or not any(matches(path, pattern) for pattern in allowed):
-            for line, kind, sure in scanner.find(path, [(0, path), *lines]):
+            for line, kind, sure in scanner.find(path, lines):
                 yield sure, Spotted(path, line, kind, commit)
 
 
@@ -92,14 +111,11 @@ def _commits(ask: Ask, head: str, published: Collection[str]) -> tuple[str, ...]
     return tuple(ask("rev-list", "--ignore-missing", f"--max-count={COMMITS + 1}", "--stdin", stdin=orders).split())
 
 
-def _too_much(ask: Ask, commits: Sequence[str]) -> str:
+def _too_much(ask: Ask, commits: Sequence[str], changes: Sequence[Change]) -> str:
     """Why they are not looked through, "" when they can be."""
-    if len(commits) > COMMITS:
-        return f"more than {COMMITS} commits would be published"
-    raw = ask("diff-tree", *_EACH, "--raw", "--no-abbrev", "-z", stdin=_lines(commits))
-    found = Counter(chain(commits, *(_blobs(fact) for fact in raw.split("\0") if fact.startswith(":"))))
-    sizes = ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines([*found])).split("\n")
-    total = sum(int(size) * times for size, times in zip(sizes, found.values(), strict=False) if size.isdigit())
+    found = Counter(chain(commits, *(_blobs(fact) for _, fact, _ in changes)))
+    sizes = _sizes(ask, [*found])
+    total = sum(size * found[sha] for sha, size in sizes.items())
     return f"the changed files have {total / (1 << 20):.0f} MB, and {BYTES >> 20} are looked through" \
         if total > BYTES else ""
 
@@ -108,17 +124,40 @@ _EACH = ("--stdin", "-r", "-c", "--root", "--no-renames", "--no-ext-diff", "--no
 """Every commit against its parent; of a merge what it changes against all of them."""
 
 
+def _changes(ask: Ask, commits: Sequence[str]) -> tuple[Change, ...]:
+    """Raises TooMuch."""
+    if len(commits) > COMMITS:
+        raise TooMuch(f"more than {COMMITS} commits would be published")
+    raw = ask("diff-tree", *_EACH, "--raw", "--no-abbrev", "-z", stdin=_lines(commits))
+    if raw.count("\0") > 2 * CHANGES + len(commits):
+        raise TooMuch(f"more than {CHANGES} changes of files would be published")
+    words = iter(raw.split("\0"))
+    found, commit = [], ""
+    for word in words:
+        if word.startswith(":"):
+            found.append((commit, word, next(words)))
+        else:
+            commit = word
+    return tuple(found)
+
+
+def _names(changes: Sequence[Change]) -> Iterator[Added]:
+    """Of all that is there afterwards: of an empty file the patch names no path."""
+    return ((commit, path, [(0, path)]) for commit, fact, path in changes if _modes(fact)[-1] != _NONE)
+
+
 def _blobs(fact: str) -> Iterator[str]:
-    """The objects of a line of --raw, before and after; a submodule's commit is in another repository."""
-    colons = len(fact) - len(fact.lstrip(":"))
-    words = fact.lstrip(":").split(" ")
-    modes, shas = words[: colons + 1], words[colons + 1 : 2 * colons + 2]
-    if modes[-1] != "000000":
-        yield from (sha for mode, sha in zip(modes, shas, strict=False) if mode not in ("000000", _SUBMODULE))
+    """The objects before and after; a submodule's commit is in another repository."""
+    modes = _modes(fact)
+    shas = fact.lstrip(":").split(" ")[len(modes) : 2 * len(modes)]
+    if modes[-1] != _NONE:
+        yield from (sha for mode, sha in zip(modes, shas, strict=False) if mode not in (_NONE, _SUBMODULE))
 
 
-Added = tuple[str, str, list[tuple[int, str]]]
-"""(commit, path, the lines it adds)."""
+def _modes(fact: str) -> list[str]:
+    """One for each parent, then that of the commit."""
+    words = fact.lstrip(":")
+    return words.split(" ")[: len(fact) - len(words) + 1]
 
 
 def _added(ask: Ask, commits: Sequence[str]) -> Iterator[Added]:
@@ -186,16 +225,24 @@ def _links(ask: Ask, base: str, head: str) -> tuple[tuple[str, str], ...]:
             fact, _, path = entry.partition("\t")
             if fact.startswith(_LINK):
                 found[path] = fact.split(" ")[2]
-    targets = _targets(ask, sorted({*found.values()})) if found else {}
+    targets = _targets(ask, Counter(found.values())) if found else {}
     return tuple((path, posixpath.normpath(posixpath.join(posixpath.dirname(path), targets[sha])))
                  for path, sha in sorted(found.items()) if sha in targets)
 
 
-def _targets(ask: Ask, shas: Sequence[str]) -> dict[str, str]:
-    """What the links of these objects say, but for those that are longer than any link."""
+def _targets(ask: Ask, times: Mapping[str, int]) -> dict[str, str]:
+    """What the links of these objects say, but for those that are longer than any link. Raises TooMuch."""
+    short = {sha: size for sha, size in _sizes(ask, sorted(times)).items() if size <= LONGEST_LINK}
+    total = sum(size * times[sha] for sha, size in short.items())
+    if total > LINKS:
+        raise TooMuch(f"the symbolic links have {total / (1 << 20):.0f} MB, and {LINKS >> 20} are read")
+    return _contents(ask, [*short])
+
+
+def _sizes(ask: Ask, shas: Sequence[str]) -> dict[str, int]:
+    """In bytes, of those that are there."""
     sizes = ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines(shas)).split("\n")
-    short = [sha for sha, size in zip(shas, sizes, strict=False) if size.isdigit() and int(size) <= LONGEST_LINK]
-    return _contents(ask, short)
+    return {sha: int(size) for sha, size in zip(shas, sizes, strict=False) if size.isdigit()}
 
 
 def _contents(ask: Ask, shas: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.issue import PullRequest
@@ -10,7 +11,7 @@ from coordinator.domain.task import Task
 from coordinator.engine import planted
 from coordinator.engine.world import World
 from coordinator.planning.protection import AGENTS, cleared
-from coordinator.ports import Forbidden, GitHub, HeldBack, NotThere, Refused, Repository
+from coordinator.ports import Forbidden, GitError, GitHub, GitUnreachable, HeldBack, NotThere, Refused, Repository
 from coordinator.wording.escape import marker
 from coordinator.wording.warnings import paths_words, warnings
 
@@ -49,6 +50,19 @@ def obeyed(world: World, task: Task, head: str, base: str) -> str:
     seen = cleared(task, "agent_config")
     cargo = world.repo_of(task).cargo(head, Search(base, allowed=seen, scan=False))
     return paths_words(AGENTS.touched(cargo))
+
+
+def since(repo: Repository, cargo: Cargo, base: str, seen: str) -> Cargo:
+    """What of it is new since the commit `seen`, of which a pull request told already ("" = none did). All of it where
+    that cannot be known. Raises GitUnreachable."""
+    if not seen or not cargo.head:
+        return cargo
+    try:
+        return replace(cargo, files=repo.cargo(cargo.head, Search(base, allowed=(seen,), scan=False)).files)
+    except GitUnreachable:
+        raise
+    except GitError:
+        return cargo
 
 
 def told(world: World, cargo: Cargo, tasks: Iterable[Task]) -> tuple[tuple[str, ...], bool]:

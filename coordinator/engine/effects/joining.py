@@ -175,7 +175,8 @@ def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
         passes = guarding.beside(world, site.repo, delivery.base, came)
         sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha, search=find, passes=passes)
     except HeldBack as error:
-        return NotDelivered(action.plan, action.repo, f"{error.reason}: {world.mask(error.words)}")
+        cure = f". Look at it, and push {delivery.branch} yourself" if error.reason == "protected_path" else ""
+        return NotDelivered(action.plan, action.repo, f"{error.reason}: {world.mask(error.words)}{cure}")
     except PushRefused as error:
         words = f"the push of {delivery.branch} was refused: {error.words}{_first(site.repo, delivery)}"
         return NotDelivered(action.plan, action.repo, words)
@@ -210,10 +211,13 @@ def _pull(world: World, site: Site, under: Undertaking, delivery: Delivery, sha:
     if choice.pull is not None and choice.course is Course.MERGED:
         return choice.pull
     cargo = site.repo.cargo(sha, guarding.search(world, delivery.base, ()))
-    words, careful = guarding.told(world, cargo, _mates(world, under))
     if choice.pull is not None and choice.course is Course.ADOPT:
+        seen = delivery.pr_head_sha if delivery.pr_number == choice.pull.number else ""
+        cargo = guarding.since(site.repo, cargo, delivery.base, seen)
+        words, careful = guarding.told(world, cargo, _mates(world, under))
         guarding.flag(world, github, choice.pull, under.id, words, draft=careful, opened=False)
         return choice.pull
+    words, careful = guarding.told(world, cargo, _mates(world, under))
     base = delivery.base or site.repo.default_branch()
     lines = site.repo.log(site.repo.remote_tip(base), sha)
     body = plan_body(under, delivery, lines, world.store.attempts(), words)

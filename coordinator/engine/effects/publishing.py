@@ -31,12 +31,14 @@ def publish(action: Publish, world: World) -> PullFound | PublishRefused:
     """The pull request of this work: looked for first, opened if there is none, looked for again if refused."""
     task, attempt = action.task, action.attempt
     cargo = world.repo.cargo(attempt.head_sha, _search(world, task)) if attempt.head_sha else Cargo()
-    words, careful = guarding.told(world, cargo, [task])
     choice = _choose(world, task, attempt)
     if choice.pull is not None:
         if choice.course is Course.ADOPT:
+            fresh = guarding.since(world.repo, cargo, world.options.base, _seen(world, task, choice.pull))
+            words, careful = guarding.told(world, fresh, [task])
             guarding.flag(world, world.github, choice.pull, task.id, words, draft=careful, opened=False)
         return _found(world, task, attempt, choice.pull, words=choice.words)
+    words, careful = guarding.told(world, cargo, [task])
     try:
         pull = _open(world, task, attempt, words, draft=task.pr_draft or careful)
     except (Refused, Forbidden, NotThere) as error:
@@ -50,6 +52,12 @@ def publish(action: Publish, world: World) -> PullFound | PublishRefused:
 
 def _search(world: World, task: Task) -> Search:
     return guarding.search(world, world.options.base, [task])
+
+
+def _seen(world: World, task: Task, pull: PullRequest) -> str:
+    """The commit of an attempt of ours at which this pull request was told of what it carries, "" for none."""
+    ours = {one.head_sha for one in world.store.attempts().get(task.id, ())}
+    return task.pr_head_sha if task.pr_number == pull.number and task.pr_head_sha in ours else ""
 
 
 def _choose(world: World, task: Task, attempt: Attempt) -> Choice:
