@@ -118,8 +118,7 @@ def test_what_is_kept_in_a_shown_folder_of_the_system_shows_only_where_it_is_for
 ) -> None:
     """/opt, where services have their homes. The token's file may be for everybody to read: it is known by name."""
     field, opt = make_field(open_folder), open_folder / "opt"
-    monkeypatch.setattr(bubblewrap, "SYSTEM", (*bubblewrap.SYSTEM, str(opt.relative_to("/"))))
-    monkeypatch.setattr(bubblewrap, "_SECRETIVE", (opt,))
+    shown_as_opt(opt, monkeypatch)
     secret = {"coordinator/token": 0o644, "coordinator/token.new": 0o644, "state/coordinator/plans/x": 0o644,
               "mixed/key": 0o600, "private/notes": 0o644, "repos/other/.env": 0o644,
               "repos/other/.coordinator/state.db": 0o644, "repos/bare.git/config": 0o644, "agents/gh-7/half": 0o644,
@@ -144,6 +143,26 @@ def test_what_is_kept_in_a_shown_folder_of_the_system_shows_only_where_it_is_for
     assert said.out.splitlines()[-1] == "hello", said.err
     assert f"{opt}/mixed/readme:mixed/readme" in said.out
     assert "coordinator.lock" not in said.out
+
+
+def test_repositories_of_others_in_opt_that_are_closed_to_us_keep_nobody_from_starting(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A git directory without right of entry, one in such a folder, one that no place is named like."""
+    own, opt, theirs = (open_folder / name for name in ("own", "opt", "theirs"))
+    shown_as_opt(opt, monkeypatch)
+    put(opt / "tree/.git", f"gitdir: {theirs}/.git/worktrees/tree\n", 0o644)
+    put(opt / "long/.git", f"gitdir: /{'n' * 300}\n", 0o644)
+    for closed in (opt / "closed/.git", theirs):
+        closed.mkdir(parents=True)
+        closed.chmod(0o600)
+    own.mkdir()
+    assert as_nobody(own, lambda: make_field(own).inside(f"ls {opt}").out).split() == ["closed", "long", "tree"]
+
+
+def shown_as_opt(opt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bubblewrap, "SYSTEM", (*bubblewrap.SYSTEM, str(opt.relative_to("/"))))
+    monkeypatch.setattr(bubblewrap, "_SECRETIVE", (opt,))
 
 
 def put(path: Path, text: str, mode: int) -> None:

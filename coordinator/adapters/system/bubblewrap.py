@@ -178,11 +178,15 @@ def _closed(path: Path, to_all: int) -> bool:
 
 
 def _managed(here: Path, folders: Sequence[str], files: Sequence[str]) -> bool:
-    """A checkout with our files, a repository that we took the lock of, a worktree with our mark."""
-    if ".git" in files:
-        return (_pointed(here / ".git") / "coordinator").is_file()
-    common = here / ".git" if ".git" in folders else here
-    return ".coordinator" in folders or (common / "coordinator.lock").is_file()
+    """A checkout with our files, a repository that we took the lock of, a worktree with our mark. What is closed to us
+    is none of ours."""
+    try:
+        if ".git" in files:
+            return (_pointed(here / ".git") / "coordinator").is_file()
+        common = here / ".git" if ".git" in folders else here
+        return ".coordinator" in folders or (common / "coordinator.lock").is_file()
+    except OSError:
+        return False
 
 
 def _pointed(link: Path) -> Path:
