@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from coordinator.adapters.system.run import run
 from coordinator.adapters.system.walls import argv
 from coordinator.app.walls import sandbox_of
 from coordinator.config import load
+from coordinator.domain.parcel import Inbound
 from coordinator.domain.remains import WALLED
 from coordinator.domain.walls import Own
 from coordinator.ports import Command, GitBusy, GitError
@@ -408,6 +410,37 @@ def test_a_worktree_that_goes_takes_its_cell_with_it_and_no_work(field: Field) -
     repo.remove_worktree(TASK)
     assert git(field.world.checkout, "log", "-1", "--format=%s", BRANCH) == "x"
     assert (list(walls.iterdir()), field.tree.exists()) == ([], False)
+
+
+@pytest.mark.parametrize(("by", "moment"), [("take-in", "after"), ("removal", "before"), ("removal", "after"),
+                                            ("removal", "in vain")])
+def test_an_attempt_that_begins_while_the_last_one_s_work_comes_out_keeps_its_cell_and_worktree(
+    by: str, moment: str, field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person has a refused task begun again while its worktree is cleaned up."""
+    field.inside("echo x > x; git add x; git commit -qm x")
+    repo, base, told = field.world.repository(), field.tip(), cells.told
+
+    def overtaken(*args: Any) -> Inbound | None:
+        inbound = told(*args) if moment == "after" else None
+        field.world.repository().wall_in(TASK, "next")
+        if moment == "in vain":
+            raise GitError("no answer")
+        return inbound or told(*args)
+
+    monkeypatch.setattr(cells, "told", overtaken)
+    with pytest.raises(GitBusy, match="another attempt"):
+        field.let_out() if by == "take-in" else repo.remove_worktree(TASK)
+    walls = field.world.checkout / ".git" / "coordinator-walls"
+    assert (walls / TASK / "ready").read_text().split() == ["next", base]
+    assert (field.tip(), (field.tree / "x").exists(), (walls / f"{TASK}.left-t").is_dir()) == (base, True, True)
+
+
+def test_a_worktree_that_is_wanted_again_stays(field: Field) -> None:
+    field.inside("echo x > x; git add x; git commit -qm x")
+    with pytest.raises(GitBusy, match="set going meanwhile"):
+        field.world.repository().remove_worktree(TASK, unless=lambda: True)
+    assert (field.tree / "x").exists()
 
 
 def test_a_cell_whose_worktree_a_person_removed_stands_aside(field: Field) -> None:

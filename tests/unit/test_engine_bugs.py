@@ -13,7 +13,7 @@ from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import CleanUp
-from coordinator.ports import AuthUnresolved
+from coordinator.ports import AuthUnresolved, Handle
 from tests.support.fakes import Outside, Tree, an_outside
 
 _S = TaskState
@@ -159,6 +159,16 @@ def test_a_clean_up_under_way_spares_a_task_that_was_set_going_meanwhile(monkeyp
     monkeypatch.setattr(outside.executor, "live", tuple)
     cleaned = perform(CleanUp(frozenset(), "11 worktree errors"), outside.world())
     assert (cleaned.removed, cleaned.kept) == (("gh-9",), ("gh-1",))
+
+
+def test_a_clean_up_asks_once_more_when_it_holds_the_repository(monkeypatch):
+    """What lies in the cell of a dead worker may take minutes to come out."""
+    outside = one_issue()
+    outside.repo.trees["gh-9"] = Tree("rpi/gh-9")
+    answers = iter([(), (Handle("claude", "gh-9", "t"),)])
+    monkeypatch.setattr(outside.executor, "live", lambda: next(answers))
+    cleaned = perform(CleanUp(frozenset(), "11 worktree errors"), outside.world())
+    assert (cleaned.removed, cleaned.kept, [*outside.repo.trees]) == ((), ("gh-9",), ["gh-9"])
 
 
 def test_what_was_seen_of_an_earlier_attempt_is_no_evidence_for_a_later_one():

@@ -26,7 +26,7 @@ from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
 from coordinator.domain.remains import WALLED, Remain
 from coordinator.domain.walls import Cell, Walls
-from coordinator.ports import GitError
+from coordinator.ports import GitBusy, GitError
 from coordinator.runfiles import atomic
 from coordinator.runfiles.emptying import remove_all, size_of
 from coordinator.runfiles.gitsafe import HARDENED_ARGS, hardened_env
@@ -66,13 +66,19 @@ def make(funnel: Funnel, tree: Tree, task_id: str, token: str) -> Cell:
     return cell
 
 
-def told(funnel: Funnel, tree: Tree, task_id: str, branch: str) -> Inbound | None:
-    """What was done in the task's cell, packed; None without a cell. It lasts as long as a worker's git makes it last:
-    nobody should hold the repository meanwhile. Raises GitError."""
+def standing(funnel: Funnel, task_id: str) -> str:
+    """The token of the attempt whose cell it is; "" without a cell."""
+    return (_ready(_home(funnel, task_id)) or [""])[0]
+
+
+def told(funnel: Funnel, tree: Tree, task_id: str, branch: str, token: str) -> Inbound | None:
+    """What was done in that attempt's cell, packed; None without a cell. It lasts as long as a worker's git makes it
+    last: nobody should hold the repository meanwhile. Raises GitError."""
     home = _home(funnel, task_id)
     ready = _ready(home)
-    if not ready:
+    if not token or not ready:
         return None
+    _refuse_other(ready[0], token, task_id)
     out = home / "out"
     with crossing("file", f"bundle of {task_id}"):
         remove_all(str(out))
@@ -80,9 +86,12 @@ def told(funnel: Funnel, tree: Tree, task_id: str, branch: str) -> Inbound | Non
         return _told(_within(_cell(funnel, tree, task_id), out), out / "bundle", branch, sent=ready[1])
 
 
-def take_in(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound | None, attempt: int) -> None:
-    """What was told becomes the worktree's and its branch's; the files lie as they are, the cell goes. Nothing without
-    a cell; done again, it changes nothing more. Raises GitError."""
+def take_in(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound | None, attempt: int,
+            token: str) -> None:
+    """What was told of that attempt's cell becomes the worktree's and its branch's; the files lie as they are, the cell
+    goes. Nothing without a cell; done again, it changes nothing more. Raises GitBusy where another attempt has begun
+    since, GitError."""
+    _refuse_other(standing(funnel, task_id), token if inbound else "", task_id)
     if inbound is not None:
         parcels.settle(funnel, tree, task_id, branch, inbound, attempt)
     home = _home(funnel, task_id)
@@ -91,9 +100,11 @@ def take_in(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbo
             _remove(funnel, home)
 
 
-def put_aside(funnel: Funnel, task_id: str) -> None:
-    """What could not be taken in, before its worktree goes."""
-    home = _home(funnel, task_id)
+def put_aside(funnel: Funnel, task_id: str, token: str) -> None:
+    """What of that attempt could not be taken in, before its worktree goes. Raises GitBusy where another has begun."""
+    now, home = standing(funnel, task_id), _home(funnel, task_id)
+    if now:
+        _refuse_other(now, token, task_id)
     if home.exists():
         with crossing("file", f"cell of {task_id}"):
             _stand_aside(funnel, home, _ready(home))
@@ -117,6 +128,12 @@ def _stand_aside(funnel: Funnel, home: Path, ready: list[str]) -> None:
     if ready:
         home.rename(home.with_name(f"{home.name}{_LEFT}{ready[0][:8]}"))
     _remove(funnel, home)
+
+
+def _refuse_other(now: str, token: str, task_id: str) -> None:
+    """What was begun on the cell of one attempt must not end on that of the next, whose worker may be alive."""
+    if now != token:
+        raise GitBusy(f"the cell of {task_id} was taken over by another attempt meanwhile: it is left alone")
 
 
 def _home(funnel: Funnel, task_id: str) -> Path:
