@@ -213,7 +213,7 @@ class Repository(Protocol):
 
     def let_out(self, task_id: str, branch: str, attempt: int) -> None:
         """What was committed there becomes the worktree's and its branch's, and the cell is gone; files stay as they
-        are, and nothing happens where there is none. Raises GitError; then the cell stays."""
+        are, and nothing happens where there is none. Raises GitBusy, GitError; then the cell stays."""
 
     def fetch(self) -> None:
         """Fetches the remote's branches. Raises GitUnreachable."""

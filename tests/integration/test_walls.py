@@ -8,10 +8,8 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,14 +19,12 @@ from coordinator.adapters.system.run import run
 from coordinator.adapters.system.walls import argv
 from coordinator.app.walls import sandbox_of
 from coordinator.config import load
-from coordinator.domain.parcel import Inbound
 from coordinator.domain.remains import WALLED
 from coordinator.domain.walls import Own
 from coordinator.ports import Command, GitBusy, GitError
 from tests.support.gitworld import NO_CHECKOUT, git
 from tests.support.program import tree as digest
 from tests.support.walled import BRANCH, CANARY, OTHER, TASK, Field, as_nobody, fields, make_field, needs_walls
-from tests.support.workers import until
 
 pytestmark = pytest.mark.usefixtures("walls")
 
@@ -262,55 +258,6 @@ def test_the_branch_moves_when_the_index_has_done_so(field: Field) -> None:
     assert git(field.tree, "log", "-1", "--format=%s") == "x"
 
 
-PIPES = ("HEAD", "packed-refs", "config", f"refs/heads/{BRANCH}")
-
-
-@pytest.mark.parametrize("name", PIPES)
-def test_a_pipe_where_git_reads_is_waited_for_a_while_and_the_work_stands_aside(
-    name: str, field: Field, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base = field.tip()
-    monkeypatch.setattr(cells, "PATIENCE", 0.5)
-    piped(field, name)
-    with pytest.raises(GitError, match=r"no answer within 0\.5 s"):
-        field.let_out()
-    field.world.repository().remove_worktree(TASK)
-    [left] = (field.world.checkout / ".git" / "coordinator-walls").iterdir()
-    assert (left.name, field.tip()) == (f"{TASK}.left-t", base)
-
-
-def test_while_a_worker_s_git_is_waited_for_nobody_else_is_kept_waiting(field: Field) -> None:
-    pipe = piped(field, "config")
-    other = field.world.repository()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(field.let_out)
-        [end] = until(lambda: reader(pipe), "git, behind the walls")
-        assert {one.task_id for one in other.worktrees()} == {TASK, OTHER}
-        assert not waiting.done()
-        pipe.unlink()   # who reads it next finds none
-        os.close(end)
-        waiting.result()
-    assert git(field.tree, "log", "-1", "--format=%s") == "x"
-
-
-def piped(field: Field, name: str) -> Path:
-    """A named pipe in a cell, made by its worker after a commit."""
-    field.inside(f"""git commit -q --allow-empty -m x; case {name} in HEAD) which=dir;; *) which=common-dir;; esac
-        pipe=$(git rev-parse --path-format=absolute --git-$which)/{name}; rm -f $pipe; mkfifo $pipe""")
-    home = field.world.checkout / ".git" / "coordinator-walls" / TASK
-    pipe = home / ("admin" if name == "HEAD" else "git") / name
-    assert pipe.is_fifo()
-    return pipe
-
-
-def reader(pipe: Path) -> list[int]:
-    """The pipe, opened to be written to, when somebody waits for that."""
-    try:
-        return [os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)]
-    except OSError:
-        return []
-
-
 def test_a_cell_that_was_made_hard_to_remove_is_removed(field: Field) -> None:
     field.inside("echo x > x; git add x; git commit -qm x")
     home = field.world.checkout / ".git" / "coordinator-walls" / TASK
@@ -410,37 +357,6 @@ def test_a_worktree_that_goes_takes_its_cell_with_it_and_no_work(field: Field) -
     repo.remove_worktree(TASK)
     assert git(field.world.checkout, "log", "-1", "--format=%s", BRANCH) == "x"
     assert (list(walls.iterdir()), field.tree.exists()) == ([], False)
-
-
-@pytest.mark.parametrize(("by", "moment"), [("take-in", "after"), ("removal", "before"), ("removal", "after"),
-                                            ("removal", "in vain")])
-def test_an_attempt_that_begins_while_the_last_one_s_work_comes_out_keeps_its_cell_and_worktree(
-    by: str, moment: str, field: Field, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A person has a refused task begun again while its worktree is cleaned up."""
-    field.inside("echo x > x; git add x; git commit -qm x")
-    repo, base, told = field.world.repository(), field.tip(), cells.told
-
-    def overtaken(*args: Any) -> Inbound | None:
-        inbound = told(*args) if moment == "after" else None
-        field.world.repository().wall_in(TASK, "next")
-        if moment == "in vain":
-            raise GitError("no answer")
-        return inbound or told(*args)
-
-    monkeypatch.setattr(cells, "told", overtaken)
-    with pytest.raises(GitBusy, match="another attempt"):
-        field.let_out() if by == "take-in" else repo.remove_worktree(TASK)
-    walls = field.world.checkout / ".git" / "coordinator-walls"
-    assert (walls / TASK / "ready").read_text().split() == ["next", base]
-    assert (field.tip(), (field.tree / "x").exists(), (walls / f"{TASK}.left-t").is_dir()) == (base, True, True)
-
-
-def test_a_worktree_that_is_wanted_again_stays(field: Field) -> None:
-    field.inside("echo x > x; git add x; git commit -qm x")
-    with pytest.raises(GitBusy, match="set going meanwhile"):
-        field.world.repository().remove_worktree(TASK, unless=lambda: True)
-    assert (field.tree / "x").exists()
 
 
 def test_a_cell_whose_worktree_a_person_removed_stands_aside(field: Field) -> None:

@@ -13,7 +13,7 @@ from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import CleanUp
-from coordinator.ports import AuthUnresolved, Handle
+from coordinator.ports import AuthUnresolved, GitBusy, Handle
 from tests.support.fakes import Outside, Tree, an_outside
 
 _S = TaskState
@@ -169,6 +169,21 @@ def test_a_clean_up_asks_once_more_when_it_holds_the_repository(monkeypatch):
     monkeypatch.setattr(outside.executor, "live", lambda: next(answers))
     cleaned = perform(CleanUp(frozenset(), "11 worktree errors"), outside.world())
     assert (cleaned.removed, cleaned.kept, [*outside.repo.trees]) == ((), ("gh-9",), ["gh-9"])
+
+
+def test_work_that_does_not_come_out_of_its_walls_yet_is_asked_for_again_and_not_refused(monkeypatch):
+    outside = one_issue()
+    answers = iter([GitBusy("no answer within 30 s"), GitBusy("no answer within 60 s")])
+
+    def let_out(*_: object) -> None:
+        if (busy := next(answers, None)) is not None:
+            raise busy
+
+    monkeypatch.setattr(outside.repo, "let_out", let_out)
+    ticking(outside, an_engine(outside), 8)
+    [task] = outside.store.tasks()
+    assert (next(answers, None), task.state) == (None, _S.IN_REVIEW)
+    assert len(outside.store.attempts()["gh-1"]) == 1
 
 
 def test_what_was_seen_of_an_earlier_attempt_is_no_evidence_for_a_later_one():

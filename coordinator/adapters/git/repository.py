@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -245,8 +244,12 @@ class GitRepository:
     def remove_worktree(self, task_id: str, unless: Callable[[], bool] = lambda: False) -> None:
         with self._funnel.locked():
             tree, token = registry.registered(self._funnel, self._place(task_id)), cells.standing(self._funnel, task_id)
-        with suppress(GitError):   # what cannot be taken in stands aside
+        try:
             self._let_out(tree, task_id, registry.mark(tree)[1] if tree else "", 0, token)
+        except GitBusy:
+            raise
+        except GitError:
+            pass   # what cannot be taken in stands aside
         with self._funnel.locked():
             if unless():
                 raise GitBusy(f"{task_id} was set going meanwhile: its worktree is left alone")
