@@ -213,7 +213,7 @@ class Repository(Protocol):
 
     def let_out(self, task_id: str, branch: str, attempt: int) -> None:
         """What was committed there becomes the worktree's and its branch's, and the cell is gone; files stay as they
-        are, and nothing happens where there is none. Raises GitError; then the cell stays."""
+        are, and nothing happens where there is none. Raises GitBusy, GitError; then the cell stays."""
 
     def fetch(self) -> None:
         """Fetches the remote's branches. Raises GitUnreachable."""
@@ -229,8 +229,7 @@ class Repository(Protocol):
         """None when there is no worktree. STOP and BLOCKED.md never count as work."""
 
     def note(self, task_id: str, name: str) -> str:
-        """Text of STOP or BLOCKED.md in the worktree ("" when absent), at most 4,000 characters; the file is
-        opened without following links."""
+        """Text of STOP or BLOCKED.md in the worktree ("" when absent), at most 4,000 characters, following no link."""
 
     def forget_note(self, task_id: str, name: str) -> None: ...
 
@@ -301,8 +300,9 @@ class Repository(Protocol):
     def worktrees(self) -> tuple[Found, ...]:
         """All under the worktree root that are ours."""
 
-    def remove_worktree(self, task_id: str) -> None:
-        """Only a path under the root; rescues what is dirty first; the branch stays. Raises GitError."""
+    def remove_worktree(self, task_id: str, unless: Callable[[], bool] = lambda: False) -> None:
+        """Only a path under the root; rescues what is dirty first; the branch stays. Raises GitBusy where another
+        attempt has begun, or `unless` says so, which is asked last, with the repository held; GitError."""
 
     def rescues(self) -> tuple[tuple[str, datetime], ...]:
         """(ref, when it was made) of every rescue, oldest first."""

@@ -15,7 +15,7 @@ from coordinator.domain.request import Event
 from coordinator.domain.task import Task, TaskState
 from coordinator.engine import plans
 from coordinator.engine.effects import perform
-from coordinator.engine.facts import EffectFailed, Fact
+from coordinator.engine.facts import EffectFailed, Examined, Fact
 from coordinator.engine.gates import keep_members, turn
 from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
@@ -130,7 +130,8 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - saved and shown, and given to a person when it comes again
             fact = EffectFailed(action, f"{type(error).__name__}: {error}", bug=traceback.format_exc())
             self._recorder.record(fact)
-        if not isinstance(fact, EffectFailed):
+        leaked = isinstance(fact, Examined) and fact.survivors   # swept again after its rest
+        if not isinstance(fact, EffectFailed) and not leaked:
             self.memory.recovered(action.lane)
 
     def _apply(self, made: Plan) -> bool:

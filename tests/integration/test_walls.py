@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from coordinator.ports import Command, GitBusy, GitError
 from tests.support.gitworld import NO_CHECKOUT, git
 from tests.support.program import tree as digest
 from tests.support.walled import BRANCH, CANARY, OTHER, TASK, Field, as_nobody, fields, make_field, needs_walls
-from tests.support.workers import until
 
 pytestmark = pytest.mark.usefixtures("walls")
 
@@ -118,8 +116,7 @@ def test_what_is_kept_in_a_shown_folder_of_the_system_shows_only_where_it_is_for
 ) -> None:
     """/opt, where services have their homes. The token's file may be for everybody to read: it is known by name."""
     field, opt = make_field(open_folder), open_folder / "opt"
-    monkeypatch.setattr(bubblewrap, "SYSTEM", (*bubblewrap.SYSTEM, str(opt.relative_to("/"))))
-    monkeypatch.setattr(bubblewrap, "_SECRETIVE", (opt,))
+    shown_as_opt(opt, monkeypatch)
     secret = {"coordinator/token": 0o644, "coordinator/token.new": 0o644, "state/coordinator/plans/x": 0o644,
               "mixed/key": 0o600, "private/notes": 0o644, "repos/other/.env": 0o644,
               "repos/other/.coordinator/state.db": 0o644, "repos/bare.git/config": 0o644, "agents/gh-7/half": 0o644,
@@ -144,6 +141,26 @@ def test_what_is_kept_in_a_shown_folder_of_the_system_shows_only_where_it_is_for
     assert said.out.splitlines()[-1] == "hello", said.err
     assert f"{opt}/mixed/readme:mixed/readme" in said.out
     assert "coordinator.lock" not in said.out
+
+
+def test_repositories_of_others_in_opt_that_are_closed_to_us_keep_nobody_from_starting(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A git directory without right of entry, one in such a folder, one that no place is named like."""
+    own, opt, theirs = (open_folder / name for name in ("own", "opt", "theirs"))
+    shown_as_opt(opt, monkeypatch)
+    put(opt / "tree/.git", f"gitdir: {theirs}/.git/worktrees/tree\n", 0o644)
+    put(opt / "long/.git", f"gitdir: /{'n' * 300}\n", 0o644)
+    for closed in (opt / "closed/.git", theirs):
+        closed.mkdir(parents=True)
+        closed.chmod(0o600)
+    own.mkdir()
+    assert as_nobody(own, lambda: make_field(own).inside(f"ls {opt}").out).split() == ["closed", "long", "tree"]
+
+
+def shown_as_opt(opt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bubblewrap, "SYSTEM", (*bubblewrap.SYSTEM, str(opt.relative_to("/"))))
+    monkeypatch.setattr(bubblewrap, "_SECRETIVE", (opt,))
 
 
 def put(path: Path, text: str, mode: int) -> None:
@@ -239,55 +256,6 @@ def test_the_branch_moves_when_the_index_has_done_so(field: Field) -> None:
     lock.unlink()
     field.let_out()
     assert git(field.tree, "log", "-1", "--format=%s") == "x"
-
-
-PIPES = ("HEAD", "packed-refs", "config", f"refs/heads/{BRANCH}")
-
-
-@pytest.mark.parametrize("name", PIPES)
-def test_a_pipe_where_git_reads_is_waited_for_a_while_and_the_work_stands_aside(
-    name: str, field: Field, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base = field.tip()
-    monkeypatch.setattr(cells, "PATIENCE", 0.5)
-    piped(field, name)
-    with pytest.raises(GitError, match=r"no answer within 0\.5 s"):
-        field.let_out()
-    field.world.repository().remove_worktree(TASK)
-    [left] = (field.world.checkout / ".git" / "coordinator-walls").iterdir()
-    assert (left.name, field.tip()) == (f"{TASK}.left-t", base)
-
-
-def test_while_a_worker_s_git_is_waited_for_nobody_else_is_kept_waiting(field: Field) -> None:
-    pipe = piped(field, "config")
-    other = field.world.repository()
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(field.let_out)
-        [end] = until(lambda: reader(pipe), "git, behind the walls")
-        assert {one.task_id for one in other.worktrees()} == {TASK, OTHER}
-        assert not waiting.done()
-        pipe.unlink()   # who reads it next finds none
-        os.close(end)
-        waiting.result()
-    assert git(field.tree, "log", "-1", "--format=%s") == "x"
-
-
-def piped(field: Field, name: str) -> Path:
-    """A named pipe in a cell, made by its worker after a commit."""
-    field.inside(f"""git commit -q --allow-empty -m x; case {name} in HEAD) which=dir;; *) which=common-dir;; esac
-        pipe=$(git rev-parse --path-format=absolute --git-$which)/{name}; rm -f $pipe; mkfifo $pipe""")
-    home = field.world.checkout / ".git" / "coordinator-walls" / TASK
-    pipe = home / ("admin" if name == "HEAD" else "git") / name
-    assert pipe.is_fifo()
-    return pipe
-
-
-def reader(pipe: Path) -> list[int]:
-    """The pipe, opened to be written to, when somebody waits for that."""
-    try:
-        return [os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)]
-    except OSError:
-        return []
 
 
 def test_a_cell_that_was_made_hard_to_remove_is_removed(field: Field) -> None:

@@ -29,6 +29,7 @@ from coordinator.ports import (
     Command,
     Credentials,
     Finished,
+    GitBusy,
     Handle,
     LaunchSpec,
     MergeConflict,
@@ -212,7 +213,9 @@ class FakeRepository(Clean, NoWalls):
         return tuple(Found(task_id, self.worktree_path(task_id), tree.branch, True, bool(tree.dirty), 0)
                      for task_id, tree in self.trees.items())
 
-    def remove_worktree(self, task_id: str) -> None:
+    def remove_worktree(self, task_id: str, unless: Callable[[], bool] = lambda: False) -> None:
+        if unless():
+            raise GitBusy(f"{task_id} was set going meanwhile")
         with crossing("git", f"remove {task_id}"):
             self.trees.pop(task_id, None)
 

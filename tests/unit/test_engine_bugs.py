@@ -3,6 +3,7 @@ never all, never for ever."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from coordinator.engine.observe import observe
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import CleanUp
 from coordinator.planning.plan import plan
-from coordinator.ports import AuthUnresolved, GitUnreachable, TryLater
+from coordinator.ports import AuthUnresolved, GitBusy, GitUnreachable, Handle, TryLater
 from tests.factories import a_task
 from tests.support.fakes import Outside, Tree, an_outside
 
@@ -164,6 +165,31 @@ def test_a_clean_up_under_way_spares_a_task_that_was_set_going_meanwhile(monkeyp
     assert (cleaned.removed, cleaned.kept) == (("gh-9",), ("gh-1",))
 
 
+def test_a_clean_up_asks_once_more_when_it_holds_the_repository(monkeypatch):
+    """What lies in the cell of a dead worker may take minutes to come out."""
+    outside = one_issue()
+    outside.repo.trees["gh-9"] = Tree("rpi/gh-9")
+    answers = iter([(), (Handle("claude", "gh-9", "t"),)])
+    monkeypatch.setattr(outside.executor, "live", lambda: next(answers))
+    cleaned = perform(CleanUp(frozenset(), "11 worktree errors"), outside.world())
+    assert (cleaned.removed, cleaned.kept, [*outside.repo.trees]) == ((), ("gh-9",), ["gh-9"])
+
+
+def test_work_that_does_not_come_out_of_its_walls_yet_is_asked_for_again_and_not_refused(monkeypatch):
+    outside = one_issue()
+    answers = iter([GitBusy("no answer within 30 s"), GitBusy("no answer within 60 s")])
+
+    def let_out(*_: object) -> None:
+        if (busy := next(answers, None)) is not None:
+            raise busy
+
+    monkeypatch.setattr(outside.repo, "let_out", let_out)
+    ticking(outside, an_engine(outside), 8)
+    [task] = outside.store.tasks()
+    assert (next(answers, None), task.state) == (None, _S.IN_REVIEW)
+    assert len(outside.store.attempts()["gh-1"]) == 1
+
+
 def test_what_was_seen_of_an_earlier_attempt_is_no_evidence_for_a_later_one():
     outside = one_issue()
     engine = an_engine(outside)
@@ -270,3 +296,20 @@ def test_why_tells_what_fails_until_the_task_moves_on_or_github_is_what_it_waits
     failing[0] = TryLater("GitHub is away")
     ticking(outside, engine, 8, 60)
     assert "; this failed" not in plan(observe(engine.world, engine.memory)).waits["gh-1"].words
+
+
+def test_what_is_left_of_a_worker_is_swept_again_after_a_rest_and_not_at_each_turn(monkeypatch):
+    outside, swept = one_issue(), []
+    outside.executor.undying["gh-1"] = (4711,)
+    plain = outside.executor.sweep
+    monkeypatch.setattr(outside.executor, "sweep", lambda handle: swept.append(outside.clock.now()) or plain(handle))
+    engine = an_engine(outside)
+    ticking(outside, engine, 40, seconds=10)
+    pauses = [(after - before).total_seconds() for before, after in itertools.pairwise(swept)]
+    assert len(pauses) > 3
+    assert min(pauses) > 0
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 60
+    outside.executor.undying.clear()
+    ticking(outside, engine, 40, seconds=10)
+    assert outside.store.tasks()[0].state is _S.IN_REVIEW

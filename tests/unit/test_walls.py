@@ -13,7 +13,7 @@ from coordinator.adapters.system.installed import Needs, links_to
 from coordinator.adapters.system.walls import argv
 from coordinator.app import walls
 from coordinator.config import Config, ConfigError, load
-from coordinator.domain.walls import Walls
+from coordinator.domain.walls import Cell, Walls
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "walls.txt"
 ROOT, HOME = Path("/srv/widgets"), Path("/home/bot")
@@ -118,6 +118,45 @@ def test_links_on_the_way_are_told_and_a_circle_of_them_ends(tmp_path: Path) -> 
     assert links_to(tmp_path / "two/inner") == [(str(tmp_path / "one"), tmp_path / "two"), ("real", tmp_path / "one")]
     (tmp_path / "circle").symlink_to("circle")
     assert 0 < len(links_to(tmp_path / "circle/x")) <= 40
+
+
+# --- what others keep beside the system ------------------------------------------------------------------
+
+
+def covered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *system: str) -> tuple[Path, ...]:
+    """What a worker finds closed where the folders `system` of this place are shown, and `opt` is one of others."""
+    monkeypatch.setattr(bubblewrap, "SYSTEM", [str((tmp_path / name).relative_to("/")) for name in system])
+    monkeypatch.setattr(bubblewrap, "_SECRETIVE", (tmp_path / "opt",))
+    cell = Cell(tmp_path / "tree", CELL, CELL, GIT, (), CELL / "door", ())
+    made = bubblewrap.around(cell, argv=("sh",), environ={"PATH": ""})
+    assert not made.hidden
+    return made.closed
+
+
+@pytest.mark.parametrize(("real", "closed"), [("data/opt", False), ("usr/opt", True)])
+def test_where_opt_is_a_link_only_what_is_shown_is_covered(
+    real: str, closed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bubblewrap can cover nothing where nothing lies: no worker would start."""
+    (tmp_path / "usr").mkdir()
+    (tmp_path / real / "private").mkdir(mode=0o700, parents=True)
+    (tmp_path / "opt").symlink_to(real)
+    assert covered(tmp_path, monkeypatch, "usr", "opt") == ((tmp_path / real / "private",) if closed else ())
+
+
+def test_what_is_closed_in_opt_is_looked_for_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is gone meanwhile is not covered."""
+    now = 1e6
+    monkeypatch.setattr(bubblewrap, "monotonic", lambda: now)
+    first, second = tmp_path / "opt/first", tmp_path / "opt/second"
+    first.mkdir(mode=0o700, parents=True)
+    assert covered(tmp_path, monkeypatch, "opt") == (first,)
+    second.mkdir(mode=0o700)
+    first.rename(tmp_path / "elsewhere")
+    now += bubblewrap.HOLDS - 1
+    assert covered(tmp_path, monkeypatch, "opt") == ()
+    now += 1
+    assert covered(tmp_path, monkeypatch, "opt") == (second,)
 
 
 # --- what is promised -----------------------------------------------------------------------------------

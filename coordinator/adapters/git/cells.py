@@ -26,7 +26,7 @@ from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
 from coordinator.domain.remains import WALLED, Remain
 from coordinator.domain.walls import Cell, Walls
-from coordinator.ports import GitError
+from coordinator.ports import GitBusy, GitError
 from coordinator.runfiles import atomic
 from coordinator.runfiles.emptying import remove_all, size_of
 from coordinator.runfiles.gitsafe import HARDENED_ARGS, hardened_env
@@ -35,7 +35,11 @@ from coordinator.runfiles.names import make_folder
 FOLDER = "coordinator-walls"
 _LEFT = ".left-"
 PATIENCE = 30.0
-"""Seconds that git may think about a question behind the walls, where a worker may have made it wait for ever."""
+"""Seconds that git may think about a question behind the walls, where a worker may have made it wait for ever. Each
+time that the work is asked for anew it is twice as long: a host may be slow."""
+TRIES = 4
+_WAITED = "waited"
+"""A byte for each time that no answer came."""
 _READY = "ready"
 """Written last: the token of the attempt that the cell is for, and the commit it began with, a line each."""
 _KEPT = re.compile(
@@ -66,23 +70,41 @@ def make(funnel: Funnel, tree: Tree, task_id: str, token: str) -> Cell:
     return cell
 
 
-def told(funnel: Funnel, tree: Tree, task_id: str, branch: str) -> Inbound | None:
-    """What was done in the task's cell, packed; None without a cell. It lasts as long as a worker's git makes it last:
-    nobody should hold the repository meanwhile. Raises GitError."""
+def standing(funnel: Funnel, task_id: str) -> str:
+    """The token of the attempt whose cell it is; "" without a cell."""
+    return (_ready(_home(funnel, task_id)) or [""])[0]
+
+
+def told(funnel: Funnel, tree: Tree, task_id: str, branch: str, token: str) -> Inbound | None:
+    """What was done in that attempt's cell, packed; None without a cell. It lasts as long as a worker's git makes it
+    last: nobody should hold the repository meanwhile. Raises GitBusy the first few times that git gives no answer,
+    GitError."""
     home = _home(funnel, task_id)
     ready = _ready(home)
-    if not ready:
+    if not token or not ready:
         return None
+    _refuse_other(ready[0], token, task_id)
     out = home / "out"
     with crossing("file", f"bundle of {task_id}"):
         remove_all(str(out))
         make_folder(str(out))
-        return _told(_within(_cell(funnel, tree, task_id), out), out / "bundle", branch, sent=ready[1])
+        waited = len(atomic.read(str(home / _WAITED), TRIES) or b"")
+        try:
+            return _told(_within(_cell(funnel, tree, task_id), out), out / "bundle", branch, ready[1],
+                         PATIENCE * 2**min(waited, TRIES - 1))
+        except _NoAnswer as error:
+            if waited + 1 >= TRIES:
+                raise
+            atomic.write(str(home / _WAITED), b"." * (waited + 1))
+            raise GitBusy(f"{error.words}, and a host that is slow: it is asked again, for longer") from error
 
 
-def take_in(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound | None, attempt: int) -> None:
-    """What was told becomes the worktree's and its branch's; the files lie as they are, the cell goes. Nothing without
-    a cell; done again, it changes nothing more. Raises GitError."""
+def take_in(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbound | None, attempt: int,
+            token: str) -> None:
+    """What was told of that attempt's cell becomes the worktree's and its branch's; the files lie as they are, the cell
+    goes. Nothing without a cell; done again, it changes nothing more. Raises GitBusy where another attempt has begun
+    since, GitError."""
+    _refuse_other(standing(funnel, task_id), token if inbound else "", task_id)
     if inbound is not None:
         parcels.settle(funnel, tree, task_id, branch, inbound, attempt)
     home = _home(funnel, task_id)
@@ -91,9 +113,11 @@ def take_in(funnel: Funnel, tree: Tree, task_id: str, branch: str, inbound: Inbo
             _remove(funnel, home)
 
 
-def put_aside(funnel: Funnel, task_id: str) -> None:
-    """What could not be taken in, before its worktree goes."""
-    home = _home(funnel, task_id)
+def put_aside(funnel: Funnel, task_id: str, token: str) -> None:
+    """What of that attempt could not be taken in, before its worktree goes. Raises GitBusy where another has begun."""
+    now, home = standing(funnel, task_id), _home(funnel, task_id)
+    if now:
+        _refuse_other(now, token, task_id)
     if home.exists():
         with crossing("file", f"cell of {task_id}"):
             _stand_aside(funnel, home, _ready(home))
@@ -117,6 +141,12 @@ def _stand_aside(funnel: Funnel, home: Path, ready: list[str]) -> None:
     if ready:
         home.rename(home.with_name(f"{home.name}{_LEFT}{ready[0][:8]}"))
     _remove(funnel, home)
+
+
+def _refuse_other(now: str, token: str, task_id: str) -> None:
+    """What was begun on the cell of one attempt must not end on that of the next, whose worker may be alive."""
+    if now != token:
+        raise GitBusy(f"the cell of {task_id} was taken over by another attempt meanwhile: it is left alone")
 
 
 def _home(funnel: Funnel, task_id: str) -> Path:
@@ -224,16 +254,20 @@ def _within(cell: Cell, out: Path) -> Walls:
     return bubblewrap.for_git(cell, out)
 
 
-def _told(made: Walls, box: Path, branch: str, sent: str) -> Inbound:
+class _NoAnswer(GitError):
+    """git was asked behind the walls and said nothing."""
+
+
+def _told(made: Walls, box: Path, branch: str, sent: str, patience: float) -> Inbound:
     """What git says in there, and a bundle of what the repository lacks."""
     ref = f"refs/heads/{branch}"
-    head = _ask(made, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    head = _ask(made, patience, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if not head:
         raise GitError(f"the worker left HEAD of {made.cwd} on no commit; its files lie there as they were")
-    tip = _ask(made, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") or sent
-    on = _ask(made, "symbolic-ref", "--quiet", "HEAD")
+    tip = _ask(made, patience, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") or sent
+    on = _ask(made, patience, "symbolic-ref", "--quiet", "HEAD")
     news = [name for name, sha in (("HEAD", head), (ref, tip))
-            if _ask(made, "rev-list", "--max-count=1", sha, f"^{sent}")]
+            if _ask(made, patience, "rev-list", "--max-count=1", sha, f"^{sent}")]
     if news:
         ran = _run(made, TIMEOUT, "bundle", "create", "--quiet", str(box), *news, f"^{sent}")
         if not ran.ok or not stat.S_ISREG(box.lstat().st_mode):
@@ -241,21 +275,20 @@ def _told(made: Walls, box: Path, branch: str, sent: str) -> Inbound:
     return Inbound(head=head, tip=tip, on=on, files="", sent=sent, bundle=box if news else None)
 
 
-def _ask(made: Walls, *args: str) -> str:
-    ran = _run(made, PATIENCE, *args)
+def _ask(made: Walls, patience: float, *args: str) -> str:
+    """Raises _NoAnswer."""
+    ran = _run(made, patience, *args)
+    if ran.code == TIMED_OUT:
+        raise _NoAnswer(f"git {args[0]} behind the walls gave no answer within {patience:g} s: a worker that leaves a"
+                        " pipe or a device where git reads does that")
     return ran.out.strip() if ran.ok else ""
 
 
 def _run(made: Walls, timeout: float, *args: str) -> Ran:
-    """git behind the walls. No configuration of the cell makes it fetch what it lacks, which would start a program.
-    Raises GitError where it gives no answer."""
+    """git behind the walls. No configuration of the cell makes it fetch what it lacks, which would start a program."""
     env = {**hardened_env({"PATH": os.environ.get("PATH", os.defpath)}),
            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_ALLOW_PROTOCOL": "none"}
-    ran = run(walls.argv(made, ("git", *HARDENED_ARGS, *args)), env=env, cwd=made.cwd, timeout=timeout)
-    if ran.code == TIMED_OUT:
-        raise GitError(f"git {args[0]} behind the walls gave no answer within {timeout:g} s: a worker that leaves a"
-                       " pipe or a device where git reads does that")
-    return ran
+    return run(walls.argv(made, ("git", *HARDENED_ARGS, *args)), env=env, cwd=made.cwd, timeout=timeout)
 
 
 def _remove(funnel: Funnel, home: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,7 +32,7 @@ from coordinator.domain.parcel import Inbound, Outbound
 from coordinator.domain.remains import Remain
 from coordinator.domain.walls import Cell
 from coordinator.domain.workflow import HANDOFF
-from coordinator.ports import ForeignWorktree, GitError
+from coordinator.ports import ForeignWorktree, GitBusy, GitError
 from coordinator.runfiles.names import make_folder
 
 ANYTHING = Search()
@@ -242,13 +241,19 @@ class GitRepository:
             return Found(task_id, path, branch, registered=True, dirty=True, unpushed=0)
         return Found(task_id, path, branch, registered=True, dirty=bool(dirt.paths or dirt.nested), unpushed=unpushed)
 
-    def remove_worktree(self, task_id: str) -> None:
+    def remove_worktree(self, task_id: str, unless: Callable[[], bool] = lambda: False) -> None:
         with self._funnel.locked():
-            tree = registry.registered(self._funnel, self._place(task_id))
-        with suppress(GitError):   # what cannot be taken in stands aside
-            self._let_out(tree, task_id, registry.mark(tree)[1] if tree else "", 0)
+            tree, token = registry.registered(self._funnel, self._place(task_id)), cells.standing(self._funnel, task_id)
+        try:
+            self._let_out(tree, task_id, registry.mark(tree)[1] if tree else "", 0, token)
+        except GitBusy:
+            raise
+        except GitError:
+            pass   # what cannot be taken in stands aside
         with self._funnel.locked():
-            cells.put_aside(self._funnel, task_id)
+            if unless():
+                raise GitBusy(f"{task_id} was set going meanwhile: its worktree is left alone")
+            cells.put_aside(self._funnel, task_id, token)
             worktrees.remove(self._funnel, self._trees, self._place(task_id), task_id)
 
     # --- other hosts --------------------------------------------------------------------------------
@@ -274,14 +279,14 @@ class GitRepository:
 
     def let_out(self, task_id: str, branch: str, attempt: int) -> None:
         with self._funnel.locked():
-            tree = self._tree(task_id)
-        self._let_out(tree, task_id, branch, attempt)
+            tree, token = self._tree(task_id), cells.standing(self._funnel, task_id)
+        self._let_out(tree, task_id, branch, attempt, token)
 
-    def _let_out(self, tree: Tree | None, task_id: str, branch: str, attempt: int) -> None:
+    def _let_out(self, tree: Tree | None, task_id: str, branch: str, attempt: int, token: str) -> None:
         if tree is not None:
-            inbound = cells.told(self._funnel, tree, task_id, branch)
+            inbound = cells.told(self._funnel, tree, task_id, branch, token)
             with self._funnel.locked():
-                cells.take_in(self._funnel, tree, task_id, branch, inbound, attempt)
+                cells.take_in(self._funnel, tree, task_id, branch, inbound, attempt, token)
 
     def left_cells(self, drop: Collection[str] = ()) -> tuple[Remain, ...]:
         with self._funnel.locked():

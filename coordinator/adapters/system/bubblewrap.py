@@ -7,9 +7,11 @@ import os
 import shutil
 import stat
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from time import monotonic
 
 from coordinator.adapters.system import walls as lines
 from coordinator.adapters.system.installed import Needs, links_to, stands
@@ -27,6 +29,10 @@ _PROXY, _NEAR = f"http://127.0.0.1:{lines.PORT}", "localhost,127.0.0.1,::1"
 _PROXIED = {**{name: _PROXY for word in ("http_proxy", "https_proxy", "all_proxy") for name in (word, word.upper())},
             "no_proxy": _NEAR, "NO_PROXY": _NEAR}
 _SECRETIVE = (Path("/etc"), Path("/usr/local/etc"), Path("/opt"))
+HOLDS = 60.0
+"""Seconds that what is closed in such a folder is known: with a million files it takes ten to find out."""
+_looking = threading.Lock()
+_looked: dict[Path, tuple[float, list[tuple[Path, bool]]]] = {}
 _SWITCHES = (
     ("kernel/apparmor_restrict_unprivileged_userns", "1", "sysctl kernel.apparmor_restrict_unprivileged_userns=0"),
     ("kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
@@ -87,7 +93,7 @@ def around(cell: Cell, *, argv: Sequence[str], environ: Mapping[str, str], own: 
     shown = (*folders, *needs.found)
     ways = [way for path in (cell.tree, *own.folders, *writable) for way in links_to(path)]
     ways += links_to(Path(environ.get("HOME") or "/"))
-    covered = [path for path, ours in _covered() if not _within(path, opened if ours else (*opened, *needs.found))]
+    covered = [path for path, ours in _covered(shown) if not _within(path, opened if ours else (*opened, *needs.found))]
     covered += _alone(secret, (*shown, *opened), (tree, *needs.found))
     covered = [path for path in dict.fromkeys(covered) if os.access(path, os.R_OK) or os.access(path, os.X_OK)]
     closed = tuple(path for path in covered if path.is_dir())
@@ -151,21 +157,36 @@ def _alone(secret: Iterable[Path], seen: Sequence[Path], needed: Sequence[Path])
             yield path if shared else folder
 
 
-def _covered() -> Iterator[tuple[Path, bool]]:
+def _covered(shown: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
     """What lies where others than the system keep things and is not for everybody: as root, and as who keeps secrets
-    there, a worker would read it. (place, True) is a repository that a coordinator works in, whoever may read it."""
-    for top in _SECRETIVE:
-        for folder, folders, files in os.walk(top):
-            here = Path(folder)
-            if here != top and _managed(here, folders, files):
-                folders.clear()
-                yield here, True
-                continue
-            for name in list(folders):
-                if _closed(here / name, 0o001):
-                    folders.remove(name)
-                    yield here / name, False
-            yield from ((here / name, False) for name in files if _closed(here / name, 0o004))
+    there, a worker would read it. (place, True) is a repository that a coordinator works in, whoever may read it.
+    Where such a folder is a link to what is not shown, nothing is there to be covered."""
+    for top in dict.fromkeys(map(_real, _SECRETIVE)):
+        if _within(top, shown):
+            yield from _lately(top)
+
+
+def _lately(top: Path) -> list[tuple[Path, bool]]:
+    with _looking:   # who comes meanwhile would look for the same
+        until, found = _looked.get(top, (0.0, []))
+        if monotonic() >= until:
+            found = list(_found(top))
+            _looked[top] = monotonic() + HOLDS, found
+        return found
+
+
+def _found(top: Path) -> Iterator[tuple[Path, bool]]:
+    for folder, folders, files in os.walk(top):
+        here = Path(folder)
+        if here != top and _managed(here, folders, files):
+            folders.clear()
+            yield here, True
+            continue
+        for name in list(folders):
+            if _closed(here / name, 0o001):
+                folders.remove(name)
+                yield here / name, False
+        yield from ((here / name, False) for name in files if _closed(here / name, 0o004))
 
 
 def _closed(path: Path, to_all: int) -> bool:
@@ -178,11 +199,15 @@ def _closed(path: Path, to_all: int) -> bool:
 
 
 def _managed(here: Path, folders: Sequence[str], files: Sequence[str]) -> bool:
-    """A checkout with our files, a repository that we took the lock of, a worktree with our mark."""
-    if ".git" in files:
-        return (_pointed(here / ".git") / "coordinator").is_file()
-    common = here / ".git" if ".git" in folders else here
-    return ".coordinator" in folders or (common / "coordinator.lock").is_file()
+    """A checkout with our files, a repository that we took the lock of, a worktree with our mark. What is closed to us
+    is none of ours."""
+    try:
+        if ".git" in files:
+            return (_pointed(here / ".git") / "coordinator").is_file()
+        common = here / ".git" if ".git" in folders else here
+        return ".coordinator" in folders or (common / "coordinator.lock").is_file()
+    except OSError:
+        return False
 
 
 def _pointed(link: Path) -> Path:

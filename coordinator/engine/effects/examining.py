@@ -17,7 +17,7 @@ from coordinator.engine.effects.starting import HookFailed, handle_of, hook_env,
 from coordinator.engine.facts import Examined
 from coordinator.engine.world import World
 from coordinator.planning.actions import Examine
-from coordinator.ports import Finished, GitError, GitHubError, Provider, Recording
+from coordinator.ports import Finished, GitBusy, GitError, GitHubError, Provider, Recording
 
 TAIL = 16_384
 """Bytes of the run's output that are read for people."""
@@ -66,6 +66,8 @@ def _take_in(world: World, task: Task, attempt: Attempt, view: WorkerView) -> st
         if inbound is None:
             return ""
         world.repo_of(task).unpack(task.id, task.branch, inbound, attempt.number)
+    except GitBusy:
+        raise   # nothing is known of it yet: it is tried again
     except GitError as error:
         return error.words
     world.executor.taken_in(handle)

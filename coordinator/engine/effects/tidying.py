@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from coordinator.domain.checkout import Found
 from coordinator.domain.task import ACTIVE, Task
 from coordinator.engine.effects.starting import HookFailed, run_hook
@@ -32,7 +34,7 @@ def clean(action: CleanUp, world: World) -> Cleaned:
             kept.append(found.task_id)
             continue
         try:
-            world.repo.remove_worktree(found.task_id)
+            world.repo.remove_worktree(found.task_id, unless=partial(_in_use, world, found.task_id))
             removed.append(found.task_id)
         except GitError as error:
             world.say(f"{found.task_id}: not removed: {error.words}")
