@@ -11,6 +11,7 @@ from coordinator.domain.worker import WorkerView
 from coordinator.engine.facts import Examined
 from coordinator.engine.speech import Speeches
 from coordinator.planning.actions import work_lane
+from coordinator.planning.rules.tell import LABELS_AGAIN, LABELS_IN_ALL
 from coordinator.planning.snapshot import Gate, Refused
 from coordinator.ports import Signs
 
@@ -32,13 +33,30 @@ class Trouble:
 
 
 @dataclass
+class Labelled:
+    """How often a task's labels were set since its last attempt began: `sets` in all, `again` in `state` just as the
+    time before, `last`: what was put there and what was taken off."""
+
+    attempts: int
+    state: TaskState
+    sets: int = 0
+    again: int = 0
+    last: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+
+    def is_over(self, task: Task) -> bool:
+        """Whether they are somebody else's affair until the task is worked on again."""
+        often = self.state is task.state and self.again >= LABELS_AGAIN
+        return self.attempts == task.attempts and (often or self.sets >= LABELS_IN_ALL)
+
+
+@dataclass
 class Memory:
     """`failures` counts an effect's failures in a row, by lane, `bugs` those among them that are faults of ours;
     `troubles` tells, by lane, of those that are one task's affair and not GitHub's;
     `looked` is until when the files of a running task need no other look, by lane; `checked` is when a provider was
     asked last, `seen_at` when the engine looked last, `woke_at` when it found the clock set or the host back from
     sleep. `short` are the codes of the floors that held work when it looked last, by host, `claim_words` what was said
-    last of a claim that is another's, `labelled` how often a task's labels were set in one state of one attempt."""
+    last of a claim that is another's, `labelled` how a task's labels were set since an attempt of it began."""
 
     busy: set[str] = field(default_factory=set)
     holdoff: dict[str, datetime] = field(default_factory=dict)
@@ -67,7 +85,7 @@ class Memory:
     stop_workers: bool = False
     confirmed: bool = False
     claim_words: str = ""
-    labelled: dict[str, tuple[TaskState, int, int]] = field(default_factory=dict)
+    labelled: dict[str, Labelled] = field(default_factory=dict)
     counted: tuple[int, int] = (0, 0)
 
     def look(self, now: datetime) -> None:

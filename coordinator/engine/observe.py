@@ -100,8 +100,8 @@ def observe(world: World, memory: Memory) -> Snapshot:
         recalled=json.loads(store.document("recalled") or "{}"),
         rebuilt=_rebuilt(world, now),
         explained=store.count("explained", now - timedelta(days=1)),
-        labelled={task_id: count for task_id, (state, attempts, count) in memory.labelled.items()
-                  if task_id in tasks and (tasks[task_id].state, tasks[task_id].attempts) == (state, attempts)},
+        flipped=frozenset(task_id for task_id, known in memory.labelled.items()
+                          if task_id in tasks and known.is_over(tasks[task_id])),
         claim=world.claimant.hold(now) if world.claimant is not None else Hold(),
         inheritance=inheritance_of(store),
     )

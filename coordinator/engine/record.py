@@ -52,7 +52,7 @@ from coordinator.engine.facts import (
 from coordinator.engine.gates import told
 from coordinator.engine.holding import claim_kept
 from coordinator.engine.inheritance import answered
-from coordinator.engine.memory import Memory
+from coordinator.engine.memory import Labelled, Memory
 from coordinator.engine.plans import keep, plans_of
 from coordinator.engine.world import World
 from coordinator.planning import completion, stages
@@ -69,7 +69,6 @@ from coordinator.planning.actions import (
     look_lane,
     room_lane,
 )
-from coordinator.planning.rules.tell import LABELS_AT_MOST
 from coordinator.planning.snapshot import NO_LABEL
 from coordinator.ports import Stale
 
@@ -162,25 +161,27 @@ class Recorder:
 
     def _told(self, fact: Told) -> None:
         store = self._world.store
+        if fact.put or fact.taken:
+            self._labelled(fact)
         store.keep_outward(fact.outward)
         issue = store.issues().get(fact.issue or 0)
         labels = (issue.labels | fact.put) - fact.taken if issue is not None else frozenset()
-        if fact.put or fact.taken:
-            self._labelled(fact.outward.task_id)
         if issue is not None and (labels != issue.labels or fact.gone):
             state = GONE if fact.gone else issue.state
             store.keep_issues([replace(issue, labels=labels, state=state)], store.cursor() or "", full=False)
 
-    def _labelled(self, task_id: str) -> None:
+    def _labelled(self, fact: Told) -> None:
         """Counts: whoever changes our labels each time we set them must not keep us at it."""
-        task, labelled = self._world.store.task(task_id), self._memory.labelled
+        task_id, memory = fact.outward.task_id, self._memory.labelled
+        task, known, just = self._world.store.task(task_id), memory.get(task_id), (fact.put, fact.taken)
         if task is None:
             return
-        *stands, count = labelled.get(task_id, (task.state, task.attempts, 0))
-        count = count + 1 if stands == [task.state, task.attempts] else 1
-        labelled[task_id] = (task.state, task.attempts, count)
-        if count == LABELS_AT_MOST:
-            self._world.say(f"{task_id}: its labels were set {LABELS_AT_MOST} times; whoever changes them again has it "
+        if known is None or known.attempts != task.attempts:
+            known = Labelled(task.attempts, task.state)
+        again = known.again + 1 if (known.state, known.last) == (task.state, just) else 0
+        known = memory[task_id] = Labelled(task.attempts, task.state, known.sets + 1, again, just)
+        if known.is_over(task):
+            self._world.say(f"{task_id}: its labels were set {known.sets} times; whoever changes them again has it "
                             "their way until the task moves on")
 
     # --- starting ---

@@ -97,7 +97,7 @@ class Snapshot:
     would run on that host ("" = here). `recalled` are tasks of which a lost memory left no more than their last fence,
     `rebuilt` is "" or what became of that memory. `explained` counts the held issues that people were told of within a
     day. `swept_at` is when what is too old was removed last, `woke_at` when the clock was found set or the host back
-    from sleep. `labelled` counts how often a task's labels were set in its present state and attempt. `claim` is
+    from sleep. `flipped` are tasks whose labels somebody else changes each time we set them. `claim` is
     where ours on the repository stands, `inheritance` what stood on the remote when we took it. `memo` keeps what
     several rules work out of this very snapshot.
     """
@@ -152,7 +152,7 @@ class Snapshot:
     recalled: Mapping[str, int] = field(default_factory=dict)
     rebuilt: str = ""
     explained: int = 0
-    labelled: Mapping[str, int] = field(default_factory=dict)
+    flipped: frozenset[str] = frozenset()
     claim: Hold = field(default_factory=Hold)
     inheritance: Inheritance = field(default_factory=Inheritance)
     memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)

@@ -245,17 +245,30 @@ def test_a_park_that_was_measured_by_such_a_clock_is_over():
     assert {task.state for task in outside.store.tasks()} == {TaskState.IN_REVIEW}
 
 
-@pytest.mark.parametrize(("attempts", "times"), [(1, (1, 2)), (0, (3, 4))])
-def test_labels_set_before_a_task_was_worked_on_again_do_not_count(attempts, times):
-    """Whoever flips our labels has it their way until then, also who has sent it to the cap in between."""
+def flipped(then: TaskState = TaskState.BLOCKED, sets: int = 3, worked: int = 0, label: str = "x") -> list[bool]:
+    """Whether the labels are left to others after each time they were set, the last after such a move."""
     outside = an_outside()
-    memory, first = Memory(), replace(a_task(), state=TaskState.BLOCKED)
-    world, back = outside.world(), replace(first, state_since=NOW + timedelta(minutes=1), version=first.version + 1,
-                                           attempts=attempts)
-    outside.store.add(first, Event("gh-1", NOW, "adopted", ""))
-    for standing, counted in ((first, (1, 2)), (back, times)):
-        if standing is back:
-            outside.store.save(back, Event("gh-1", NOW, "to BLOCKED", ""), was=first.version)
-        for count in counted:
-            Recorder(world, memory).record(Told(Outward("gh-1", 1), put=frozenset({"x"})))
-            assert observe(world, memory).labelled["gh-1"] == count
+    memory, task = Memory(), replace(a_task(), state=TaskState.BLOCKED)
+    world, found = outside.world(), []
+    outside.store.add(task, Event("gh-1", NOW, "adopted", ""))
+    for number in range(sets):
+        if number == sets - 1:
+            moved = replace(task, state=then, attempts=worked, version=task.version + 1)
+            outside.store.save(moved, Event("gh-1", NOW, "moved", ""), was=task.version)
+        labels = frozenset({label if label == "x" else f"{label}{number}"})
+        Recorder(world, memory).record(Told(Outward("gh-1", 1, labels=labels), put=labels))
+        found.append("gh-1" in observe(world, memory).flipped)
+    return found
+
+
+def test_labels_that_somebody_changes_each_time_are_left_to_them_until_the_task_is_worked_on_again():
+    assert flipped() == [False, False, True]
+    assert flipped(worked=1) == [False, False, False]
+    assert flipped(then=TaskState.QUEUED) == [False, False, False]
+
+
+def test_labels_that_follow_a_task_through_its_states_are_set_however_often_unless_nothing_is_ever_worked_on():
+    """Closed, opened, tried again: none of that is somebody who changes our labels."""
+    assert flipped(label="y", sets=19) == [False] * 19
+    assert flipped(label="y", sets=20)[-1]
+    assert not flipped(label="y", sets=20, worked=1)[-1]

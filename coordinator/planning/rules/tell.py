@@ -13,9 +13,12 @@ from coordinator.domain.task import HOLDS_SLOT, NEEDS_PERSON, PENDING, Task
 from coordinator.planning.actions import Tell, say_lane
 from coordinator.planning.snapshot import Snapshot, Speech
 
-LABELS_AT_MOST = 3
-"""How often labels are set or taken off in one state of a task, until it was worked on again: somebody who changes them
-each time, a bot or another coordinator, has them their way, also who sends it to the cap each time."""
+LABELS_AGAIN = 2
+"""How often labels that somebody changed are set as they were in one state of a task, until it was worked on again:
+somebody who changes them each time, a bot or another coordinator, has them their way."""
+LABELS_IN_ALL = 20
+"""How often they are set without any work in between: who sends a task back to its cap each time has them their way
+too, and people who close and open it again do not come that far."""
 
 
 def rule(s: Snapshot) -> Iterator[Tell]:
@@ -35,7 +38,7 @@ def rule(s: Snapshot) -> Iterator[Tell]:
 def _difference(s: Snapshot, task: Task, speech: Speech, said: Outward) -> Tell:
     issue = s.issue_of(task)
     asked = issue is not None and s.policy.labels.retry in issue.labels and issue.open
-    may = s.labelled.get(task.id, 0) < LABELS_AT_MOST
+    may = task.id not in s.flipped
     return Tell(
         task,
         s.attempt(task.id),

@@ -141,7 +141,8 @@ class Mirror:
             return ""
 
     def drop_parcel(self) -> None:
-        for kind in ("bundle", "parcel"):
+        """What tells of the bundle goes first: who comes after a death in between would look for one that is gone."""
+        for kind in ("parcel", "bundle"):
             with crossing("file", f"remove {self.path(kind)}"):
                 self.path(kind).unlink(missing_ok=True)
 
