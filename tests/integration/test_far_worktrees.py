@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.adapters.system import seam
 from coordinator.domain.worker import Exited, Missing, Running, Unknown
 from coordinator.ports import Away, GitError, LaunchFailed, StopOrder
 from tests.support import far_field
@@ -141,6 +142,25 @@ def test_taking_in_twice_changes_nothing_and_what_a_person_did_meanwhile_is_resc
     field.repo.unpack("gh-1", BRANCH, inbound, 1)
     assert len(field.world.refs()) == 2
     assert git(field.tree, "log", "-1", "--format=%s", BRANCH) == "one"
+
+
+def test_work_that_is_home_is_not_looked_for_again_where_the_clearing_up_was_cut_short(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "echo x > x; git add x; git commit -qm x")
+    assert ended(executor, spec).code == 0
+
+    def dies(moment: str, kind: str, what: str) -> None:
+        if (moment, kind) == ("after", "file") and what.startswith("remove "):
+            raise KeyboardInterrupt
+
+    unwatch = seam.watch(dies)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            field.home(executor, spec)
+    finally:
+        unwatch()
+    assert field.yard.executor().fetch(spec.handle) is None
+    assert git(field.tree, "log", "-1", "--format=%s", BRANCH) == "x"
 
 
 def test_work_above_the_limit_stays_there_and_the_words_say_where(field: Field) -> None:
