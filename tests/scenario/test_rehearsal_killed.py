@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from urllib.error import HTTPError
 
@@ -78,7 +79,8 @@ def test_a_coordinator_killed_while_its_github_is_served_comes_back_by_the_comma
         with pytest.raises(HTTPError, match="401"):   # it answers: without a token nothing
             urllib.request.urlopen(f"{url}/user", timeout=10)
 
-        command = said.read_text().splitlines()[-1].replace(" coordinator run", f" {sys.executable} -m coordinator run")
+        ours = f" {quote(sys.executable)} -m coordinator run"
+        command = said.read_text().splitlines()[-1].replace(" coordinator run", ours)
         words = tmp_path / "words"
         with words.open("w") as err:
             again = subprocess.Popen(["sh", "-c", f"{command} --stop-workers"], env=environ(tmp_path), cwd=tmp_path,
