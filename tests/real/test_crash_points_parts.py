@@ -37,7 +37,8 @@ class SshdLife(SshLife):
 
 @dataclass
 class ClusterLife(SshLife):
-    """All plots share a cluster; their jobs are told apart by where they work."""
+    """All plots share a cluster; their jobs are told apart by where they work. Its controller knows them for five
+    minutes; accounting learns of them late."""
 
     cluster: Cluster | None = None
     name: str = "slurm, the real one"
@@ -50,7 +51,7 @@ class ClusterLife(SshLife):
 
     def faults(self, plot: Plot) -> list[str]:
         assert self.cluster is not None
-        rows = self.cluster.run("sacct", "-n", "-P", "-X", "-o", "JobID,State,WorkDir").stdout.splitlines()
+        rows = self.cluster.run("squeue", "-h", "-t", "all", "-o", "%i|%T|%Z").stdout.splitlines()
         jobs = [row for row in rows if Path(row.rpartition("|")[2]).is_relative_to(plot.folder)]
         return [*faults(plot), *([] if len(jobs) == 2 else [f"submitted: {jobs}"])]
 
