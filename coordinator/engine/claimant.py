@@ -188,24 +188,23 @@ class Claimant:
             return None
         return Kept(taken=True)
 
-    def _look(self) -> None:
+    def _looked(self) -> _State:
+        """Where it stands now. Nobody is told before it is decided: of a claim that may be taken, the one of our life
+        before above all, no worker must hear that another has it."""
         state = self._state
         sha, words = self._repo.claim(state.sha)
         at = self._even()
         if sha == state.sha:
-            self._state = replace(state, asked=at, trouble="")
-        elif not sha and state.found is not None and not state.found.released:   # its holder may count on it yet
-            self._state = replace(state, sha="", seen=at, asked=at, trouble="")
-        elif not sha:
-            self._state = _State(asked=at)
-        else:
-            self._state = _State(sha=sha, found=read(words), seen=at, asked=at)
+            return replace(state, asked=at, trouble="")
+        if not sha and state.found is not None and not state.found.released:   # its holder may count on it yet
+            return replace(state, sha="", seen=at, asked=at, trouble="")
+        return _State(sha=sha, found=read(words), seen=at, asked=at) if sha else _State(asked=at)
 
     def _taken(self) -> Kept:
-        self._look()
-        state = self._state
+        state = self._looked()
         first, stood = not self._held_before, self._even() - state.seen
         if not may_take(state.found, self.us, self.terms, first=first, stood=stood, forced=self._forced):
+            self._state = state
             return Kept()
         found = state.found or Claim()
         kept = Kept(taken=True, of=None if found.released or found.holder == self.us.holder else state.found)

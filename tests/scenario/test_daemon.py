@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from coordinator.adapters.store import SqlStore
 from coordinator.engine import daemon as daemon_room
 from coordinator.engine.daemon import Daemon
+from coordinator.engine.holding import CLAIM
 from coordinator.engine.memory import Memory
 from coordinator.engine.wakes import Wakes
 from coordinator.planning.actions import Plan
@@ -76,6 +80,33 @@ def test_kill_9_loses_nothing(yard: Yard):
         again.until_state(number, "IN_REVIEW")
         assert len(again.attempts(number)) == 1
         assert len(yard.repository.pulls()) == 1
+        again.end()
+
+
+@pytest.mark.req("W2", "W23")
+def test_a_restart_keeps_its_worker_where_the_claim_moved_after_it_was_written_down(yard: Yard):
+    """It sees the claim of its life before, and takes it by a push that is slow: no worker hears of another."""
+    number = yard.issue(script=WAIT_FOR_GO)
+    with a_daemon(yard) as daemon:
+        daemon.until_state(number, "RUNNING")
+        daemon.until((yard.worktree(number) / "first.txt").exists)
+        daemon.end(signal.SIGKILL)
+    store = SqlStore(yard.clone / ".coordinator" / "state.db")
+    known = json.loads(store.document(CLAIM) or "")
+    store.keep_document(CLAIM, json.dumps({**known, "sha": yard.git("rev-parse", "HEAD")}))
+    store.close()
+    slow = Path(yard.repository.state.bare) / "hooks" / "pre-receive"
+    slow.parent.mkdir(exist_ok=True)
+    slow.write_text("#!/bin/sh\nsleep 2\n")
+    slow.chmod(0o755)
+    with a_daemon(yard) as again:
+        again.until(lambda: again.said.count("the claim on the repository is ours") == 2)
+        slow.unlink()
+        (yard.worktree(number) / "GO").touch()
+        again.until_state(number, "IN_REVIEW")
+        [attempt] = again.attempts(number)
+        assert attempt.reason != "shutdown"
+        assert "another coordinator" not in again.said
         again.end()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -220,6 +221,54 @@ def test_a_restart_of_the_same_memory_takes_its_own_at_once_whatever_it_remember
     assert anna.holds
     assert anna.claimant.hold(NOW).generation == 2
     assert not berta.keep().taken
+
+
+def restarted(ref: Ref) -> Machine:
+    anna = Machine("anna", ref)
+    anna.keep()
+    remembered = anna.claimant.sha
+    anna.claimant.push("rpi/gh-1", "", *ANY_WORK)   # moved since it was written down
+    anna.starts(sha=remembered, generation=1)
+    return anna
+
+
+def waited_out(ref: Ref) -> Machine:
+    anna, berta = two(ref)
+    anna.keep()
+    berta.keep()
+    later(60, berta)
+    return berta
+
+
+def forced(ref: Ref) -> Machine:
+    anna, berta = two(ref)
+    anna.keep()
+    berta.claimant.take_over()
+    return berta
+
+
+@pytest.mark.req("W2", "W12")
+@pytest.mark.parametrize(("made", "known"), [(restarted, None), (waited_out, "anna"), (forced, None)])
+@pytest.mark.parametrize("cut", [False, True])
+def test_of_a_claim_that_is_about_to_be_taken_nobody_hears_that_another_has_it(
+        ref: Ref, made: Callable[[Ref], Machine], known: str | None, cut: bool):
+    """Workers end where another has the claim: a restart would stop all of its own between the look and the push."""
+    machine, heard = made(ref), []
+
+    def push() -> None:
+        heard.append(machine.claimant.hold(NOW).other)
+        if cut:
+            raise GitUnreachable("could not resolve host")
+
+    machine.line.on_push = push
+    if cut:
+        with pytest.raises(GitUnreachable):
+            machine.keep()
+        heard.append(machine.claimant.hold(NOW).other)
+    else:
+        assert machine.keep().taken
+    assert heard
+    assert {other.host if other is not None else None for other in heard} == {known}
 
 
 def test_with_the_memory_lost_it_is_ours_still_and_what_we_left_is_read_like_another_s(ref: Ref):
