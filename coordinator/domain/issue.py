@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 GHOST = "ghost"
 """GitHub's name for the author of what a deleted account wrote. Nobody is trusted under it."""
@@ -29,6 +30,11 @@ class Issue:
     assignees: tuple[str, ...] = ()
     is_pull: bool = False
     blocked_by_count: int = 0
+
+    @cached_property
+    def sha256(self) -> str:
+        """The fingerprint of its words."""
+        return fingerprint(self.title, self.body)
 
     @property
     def open(self) -> bool:
@@ -156,7 +162,7 @@ class Vet:
     def of(self, issue: Issue) -> bool:
         """Whether it still tells of this issue. The words are compared too: two changes may be of one second."""
         same = self.issue_updated_at == issue.updated_at
-        return same and self.sha256 == fingerprint(issue.title, issue.body)
+        return same and self.sha256 == issue.sha256
 
 
 def fingerprint(title: str, body: str) -> str:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.issue import Issue
+from coordinator.domain.outcome import Usage
 from coordinator.domain.planfile import Undertaking
 from coordinator.domain.task import COMPLETED, HOLDS_SLOT, Task, TaskState
-from coordinator.domain.worker import HostState, Running, WorkerView
+from coordinator.domain.worker import HostState, Running
 from coordinator.domain.workflow import BUILD
 from coordinator.engine.gates import board_members, board_rows
 from coordinator.engine.memory import Memory
 from coordinator.engine.world import World
 from coordinator.planning import recall
-from coordinator.planning.actions import POLL_LANE, Plan
+from coordinator.planning.actions import POLL_LANE, Plan, Wait
 from coordinator.planning.berths import occupied
 from coordinator.planning.plans.waves import waves_of
 from coordinator.planning.snapshot import Snapshot
@@ -28,13 +29,42 @@ PAST = frozenset({TaskState.PUBLISHING}) | COMPLETED
 """States in which a task has passed all its stages."""
 
 
-def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain data. Times are ISO UTC; `me` names the process that wrote it (pid, start, boot id)."""
-    budget, seen = world.github.budget(), board_members(s)
+class Board:
+    """The one maker of the board. It keeps the row of each task with what that was made of: of ten thousand tasks only
+    what changed is made anew."""
+
+    def __init__(self, world: World, memory: Memory) -> None:
+        self._world = world
+        self._memory = memory
+        self._rows: dict[str, tuple[_Shown, dict[str, Any]]] = {}
+
+    def data(self, s: Snapshot, made: Plan) -> dict[str, Any]:
+        """Plain data, not to be changed. Times are ISO UTC; who wrote it is named by pid, start and boot id."""
+        return _head(self._world, self._memory, s) | {
+            "tasks": self._tasks(s, made),
+            "plans": [_plan(under) for under in s.plans.values()],
+            "held": [asdict(held) for held in made.held],
+            "batches": board_rows(s),
+        }
+
+    def _tasks(self, s: Snapshot, made: Plan) -> list[dict[str, Any]]:
+        seen, known, self._rows = board_members(s), self._rows, {}
+        for task in sorted(s.tasks.values(), key=_order):
+            shown = _shown(s, self._memory, made, task, seen.get(task.id))
+            kept = known.get(task.id)
+            if kept is None or kept[0] != shown:
+                kept = shown, _row(shown)
+            self._rows[task.id] = kept
+        return [row for _, row in self._rows.values()]
+
+
+def _head(world: World, memory: Memory, s: Snapshot) -> dict[str, Any]:
+    """All but the rows."""
+    budget = world.github.budget()
     return {
         "schema": SCHEMA,
         "generated_at": _iso(s.now),
-        **me,
+        **world.me,
         "repository": world.repository_name,
         "memory": {"id": world.store.document("memory"), "changes": world.store.changes()},
         "rebuilt": s.rebuilt,
@@ -61,11 +91,6 @@ def board(world: World, memory: Memory, s: Snapshot, made: Plan, me: Mapping[str
         "labels": asdict(s.policy.labels),
         "counts": dict(Counter(str(task.state) for task in s.tasks.values())),
         "today": _today(world, s),
-        "tasks": [_row(s, memory, made, task) | {"batch": seen.get(task.id)}
-                  for task in sorted(s.tasks.values(), key=_order)],
-        "plans": [_plan(under) for under in s.plans.values()],
-        "held": [asdict(held) for held in made.held],
-        "batches": board_rows(s),
     }
 
 
@@ -119,12 +144,41 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="seconds") if moment is not None else None
 
 
-def _row(s: Snapshot, memory: Memory, made: Plan, task: Task) -> dict[str, Any]:
-    wait = made.waits.get(task.id)
-    history = s.attempts.get(task.id, ())
+class _Shown(NamedTuple):
+    """What the row of a task is made of, and nothing else. Two are compared by identity first: a task, an attempt and
+    an issue that did not change are the objects that they were."""
+
+    task: Task
+    history: tuple[Attempt, ...]
+    issue: Issue | None
+    wait: Wait | None
+    usage: Usage | None
+    stage: str
+    last: str
+    last_at: datetime | None
+    pid: int | None
+    cpu: float | None
+    batch: Any
+
+
+def _shown(s: Snapshot, memory: Memory, made: Plan, task: Task, batch: Any) -> _Shown:
     signs = memory.signs.get(task.id) if task.state is TaskState.RUNNING else None
-    usage = [attempt.usage for attempt in history] + ([s.usage[task.id]] if task.id in s.usage else [])
-    issue = s.issue_of(task)
+    view = s.views.get(task.id)
+    runs = view if isinstance(view, Running) else None
+    return _Shown(
+        task, s.attempts.get(task.id, ()), s.issue_of(task), made.waits.get(task.id), s.usage.get(task.id),
+        stage=stage_of(s.workflows, task).name if task.state not in PAST else "",
+        last=signs.last if signs is not None else "",
+        last_at=signs.last_at if signs is not None else None,
+        pid=runs.pid if runs is not None else None,
+        cpu=runs.beat.cpu_share if runs is not None and runs.beat is not None else None,
+        batch=batch,
+    )
+
+
+def _row(shown: _Shown) -> dict[str, Any]:
+    task, history, issue, wait = shown.task, shown.history, shown.issue, shown.wait
+    usage = [attempt.usage for attempt in history] + ([shown.usage] if shown.usage is not None else [])
     return {
         "id": task.id,
         "issue": task.issue,
@@ -138,7 +192,7 @@ def _row(s: Snapshot, memory: Memory, made: Plan, task: Task) -> dict[str, Any]:
         "provider": task.provider,
         "kept": recall.kept(task),
         "workflow": task.workflow or BUILD.name,
-        "stage": stage_of(s.workflows, task).name if task.state not in PAST else "",
+        "stage": shown.stage,
         "plan": task.plan,
         "labels": sorted(issue.labels) if issue is not None else [],
         "branch": task.branch,
@@ -148,19 +202,15 @@ def _row(s: Snapshot, memory: Memory, made: Plan, task: Task) -> dict[str, Any]:
         "retry_at": _iso(task.retry_at),
         "tokens": sum((one.tokens_in or 0) + (one.tokens_out or 0) for one in usage) or None,
         "cost": sum(one.cost_usd or 0.0 for one in usage) or None,
-        "last": signs.last if signs is not None else "",
-        "last_at": _iso(signs.last_at) if signs is not None else None,
+        "last": shown.last,
+        "last_at": _iso(shown.last_at),
         "wait": {"code": wait.code, "words": wait.words, "moves": wait.moves, "until": _iso(wait.until)}
         if wait is not None else None,
         "attempts": [_attempt(attempt) for attempt in history],
-        **_live(s.views.get(task.id)),
+        "pid": shown.pid,
+        "cpu": shown.cpu,
+        "batch": shown.batch,
     }
-
-
-def _live(view: WorkerView | None) -> dict[str, Any]:
-    if not isinstance(view, Running):
-        return {"pid": None, "cpu": None}
-    return {"pid": view.pid, "cpu": view.beat.cpu_share if view.beat is not None else None}
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date
 
 from coordinator.domain.request import RequestKind
 from coordinator.engine.world import World
-from coordinator.wording.entries import Entry, entries_of
+from coordinator.wording.entries import Entries, Entry
 from coordinator.wording.tasks_edits import AddEdit, CancelEdit, Edit, rewrite
 
 BASE = "tasks.md"
@@ -29,7 +28,7 @@ class Ledger:
         self._world = world
         self._path = world.root / "tasks.md"
         self._last: tuple[tuple[Entry, ...], str | None] | None = None
-        self._of: tuple[object, object, date, tuple[Entry, ...]] | None = None
+        self._entries = Entries(world.clock.local)
 
     def forget(self) -> None:
         """The next sync writes the file whatever it holds: it is made anew from the store."""
@@ -43,7 +42,7 @@ class Ledger:
     def sync(self) -> bool:
         """Takes up edits and brings the file up to date; True when edits became requests."""
         world = self._world
-        entries = self._entries()
+        entries = self._entries.of(world.store.tasks(), world.store.attempts(), world.clock.now())
         current = world.files.read(self._path)
         if self._last == (entries, current):
             return False
@@ -56,16 +55,6 @@ class Ledger:
             world.store.take_edits((), {BASE: rewritten.text, NEXT: None, KEYS: None}, world.clock.now())
         self._last = (entries, rewritten.text)
         return taken
-
-    def _entries(self) -> tuple[Entry, ...]:
-        """Made anew when the store has others or the day is another one."""
-        world = self._world
-        tasks, attempts, now = world.store.tasks(), world.store.attempts(), world.clock.now()
-        today = world.clock.local(now).date()
-        if self._of is None or self._of[0] is not tasks or self._of[1] is not attempts or self._of[2] != today:
-            made = entries_of(tasks, attempts, now=now, local=world.clock.local)
-            self._of = (tasks, attempts, today, made)
-        return self._of[3]
 
     def _base(self, current: str | None) -> str | None:
         """The text we wrote last; the one to come if we died just after putting it in place."""

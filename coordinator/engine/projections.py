@@ -4,10 +4,9 @@ board.json."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
-from coordinator.engine.board import board
+from coordinator.engine.board import Board
 from coordinator.engine.counters import counters
 from coordinator.engine.ledger import Ledger
 from coordinator.engine.memory import Memory
@@ -26,6 +25,7 @@ class Projections:
         self._memory = memory
         self._ledger = Ledger(world)
         self._plan_files = PlanFiles(world)
+        self._board = Board(world, memory)
         self._metrics: dict[str, Any] = {}
 
     def forget(self) -> None:
@@ -54,8 +54,7 @@ class Projections:
         self._metrics = counted
 
     def _write_board(self, snapshot: Snapshot, made: Plan) -> None:
-        data: Mapping[str, Any] = board(self._world, self._memory, snapshot, made, self._world.me)
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(self._board.data(snapshot, made), ensure_ascii=False, separators=(",", ":"))
         self._world.files.put(self._world.root / ".coordinator" / "board.json", text + "\n")
 
     def _try(self, name: str, write: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from coordinator.domain.issue import GHOST, Issue, Vet, fingerprint
+from coordinator.domain.issue import GHOST, Issue, Vet
 from coordinator.domain.task import Pin, Task, TaskState
 from coordinator.planning.actions import Wait, vet_lane
 from coordinator.planning.policy import Policy
@@ -67,8 +67,7 @@ def changed_since(vet: Vet, policy: Policy, approved_at: datetime | None) -> Dou
 
 def pin_of(issue: Issue, vet: Vet, begun: int = 0) -> Pin:
     """The words as they stand, and who approved them."""
-    digest = fingerprint(issue.title, issue.body)
-    return Pin(issue.title, issue.body, digest, vet.label_event_id, vet.actor, vet.labelled_at, begun)
+    return Pin(issue.title, issue.body, issue.sha256, vet.label_event_id, vet.actor, vet.labelled_at, begun)
 
 
 def cure(policy: Policy) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 
@@ -15,6 +15,9 @@ from coordinator.wording.escape import cut, one_line
 
 Local = Callable[[datetime], datetime]
 """The same moment in the host's time zone (ports.Clock.local)."""
+
+Histories = Mapping[str, Sequence[Attempt]]
+_Order = tuple[int, int, datetime, int, str]
 
 TITLE_LIMIT = 200
 REASON_LIMIT = 300
@@ -80,31 +83,45 @@ def reason_words(code: str, detail: str = "") -> str:
     return f"{code}: {words}" if code and words else code or words
 
 
-def entries_of(
-    tasks: Iterable[Task],
-    attempts: Mapping[str, Sequence[Attempt]],
-    *,
-    now: datetime,
-    local: Local,
-) -> tuple[Entry, ...]:
-    """Every task that tasks.md shows, in the order of the file; completed ones of the host's present day."""
-    today = local(now).date()
-    shown = []
-    for task in tasks:
-        section = section_of(task.state)
-        if section is Section.COMPLETED and local(_completed_at(task)).date() != today:
-            continue
-        last = attempts.get(task.id, ())[-1:]
-        shown.append((_order(task, section), _entry(task, section, last[0] if last else None, local)))
-    shown.sort(key=lambda pair: pair[0])
-    return tuple(entry for _, entry in shown)
+class Entries:
+    """What tasks.md shows, made anew only of a task that is another object, or has another last attempt, than at the
+    call before: of ten thousand tasks few change between two ticks."""
+
+    def __init__(self, local: Local) -> None:
+        self._local = local
+        self._known: dict[str, tuple[Task, Attempt | None, _Order, Entry]] = {}
+        self._last: tuple[object, object, date, tuple[Entry, ...]] | None = None
+
+    def of(self, tasks: Collection[Task], attempts: Histories, now: datetime) -> tuple[Entry, ...]:
+        """Every task that tasks.md shows, in the order of the file; completed ones of the host's present day. The very
+        object of the call before, for the very same tasks and attempts on the same day: neither may be changed."""
+        today, last = self._local(now).date(), self._last
+        if last is None or last[0] is not tasks or last[1] is not attempts or last[2] != today:
+            last = self._last = tasks, attempts, today, self._made(tasks, attempts, today)
+        return last[3]
+
+    def _made(self, tasks: Collection[Task], attempts: Histories, today: date) -> tuple[Entry, ...]:
+        known, self._known = self._known, {}
+        shown = []
+        for task in tasks:
+            section = section_of(task.state)
+            if section is Section.COMPLETED and self._local(_completed_at(task)).date() != today:
+                continue
+            last = next(reversed(attempts.get(task.id, ())), None)
+            kept = known.get(task.id)
+            if kept is None or kept[0] is not task or kept[1] is not last:
+                kept = task, last, _order(task, section), _entry(task, section, last, self._local)
+            self._known[task.id] = kept
+            shown.append(kept)
+        shown.sort(key=lambda one: one[2])
+        return tuple(entry for *_, entry in shown)
 
 
 def _completed_at(task: Task) -> datetime:
     return task.completed_at or task.state_since
 
 
-def _order(task: Task, section: Section) -> tuple[int, int, datetime, int, str]:
+def _order(task: Task, section: Section) -> _Order:
     rank = list(Section).index(section)
     if section in {Section.PENDING, Section.ACTIVE}:
         return rank, task.priority, task.created_at, task.issue or 0, task.id

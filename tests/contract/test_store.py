@@ -276,6 +276,13 @@ def test_issues_and_cursor_are_kept_together_and_a_full_listing_forgets_what_is_
     assert (sorted(store.issues()), store.cursor()) == ([1, 3], "four")
 
 
+def test_an_issue_whose_fingerprint_was_asked_for_is_kept_like_any_other(store: Store) -> None:
+    issue = an_issue(1)
+    assert len(issue.sha256) == 64
+    store.keep_issues([issue], "one", full=True)
+    assert store.issues() == {1: an_issue(1)}
+
+
 def test_vets_pulls_and_outward_are_replaced_by_their_key(store: Store) -> None:
     vet = Vet(1, NOW, 11, "ann", "write", (3, 2))
     store.keep_vet(vet)

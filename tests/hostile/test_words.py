@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Pin, Task, TaskState
 from coordinator.wording.comments import desired_notices
-from coordinator.wording.entries import entries_of
+from coordinator.wording.entries import Entries
 from coordinator.wording.escape import defuse, fence, one_line
 from coordinator.wording.prompt import BODY_LIMIT, Template, render_prompt
 from coordinator.wording.pull_request import pull_body, pull_title
@@ -47,7 +47,7 @@ def hostile_task(words: str, state: TaskState = TaskState.BLOCKED) -> Task:
 @pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
 @pytest.mark.parametrize("state", [TaskState.QUEUED, TaskState.RUNNING, TaskState.FAILED, TaskState.BLOCKED])
 def test_tasks_md_holds_one_task_and_nothing_is_asked_by_its_words(words: str, state: TaskState) -> None:
-    entries = entries_of([hostile_task(words, state)], {"gh-7": (ATTEMPT,)}, now=NOW, local=lambda at: at)
+    entries = Entries(lambda at: at).of([hostile_task(words, state)], {"gh-7": (ATTEMPT,)}, NOW)
     text = render(entries)
     text.encode()
     assert [line.id for _, line in parse(text).lines()] == ["gh-7"]

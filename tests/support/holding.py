@@ -18,7 +18,7 @@ from coordinator.planning.actions import Plan
 from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.policy import Policy
 from coordinator.planning.waits import known_code
-from coordinator.wording.entries import entries_of
+from coordinator.wording.entries import Entries
 from coordinator.wording.labels import desired_labels, own_labels
 from coordinator.wording.tasks_edits import rewrite
 from tests.factories import NOW
@@ -170,7 +170,7 @@ class Holding:
         """tasks.md is what the store gives, and so are the numbers and the board."""
         store, clock, texts = self.outside.store, self.outside.clock, self.outside.files.texts
         histories, ledger = store.attempts(), texts[TASKS_MD]
-        entries = entries_of(store.tasks(), histories, now=clock.now(), local=clock.local)
+        entries = Entries(clock.local).of(store.tasks(), histories, clock.now())
         rewritten = rewrite(entries, ledger, ledger)
         self._must(not rewritten.edits and rewritten.text == ledger, f"tasks.md says {ledger}")
         launched = sum(one.launched_at is not None for history in histories.values() for one in history)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import Pin, Task, TaskState
-from coordinator.wording.entries import Entry, Section, entries_of, reason_words, safe_title, section_of
+from coordinator.wording.entries import Entries, Entry, Section, reason_words, safe_title, section_of
 from coordinator.wording.tasks_md import Line, parse, render
 
 NOW = datetime(2026, 3, 4, 14, 5, 11, tzinfo=UTC)
@@ -52,7 +52,7 @@ ATTEMPTS = {task.id: (an_attempt(task),) for task in ONE_OF_EACH if task.state i
 
 
 def entries(*tasks: Task) -> tuple[Entry, ...]:
-    return entries_of(tasks, ATTEMPTS, now=NOW, local=lambda moment: moment)
+    return Entries(lambda moment: moment).of(tasks, ATTEMPTS, NOW)
 
 
 def lines_of(text: str) -> list[tuple[Section | None, Line]]:
@@ -83,11 +83,31 @@ def test_an_empty_section_holds_a_comment() -> None:
     assert render(()).count("<!-- none -->") == len(Section)
 
 
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["title", "state", "attempt", "day"])), max_size=12))
+def test_what_is_kept_from_call_to_call_is_what_would_be_made_anew(changes: list[tuple[int, str]]) -> None:
+    tasks, attempts, now = {task.id: task for task in ONE_OF_EACH}, dict(ATTEMPTS), NOW
+    keeping = Entries(lambda moment: moment)
+    for turn, (at, change) in enumerate(changes):
+        task = list(tasks.values())[at]
+        if change == "title":
+            tasks[task.id] = replace(task, pin=replace(task.pin, title=f"turn {turn}"))
+        elif change == "state":
+            tasks[task.id] = replace(task, state=ONE_OF_EACH[turn % len(ONE_OF_EACH)].state, priority=turn % 3)
+        elif change == "attempt":
+            attempts = attempts | {task.id: (*attempts.get(task.id, ()), an_attempt(task, worker_id=f"w-{turn:06x}"))}
+        else:
+            now += timedelta(days=1)
+        told = tuple(tasks.values())
+        made = keeping.of(told, attempts, now)
+        assert made == Entries(lambda moment: moment).of(told, attempts, now)
+        assert keeping.of(told, attempts, now) is made
+
+
 def test_completed_today_means_the_hosts_day() -> None:
     task = a_task(6, TaskState.IN_REVIEW, completed_at=datetime(2026, 3, 3, 23, 30, tzinfo=UTC))
     east = timezone(timedelta(hours=2))
-    assert entries_of([task], {}, now=NOW, local=lambda moment: moment.astimezone(east))
-    assert not entries_of([task], {}, now=NOW, local=lambda moment: moment)
+    assert Entries(lambda moment: moment.astimezone(east)).of([task], {}, NOW)
+    assert not Entries(lambda moment: moment).of([task], {}, NOW)
 
 
 def test_pending_is_ordered_by_priority_then_age_then_number() -> None:

@@ -16,9 +16,9 @@ Row = Mapping[str, Any]
 _T = TypeVar("_T")
 
 
-def flat(noun: object) -> dict[str, Any]:
-    """The fields of a dataclass by name, its nested dataclasses left whole."""
-    return dict(vars(noun))
+def flat(noun: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name, its nested dataclasses left whole; not what it keeps of them for itself."""
+    return {one.name: getattr(noun, one.name) for one in fields(noun)}
 
 
 def _spread(values: dict[str, Any], field: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 
-from coordinator.domain.issue import GHOST, Issue, LabelEvent, PullRequest, Vet, fingerprint
+from coordinator.domain.issue import GHOST, Issue, LabelEvent, PullRequest, Vet
 from coordinator.domain.task import issue_task_id
 from coordinator.engine.facts import EffectFailed, Polled, Vetted
 from coordinator.engine.world import World
@@ -58,7 +58,7 @@ def vet(action: VetIssue, world: World) -> Vetted | EffectFailed:
         labelled_at=auto.at if auto else None,
         retried_at=retry.at if retry else None,
         sure=asked - issue.updated_at >= ONE_CHANGE,
-        sha256=fingerprint(issue.title, issue.body),
+        sha256=issue.sha256,
         asked_at=asked,
         times=before.times + 1 if before is not None and same else 1,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from coordinator.domain.issue import Issue, Vet, fingerprint
+from coordinator.domain.issue import Issue, Vet
 from coordinator.domain.task import BRANCHES, NEEDS_PERSON, Task, TaskState, issue_task_id
 from coordinator.domain.workflow import BUILD
 from coordinator.planning import dependencies, stages, trust
@@ -213,7 +213,7 @@ def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue | 
         yield Wait(task.id, doubt.code, doubt.words, trust.cure(s.policy))
         return
     workflow = chosen(issue, "workflow:", s.policy.workflow)
-    other = workflow != (task.workflow or BUILD.name) or fingerprint(issue.title, issue.body) != task.pin.sha256
+    other = workflow != (task.workflow or BUILD.name) or issue.sha256 != task.pin.sha256
     yield Move(task, TaskState.QUEUED, detail="a person set the label", changes={
         **again(task),
         "pin": trust.pin_of(issue, vet, task.attempts),
