@@ -5,7 +5,6 @@ machine for the host's."""
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -80,7 +79,7 @@ def test_a_worker_of_a_shallow_clone_has_its_history_and_brings_its_commits_home
 
 def test_commits_that_could_not_be_brought_home_stay_on_the_host_when_the_next_worker_begins(field: Field) -> None:
     executor = field.yard.executor()
-    executor._manner = replace(executor._manner, limit=1000)  # type: ignore[attr-defined]
+    executor._homecoming.limit = 1000  # type: ignore[attr-defined]
     first = field.sent(executor, "head -c 9000 /dev/urandom > big; git add big; git commit -qm big; git rev-parse HEAD")
     assert ended(executor, first).code == 0
     inbound = executor.fetch(first.handle)

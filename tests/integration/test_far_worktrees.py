@@ -165,7 +165,7 @@ def test_work_that_is_home_is_not_looked_for_again_where_the_clearing_up_was_cut
 
 def test_work_above_the_limit_stays_there_and_the_words_say_where(field: Field) -> None:
     executor = field.yard.executor()
-    executor._manner = replace(executor._manner, limit=100_000)  # type: ignore[attr-defined]
+    executor._homecoming.limit = 100_000  # type: ignore[attr-defined]
     spec = field.sent(executor, "head -c 300000 /dev/urandom > big; git add big; git commit -qm big")
     assert ended(executor, spec).code == 0
     inbound = executor.fetch(spec.handle)
@@ -386,7 +386,7 @@ def test_for_want_of_room_no_commit_goes_that_an_earlier_run_left_there(field: F
 @pytest.mark.req("N13")
 def test_for_want_of_room_nothing_goes_that_was_too_large_or_is_on_its_way(field: Field) -> None:
     executor = field.yard.executor()
-    executor._manner = replace(executor._manner, limit=100_000)  # type: ignore[attr-defined]
+    executor._homecoming.limit = 100_000  # type: ignore[attr-defined]
     spec = field.sent(executor, "head -c 300000 /dev/urandom > big; git add big; git commit -qm big")
     assert ended(executor, spec).code == 0
     [tree] = (field.yard.root / "far side/trees").glob("*/gh-1")

@@ -17,7 +17,7 @@ from typing import Any
 
 from coordinator.adapters.executors import launch, output
 from coordinator.adapters.executors.remote.departure import Departure
-from coordinator.adapters.executors.remote.homecoming import fetch, with_cause
+from coordinator.adapters.executors.remote.homecoming import HOMEWARD, Homecoming, has_work
 from coordinator.adapters.executors.remote.link import Link, NotAsked, born_into
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.remote.probe import FarProbe
@@ -36,7 +36,6 @@ CLAIMED_WITHIN = timedelta(seconds=60)
 _ROUNDS = 16
 """Messages of one look: what is printed faster than it is fetched is no reason never to come to an end."""
 _FRESH = timedelta(seconds=60)
-_HOMEWARD = Waiting("it has ended; what it left is on its way home")
 _FINAL = (Exited, Missing)
 _TIDY_EVERY = timedelta(days=1)
 _SEARCHING = 900.0
@@ -79,8 +78,8 @@ class RemoteExecutor:
         self._manner, self._starter, self._ours = manner or Manner(), starter, ours
         self._views: dict[Handle, WorkerView] = {}
         self._live: dict[Handle, int] = {}
-        self._survivors: dict[Handle, tuple[int, ...]] = {}
         self._departure = Departure(name, link, self._jobs, starter, self._manner.tuning or {})
+        self._homecoming = Homecoming(link, self._manner.limit)
         self._recall = Recall(self._mirror, self._order, starter, owing=owes(self._jobs, name))
         self._looked_at: datetime | None = None
         self._heard_at: datetime | None = None
@@ -284,9 +283,11 @@ class RemoteExecutor:
         more = any(home[kind] < size for kind, size in zip(("log", "err"), answer["sizes"], strict=True))
         view = self._view(mirror, answer, boot, now)
         if isinstance(view, _FINAL) and not more:
-            view = self._bring_home(mirror, view, answer, skew)
+            if has_work(view):
+                self._settle(handle, HOMEWARD)   # it may take long, and nobody is to take it for stalled
+            view = self._homecoming.bring(mirror, view, answer["outcome"], skew)
         elif isinstance(view, _FINAL):
-            view = _HOMEWARD
+            view = HOMEWARD
         state = {Waiting: "waiting", Running: "running", Exited: "ended", Missing: "missing"}.get(type(view), "running")
         self._note(mirror, state, now, words=view.reason if isinstance(view, Waiting) else "")
         self._settle(handle, view)
@@ -316,30 +317,6 @@ class RemoteExecutor:
         since = before.since if isinstance(before, Unknown) else now
         return Unknown(f"{self.name} knows nothing of it any more: does its address lead to another machine, or did "
                        f"its workdir change? {self._link.facts().folder} was looked at", since)
-
-    def _bring_home(self, mirror: Mirror, view: WorkerView, answer: Mapping[str, Any], skew: float) -> WorkerView:
-        """The work, then the outcome: until that is here nobody takes the run for ended. Raises Away."""
-        handle = mirror.handle
-        sent = mirror.pairs("meta").get("sent", "")
-        started = isinstance(view, Exited) or (isinstance(view, Missing) and view.started)
-        if started:
-            self._settle(handle, _HOMEWARD)   # it may take long, and nobody is to take it for stalled
-            try:
-                left = fetch(self._link, mirror, sent, self._manner.limit)
-            except LaunchFailed as refused:
-                if refused.reason == "disk_full":   # it is all there, and nothing is lost by waiting for room
-                    return Waiting(f"it has ended; its work cannot be packed: {refused.words}")
-                mirror.keep_parcel({"sent": sent, "trouble": refused.words})
-                left = ()
-            self._survivors[handle] = left
-            if left:
-                return Waiting(f"it has ended; processes of it live on: {', '.join(map(str, left))}")
-        if answer["outcome"]:
-            with mirror.locked():
-                if mirror.ours():
-                    mirror.put("outcome", with_cause(answer["outcome"], view), skew)
-            return view_of({}, lambda: mirror.pairs("outcome"))
-        return view
 
     def _settle(self, handle: Handle, view: WorkerView) -> None:
         with self._guard:
@@ -412,7 +389,7 @@ class RemoteExecutor:
         return ()
 
     def sweep(self, handle: Handle) -> tuple[int, ...]:
-        return self._survivors.get(handle, ())
+        return self._homecoming.survivors(handle)
 
     def live(self) -> tuple[Handle, ...]:
         """As the host last said."""
