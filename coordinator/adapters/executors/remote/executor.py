@@ -17,7 +17,7 @@ from typing import Any
 
 from coordinator.adapters.executors import launch, output
 from coordinator.adapters.executors.remote.departure import Departure
-from coordinator.adapters.executors.remote.homecoming import HOMEWARD, Homecoming, has_work
+from coordinator.adapters.executors.remote.homecoming import HOMEWARD, Ended, Homecoming
 from coordinator.adapters.executors.remote.link import Link, NotAsked, born_into
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.remote.probe import FarProbe
@@ -79,6 +79,7 @@ class RemoteExecutor:
         self._views: dict[Handle, WorkerView] = {}
         self._live: dict[Handle, int] = {}
         self._departure = Departure(name, link, self._jobs, starter, self._manner.tuning or {})
+        self._ended: list[Ended] = []
         self._homecoming = Homecoming(link, self._manner.limit)
         self._recall = Recall(self._mirror, self._order, starter, owing=owes(self._jobs, name))
         self._looked_at: datetime | None = None
@@ -205,17 +206,23 @@ class RemoteExecutor:
                 for _ in range(_ROUNDS):
                     if not self._look_once(wanted):
                         break
+                self._come_home()
             except (Away, LaunchFailed) as away:
                 self._note_away(away.words)
 
     def _look_once(self, wanted: Sequence[Handle]) -> bool:
         """Whether more of the output waits. Raises Away, LaunchFailed."""
+        self._ended = []
         mirrors = [self._mirror(handle) for handle in wanted]
         asked = [{"provider": one.handle.provider, "job": one.handle.job, "token": one.handle.token, **one.sizes()}
                  for one in mirrors]
         said, blobs = self._link.ask("look", jobs=asked, begun=self._starter is not None)
         now = self._clock.now()
         skew = float(said["now"]) - now.timestamp()
+        live = {Handle(one["provider"], one["job"], one["token"], self.name): one["fence"] for one in said["live"]}
+        kept = tuple(live) if self._starter is None or not live else self._starter.live(tuple(live))
+        self._live = {handle: live[handle] for handle in kept}
+        self._found(HostState(met=True, ending=self._recall.look(live, kept, wanted), room=self._room(said["room"])))
         more = False
         for at, mirror in enumerate(mirrors):
             answer, log, err = said["jobs"][at], blobs[2 * at], blobs[2 * at + 1]
@@ -224,11 +231,7 @@ class RemoteExecutor:
             except (OSError, Busy) as error:   # its own files here
                 self._settle(mirror.handle, Unknown(f"its files here: {error}", now))
         self._heard_at = now
-        live = {Handle(one["provider"], one["job"], one["token"], self.name): one["fence"] for one in said["live"]}
-        kept = tuple(live) if self._starter is None or not live else self._starter.live(tuple(live))
-        self._live = {handle: live[handle] for handle in kept}
-        ending = self._recall.look(live, kept, wanted)
-        self._found(HostState(met=True, ending=ending, room=self._room(said["room"])))
+        self._recall.tell()
         self._heed_notes(mirrors)
         self._tidy(now, wanted)
         return more
@@ -282,16 +285,30 @@ class RemoteExecutor:
         home = mirror.sizes()
         more = any(home[kind] < size for kind, size in zip(("log", "err"), answer["sizes"], strict=True))
         view = self._view(mirror, answer, boot, now)
-        if isinstance(view, _FINAL) and not more:
-            if has_work(view):
+        if isinstance(view, _FINAL) and view != Missing(started=False):
+            if not more:
+                self._ended.append(Ended(mirror, view, answer["outcome"], skew))
                 self._settle(handle, HOMEWARD)   # it may take long, and nobody is to take it for stalled
-            view = self._homecoming.bring(mirror, view, answer["outcome"], skew)
-        elif isinstance(view, _FINAL):
+                return False
             view = HOMEWARD
-        state = {Waiting: "waiting", Running: "running", Exited: "ended", Missing: "missing"}.get(type(view), "running")
-        self._note(mirror, state, now, words=view.reason if isinstance(view, Waiting) else "")
-        self._settle(handle, view)
+        self._say(mirror, view)
         return more
+
+    def _come_home(self) -> None:
+        """Last of all in a look, for it may take long; what goes wrong with one says nothing of the others. Raises
+        NotAsked."""
+        for run in self._ended:
+            now = self._clock.now()
+            try:
+                self._say(run.mirror, self._homecoming.bring(run, now))
+            except (OSError, Busy) as error:   # its own files here
+                self._settle(run.mirror.handle, Unknown(f"its files here: {error}", now))
+
+    def _say(self, mirror: Mirror, view: WorkerView) -> None:
+        """To readers here and to whoever looks."""
+        state = {Waiting: "waiting", Running: "running", Exited: "ended", Missing: "missing"}.get(type(view), "running")
+        self._note(mirror, state, self._clock.now(), words=view.reason if isinstance(view, Waiting) else "")
+        self._settle(mirror.handle, view)
 
     def _view(self, mirror: Mirror, answer: Mapping[str, Any], boot: str, now: datetime) -> WorkerView:
         beat = mirror.pairs("heartbeat") if answer["beat"] else {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from coordinator.adapters.executors.remote.link import Link
+from coordinator.adapters.executors.remote.link import Link, NotAsked
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.views import exited_of, view_of
-from coordinator.domain.worker import Exited, Missing, Waiting, WorkerView
+from coordinator.domain.worker import Exited, Missing, Unknown, Waiting, WorkerView
 from coordinator.ports import Away, Handle, LaunchFailed
 
 _PACKING = 900.0
@@ -17,9 +19,14 @@ _PACKING = 900.0
 HOMEWARD = Waiting("it has ended; what it left is on its way home")
 
 
-def has_work(view: WorkerView) -> bool:
-    """Whether a run that ended so was ever begun, and may have left something."""
-    return isinstance(view, Exited) or (isinstance(view, Missing) and view.started)
+@dataclass(frozen=True)
+class Ended:
+    """A run that is over there, all its output being home. `skew`: seconds by which the host's clock is ahead."""
+
+    mirror: Mirror
+    view: Exited | Missing
+    outcome: Mapping[str, str]
+    skew: float
 
 
 class Homecoming:
@@ -29,28 +36,39 @@ class Homecoming:
     def __init__(self, link: Link, limit: int) -> None:
         self._link, self.limit = link, limit
         self._survivors: dict[Handle, tuple[int, ...]] = {}
+        self._in_vain: dict[Handle, datetime] = {}   # since when
 
-    def bring(self, mirror: Mirror, view: WorkerView, outcome: Mapping[str, str], skew: float) -> WorkerView:
+    def bring(self, run: Ended, now: datetime) -> WorkerView:
         """The work, then the outcome: until that is here nobody takes the run for ended. What is to be said of it
-        then. Raises Away, OSError, Busy."""
-        if has_work(view):
-            sent = mirror.pairs("meta").get("sent", "")
-            try:
-                left = self._fetch(mirror, sent)
-            except LaunchFailed as refused:
-                if refused.reason == "disk_full":   # it is all there, and nothing is lost by waiting for room
-                    return Waiting(f"it has ended; its work cannot be packed: {refused.words}")
-                mirror.keep_parcel({"sent": sent, "trouble": refused.words})
-                left = ()
-            self._survivors[mirror.handle] = left
-            if left:
-                return Waiting(f"it has ended; processes of it live on: {', '.join(map(str, left))}")
-        if outcome:
-            with mirror.locked():
-                if mirror.ours():
-                    mirror.put("outcome", _with_cause(outcome, view), skew)
-            return view_of({}, lambda: mirror.pairs("outcome"))
+        then. Raises NotAsked, OSError, Busy."""
+        try:
+            view = self._brought(run)
+        except NotAsked:
+            raise
+        except Away as away:   # the host has just answered for the others
+            return Unknown(away.words, self._in_vain.setdefault(run.mirror.handle, now))
+        self._in_vain.pop(run.mirror.handle, None)
         return view
+
+    def _brought(self, run: Ended) -> WorkerView:
+        mirror = run.mirror
+        sent = mirror.pairs("meta").get("sent", "")
+        try:
+            left = self._fetch(mirror, sent)
+        except LaunchFailed as refused:
+            if refused.reason == "disk_full":   # it is all there, and nothing is lost by waiting for room
+                return Waiting(f"it has ended; its work cannot be packed: {refused.words}")
+            mirror.keep_parcel({"sent": sent, "trouble": refused.words})
+            left = ()
+        self._survivors[mirror.handle] = left
+        if left:
+            return Waiting(f"it has ended; processes of it live on: {', '.join(map(str, left))}")
+        if not run.outcome:
+            return run.view
+        with mirror.locked():
+            if mirror.ours():
+                mirror.put("outcome", _with_cause(run.outcome, run.view), run.skew)
+        return view_of({}, lambda: mirror.pairs("outcome"))
 
     def survivors(self, handle: Handle) -> tuple[int, ...]:
         """Pids of what it left running that would not die."""

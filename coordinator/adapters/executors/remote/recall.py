@@ -33,22 +33,28 @@ class Recall:
                  starter: Stops | None, *, owing: bool) -> None:
         self._mirror, self._order, self._starter = mirror, order, starter
         self._told: set[Handle] = set()
+        self._untold: dict[Handle, int] = {}
+        self._live: frozenset[Handle] = frozenset()
         self.owing = owing
 
     def look(self, begun: Mapping[Handle, int], live: Collection[Handle], wanted: Collection[Handle]) -> frozenset[str]:
-        """Tells each once, also one of which whoever started it knows no more. `begun` have papers there, with their
-        fence, and no outcome; of them `live` live. The jobs that are still to end. Raises Away."""
+        """The jobs that are still to end. `begun` have papers there, with their fence, and no outcome; of them `live`
+        live."""
         known = frozenset(wanted)
         stale = [handle for handle in begun if handle not in known and self._is_stale(handle)]
-        for handle in stale:
-            if handle not in self._told:
-                self._order(handle, _ABANDONED, begun[handle] + 1)
-                if self._starter is not None and handle in live:
-                    self._starter.stop(self._mirror(handle), _ABANDONED)
-                self._told.add(handle)
-        ending = frozenset(handle.job for handle in stale if handle in live)
-        self.owing = bool(ending)
+        self._untold = {handle: begun[handle] for handle in stale if handle not in self._told}
+        self._live = frozenset(live)
+        ending = frozenset(handle.job for handle in stale if handle in self._live)
+        self.owing = bool(ending or self._untold)
         return ending
+
+    def tell(self) -> None:
+        """Each once, also one of which whoever started it knows no more. Raises Away."""
+        for handle, fence in self._untold.items():
+            self._order(handle, _ABANDONED, fence + 1)
+            if self._starter is not None and handle in self._live:
+                self._starter.stop(self._mirror(handle), _ABANDONED)
+            self._told.add(handle)
 
     def _is_stale(self, handle: Handle) -> bool:
         """Given up, or another run has taken its place here."""
