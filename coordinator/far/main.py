@@ -115,11 +115,16 @@ def stop(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
 
 
 def pack(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:
-    """Ends what the run left running; then, where nothing is left and a parcel is wanted, packs its work."""
+    """Ends what the run left running; then, where nothing is left and a parcel is wanted, packs its work. `busy`: it is
+    being packed already, for somebody whom the answer may not reach any more."""
     left = running.sweep(home, asked["provider"], asked["job"], asked["token"])
     if left or not asked.get("repo"):
         return {"survivors": left}, []
-    return {"survivors": [], **trees.pack(home, asked["job"], asked)}, []
+    try:
+        with trees.packing(home, asked["job"]):
+            return {"survivors": [], **trees.pack(home, asked["job"], asked)}, []
+    except Busy:
+        return {"survivors": [], "busy": True}, []
 
 
 def had(home: Home, asked: Head, _blobs: List[bytes]) -> Answer:

@@ -14,6 +14,7 @@ import tempfile
 
 from coordinator.far.home import Home, Refused
 from coordinator.runfiles import atomic, emptying, gitsafe, names
+from coordinator.runfiles.lock import Lock
 
 TYPE_CHECKING = False   # one habit of the rooms that travel
 if TYPE_CHECKING:
@@ -172,10 +173,15 @@ def _admin(bare: str, path: str) -> str:
     raise Refused("worktree_error", "%s is no worktree of %s any more" % (path, bare))
 
 
+def packing(home: Home, job: str) -> Lock:
+    """Held while the work of this job is packed. Raises Busy at once: that may take long, and who asks comes again."""
+    return Lock("%s/%s.packing" % (home.jobs, names.check_name(job)), 0.0)
+
+
 def pack(home: Home, job: str, asked: Dict[str, Any]) -> Dict[str, Any]:
     """The parcel of a run that is over: {head, on, branch, files, file, size, sha256}; `file` "" when it holds nothing
     but what was sent. `on` is the branch HEAD stands on, `extra` names files that go along though they are ignored.
-    Raises Refused, OSError."""
+    Only within `packing`. Raises Refused, OSError."""
     bare, path = bare_of(home, asked["repo"]), path_of(home, asked["repo"], job)
     if not os.path.isdir(path):
         raise Refused("worktree_error", "the worktree %s is gone" % path)
@@ -191,8 +197,9 @@ def pack(home: Home, job: str, asked: Dict[str, Any]) -> Dict[str, Any]:
     for kind, sha in refs.items():
         git("update-ref", "%s/%s/%s" % (OUT, job, kind), sha)
     name = "%s.out" % job
-    git("bundle", "create", "--quiet", home.parcel(name), *["%s/%s/%s" % (OUT, job, kind) for kind in refs],
-        "^" + asked["head"])
+    making = "%s.%d" % (home.parcel(name), os.getpid())   # a git that outlived who called it may still write another
+    git("bundle", "create", "--quiet", making, *["%s/%s/%s" % (OUT, job, kind) for kind in refs], "^" + asked["head"])
+    os.replace(making, home.parcel(name))
     size, sha256 = home.weigh(name)
     if size > asked["limit"]:
         home.drop(name)

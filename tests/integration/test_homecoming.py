@@ -3,6 +3,8 @@ that run there. Real git, real files, a shell of this machine for the host's."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -11,10 +13,17 @@ from typing import Any
 
 import pytest
 
-from coordinator.domain.worker import Exited, Running, Unknown
+from coordinator.adapters.executors.remote.link import Here
+from coordinator.domain.worker import Exited, Running, Unknown, Waiting
 from coordinator.ports import Away, LaunchSpec
-from tests.support.executor_yard import Closing, Yard, far_yard
+from tests.support import far_field
+from tests.support.executor_yard import Closing, Yard, ended, far_yard, view
+from tests.support.far_field import BRANCH, Field
+from tests.support.gitworld import git, make_world
 from tests.support.workers import until
+
+field = far_field.field
+COMMIT = "echo 1 > one; git add one; git commit -qm one"
 
 
 @pytest.fixture
@@ -103,3 +112,54 @@ def test_a_way_home_that_fails_is_this_run_s_alone_and_its_lease_runs(yard: Yard
         lost.append(found)
     assert set(lost) == {lost[0]}, "since it was first asked in vain"
     assert "no answer within 900 s" in lost[0].reason
+
+
+# --- work that is packed twice -----------------------------------------------------------------------
+
+SLOW_GIT = """#!/bin/sh
+case " $* " in *" bundle create "*)
+    echo once >> '{0}/bundled'; i=0
+    until test -e '{0}/go' || [ $i -ge 200 ]; do sleep 0.05; i=$((i + 1)); done ;;
+esac
+exec '{1}' "$@"
+"""
+
+
+def test_work_that_is_still_being_packed_for_a_look_that_gave_up_is_not_packed_beside_it(tmp_path: Path) -> None:
+    slow, world = tmp_path / "bin/git", make_world(tmp_path)
+    slow.parent.mkdir()
+    slow.write_text(SLOW_GIT.format(tmp_path, shutil.which("git")))
+    slow.chmod(0o755)
+    shell = Here({"PATH": f"{slow.parent}:{os.environ['PATH']}", "HOME": str(tmp_path)})
+    with far_yard(tmp_path / "yard", shell, shared=False) as yard:
+        field = Field(world, yard, world.repository())
+        executor = yard.executor()
+        spec = field.sent(executor, COMMIT)
+        until(lambda: over_there(yard, spec), "its end there")
+        assert spec.outbound is not None
+        asked = {"provider": "claude", "job": "gh-1", "token": spec.handle.token, "repo": "widgets", "branch": BRANCH,
+                 "head": spec.outbound.head, "limit": 1 << 30, "extra": []}
+        given_up = threading.Thread(
+            target=executor._link.ask, args=["pack"], kwargs=asked)  # type: ignore[attr-defined]
+        given_up.start()
+        until((tmp_path / "bundled").exists, "the packing")
+        found = view(executor, spec)
+        (tmp_path / "go").touch()
+        given_up.join()
+        assert isinstance(found, Waiting)
+        assert "still being packed there" in found.reason
+        assert (tmp_path / "bundled").read_text() == "once\n"
+        assert ended(executor, spec).code == 0
+        assert not field.home(executor, spec).trouble
+        assert git(field.tree, "log", "-1", "--format=%s", BRANCH) == "one"
+
+
+def test_what_a_packing_that_was_killed_left_half_done_is_in_nobody_s_way(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, COMMIT)
+    parcels = field.yard.root / "far side/.coordinator/parcels"
+    for name in ("gh-1.out", "gh-1.out.lock"):   # as git names what it has not finished
+        (parcels / name).write_bytes(b"# v2 git bundle\n")
+    assert ended(executor, spec).code == 0
+    assert not field.home(executor, spec).trouble
+    assert git(field.tree, "log", "-1", "--format=%s", BRANCH) == "one"

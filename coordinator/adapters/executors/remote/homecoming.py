@@ -11,6 +11,7 @@ from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.views import exited_of, view_of
 from coordinator.domain.worker import Exited, Missing, Unknown, Waiting, WorkerView
 from coordinator.ports import Away, Handle, LaunchFailed
+from coordinator.runfiles.lock import Busy
 
 _PACKING = 900.0
 """Seconds for a far end that packs the work of one run."""
@@ -55,6 +56,8 @@ class Homecoming:
         sent = mirror.pairs("meta").get("sent", "")
         try:
             left = self._fetch(mirror, sent)
+        except Busy as busy:
+            return Waiting(f"it has ended; {busy}")
         except LaunchFailed as refused:
             if refused.reason == "disk_full":   # it is all there, and nothing is lost by waiting for room
                 return Waiting(f"it has ended; its work cannot be packed: {refused.words}")
@@ -76,7 +79,7 @@ class Homecoming:
 
     def _fetch(self, mirror: Mirror, sent: str) -> tuple[int, ...]:
         """Packs the work there and brings it here, from where it was left off; pids that would not die. Raises Away,
-        LaunchFailed."""
+        LaunchFailed, Busy."""
         handle, meta = mirror.handle, mirror.pairs("meta")
         known = mirror.pairs("parcel")
         if not known:
@@ -84,6 +87,8 @@ class Homecoming:
                 "pack", timeout=_PACKING, provider=handle.provider, job=handle.job, token=handle.token,
                 repo=meta.get("repository", "") if sent else "", branch=meta.get("branch", ""), head=sent,
                 limit=self.limit, extra=meta.get("extra", "").split())
+            if told.get("busy"):
+                raise Busy("its work is still being packed there, for a look whose answer was lost")
             if told["survivors"] or not sent:
                 return tuple(told["survivors"])
             mirror.drop_parcel()
