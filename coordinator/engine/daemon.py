@@ -22,7 +22,8 @@ from coordinator.engine.wakes import Handlers, Wakes
 from coordinator.planning.actions import Plan
 from coordinator.ports import Clock, StoreDamaged, StoreError
 
-EFFECTS_AT_ONCE = 8
+EFFECTS_AT_ONCE = {"": 8, "claim": 1, "stop": 4}
+"""Threads for each kind of effect (tick.APART): one that must not be late waits for no push, clone or pack."""
 LONGEST_SLEEP = 30.0
 """Seconds after which the engine looks again even if nobody woke it."""
 DRAIN_SLEEP = 0.5
@@ -33,17 +34,19 @@ BUGS_IN_A_ROW = 10
 
 
 class EffectPool:
-    """Slow effects run here, a few at once."""
+    """Slow effects run here, a few at once; those `apart` in threads of their own."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(EFFECTS_AT_ONCE, thread_name_prefix="effect")
+        self._threads = {apart: ThreadPoolExecutor(most, thread_name_prefix=f"effect-{apart}".rstrip("-"))
+                         for apart, most in EFFECTS_AT_ONCE.items()}
 
-    def submit(self, job: Callable[[], None]) -> None:
-        self._threads.submit(job)
+    def submit(self, job: Callable[[], None], apart: str = "") -> None:
+        self._threads[apart].submit(job)
 
     def close(self) -> None:
         """Waits for effects under way: each ends by its own time limits."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        for threads in self._threads.values():
+            threads.shutdown(wait=True, cancel_futures=True)
 
 
 class Daemon:

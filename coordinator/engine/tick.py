@@ -30,6 +30,7 @@ from coordinator.planning.actions import (
     Begin,
     Flag,
     KeepBatches,
+    KeepClaim,
     Move,
     Plan,
     Poll,
@@ -47,16 +48,20 @@ MOST_TURNS = 100
 """Turns of one tick: a chain of moves is far shorter; more would be a loop of ours."""
 
 
-class Pool(Protocol):
-    """Runs effects beside the engine's thread, or at once."""
+APART: dict[type[Any], str] = {KeepClaim: "claim", StopWorker: "stop"}
+"""Effects that wait for no other: a claim that is not renewed in time is lost, and a stop is a person's word."""
 
-    def submit(self, job: Callable[[], None]) -> None: ...
+
+class Pool(Protocol):
+    """Runs effects beside the engine's thread, or at once. `apart` names threads of their own, "" the common ones."""
+
+    def submit(self, job: Callable[[], None], apart: str = "") -> None: ...
 
 
 class AtOnce:
     """The pool of `run --once` and of tests: an effect is made where it is asked for."""
 
-    def submit(self, job: Callable[[], None]) -> None:
+    def submit(self, job: Callable[[], None], apart: str = "") -> None:  # noqa: ARG002 - there is one thread
         job()
 
 
@@ -157,7 +162,7 @@ class Engine:
         elif isinstance(action, Poll):
             self.memory.poll_due = False
         self.memory.busy.add(action.lane)
-        self._pool.submit(lambda: self._perform(action))
+        self._pool.submit(lambda: self._perform(action), APART.get(type(action), ""))
         return not self._facts.empty()
 
     def _perform(self, action: Action) -> None:

@@ -76,7 +76,7 @@ class Later:
         self.patient = False
         self.kept: list[Callable[[], None]] = []
 
-    def submit(self, job: Callable[[], None]) -> None:
+    def submit(self, job: Callable[[], None], apart: str = "") -> None:
         for _ in range(1 + self._twice()):
             if self.patient or self._random.random() < 0.7:
                 job()
