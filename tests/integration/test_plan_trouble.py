@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from coordinator import app
-from coordinator.adapters.git.folder import run_hook
+from coordinator.adapters.git.hooks import run_hook
 from coordinator.app.plans import open_plan, sites, undertaking
 from coordinator.cli.trouble import Trouble
 from coordinator.config import load
@@ -147,7 +147,7 @@ def test_a_plan_that_is_not_taken_or_whose_taker_is_gone_is_not_called_worked_on
 
 @pytest.mark.parametrize(("name", "lives"), [("validation", False), ("gate", False), ("after_create", True)])
 def test_what_a_validation_leaves_running_ends_with_it(tmp_path: Path, name: str, lives: bool) -> None:
-    ok, said = run_hook(tmp_path, "sleep 60 & echo $!", name, 20, {"PATH": os.environ["PATH"]})
+    ok, said = run_hook(tmp_path, tmp_path, "sleep 60 & echo $!", name, 20, {"PATH": os.environ["PATH"]})
     assert ok
     other = int(said)
     try:

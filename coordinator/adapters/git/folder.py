@@ -1,4 +1,4 @@
-"""Files of a worktree that are no git matter: notes, copies of untracked files, an operator's hooks.
+"""Files of a worktree that are no git matter: notes, copies of untracked files.
 
 A worker may have put links anywhere in the worktree: nothing is read or written through one.
 """
@@ -8,21 +8,16 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from coordinator.adapters.git.naming import NOTES, inside
-from coordinator.adapters.system.run import run
 from coordinator.adapters.system.seam import crossing
 from coordinator.ports import GitError
 
 NOTE_LIMIT = 4000
-TAIL = 2000
-PROOFS = ("validation", "gate")
-"""Names of commands that look at the work after the agent."""
-_KEPT = 1 << 20   # bytes of a hook's output that are held, of each stream: it may print for as long as it runs
 
 
 def note(path: Path, name: str) -> str:
@@ -74,16 +69,6 @@ def _copied(source: Path, path: Path, name: str) -> bool:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(origin, target)
     return True
-
-
-def run_hook(path: Path, command: str, name: str, seconds: float, env: Mapping[str, str]) -> tuple[bool, str]:
-    """Runs the operator's shell line in the worktree, in a process group of its own; (ok, tail of its output). A hook
-    may leave something running that the agent needs; what a validation or a gate left would only be in the way."""
-    with crossing("process", name):
-        ran = run(["/bin/sh", "-c", command], env=env, cwd=path, timeout=seconds, last=_KEPT,
-                  sweep=name in PROOFS)
-    said = (ran.out + ran.err).encode("utf-8", "replace").decode("utf-8").strip()
-    return ran.ok, said[-TAIL:]
 
 
 def agents_folder(named: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from coordinator.adapters.git import (
     commits,
     folder,
     handoff,
+    hooks,
     joining,
     parcels,
     planted,
@@ -54,6 +56,8 @@ class GitRepository:
         self._leaf = leaf
         self._default = default_branch
         self._remote = self._connect(remote, url, push_url)
+        with suppress(OSError):   # another user's repository, or a disk that cannot be written: it is tried again
+            hooks.end_left(self._funnel.common)
 
     def _connect(self, name: str | None, url: str, push_url: str) -> Remote | None:
         names = (self._funnel.ask("remote") or "").split()
@@ -386,7 +390,8 @@ class GitRepository:
 
     def run_hook(self, task_id: str, command: str, name: str, timeout: timedelta,
                  env: Mapping[str, str]) -> tuple[bool, str]:
-        return folder.run_hook(self._standing(task_id).path, command, name, timeout.total_seconds(), env)
+        path = self._standing(task_id).path
+        return hooks.run_hook(self._funnel.common, path, command, name, timeout.total_seconds(), env)
 
     def exclude(self, names: Sequence[str]) -> tuple[str, ...]:
         """Adds lines to .git/info/exclude; those that were not there."""

@@ -60,14 +60,16 @@ def run(
     pass_fds: Sequence[int] = (),
     last: int = 0,
     sweep: bool = False,
+    begins: Callable[[int], None] = lambda _: None,
 ) -> Ran:
     """Runs argv (never a shell string) to its end. A number for `stdin` is an open file, read from where it stands.
     127 when it is not found, 124 when `timeout` (s) passed: then its whole process group is killed. `last`: only so
     many bytes of each stream's end are kept; without it all, and a program that prints more than WHOLE is killed too,
-    125. `sweep`: what it leaves running in its group ends with it. Raises nothing for a failing program."""
+    125. `sweep`: what it leaves running in its group ends with it. `begins` is told its pid, and ends it by raising.
+    Raises nothing for a failing program."""
     ended = run_bytes(
         argv, env=env, cwd=cwd, stdin=stdin if isinstance(stdin, int) else stdin.encode("utf-8", "surrogateescape"),
-        timeout=timeout, pass_fds=pass_fds, last=last, sweep=sweep,
+        timeout=timeout, pass_fds=pass_fds, last=last, sweep=sweep, begins=begins,
     )  # fmt: skip
     return Ran(ended.code, ended.out.decode("utf-8", "surrogateescape"), ended.err)
 
@@ -82,6 +84,7 @@ def run_bytes(
     pass_fds: Sequence[int] = (),
     last: int = 0,
     sweep: bool = False,
+    begins: Callable[[int], None] = lambda _: None,
 ) -> RanBytes:
     """The same for a program that is given, and prints, what is no text."""
     with _given(stdin) as given, _box() as said, _box() as complained:
@@ -97,7 +100,8 @@ def run_bytes(
                 raise
             return RanBytes(NOT_FOUND, b"", f"{argv[0]}: {error.strerror}: {error.filename}")
         boxes = (said, complained)
-        stopped = _watched(child, timeout, lambda: any(_crowded(box, last) for box in boxes), held, sweep=sweep)
+        stopped = _watched(child, timeout, lambda: any(_crowded(box, last) for box in boxes), held, sweep=sweep,
+                           begins=begins)
         if not stopped and any(_crowded(box, last) for box in boxes):
             stopped = TOO_MUCH
         out, err = (_held_in(box, last or WHOLE) for box in boxes)
@@ -173,7 +177,8 @@ def _crowded(box: int, last: int) -> bool:
 
 
 def _watched(
-    child: subprocess.Popen[bytes], timeout: float, crowded: Callable[[], bool], held: _Held, *, sweep: bool
+    child: subprocess.Popen[bytes], timeout: float, crowded: Callable[[], bool], held: _Held, *, sweep: bool,
+    begins: Callable[[int], None],
 ) -> int:
     """0 when it ended by itself; else its group was killed, and why. It is reaped either way."""
     stopped, until = 0, time.monotonic() + timeout
@@ -181,6 +186,7 @@ def _watched(
         over = os.pidfd_open(child.pid)
         try:
             held.let_go()
+            begins(child.pid)
             waiting = select.poll()
             waiting.register(over, select.POLLIN)
             while not stopped and not waiting.poll(max(0.0, min(_LOOK_EVERY, until - time.monotonic())) * 1000):
