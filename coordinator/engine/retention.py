@@ -71,5 +71,11 @@ def _worktrees(world: World) -> list[Litter]:
     return [
         Litter("worktree", str(found.path), "merged or closed" if found.task_id in tasks else "of no task here")
         for found in world.repo.worktrees()
-        if found.registered and found.task_id not in keep | _busy(world)
+        if found.registered and found.task_id not in keep | _busy(world) and not of_others(world, found.task_id)
     ]
+
+
+def of_others(world: World, task_id: str) -> bool:
+    """Whether it may be a task of another plan: a plan's own coordinator knows its own tasks alone, and shares the
+    folder of worktrees with plans whose memory lies elsewhere."""
+    return not world.policy.intake and world.store.task(task_id) is None

@@ -9,15 +9,18 @@ from datetime import timedelta
 
 import pytest
 
+from coordinator.domain.request import Event
 from coordinator.domain.task import TaskState
 from coordinator.engine.effects import perform
 from coordinator.engine.memory import LONGEST_WORDS, Memory
 from coordinator.engine.observe import observe
+from coordinator.engine.retention import find
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import CleanUp
 from coordinator.planning.plan import plan
+from coordinator.planning.policy import Policy
 from coordinator.ports import AuthUnresolved, GitBusy, GitUnreachable, Handle, TryLater
-from tests.factories import a_task
+from tests.factories import NOW, a_task
 from tests.support.fakes import Outside, Tree, an_outside
 
 _S = TaskState
@@ -163,6 +166,20 @@ def test_a_clean_up_under_way_spares_a_task_that_was_set_going_meanwhile(monkeyp
     monkeypatch.setattr(outside.executor, "live", tuple)
     cleaned = perform(CleanUp(frozenset(), "11 worktree errors"), outside.world())
     assert (cleaned.removed, cleaned.kept) == (("gh-9",), ("gh-1",))
+
+
+def test_a_clean_up_of_a_plan_takes_its_own_worktrees_and_none_of_another_plan():
+    """Plans that are run by hand share a folder of worktrees; each knows its own tasks alone."""
+    outside = an_outside()
+    mine = replace(a_task(1, _S.DONE), id="plan-auth-t1", issue=None, plan="auth")
+    outside.store.add(mine, Event(mine.id, NOW, "adopted"))
+    for task_id in (mine.id, "plan-auth-ui-t1", "plan-bill-t1"):
+        outside.repo.trees[task_id] = Tree(f"rpi/{task_id}")
+    world = outside.world(Policy(provider="command", login="bot", intake=False, tidy_after=timedelta()))
+    assert [one.name.rpartition("/")[2] for one in find(world)] == [mine.id]
+    cleaned = perform(CleanUp(frozenset(), "11 worktree errors"), world)
+    assert (cleaned.removed, cleaned.kept) == ((mine.id,), ())
+    assert set(outside.repo.trees) == {"plan-auth-ui-t1", "plan-bill-t1"}
 
 
 def test_a_clean_up_asks_once_more_when_it_holds_the_repository(monkeypatch):

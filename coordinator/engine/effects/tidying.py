@@ -8,7 +8,7 @@ from coordinator.domain.checkout import Found
 from coordinator.domain.task import ACTIVE, Task
 from coordinator.engine.effects.starting import HookFailed, run_hook
 from coordinator.engine.facts import Cleaned, Reclaimed, Swept, Tidied
-from coordinator.engine.retention import sweep
+from coordinator.engine.retention import of_others, sweep
 from coordinator.engine.world import World
 from coordinator.planning.actions import CleanUp, Reclaim, Sweep, Tidy
 from coordinator.ports import GitError
@@ -30,6 +30,8 @@ def clean(action: CleanUp, world: World) -> Cleaned:
     a person asked, what has become too old goes too."""
     removed, kept = [], []
     for found in world.repo.worktrees():
+        if of_others(world, found.task_id):
+            continue
         if found.task_id in action.keep or not found.registered or _in_use(world, found.task_id):
             kept.append(found.task_id)
             continue
