@@ -126,3 +126,16 @@ def test_what_was_not_started_yet_when_the_days_money_was_spent_waits_for_tomorr
     acts = [one for one in made.actions if isinstance(one, (Move, Prepare))]
     assert [type(one) for one in acts] == done
     assert [one.to for one in acts if isinstance(one, Move)] == [TaskState.QUEUED] * (spent == 20.0)
+
+
+@pytest.mark.parametrize(("today", "launched_at", "more"), [
+    (0, None, 3), (2, None, 1), (3, None, 0), (3, NOW - timedelta(seconds=5), 1),
+])
+def test_starts_that_are_only_decided_on_count_for_the_day_in_this_tick_and_in_those_after_it(today, launched_at, more):
+    """A worktree takes its time: until the first worker is launched the day's sessions tell of none of them."""
+    first, second = (a_task(number, TaskState.PREPARING, attempts=1) for number in (1, 2))
+    tries = {"gh-1": (an_attempt(),), "gh-2": (an_attempt(task=2, launched_at=launched_at),)}
+    policy = Policy(provider="command", max_workers=20, sessions_per_day=5)
+    queued = (a_task(number) for number in range(3, 9))
+    made = plan(a_snapshot(first, second, *queued, policy=policy, attempts=tries, sessions_today=today))
+    assert len([one for one in made.actions if isinstance(one, Begin)]) == more

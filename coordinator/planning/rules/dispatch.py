@@ -154,6 +154,12 @@ def _provider_of(s: Snapshot, task: Task) -> str:
     return attempt.provider if attempt is not None else task.provider
 
 
+def _begun(s: Snapshot, task: Task) -> bool:
+    """Whether a session of it was decided on and not started yet: the day's sessions do not know of it."""
+    attempt = s.attempt(task.id)
+    return task.state is _S.PREPARING and attempt is not None and attempt.launched_at is None
+
+
 class _Room:
     """Slots and caps as they fill up while one plan is made."""
 
@@ -163,7 +169,7 @@ class _Room:
         self.berths = Berths(s)
         holding = [task for task in s.tasks.values() if task.state in HOLDS_SLOT or task.id in s.survivors]
         self._total = len(holding)
-        self._sessions = s.sessions_today
+        self._sessions = s.sessions_today + sum(_begun(s, task) for task in holding)
         self._providers = Counter(_provider_of(s, task) for task in holding)
         self._labels: Counter[str] = Counter()
         for task in holding:
