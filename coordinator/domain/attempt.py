@@ -25,7 +25,7 @@ class Attempt:
     `switch_from` is the task's own provider where another one stood in for it, for the reason code `fallback_reason`.
     `stage` is the name of the workflow's stage that it worked on. `host` is where it runs: "" for this machine, a name
     of [hosts], or `slurm`. `heard` is what trusted people had said in comments when it was prepared, as its prompt
-    has it.
+    has it. `answered` says of an ended one that its model did, once at least: it worked, and it cost.
     """
 
     task_id: str
@@ -64,6 +64,7 @@ class Attempt:
     stage: str = ""
     host: str = ""
     heard: str = ""
+    answered: bool = False
 
     @property
     def phase(self) -> Phase:

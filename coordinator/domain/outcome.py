@@ -56,7 +56,7 @@ class Outcome:
     """The provider's judgement of one run. `detail` is for people: masked, one paragraph.
 
     `reset_at` (Unix seconds) is when a provider's limit ends, if it said so. `summary` is
-    the agent's own words for the pull request.
+    the agent's own words for the pull request. `answered`: its model did, once at least.
     """
 
     ending: Ending
@@ -68,6 +68,7 @@ class Outcome:
     reset_at: float | None = None
     summary: str = ""
     judged_by: str = "result"
+    answered: bool = False
 
 
 @dataclass(frozen=True)

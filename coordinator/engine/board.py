@@ -239,6 +239,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "fallback_reason": attempt.fallback_reason,
         "tokens": (attempt.usage.tokens_in or 0) + (attempt.usage.tokens_out or 0) or None,
         "cost": attempt.usage.cost_usd,
+        "answered": attempt.answered,
     }
 
 

@@ -256,6 +256,7 @@ class Recorder:
             summary=outcome.summary,
             log_tail=evidence.log_tail,
             rescue_ref=evidence.rescue_ref,
+            answered=outcome.answered,
         )
         self._park(action, now)
         staging.keep(action, self._world.store)

@@ -176,7 +176,7 @@ def _attempt(task_id: str, one: Row) -> Attempt:
         ending=Ending(one["ending"]) if one["ending"] else None, reason=one["reason"], detail=one["detail"],
         head_sha=one["head_sha"], commits=one["commits"], duration_sec=one["duration_sec"],
         usage=Usage(tokens_in=one["tokens"], cost_usd=one["cost"]), rescue_ref=one["rescue_ref"], stage=one["stage"],
-        host=one["host"],
+        host=one["host"], answered=one.get("answered", False),
     )  # fmt: skip
 
 

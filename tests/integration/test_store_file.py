@@ -26,6 +26,7 @@ from coordinator.adapters.store import SqlStore, opening, schema
 from coordinator.adapters.system.instance import InstanceLock
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.issue import Issue, Vet
+from coordinator.domain.outcome import Usage
 from coordinator.domain.request import Event, RequestKind
 from coordinator.domain.task import Pin, Task
 from coordinator.ports import NewerSchema, Stale, StoreError
@@ -202,7 +203,8 @@ SINCE = {"0002": [("attempts", "switch_from fallback_reason usage_tokens_cached"
          "0004": [("attempts", "host")],
          "0005": [("tasks", "pin_begun"), ("attempts", "heard"),
                   ("vets", "edits times blind sha256 retried_at missing_until asked_at")],
-         "0006": [("tasks", "cleared withheld")]}
+         "0006": [("tasks", "cleared withheld")],
+         "0007": [("attempts", "answered")]}
 """The columns that each revision added."""
 
 
@@ -211,8 +213,10 @@ def test_a_store_of_an_earlier_version_is_brought_to_this_one_with_all_it_held(
     store: SqlStore, path: Path, earlier: str
 ) -> None:
     attempt = Attempt(TASK.id, 1, "t" * 32, 1, "w-1", "claude", "20260302120000", NOW)
+    spoke = replace(attempt, number=2, usage=Usage(90, 9), answered=True)   # its tokens tell
     store.add(TASK, EVENT)
     store.record(attempt, EVENT)
+    store.record(spoke, EVENT)
     store.close()
     newer = [(table, columns) for revision, added in SINCE.items() if revision > earlier for table, columns in added]
     with closing(sqlite3.connect(path)) as file, file:
@@ -223,7 +227,7 @@ def test_a_store_of_an_earlier_version_is_brought_to_this_one_with_all_it_held(
 
     with closing(SqlStore(path)) as again:
         assert again.tasks() == (TASK,)
-        assert again.attempts() == {TASK.id: (attempt,)}
+        assert again.attempts() == {TASK.id: (attempt, spoke)}
         assert opening.read_revision(path) == schema.HEAD
 
 

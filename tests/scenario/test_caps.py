@@ -71,3 +71,27 @@ def test_what_was_used_stands_in_store_board_metrics_and_the_last_comment(tmp_pa
         sums = {"sessions": 1, "tokens_in": 250_000, "tokens_out": 100, "cost_usd": 0.25032}
         assert metrics["by_provider"] == {"command": sums}
         assert list(metrics["by_day"].values()) == [sums]
+
+
+LIMIT = """\
+print(json.dumps({"type": "result", "subtype": "success", "is_error": True, "api_error_status": 429,
+                  "result": "usage limit reached"}), flush=True)
+sys.exit(1)
+"""
+SAYS = """\
+print(json.dumps({"type": "assistant", "message": {"id": "m1", "content": [{"type": "text", "text": "on it"}]}}))
+"""
+
+
+@pytest.mark.parametrize(("before", "today"), [("", 0), (SAYS, 1)])
+def test_a_session_that_meets_a_limit_counts_for_the_day_once_its_model_had_answered(tmp_path, before, today):
+    """Also where its stream told no tokens by then."""
+    with a_yard(tmp_path) as yard:
+        number = yard.issue(script=before + LIMIT)
+
+        yard.until(lambda: yard.task(number).reason == "command_usage_limited")
+
+        yard.until(lambda: json.loads(yard.read(".coordinator/board.json"))["parked"])
+        assert json.loads(yard.read(".coordinator/board.json"))["sessions"] == {"today": today, "cap": 50}
+        [attempt] = yard.engine.world.store.attempts()[f"gh-{number}"]
+        assert (attempt.answered, attempt.usage.tokens_out) == (bool(today), None)

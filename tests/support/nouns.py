@@ -90,6 +90,7 @@ ATTEMPTS = every_field(
         "detail head_sha summary log_tail rescue_ref stage host heard"
     ),
     **numbers("fence commits"),
+    answered=st.booleans(),
     duration_sec=FLOATS,
     created_at=MOMENTS,
     **dict.fromkeys(

@@ -89,13 +89,15 @@ def test_a_task_that_used_up_a_cap_is_not_begun_again(usage, name):
     assert name in move.detail
 
 
-@pytest.mark.parametrize(("reason", "usage", "begun"), [
-    ("network", Usage(), True), ("overloaded", Usage(0, 0), True), ("command_usage_limited", Usage(90, 9), True),
-    ("overloaded", Usage(90, 9), False), ("no_credit", Usage(), False), ("lost", Usage(), False),
+@pytest.mark.parametrize(("reason", "answered", "begun"), [
+    ("network", False, True), ("overloaded", False, True), ("command_usage_limited", False, True),
+    ("network", True, False), ("overloaded", True, False), ("command_usage_limited", True, False),
+    ("no_credit", False, False), ("lost", False, False),
 ])
-def test_an_outage_uses_up_no_sessions_unless_it_struck_in_mid_work(reason, usage, begun):
+def test_a_limit_or_an_outage_uses_up_no_sessions_unless_it_struck_in_mid_work(reason, answered, begun):
     policy = replace(CAPPED, sessions_per_task=2)
-    history = tuple(replace(BEFORE, number=number, reason=reason, usage=usage) for number in (1, 2))
+    history = tuple(replace(BEFORE, number=number, reason=reason, usage=Usage(), answered=answered)
+                    for number in (1, 2))
     made = plan(a_snapshot(a_task(attempts=2), policy=policy, attempts={"gh-1": history}))
     assert [isinstance(one, Begin) for one in made.actions if isinstance(one, (Begin, Move))] == [begun]
 

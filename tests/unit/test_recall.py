@@ -23,7 +23,8 @@ PIN = Pin("Mend", "the words", "ab12", 77, "ann", NOW)
 TASK = Task("gh-4", PIN, "rpi/gh-4", NOW, NOW, NOW, issue=4, provider="claude", attempts=1)
 ATTEMPT = Attempt("gh-4", 1, "t" * 32, 1, "w-1", "claude", "20260301120000", NOW, prepared_at=NOW, base_sha="c0ffee",
                   launched_at=NOW)  # fmt: skip
-ENDED = replace(ATTEMPT, ended_at=NOW, settled_at=NOW, ending=Ending.SUCCEEDED, head_sha="beef", commits=2)
+ENDED = replace(ATTEMPT, ended_at=NOW, settled_at=NOW, ending=Ending.SUCCEEDED, head_sha="beef", commits=2,
+                answered=True)
 
 
 def row(task: Task, *attempts: Attempt) -> dict[str, Any]:

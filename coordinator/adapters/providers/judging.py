@@ -86,4 +86,5 @@ def _outcome(case: rules.Case, verdict: rules.Verdict, ended_at: float | None = 
         reset_at=reset_of(reading, ended_at) if verdict.suffix in _LIMITS else None,
         summary=mask(reading.conclusion).strip()[:LONGEST_SUMMARY],
         judged_by=verdict.judged_by,
+        answered=reading.answered,
     )

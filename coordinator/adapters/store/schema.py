@@ -14,7 +14,7 @@ from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import TaskState
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """What this version can bring to its own, the last one."""
 HEAD = REVISIONS[-1]
 """The revision this version reads and writes."""
@@ -121,6 +121,7 @@ attempts = Table(
     _text("stage"),
     _text("host"),
     _text("heard"),
+    Column("answered", Boolean, nullable=False),
 )
 
 events = Table(

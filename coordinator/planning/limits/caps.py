@@ -21,12 +21,12 @@ def sessions(s: Snapshot, task: Task) -> int:
 
 
 def spent(attempt: Attempt) -> bool:
-    """Whether a session counts. One that met a limit does not, nor one that met an outage before anything was said: of
+    """Whether a session counts. One that met a limit or an outage before its model had answered once does not: of
     hours, tried again and again, either would use up the cap by itself. Nor does one that was given up before it began:
     its issue was edited or paused meanwhile."""
     if attempt.launched_at is None and attempt.ending is None:
         return False
-    return attempt.reason not in PARKING and (attempt.reason not in OUTAGE or bool(attempt.usage.tokens_out))
+    return attempt.answered or (attempt.reason not in PARKING and attempt.reason not in OUTAGE)
 
 
 def over(s: Snapshot, task: Task) -> str:
