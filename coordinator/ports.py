@@ -80,6 +80,14 @@ class Refused(GitHubError):
     """422 or 409: GitHub understood and refused; the words are its own."""
 
 
+class NotYet(Refused):
+    """The same for what a push told it just now, which not all of its servers know yet."""
+
+
+class NoDrafts(Refused):
+    """The repository has no drafts, as a private one of a free plan."""
+
+
 class GitHub(Protocol):
     """One repository on GitHub. Every method may raise TryLater, Limited, BadCredentials or Forbidden."""
 
@@ -325,14 +333,12 @@ class Repository(Protocol):
         there. No link is followed, no commit gets them. Raises GitError."""
 
     def left(self, task_id: str, patterns: Sequence[str]) -> Mapping[str, Sequence[tuple[str, str]]]:
-        """By pattern, (path, text) of the regular files in the worktree that it names, at most 20 of 64 KB each; no
-        link is followed. Raises GitError."""
+        """By pattern, (path, text) of regular files in the worktree, at most 20 of 64 KB, no links. Raises GitError."""
 
     def worktree_path(self, task_id: str) -> Path: ...
 
     def identity(self) -> Mapping[str, str]:
-        """GIT_AUTHOR_* and GIT_COMMITTER_* for a worker's commits: the repository's own identity; empty when git's
-        configuration names nobody."""
+        """GIT_AUTHOR_* and GIT_COMMITTER_* for a worker's commits; empty when git's configuration names nobody."""
 
 
 # --- workers ----------------------------------------------------------------------------------------
@@ -340,8 +346,7 @@ class Repository(Protocol):
 
 @dataclass(frozen=True)
 class Handle:
-    """Names one run: the job, its token and where it runs ("" for this machine, a name of [hosts], or `slurm`). Enough
-    to find it again after a crash."""
+    """Names one run, to find it by: the job, its token and where it runs ("" here, a name of [hosts], `slurm`)."""
 
     provider: str
     job: str
@@ -351,15 +356,13 @@ class Handle:
 
 @dataclass(frozen=True)
 class LaunchSpec:
-    """All that a worker's start needs. `env` is the agent's whole environment; secrets live there only.
-
-    `stdin` is "prompt" (the prompt file is fed) or "null". `timeout` is the run's time limit, `grace` the time
-    between polite stop, TERM and KILL. `stop_signal` is the provider's polite signal ("INT" or "TERM").
-    `speaks`: "claude" owes a result event, which decides; of "text" the exit code decides, and its stderr stands in the
-    log; "either" is judged by a result event if it prints one. `spelling` is the name whose reason codes are written.
-    `outbound` is the worktree for a host that does not see ours, `hooks` (name, command, seconds) what is run in it
-    there before the start. `walls` are put up around the agent on this host.
-    """
+    """All that a worker's start needs. `env` is the agent's whole environment; secrets live there only. `stdin` is
+    "prompt" (the prompt file is fed) or "null". `timeout` is the run's limit, `grace` the time between polite stop,
+    TERM and KILL. `stop_signal` is the provider's polite signal ("INT" or "TERM"). `speaks`: "claude" owes a result
+    event, which decides; of "text" the exit code decides, and its stderr stands in the log; "either" is judged by a
+    result event if it prints one. `spelling` is the name whose reason codes are written. `outbound` is the worktree for
+    a host that does not see ours, `hooks` (name, command, seconds) what is run in it there before the start. `walls`
+    are put up around the agent on this host."""
 
     handle: Handle
     worker_id: str
@@ -415,9 +418,8 @@ class Away(Exception):
 
 @dataclass(frozen=True)
 class Quarters:
-    """Where a run will live, as its host names the places. `apart`: the host does not see our files; `had` are commits
-    that its clone `repository` has. `environ` is what a worker there inherits from, `probe` asks that host: None where
-    it is this one."""
+    """Where a run will live, as its host names the places. `apart`: it does not see our files; `had` are commits that
+    its clone `repository` has. A worker there inherits from `environ`; `probe` asks that host, None: it is this one."""
 
     cwd: Path
     prompt: Path
@@ -432,9 +434,8 @@ class Quarters:
 
 class Executor(Protocol):
     def submit(self, spec: LaunchSpec) -> int:
-        """Starts the wrapper and returns its pid (0 where there is none). If the run files show that this
-        token ever started, starts nothing and returns the recorded pid. Raises LaunchFailed when nothing was started,
-        Away when that cannot be known."""
+        """Starts the wrapper and returns its pid (0 where there is none), the recorded one if the run files show that
+        this token ever started. Raises LaunchFailed when nothing was started, Away when that cannot be known."""
 
     def quarters(self, handle: Handle, worktree: Path, repository: str) -> Quarters:
         """Where this run will live; `worktree` is its place here, `repository` a name for the clone there. Raises
@@ -785,8 +786,7 @@ class NewerSchema(Exception):
 
 
 class StoreError(Exception):
-    """The memory could not be read or written and holds what it held before; `words` name the file and the
-    cure."""
+    """The memory could not be read or written and holds what it held before; `words` name the file and the cure."""
 
     def __init__(self, words: str) -> None:
         super().__init__(words)

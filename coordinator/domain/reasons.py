@@ -107,7 +107,7 @@ _GENERAL = (
            "is real. If it is none, `coordinator retry ID --allow` publishes just this."),
     Reason("not_scanned", "the work is too much to be looked through for secrets, and nothing was pushed", _O,
            "Look through it, then `coordinator retry ID --allow` publishes just this."),
-    Reason("protected_path", "the work changes protected files, and nothing was pushed", _O,
+    Reason("protected_path", "the work changes protected files, and it was held back", _O,
            "Look at them, then `coordinator retry ID --allow` publishes just this."),
     Reason("agent_config", "its branch changes what agents obey, and none was started on it", _O,
            "Look at these files; `coordinator retry ID --allow` starts with them, `coordinator retry ID --fresh` "

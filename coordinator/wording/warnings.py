@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from coordinator.domain.cargo import LISTED, Cargo
 from coordinator.wording.escape import code, one_line
 
+NO_DRAFTS = ("**Would be a draft**, which this repository has not: a person should look at this before it counts as "
+             "finished.")
+"""In place of what a draft says of itself."""
+
 
 def warnings(cargo: Cargo, touched: Sequence[str], planted: str = "", let: Sequence[str] = ()) -> tuple[str, ...]:
     """A paragraph each; empty where there is nothing to say. `planted` is what appeared in git while agents ran,

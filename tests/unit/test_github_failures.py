@@ -12,7 +12,7 @@ from coordinator.adapters.github.asking import Asker
 from coordinator.adapters.github.budget import Meter
 from coordinator.adapters.github.failures import failure
 from coordinator.adapters.github.transport import Answer, Transport
-from coordinator.ports import BadCredentials, Forbidden, Limited, NotThere, Refused, TryLater
+from coordinator.ports import BadCredentials, Forbidden, Limited, NoDrafts, NotThere, NotYet, Refused, TryLater
 from tests.support.fake_github import FakeClock
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -90,6 +90,22 @@ def test_each_status_has_its_exception_whatever_the_body_holds(status: int, kind
 )
 def test_githubs_own_words_are_told(errors: list[object], words: str) -> None:
     assert words in str(failure("POST pulls", 422, {}, {"message": "Failed", "errors": errors}, NOW))
+
+
+@pytest.mark.parametrize(("error", "kind"), [
+    ("Head sha can't be blank", NotYet),
+    ("Base sha can't be blank", NotYet),
+    ("Head ref must be a branch", NotYet),
+    ("No commits between main and rpi/gh-1", NotYet),
+    ({"resource": "PullRequest", "field": "head", "code": "invalid"}, NotYet),
+    ("You can't perform that action at this time: was submitted too quickly", NotYet),
+    ("Draft pull requests are not supported in this repository.", NoDrafts),
+    ({"resource": "PullRequest", "field": "base", "code": "invalid"}, Refused),
+    ("A pull request already exists for acme:b.", Refused),
+])  # fmt: skip
+def test_a_refusal_that_passes_is_told_from_one_that_lasts(error: object, kind: type) -> None:
+    told = failure("POST pulls", 422, {}, {"message": "Validation Failed", "errors": [error]}, NOW)
+    assert type(told) is kind
 
 
 def test_a_secret_in_githubs_words_is_masked_and_long_words_are_cut() -> None:

@@ -3,12 +3,24 @@ because only GitHub's own message is quoted, masked and cut."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from coordinator.ports import BadCredentials, Forbidden, GitHubError, Limited, NotThere, Refused, Reserved, TryLater
+from coordinator.ports import (
+    BadCredentials,
+    Forbidden,
+    GitHubError,
+    Limited,
+    NoDrafts,
+    NotThere,
+    NotYet,
+    Refused,
+    Reserved,
+    TryLater,
+)
 from coordinator.runfiles.masking import mask
 
 SECONDARY_WAIT = timedelta(seconds=60)
@@ -18,6 +30,10 @@ LONGEST_WAIT = timedelta(hours=1, minutes=1)
 _WORDS_OF_LIMITS = ("secondary rate limit", "abuse detection", "rate limit exceeded")
 _PASSING = frozenset({"", "INTERNAL", "SERVICE_UNAVAILABLE"})
 _WORDS_OF_PASSING = ("something went wrong", "respond to your request in time", "timed out", "timeout")
+_NOT_YET = re.compile(r"(head|base) sha can't be blank|head ref must be a branch|no commits between|pullrequest head "
+                      r"invalid|not all refs are readable|submitted too quickly", re.IGNORECASE)
+"""What a pull request is refused with while a server that answers does not know yet what was pushed just now."""
+_NO_DRAFTS = re.compile(r"draft pull requests are not supported", re.IGNORECASE)
 LONGEST_QUOTE = 500
 
 
@@ -40,7 +56,8 @@ def failure(what: str, status: int, headers: Mapping[str, str], data: Any, now: 
         return NotThere(f"{what}: not there, or not visible to this token (HTTP {status}: {said})")
     if status >= 500 or status in {202, 408}:
         return TryLater(f"{what}: GitHub cannot answer just now (HTTP {status})")
-    return Refused(f"{what}: refused (HTTP {status}: {said})")
+    kind = NotYet if _NOT_YET.search(said) else NoDrafts if _NO_DRAFTS.search(said) else Refused
+    return kind(f"{what}: refused (HTTP {status}: {said})")
 
 
 def refused_by_graphql(wrong: Sequence[tuple[str, str]], headers: Mapping[str, str], now: datetime) -> GitHubError:

@@ -81,7 +81,7 @@ def flag(world: World, github: GitHub, pull: PullRequest, ident: str, words: tup
     acts: list[Callable[[], object]] = []
     if draft:
         acts.append(lambda: github.add_labels(pull.number, [world.policy.labels.protected]))
-    if draft and not pull.draft:
+    if draft and not pull.draft and not opened:
         acts.append(lambda: github.make_draft(pull.number))
     if words and not opened:
         acts.append(lambda: _tell(github, pull, ident, words))

@@ -11,8 +11,9 @@ from coordinator.domain.issue import PullRequest
 from coordinator.domain.planfile import Delivery, PlanTask, Result, Undertaking
 from coordinator.domain.task import Task
 from coordinator.engine.effects import guarding
+from coordinator.engine.effects.publishing import SETTLES
 from coordinator.engine.effects.starting import hook_env
-from coordinator.engine.facts import Delivered, Joined, Looked, NotDelivered, NotJoined
+from coordinator.engine.facts import Delivered, EffectFailed, Joined, Looked, NotDelivered, NotJoined
 from coordinator.engine.plans import plans_of
 from coordinator.engine.world import Site, World
 from coordinator.planning.actions import Deliver, Join, Look
@@ -26,7 +27,9 @@ from coordinator.ports import (
     GitUnreachable,
     HeldBack,
     MergeConflict,
+    NoDrafts,
     NotThere,
+    NotYet,
     PushRefused,
     Refused,
     Repository,
@@ -151,7 +154,7 @@ def look(action: Look, world: World) -> Looked:
 # --- delivery -------------------------------------------------------------------------------------------
 
 
-def deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
+def deliver(action: Deliver, world: World) -> Delivered | NotDelivered | EffectFailed:
     """Pushes the plan's branch once and finds or opens its pull request. Where the repository is not on GitHub, or
     nobody may ask there, the push is all. What git refuses here a person must look at."""
     try:
@@ -162,7 +165,7 @@ def deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
         return NotDelivered(action.plan, action.repo, f"git refused to deliver it: {world.mask(error.words)}")
 
 
-def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
+def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered | EffectFailed:
     under = plans_of(world.store)[action.plan]
     delivery = under.deliveries[action.repo]
     site = world.site(delivery.root)
@@ -186,7 +189,11 @@ def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered:
     try:
         pull = _pull(world, site, under, delivery, sha)
     except (Refused, Forbidden, NotThere) as error:
-        return NotDelivered(action.plan, action.repo, f"the pull request was refused: {error.words}", sha)
+        merged = (result.at for result in under.results.values() if result.at is not None)
+        if isinstance(error, NotYet) and world.clock.now() - max(merged, default=under.started_at) < SETTLES:
+            return EffectFailed(action, error.words)
+        cure = ". Open it yourself, then coordinator plan resume" if isinstance(error, NoDrafts) else ""
+        return NotDelivered(action.plan, action.repo, f"the pull request was refused: {error.words}{cure}", sha)
     return Delivered(action.plan, action.repo, sha, pull, f"pull request #{pull.number}", world.clock.now())
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.issue import PullRequest
 from coordinator.domain.task import Task
 from coordinator.engine.effects import guarding
-from coordinator.engine.facts import PublishRefused, PullFound, Pushed
+from coordinator.engine.facts import EffectFailed, PublishRefused, PullFound, Pushed
 from coordinator.engine.world import World
 from coordinator.planning.actions import Publish, Push
 from coordinator.planning.completion import Choice, Course, choose_pull
-from coordinator.ports import Forbidden, HeldBack, NotThere, PushRefused, Refused
+from coordinator.planning.protection import cleared
+from coordinator.ports import Forbidden, HeldBack, NoDrafts, NotThere, NotYet, PushRefused, Refused
 from coordinator.wording.pull_request import pull_body, pull_title
+from coordinator.wording.warnings import NO_DRAFTS
+
+SETTLES = timedelta(minutes=10)
+"""How long GitHub may take until all its servers know what was pushed; what it refuses then, it refuses for good."""
 
 
 def push(action: Push, world: World) -> Pushed | PublishRefused:
@@ -27,8 +35,9 @@ def push(action: Push, world: World) -> Pushed | PublishRefused:
     return Pushed(task, sha, action.wip)
 
 
-def publish(action: Publish, world: World) -> PullFound | PublishRefused:
-    """The pull request of this work: looked for first, opened if there is none, looked for again if refused."""
+def publish(action: Publish, world: World) -> PullFound | PublishRefused | EffectFailed:
+    """The pull request of this work: looked for first, opened if there is none, looked for again if refused. The task's
+    last change is its push."""
     task, attempt = action.task, action.attempt
     cargo = world.repo.cargo(attempt.head_sha, _search(world, task)) if attempt.head_sha else Cargo()
     choice = _choose(world, task, attempt)
@@ -40,9 +49,13 @@ def publish(action: Publish, world: World) -> PullFound | PublishRefused:
         return _found(world, task, attempt, choice.pull, words=choice.words)
     words, careful = guarding.told(world, cargo, [task])
     try:
-        pull = _open(world, task, attempt, words, draft=task.pr_draft or careful)
+        pull = _proposed(world, task, attempt, words, careful=careful)
+    except HeldBack as error:
+        return PublishRefused(task, error.reason, world.mask(error.words), wip=False, held=True)
     except (Refused, Forbidden, NotThere) as error:
         choice = _choose(world, task, attempt)
+        if choice.pull is None and isinstance(error, NotYet) and world.clock.now() - task.updated_at < SETTLES:
+            return EffectFailed(action, error.words)
         if choice.pull is None:
             return PublishRefused(task, "pr_refused", error.words, wip=False)
         return _found(world, task, attempt, choice.pull, words=choice.words)
@@ -66,6 +79,17 @@ def _choose(world: World, task: Task, attempt: Attempt) -> Choice:
     if live.course is not Course.OPEN or not attempt.head_sha:
         return live
     return choose_pull(task.branch, attempt.head_sha, of_branch, world.github.pulls_with_commit(attempt.head_sha))
+
+
+def _proposed(world: World, task: Task, attempt: Attempt, words: tuple[str, ...], *, careful: bool) -> PullRequest:
+    """A draft where one is wanted and the repository has them; without them work that changes protected files waits
+    for a person's word. Raises HeldBack."""
+    try:
+        return _open(world, task, attempt, words, draft=task.pr_draft or careful)
+    except NoDrafts as error:
+        if careful and attempt.head_sha not in cleared(task, "protected_path"):
+            raise HeldBack("protected_path", f"its pull request should be a draft: {error.words}") from error
+        return _open(world, replace(task, pr_draft=False), attempt, (NO_DRAFTS, *words), draft=False)
 
 
 def _open(world: World, task: Task, attempt: Attempt, words: tuple[str, ...], *, draft: bool) -> PullRequest:

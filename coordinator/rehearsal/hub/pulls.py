@@ -48,6 +48,8 @@ def open_pull(world: World, repository: Repository, by: str, asked: Proposal) ->
         raise invalid("PullRequest", "head")
     if base_sha is None:
         raise invalid("PullRequest", "base")
+    if asked.draft and not repository.drafts:
+        raise Refused(422, "Draft pull requests are not supported in this repository.")
     label = f"{source.owner}:{branch}"
     if _standing(repository, source, branch, asked.base):
         raise custom("PullRequest", f"A pull request already exists for {label}.")

@@ -181,6 +181,7 @@ class Repository:
     private: bool = True
     parent: str | None = None
     delete_branch_on_merge: bool = False
+    drafts: bool = True
     collaborators: dict[str, str] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
     issues: dict[int, Issue] = field(default_factory=dict)
