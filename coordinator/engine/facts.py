@@ -202,13 +202,14 @@ class NotDelivered:
 @dataclass(frozen=True)
 class Told:
     """`put` and `taken` are the labels that now stand and no longer stand on the issue; `gone`: it was moved to another
-    repository or deleted."""
+    repository or deleted; `unlabelled`: its labels are not ours to change."""
 
     outward: Outward
     issue: int | None = None
     put: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
     gone: bool = False
+    unlabelled: bool = False
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,10 @@ class Memory:
         self.troubles = {lane: one for lane, one in self.troubles.items() if since.get(lane) == one.since}
         return {lane: (one.count, one.words) for lane, one in self.troubles.items()}
 
+    def leave_labels(self, task: Task) -> None:
+        """They are not ours to change, as far as GitHub is concerned, until the task is worked on again."""
+        self.labelled[task.id] = Labelled(task.attempts, task.state, LABELS_IN_ALL)
+
     def recovered(self, lane: str) -> None:
         self.failures.pop(lane, None)
         self.bugs.pop(lane, None)

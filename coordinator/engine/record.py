@@ -161,7 +161,10 @@ class Recorder:
 
     def _told(self, fact: Told) -> None:
         store = self._world.store
-        if fact.put or fact.taken:
+        task = store.task(fact.outward.task_id)
+        if fact.unlabelled and task is not None:
+            self._memory.leave_labels(task)
+        elif fact.put or fact.taken:
             self._labelled(fact)
         store.keep_outward(fact.outward)
         issue = store.issues().get(fact.issue or 0)

@@ -18,7 +18,7 @@ from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.batch.cohort import as_data, judge
 from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.policy import Policy
-from coordinator.ports import Readiness
+from coordinator.ports import Forbidden, Readiness
 from coordinator.wording.batch_notice import held_notice
 from coordinator.wording.escape import GITHUB_LIMIT
 from tests.factories import NOW
@@ -118,6 +118,19 @@ def test_a_death_beside_the_comment_leaves_one_comment(moment):
     ticking(outside, an_engine(outside))
     assert len(told(outside)) == 1
     assert gates.standings(outside.store)[KEY].told == 1
+
+
+def test_where_the_umbrella_issue_may_not_be_written_on_the_log_says_so_once():
+    outside = storm()
+
+    def forbids(what: str) -> None:
+        if what == f"comment on {UMBRELLA}":
+            raise Forbidden("403: no right")
+
+    outside.github.trouble = forbids
+    ticking(outside, an_engine(outside))
+    assert [line for line in outside.lines if "403: no right" in line] == [
+        f"#{UMBRELLA}: the hold of {LABEL} cannot be said there: 403: no right"]
 
 
 def test_without_an_umbrella_issue_the_log_alone_tells_of_it():

@@ -19,8 +19,8 @@ from coordinator.engine.observe import observe
 from coordinator.engine.record import Recorder
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import Launch, Poll, Tell
-from coordinator.planning.policy import Policy
-from coordinator.ports import BadCredentials, GitUnreachable, Limited, NotThere, Readiness, Refused, TryLater
+from coordinator.planning.policy import LabelNames, Policy
+from coordinator.ports import BadCredentials, Forbidden, GitUnreachable, Limited, NotThere, Readiness, Refused, TryLater
 from coordinator.wording.prompt import TemplateError
 from tests.factories import NOW, a_task, an_attempt
 from tests.support.fake_github import BOT
@@ -171,6 +171,32 @@ def test_an_issue_that_is_gone_is_told_nothing_more(monkeypatch):
     assert isinstance(told, Told)
     engine.world.store.keep_outward(told.outward)
     assert [one for one in engine.preview()[1].actions if isinstance(one, Tell) and one.task.id == "gh-1"] == []
+
+
+@pytest.mark.parametrize("error", [Forbidden("403: no right"), Refused("422: locked")])
+@pytest.mark.parametrize(("may_not", "words", "times"), [("comment on 1", "nothing can be said on its issue", 3),
+                                                         ("label 1", "its labels cannot be changed", 1)])
+def test_what_the_token_may_not_say_is_told_once_a_move_and_the_work_comes_to_its_end(may_not, words, times, error):
+    outside = an_outside()
+    outside.github.person_opens(1, "rpi-auto")
+
+    def forbids(what):
+        if what == may_not:
+            raise error
+
+    outside.github.trouble = forbids
+    policy = Policy(provider="command", login=BOT, labels=LabelNames(mode="full"))
+    engine = Engine(outside.world(policy), AtOnce(), lambda why: None)
+    for _ in range(8):
+        engine.tick()
+        outside.clock.pass_by(60)
+    [task] = outside.store.tasks()
+    assert task.state is TaskState.IN_REVIEW
+    assert sum(words in line for line in outside.lines) == times
+    asked = len(outside.github.asked)
+    engine.tick()
+    assert [one for one in outside.github.asked[asked:] if one.startswith((may_not, "comments"))] == []
+    assert not any(line.startswith("say:") for line in outside.lines)
 
 
 class Asked(FakeProvider):

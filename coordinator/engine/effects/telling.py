@@ -11,12 +11,12 @@ from coordinator.engine.facts import Told
 from coordinator.engine.speech import living_of, notices_of, own_labels, speech_of
 from coordinator.engine.world import World
 from coordinator.planning.actions import Tell
-from coordinator.ports import NotThere, TryLater
+from coordinator.ports import Forbidden, NotThere, Refused, TryLater
 
 
 def tell(action: Tell, world: World) -> Told:
     """Each part is looked up on the issue before it is made anew; what is made is one comment a marker. Where the
-    issue is gone, nothing is said any more."""
+    issue is gone, nothing is said any more; what this token may not say, or GitHub refuses, is not tried again."""
     said = world.store.outward().get(action.task.id, Outward(action.task.id))
     try:
         return _tell(action, world, said)
@@ -42,19 +42,28 @@ def _is_gone(world: World, number: int) -> None:
 def _tell(action: Tell, world: World, said: Outward) -> Told:
     task = action.task
     comments: list[Comment] | None = None
-    if action.living:
-        said, comments = _living(world, task, said)
-    if action.notices:
-        comments = comments if comments is not None else ours(world, task.issue)
-        said = _notices(world, action, said, comments)
+    try:
+        if action.living:
+            said, comments = _living(world, task, said)
+        if action.notices:
+            comments = comments if comments is not None else ours(world, task.issue)
+            said = _notices(world, action, said, comments)
+    except (Forbidden, Refused) as error:
+        world.say(f"{task.id}: nothing can be said on its issue: {error.words}")
+        living = living_of(task, world)
+        said = replace(said, living_key=living.key if living else "", notices=said.notices | action.notices)
     put: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
-    if action.labels:
-        put, taken = _labels(world, task)
-        said = replace(said, labels=put)
-    if action.unretry and task.issue is not None:
-        world.github.remove_label(task.issue, world.policy.labels.retry)
-        taken |= {world.policy.labels.retry}
+    try:
+        if action.labels:
+            put, taken = _labels(world, task)
+            said = replace(said, labels=put)
+        if action.unretry and task.issue is not None:
+            world.github.remove_label(task.issue, world.policy.labels.retry)
+            taken |= {world.policy.labels.retry}
+    except (Forbidden, Refused) as error:
+        world.say(f"{task.id}: its labels cannot be changed, and are left until it is worked on again: {error.words}")
+        return Told(said, task.issue, put, taken, unlabelled=True)
     return Told(said, task.issue, put, taken)
 
 
