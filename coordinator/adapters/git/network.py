@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from coordinator.adapters.git import outgoing
+from coordinator.adapters.git import failures, outgoing
 from coordinator.adapters.git.funnel import Funnel, around
-from coordinator.adapters.system.run import TIMED_OUT, TOO_MUCH, WHOLE, Ran, run
+from coordinator.adapters.system.run import TOO_MUCH, WHOLE, Ran, run
 from coordinator.adapters.system.seam import crossing
 from coordinator.domain.cargo import Cargo, Search
-from coordinator.ports import ClaimMoved, GitError, GitUnreachable, HeldBack, PushRefused
+from coordinator.ports import ClaimMoved, GitError, HeldBack, PushRefused
 from coordinator.runfiles import atomic
 from coordinator.runfiles.gitsafe import FETCH_ARGS, HARDENED_ARGS, PUSH_ARGS, hardened_env
 
@@ -35,12 +35,6 @@ _WRITER = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
            for what, value in (("NAME", "Coordinator"), ("EMAIL", "coordinator@localhost"))}
 
 _ASKED = re.compile(r"could not read (Username|Password)")
-_NO_RIGHT = re.compile(
-    r"returned error: 403|could not read (Username|Password)|Permission denied"
-    r"|Permission to .* denied|Write access to repository not granted|403 Forbidden", re.IGNORECASE)
-_BAD_TOKEN = re.compile(r"returned error: 401|Authentication failed", re.IGNORECASE)
-_NOT_THERE = re.compile(r"repository '.*' not found|Repository not found|returned error: 404", re.IGNORECASE)
-_REJECTED = re.compile(r"^!\t\S+\t(.*)$", re.MULTILINE)
 _BEHIND = re.compile(r"\((non-fast-forward|fetch first|stale info)\)")
 
 
@@ -305,29 +299,10 @@ class Remote:
                        cwd=scratch, timeout=CLAIM_TIMEOUT if alone else TIMEOUT, pass_fds=fds)
 
     def _failure(self, ran: Ran, what: str, refusal: type[GitError]) -> GitError:
-        """What the caller can do about it decides the class: the remote said no, or it could not be asked."""
-        said = self._funnel.words(f"{ran.err}\n{_rejections(ran.out)}")
-        if ran.code != TIMED_OUT:
-            if _rejections(ran.out) or _NO_RIGHT.search(ran.err):
-                return refusal(f"git {what}: {said}")
-            if _NOT_THERE.search(ran.err):
-                return refusal(f"git {what}: {said} (or the token may not see it)")
-            if _BAD_TOKEN.search(ran.err):
-                return GitUnreachable(f"git {what}: {said} (the token is not accepted: set a valid GITHUB_TOKEN)")
-            if not _REACHABLE_NO_MORE.search(ran.err):
-                return GitError(f"git {what}: {said}")
-        return GitUnreachable(f"git {what}: {said}")
+        return failures.failure(ran, what, self._funnel.words(f"{ran.err}\n{failures.rejections(ran.out)}"), refusal)
 
 
 _FORMAT = "--format=%(objectname) %(refname) %(symref)"
-_REACHABLE_NO_MORE = re.compile(
-    r"unable to access|Could not resolve|Failed to connect|Connection|timed out|Could not read from remote"
-    r"|does not appear to be a git repository|does not exist|hung up|early EOF|RPC failed|unable to connect|index-pack"
-    r"|Network is unreachable|returned error: (5\d\d|429)", re.IGNORECASE)
-
-
-def _rejections(porcelain: str) -> str:
-    return "\n".join(_REJECTED.findall(porcelain))
 
 
 def _of_ref(porcelain: str, ref: str) -> str:

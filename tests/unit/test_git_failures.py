@@ -1,0 +1,39 @@
+"""What git says of a remote that refused, and of one that is in trouble."""
+
+from __future__ import annotations
+
+import pytest
+
+from coordinator.adapters.git.failures import failure
+from coordinator.adapters.system.run import TIMED_OUT, Ran
+from coordinator.ports import GitError, GitUnreachable, PushRefused
+
+REF = "!\tabc:refs/heads/rpi/gh-1\t"
+LOST = f"{REF}[remote rejected] (atomic transaction failed)\n"
+
+
+@pytest.mark.parametrize(("out", "err", "kind"), [
+    (f"{REF}[remote rejected] (Internal Server Error)", "remote: Internal Server Error", GitUnreachable),
+    (f"{LOST}{REF}[remote rejected] (Internal Server Error)", "remote: Internal Server Error", GitUnreachable),
+    (f"{REF}[remote rejected] (failure)", "remote: fatal error in commit_refs", GitUnreachable),
+    (f"{REF}[remote failure] (remote failed to report status)", "", GitUnreachable),
+    ("", "remote: Internal Server Error", GitUnreachable),
+    ("", "error: RPC failed; HTTP 500 curl 22 The requested URL returned error: 500", GitUnreachable),
+    ("", "fatal: unexpected answer: HTTP 502", GitUnreachable),
+    ("", "fatal: unable to access 'https://x/': The requested URL returned error: 503", GitUnreachable),
+    ("", "fatal: unable to access 'https://x/': The requested URL returned error: 429", GitUnreachable),
+    ("", "fetch-pack: unexpected disconnect while reading sideband packet\nfatal: early EOF", GitUnreachable),
+    ("", "fatal: unable to access 'https://x/': The requested URL returned error: 403", PushRefused),
+    ("", "fatal: repository 'https://x/' not found", PushRefused),
+    ("", "fatal: Authentication failed for 'https://x/'", GitUnreachable),
+    (f"{REF}[remote rejected] (pre-receive hook declined)", "remote: Internal Server Error", PushRefused),
+    (f"{REF}[rejected] (fetch first)", "", PushRefused),
+    ("", "fatal: bad object", GitError),
+])  # fmt: skip
+def test_a_remote_that_is_in_trouble_has_refused_nothing(out: str, err: str, kind: type) -> None:
+    told = failure(Ran(1, out, err), "push rpi/gh-1", "said", PushRefused)
+    assert (type(told), told.words[:23]) == (kind, "git push rpi/gh-1: said")
+
+
+def test_one_that_took_too_long_was_not_asked() -> None:
+    assert type(failure(Ran(TIMED_OUT, REF, ""), "push", "said", PushRefused)) is GitUnreachable
