@@ -229,6 +229,7 @@ def git_repository(where: Place, config: Config, token: Callable[[], str] | None
 def github_client(config: Config, name: str, token: Callable[[], str]) -> GitHubClient:
     from coordinator.adapters.github import GitHubClient
     from coordinator.adapters.system.clock import SystemClock
+    from coordinator.domain.labels import PREFIXES, Spelling
 
     return GitHubClient(
         name,
@@ -240,6 +241,7 @@ def github_client(config: Config, name: str, token: Callable[[], str]) -> GitHub
         proxy=config.repository.proxy or None,
         clock=SystemClock(),
         head_owner=config.repository.fork.partition("/")[0] or None,
+        spelling=Spelling(config.label_names, (*PREFIXES, config.batch.label)),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import TypeVar
@@ -334,6 +334,13 @@ class Config:
     providers: Mapping[str, ProviderSection] = field(default_factory=_none)
     hosts: Mapping[str, Host] = field(default_factory=_no_hosts)
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def label_names(self) -> frozenset[str]:
+        """Every label that anything here names."""
+        own = (value for key, value in asdict(self.labels).items() if key != "mode")
+        hosts = (label for host in self.hosts.values() for label in host.labels)
+        return frozenset((*own, *hosts, *self.slurm.labels, *self.caps.labels))
 
     def provider(self, name: str) -> ProviderSection:
         """The section of this provider, all defaults when the file has none."""

@@ -200,3 +200,15 @@ def test_a_circle_is_told_once_and_never_started(yard: Yard):
     for number in (first, second):
         assert len([body for body in yard.comments(number) if "circle" in body]) == 1
         assert yard.task(number).attempts == 0
+
+
+def test_labels_that_somebody_wrote_in_large_letters_mean_the_same(yard: Yard):
+    number = yard.issue(script="result(error=attempt == 1); attempt > 1 and commit()",
+                        labels=("RPI-Auto", "Workflow:nowhere"))
+    assert yard.until_state(number, "BLOCKED").reason == "workflow_error"
+    yard.ann.remove_label(number, "Workflow:nowhere")
+    yard.ann.add_label(number, "RPI-Retry")
+
+    yard.until_state(number, "IN_REVIEW")
+
+    yard.until(lambda: yard.repository.issue(number).labels == ["RPI-Auto"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -16,8 +17,10 @@ from coordinator.adapters.github.payloads import Unreadable
 from coordinator.adapters.github.transport import Answer, Route, Transport
 from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
 from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remarks
+from coordinator.domain.labels import Spelling
 from coordinator.ports import Clock, Forbidden, NotThere, Refused
 
+AS_IS = Spelling(prefixes=())
 API_URL = "https://api.github.com"
 PERMISSION_AGE = timedelta(minutes=10)
 Read = TypeVar("Read")
@@ -26,11 +29,12 @@ Read = TypeVar("Read")
 class GitHubClient:
     """One repository. `token` is asked anew for each request, so that a renewed one is used at once; it stands in
     no message and no repr. `timeout` is in seconds, for connecting and for each wait on the answer. `head_owner` is
-    the account of the fork our branches are pushed to, None where they are pushed to the repository itself."""
+    the account of the fork our branches are pushed to, None where they are pushed to the repository itself. Labels are
+    told in this `spelling`."""
 
     def __init__(self, repo: str, *, token: Callable[[], str], clock: Clock, api_url: str = API_URL,
                  timeout: float = 20.0, reserve: int = 500, ca_bundle: str | None = None, proxy: str | None = None,
-                 head_owner: str | None = None) -> None:
+                 head_owner: str | None = None, spelling: Spelling = AS_IS) -> None:
         self._repo = repo
         self._clock = clock
         self._meter = Meter(reserve)
@@ -38,6 +42,7 @@ class GitHubClient:
         self._ask = Asker(repo, self._transport, self._meter, clock)
         self._owner = repo.partition("/")[0]
         self._head_owner = head_owner or self._owner
+        self._spelling = spelling
         self._permissions: dict[str, tuple[datetime, str]] = {}
 
     def __repr__(self) -> str:
@@ -76,15 +81,20 @@ class GitHubClient:
     def changed_issues(self, cursor: str | None) -> Listing:
         known = cursors.read(cursor, self._repo)
         if known is None:
-            return listing.everything(self._ask, self._repo, _issue)
-        return listing.since(self._ask, known, _issue)
+            return listing.everything(self._ask, self._repo, self._issue)
+        return listing.since(self._ask, known, self._issue)
 
     def issue(self, number: int) -> Issue:
-        return _issue(self._ask.get(f"issues/{number}").data)
+        return self._issue(self._ask.get(f"issues/{number}").data)
 
     def label_events(self, number: int) -> tuple[LabelEvent, ...]:
         path = f"issues/{number}/events"
-        return _of(path, self._ask.all(path, new_work=True), payloads.label_events)
+        told = _of(path, self._ask.all(path, new_work=True), payloads.label_events)
+        return tuple(replace(event, label=self._spelling.of(event.label)) for event in told)
+
+    def _issue(self, data: Any) -> Issue:
+        told = _of("issues", data, payloads.issue)
+        return replace(told, labels=self._spelling.all(told.labels))
 
     def history(self, number: int) -> History:
         return _of("graphql", self._ask.graphql(edits.HISTORY, number, new_work=True), edits.history)
@@ -114,7 +124,7 @@ class GitHubClient:
 
     def blockers(self, number: int) -> tuple[int, ...]:
         path = f"issues/{number}/dependencies/blocked_by"
-        return tuple(_issue(one).number for one in self._ask.all(path, new_work=True))
+        return tuple(self._issue(one).number for one in self._ask.all(path, new_work=True))
 
     # pull requests
 
@@ -204,10 +214,6 @@ def _of(path: str, data: Any, read: Callable[[Any], Read]) -> Read:
 
 def _read(answer: Answer, path: str, read: Callable[[Any], Read]) -> Read:
     return _of(path, answer.data, read)
-
-
-def _issue(data: Any) -> Issue:
-    return _of("issues", data, payloads.issue)
 
 
 def _pull(data: Any) -> PullRequest:
