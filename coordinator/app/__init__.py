@@ -217,6 +217,8 @@ def git_repository(where: Place, config: Config, token: Callable[[], str] | None
             token=token,
             identity={"name": "Coordinator", "email": "coordinator@localhost"},
             default_branch=config.repository.base,
+            ca_bundle=config.repository.ca_bundle,
+            proxy=config.repository.proxy,
             **addresses,
         )
 

@@ -287,7 +287,7 @@ def _site(root: Path, config: Config, token: Token) -> Site:
 
         return GitRepository(
             root, worktree_root=str(agents_folder(config.plans.worktrees)), leaf=root.name, token=secret,
-            default_branch=config.repository.base,
+            default_branch=config.repository.base, ca_bundle=config.repository.ca_bundle, proxy=config.repository.proxy,
             identity={"name": "Coordinator", "email": "coordinator@localhost"}, **addresses,
         )
 

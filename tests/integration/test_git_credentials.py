@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.ports import GitError
+from coordinator.ports import GitError, GitUnreachable
 from coordinator.runfiles import identity
+from tests.integration.test_github_reach import an_authority
 from tests.support.gitworld import make_world
 from tests.support.serving import serving
 
@@ -104,3 +105,29 @@ def test_where_nobody_asks_for_the_login_no_git_has_it(tmp_path: Path, host: HTT
     repo.fetch()
     assert host.told == [False, False]  # type: ignore[attr-defined]
     assert set(host.left) <= {b""}  # type: ignore[attr-defined]
+
+
+@pytest.mark.req("X8")
+@pytest.mark.parametrize("host", [Public], indirect=True)
+def test_git_goes_by_the_proxy_that_is_set_and_by_no_other(
+    tmp_path: Path, host: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "operator").write_text("[http]\n\tproxy = http://127.0.0.1:9\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "operator"))
+    monkeypatch.setenv("no_proxy", "github.example.invalid")
+    address, proxy = "http://github.example.invalid/acme/widgets.git", f"http://u:secret@127.0.0.1:{host.server_port}"
+    make_world(tmp_path).repository(url=address, proxy=proxy).fetch()
+    assert host.told == [False]  # type: ignore[attr-defined]
+
+
+@pytest.mark.req("X8")
+@pytest.mark.parametrize("host", [Public], indirect=True)
+def test_git_trusts_the_authority_that_is_set(tmp_path: Path, host: HTTPServer) -> None:
+    authority, context = an_authority(tmp_path)
+    host.socket = context.wrap_socket(host.socket, server_side=True)
+    address = f"https://localhost:{host.server_port}/acme/widgets.git"
+    world = make_world(tmp_path)
+    with pytest.raises(GitUnreachable, match="certificate"):
+        world.repository(url=address).fetch()
+    world.repository(url=address, ca_bundle=os.path.relpath(authority)).fetch()
+    assert host.told == [False]  # type: ignore[attr-defined]

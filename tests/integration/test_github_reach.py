@@ -85,7 +85,7 @@ def reach() -> Iterator[Callable[..., GitHubClient]]:
         each.close()
 
 
-def _authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
+def an_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
     """A certificate that only its own file vouches for, and a server's context with it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -107,10 +107,10 @@ def _authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
 
 @pytest.mark.req("X8")
-def test_an_enterprise_host_is_reached_below_its_path_with_its_own_authority(
+def test_an_enterprise_host_is_reached_below_its_path_with_its_ownan_authority(
     tmp_path: Path, reach: Callable[..., GitHubClient]
 ) -> None:
-    authority, context = _authority(tmp_path)
+    authority, context = an_authority(tmp_path)
     server = Server(context)
     try:
         url = f"https://localhost:{server.port}/api/v3/"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -39,10 +39,12 @@ _BEHIND = re.compile(r"\((non-fast-forward|fetch first|stale info)\)")
 
 
 class Remote:
-    """The remote repository at one address, pinned when this was made; what we push may go to another, a fork."""
+    """The remote repository at one address, pinned when this was made; what we push may go to another, a fork. `way` is
+    the environment in which git finds there."""
 
-    def __init__(self, funnel: Funnel, name: str, url: str, push_url: str) -> None:
+    def __init__(self, funnel: Funnel, name: str, url: str, push_url: str, way: Mapping[str, str]) -> None:
         self._funnel = funnel
+        self._way = way
         self.name = name
         self.url, login = _parted(_absolute(url, funnel.root))
         self._push_url, push_login = _parted(_absolute(push_url, funnel.root))
@@ -278,7 +280,7 @@ class Remote:
     def _env(self, url: str, alone: Path | None = None) -> dict[str, str]:
         """The repository's objects are used, unless the scratch directory is to be `alone` with its own."""
         local = url.startswith(("/", "file://"))
-        env = hardened_env(around(os.environ), file_remotes=local)
+        env = {**hardened_env(around(os.environ), file_remotes=local), **self._way}
         return {**env, "GIT_OBJECT_DIRECTORY": str((alone or self._funnel.common) / "objects")}
 
     def _talk(self, scratch: Path, args: Sequence[str], url: str, *, alone: bool = False) -> Ran:
@@ -300,6 +302,16 @@ class Remote:
 
     def _failure(self, ran: Ran, what: str, refusal: type[GitError]) -> GitError:
         return failures.failure(ran, what, self._funnel.words(f"{ran.err}\n{failures.rejections(ran.out)}"), refusal)
+
+
+def way(ca_bundle: str, proxy: str) -> dict[str, str]:
+    """The environment for git where an authority or a proxy of this site is set ("" = none): they count before git's
+    own configuration. What holds a password stands in no argument."""
+    env = {"GIT_SSL_CAINFO": str(Path(ca_bundle).absolute())} if ca_bundle else {}
+    if proxy:
+        env |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.proxy", "GIT_CONFIG_VALUE_0": proxy, "no_proxy": "",
+                "NO_PROXY": ""}
+    return env
 
 
 _FORMAT = "--format=%(objectname) %(refname) %(symref)"

@@ -16,6 +16,7 @@ from coordinator.adapters.git import (
     handoff,
     hooks,
     joining,
+    network,
     parcels,
     planted,
     reading,
@@ -45,13 +46,15 @@ class GitRepository:
     the folder below a task's own that its worktree is, "" for the task's folder itself; `url` is the address to talk
     to (else the remote's, as configured now: later changes by a worker are not followed); `push_url` is where branches
     go when that is another repository, a fork; `token` is asked at each use and given to http(s) addresses only;
-    `identity` (name, email) signs commits where git's own configuration names nobody. Raises GitError when `root` is
-    no repository."""
+    `identity` (name, email) signs commits where git's own configuration names nobody; `ca_bundle` and `proxy` lead to
+    the remote. Raises GitError when `root` is no repository."""
 
     def __init__(self, root: Path, *, remote: str | None = None, url: str = "", push_url: str = "",
                  worktree_root: str = "trees", leaf: str = "", token: Callable[[], str] | None = None,
-                 identity: Mapping[str, str] | None = None, default_branch: str = "") -> None:
+                 identity: Mapping[str, str] | None = None, default_branch: str = "", ca_bundle: str = "",
+                 proxy: str = "") -> None:
         self._funnel = Funnel(root, secret=token, identity=identity or {})
+        self._way = network.way(ca_bundle, proxy)
         self._trees = self._funnel.root / worktree_root
         self._leaf = leaf
         self._default = default_branch
@@ -63,7 +66,7 @@ class GitRepository:
         names = (self._funnel.ask("remote") or "").split()
         chosen = name or next((one for one in ("origin", "upstream") if one in names), names[0] if names else "")
         url = url or (self._funnel.ask("config", "--get", f"remote.{chosen}.url") or "" if chosen else "")
-        return Remote(self._funnel, chosen or "origin", url, push_url or url) if url else None
+        return Remote(self._funnel, chosen or "origin", url, push_url or url, self._way) if url else None
 
     def _connected(self) -> Remote:
         if self._remote is None:
