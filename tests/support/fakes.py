@@ -324,9 +324,10 @@ class FakeExecutor(FakeHosts):
             self.came_home(handle)
         start = worker.started_at.timestamp()
         if worker.ended_at is None:
-            sign = start if worker.script.silent else self.clock.now().timestamp()
-            seen = Witness(1.0, sign)
-            return Running(4000, start, Beat(self.clock.now().timestamp(), start, seen, seen, seen, seen))
+            now, quiet = self.clock.now(), self.passed() - worker.begun
+            since = (now - quiet).timestamp()   # the wrapper counts on a clock that nobody sets, back from now
+            seen = Witness(1.0, since if worker.script.silent else now.timestamp())
+            return Running(4000, start, Beat(now.timestamp(), since, seen, seen, seen, seen))
         if worker.script.vanishes and worker.stopped is None:
             return Missing(started=True)
         reason = worker.stopped.reason if worker.stopped is not None else "process_exit"

@@ -94,6 +94,16 @@ def test_the_words_name_the_last_sign_and_its_age() -> None:
     assert word.since == NOW - timedelta(minutes=25)
 
 
+@pytest.mark.parametrize(("view", "health"), [
+    (running(-240, since=2), Health.STARTING),
+    (running(-240, since=21), Health.STALLED),
+    (running(-240, since=40, cpu=1), Health.NO_OP),
+    (running(-240, since=40, cpu=1, log=35), Health.HEALTHY),
+])
+def test_a_worker_whose_start_lies_ahead_since_the_clock_was_set_back_is_judged_by_its_window(view, health):
+    assert judge_health(view, NOW, S).health is health
+
+
 def test_a_clock_that_runs_ahead_on_the_host_is_no_fault_of_the_worker() -> None:
     assert judge_health(running(-5, log=-5), NOW, S).health in {Health.STARTING, Health.HEALTHY}
 

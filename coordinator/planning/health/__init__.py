@@ -83,12 +83,12 @@ def _running(view: Running, now: datetime, settings: Settings) -> HealthWord:
         return HealthWord(Health.STALLED, frozen, f"its processes are in state T for {_age(now - frozen)}")
     sign, what = last_sign(beat, settings.idle_cpu)
     quiet = now - sign
-    launched = max(started, _moment(beat.since))
+    launched = _moment(beat.since) if started > now else max(started, _moment(beat.since))   # it was set back since
     if not _seen(beat, settings.idle_cpu) and now - launched < settings.grace:
         return HealthWord(Health.STARTING, launched, "nothing seen yet")
     if quiet >= settings.stall:
         return HealthWord(Health.STALLED, sign, f"no sign of progress for {_age(quiet)}; the last: {what}")
-    if _idle_hands(beat, view.started_at) and now - launched >= settings.no_mutation:
+    if _idle_hands(beat, launched) and now - launched >= settings.no_mutation:
         words = f"nothing printed and nothing changed for {_age(now - launched)}"
         return HealthWord(Health.NO_OP, launched, words)
     return HealthWord(Health.HEALTHY, sign, f"{what} {_age(quiet)} ago")
@@ -134,9 +134,9 @@ def _printed_or_changed(beat: Beat) -> float:
     return max([witness.moved_at for witness in seen])
 
 
-def _idle_hands(beat: Beat, started_at: float) -> bool:
+def _idle_hands(beat: Beat, launched: datetime) -> bool:
     """Nothing printed, no event, no change in the worktree since the launch. Without one that cannot be known."""
-    return beat.tree is not None and _printed_or_changed(beat) <= max(started_at, beat.since)
+    return beat.tree is not None and _moment(_printed_or_changed(beat)) <= launched
 
 
 def _moment(seconds: float) -> datetime:
