@@ -18,7 +18,7 @@ from coordinator.config.sections import Host
 from coordinator.domain.worker import Exited, Running, Unknown, Waiting, WorkerView
 from coordinator.ports import Away, Handle, StopOrder
 from tests.support import far_field
-from tests.support.executor_yard import ended, far_yard, seen, view
+from tests.support.executor_yard import beside, ended, far_yard, seen, view
 from tests.support.far_field import BRANCH, EXTRA, Field
 from tests.support.gitworld import commit, git
 from tests.support.workers import until
@@ -191,15 +191,7 @@ def test_whoever_is_given_up_while_its_host_answers_stays_given_up(field: Field)
     executor = field.yard.executor()
     spec = field.sent(executor, "true")
     until(lambda: list((field.yard.root / "far side").rglob("gh-1.outcome")), "its end there")
-    real = executor._link.ask  # type: ignore[attr-defined]
-
-    def meanwhile(do: str, *args: object, **more: object) -> object:
-        said = real(do, *args, **more)
-        if do == "look" and more["jobs"]:
-            executor.give_up(spec.handle)
-        return said
-
-    executor._link.ask = meanwhile  # type: ignore[attr-defined]
+    beside(executor, "look", after=lambda: executor.give_up(spec.handle))
     view(executor, spec)
     assert field.yard.pairs(spec, "seen")["state"] == "given_up"
     assert not field.yard.pairs(spec, "outcome")
@@ -210,15 +202,7 @@ def test_output_that_another_process_has_fetched_meanwhile_is_not_fetched_twice(
     executor = field.yard.executor()
     spec = field.sent(executor, "echo once")
     until(lambda: list((field.yard.root / "far side").rglob("gh-1.outcome")), "its end there")
-    real = executor._link.ask  # type: ignore[attr-defined]
-
-    def meanwhile(do: str, *args: object, **more: object) -> object:
-        said = real(do, *args, **more)
-        if do == "look" and more["jobs"]:
-            field.yard.file(spec, "log").write_text("once\n")
-        return said
-
-    executor._link.ask = meanwhile  # type: ignore[attr-defined]
+    beside(executor, "look", after=lambda: field.yard.file(spec, "log").write_text("once\n"))
     ended(executor, spec)
     assert field.yard.out(spec) == "once\n"
 

@@ -6,10 +6,9 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from coordinator.adapters.executors.remote.link import Here
 from coordinator.domain.worker import Exited, Running, Unknown, Waiting
 from coordinator.ports import Away, LaunchSpec
 from tests.support import far_field
-from tests.support.executor_yard import Closing, Yard, ended, far_yard, view
+from tests.support.executor_yard import Yard, beside, ended, far_yard, view
 from tests.support.far_field import BRANCH, Field
 from tests.support.gitworld import git, make_world
 from tests.support.workers import until
@@ -30,19 +29,6 @@ COMMIT = "echo 1 > one; git add one; git commit -qm one"
 def yard(tmp_path: Path) -> Iterator[Yard]:
     with far_yard(tmp_path) as made:
         yield made
-
-
-def beside(executor: Closing, what: str, first: Callable[[], None]) -> None:
-    """Whenever the far end is to be asked `what`, this comes first."""
-    link = executor._link  # type: ignore[attr-defined]
-    real = link.ask
-
-    def ask(do: str, *args: Any, **more: Any) -> Any:
-        if do == what:
-            first()
-        return real(do, *args, **more)
-
-    link.ask = ask
 
 
 def over_there(yard: Yard, spec: LaunchSpec) -> bool:
@@ -63,7 +49,7 @@ def test_a_host_that_answers_is_not_away_while_the_work_of_one_run_is_on_its_way
 
     with far_yard(tmp_path, background=True) as yard:
         executor = yard.executor()
-        beside(executor, "pack", slow)
+        beside(executor, "pack", before=slow)
         over = yard.spec("sh", "-c", f"until test -e '{tmp_path}/go'; do sleep 0.05; done", job="gh-1")
         alive = yard.spec("sleep", "60", job="gh-2")
         for spec in (over, alive):
@@ -96,7 +82,7 @@ def test_a_way_home_that_fails_is_this_run_s_alone_and_its_lease_runs(yard: Yard
         raise Away("epyc12: no answer within 900 s")
 
     executor = yard.executor()
-    beside(executor, "pack", broken)
+    beside(executor, "pack", before=broken)
     over, alive = yard.spec("true", job="gh-1"), yard.spec("sleep", "60", job="gh-2")
     for spec in (over, alive):
         executor.submit(spec)

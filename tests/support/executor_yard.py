@@ -140,6 +140,23 @@ def seen(executor: Executor, spec: LaunchSpec, *kinds: type, seconds: float = 20
     return until(look, f"{spec.handle.job} to be {' or '.join(kind.__name__ for kind in kinds)}", seconds)
 
 
+def beside(executor: Closing, what: str, *, before: Callable[[], object] = bool,
+           after: Callable[[], object] = bool) -> None:
+    """Whenever the far end is asked `what`, this is done before it is, or once it has answered."""
+    link = executor._link  # type: ignore[attr-defined]
+    real = link.ask
+
+    def ask(do: str, *args: Any, **more: Any) -> Any:
+        if do == what:
+            before()
+        said = real(do, *args, **more)
+        if do == what:
+            after()
+        return said
+
+    link.ask = ask
+
+
 def ended(executor: Executor, spec: LaunchSpec, seconds: float = 30.0) -> Exited:
     found: Exited = seen(executor, spec, Exited, seconds=seconds)
     return found
