@@ -13,7 +13,7 @@ from coordinator.adapters.system.clock import SystemClock
 from coordinator.domain.worker import HostState, Running, Unknown
 from coordinator.ports import LaunchSpec
 from coordinator.runfiles import identity
-from tests.support.executor_yard import Closing, Yard, far_yard, seen, view
+from tests.support.executor_yard import Closing, Yard, beside, far_yard, seen, view
 from tests.support.workers import until
 
 DEAF = "trap '' TERM; echo up; while :; do sleep 0.05; done"
@@ -97,3 +97,23 @@ def test_a_host_that_takes_no_work_any_more_is_asked_until_what_was_given_up_the
     executor._looked_at = None  # type: ignore[attr-defined]
     executor.look([])
     assert len(yard.cable.asked) == before, "it is left in peace"
+
+
+@pytest.mark.req("N2")
+def test_one_that_is_given_up_while_its_host_answers_counts_until_it_was_asked_for(yard: Yard) -> None:
+    executor = yard.executor()
+    spec = yard.spec("sh", "-c", DEAF)
+    executor.submit(spec)
+    until(lambda: view(executor, spec) and yard.out(spec) == "up\n", "the worker")
+    gone: list[None] = []
+
+    def once() -> None:
+        if not gone:
+            gone.append(executor.give_up(spec.handle))
+
+    beside(executor, "look", after=once)
+    view(executor, spec)
+    executor._shut = lambda: True  # type: ignore[attr-defined]
+    found = executor.hosts()["epyc12"]
+    assert (found.met, found.ending) == (True, {"gh-450"}), "nobody may take its place yet"
+    until(lambda: met(executor) == HostState(met=True) and not identity.with_token(spec.handle.token), "its end", 30.0)

@@ -180,7 +180,7 @@ class RemoteExecutor:
         now, known = self._clock.now(), self._looked_at
         with self._guard:
             waiting = self._state.ending or any(not isinstance(view, _FINAL) for view in self._views.values())
-        if not waiting and self._shut() and not self._recall.owing:
+        if not waiting and self._shut() and not self._recall.owing():
             return
         every = self._manner.every if waiting else self._manner.idle
         if known is None or not timedelta(0) <= now - known < timedelta(seconds=every):
@@ -212,7 +212,7 @@ class RemoteExecutor:
 
     def _look_once(self, wanted: Sequence[Handle]) -> bool:
         """Whether more of the output waits. Raises Away, LaunchFailed."""
-        self._ended = []
+        self._ended, owed = [], self._recall.begin()
         mirrors = [self._mirror(handle) for handle in wanted]
         asked = [{"provider": one.handle.provider, "job": one.handle.job, "token": one.handle.token, **one.sizes()}
                  for one in mirrors]
@@ -222,7 +222,8 @@ class RemoteExecutor:
         live = {Handle(one["provider"], one["job"], one["token"], self.name): one["fence"] for one in said["live"]}
         kept = tuple(live) if self._starter is None or not live else self._starter.live(tuple(live))
         self._live = {handle: live[handle] for handle in kept}
-        self._found(HostState(met=True, ending=self._recall.look(live, kept, wanted), room=self._room(said["room"])))
+        self._recall.look(owed, live, kept, wanted)
+        self._found(HostState(met=True, ending=self._recall.ending(), room=self._room(said["room"])))
         more = False
         for at, mirror in enumerate(mirrors):
             answer, log, err = said["jobs"][at], blobs[2 * at], blobs[2 * at + 1]
@@ -383,7 +384,7 @@ class RemoteExecutor:
                     mirror.note("given_up", mirror.heard_at() or self._clock.now(), away_since=self._clock.now())
             except Busy as busy:
                 raise Away(str(busy)) from busy
-            self._recall.owing = True
+            self._recall.owe(handle)
         with self._guard:
             self._views.pop(handle, None)
 
@@ -421,7 +422,8 @@ class RemoteExecutor:
         self._mirror(handle).drop_parcel()
 
     def hosts(self) -> Mapping[str, HostState]:
-        return {self.name: self._state}
+        """What was given up since the last look may still have to end there."""
+        return {self.name: replace(self._state, ending=self._recall.ending())}
 
     def paths(self, handle: Handle) -> tuple[Path, Path]:
         mirror = self._mirror(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -27,26 +28,52 @@ class Stops(Protocol):
 
 class Recall:
     """`order` lays an order and raises the fence there; `starter` is who started them, if that was not the far end.
-    While `owing` the host is to be asked even where it has no work: somebody there may have to be told."""
+    Any thread may `owe`, and ask what is owed; `begin`, `look` and `tell` belong to the thread whose look it is. What
+    is owed after a look has begun stays owed over it: the host's answer may be older."""
 
     def __init__(self, mirror: Callable[[Handle], Mirror], order: Callable[[Handle, StopOrder, int], None],
                  starter: Stops | None, *, owing: bool) -> None:
         self._mirror, self._order, self._starter = mirror, order, starter
+        self._guard = threading.Lock()
+        self._owed: set[Handle] = set()      # given up, and no look that began since has been answered
+        self._ending = frozenset[str]()      # of what was owed before
+        self._unmet = owing                  # what was owed when we began, and was not looked for yet
         self._told: set[Handle] = set()
         self._untold: dict[Handle, int] = {}
-        self._live: frozenset[Handle] = frozenset()
-        self.owing = owing
+        self._live = frozenset[Handle]()
 
-    def look(self, begun: Mapping[Handle, int], live: Collection[Handle], wanted: Collection[Handle]) -> frozenset[str]:
-        """The jobs that are still to end. `begun` have papers there, with their fence, and no outcome; of them `live`
-        live."""
+    def owe(self, handle: Handle) -> None:
+        """It was given up just now, as `seen` says."""
+        with self._guard:
+            self._owed.add(handle)
+
+    def owing(self) -> bool:
+        """Whether the host is to be asked even where it has no work: somebody there may have to be told."""
+        with self._guard:
+            return bool(self._unmet or self._owed or self._ending or self._untold)
+
+    def ending(self) -> frozenset[str]:
+        """The jobs that may still have to end there."""
+        with self._guard:
+            return self._ending | {handle.job for handle in self._owed}
+
+    def begin(self) -> frozenset[Handle]:
+        """What the coming answer will tell of, for `look`."""
+        with self._guard:
+            return frozenset(self._owed)
+
+    def look(self, owed: Collection[Handle], begun: Mapping[Handle, int], live: Collection[Handle],
+             wanted: Collection[Handle]) -> None:
+        """An answer. `begun` have papers there, with their fence, and no outcome; of them `live` live. What was
+        `wanted` when it was asked for was not given up."""
         known = frozenset(wanted)
         stale = [handle for handle in begun if handle not in known and self._is_stale(handle)]
-        self._untold = {handle: begun[handle] for handle in stale if handle not in self._told}
         self._live = frozenset(live)
-        ending = frozenset(handle.job for handle in stale if handle in self._live)
-        self.owing = bool(ending or self._untold)
-        return ending
+        with self._guard:
+            self._untold = {handle: begun[handle] for handle in stale if handle not in self._told}
+            self._ending = frozenset(handle.job for handle in stale if handle in self._live)
+            self._owed -= frozenset(owed) - known
+            self._unmet = False
 
     def tell(self) -> None:
         """Each once, also one of which whoever started it knows no more. Raises Away."""
