@@ -16,12 +16,12 @@ import pytest
 from coordinator.adapters.executors.remote.link import Here, Link
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.ssh import Answer, Unreachable
-from coordinator.domain.worker import Exited, Missing, Waiting, WorkerView
+from coordinator.domain.worker import Exited, Missing, Running, Waiting, WorkerView
 from coordinator.far import wire
 from coordinator.ports import Away, GitError, Handle, LaunchFailed, LaunchSpec, StopOrder
 from coordinator.runfiles.lock import Busy
 from tests.support import far_field
-from tests.support.executor_yard import ended, seen, view
+from tests.support.executor_yard import beside, ended, seen, view
 from tests.support.far_field import BRANCH, Field
 from tests.support.gitworld import git
 from tests.support.workers import until
@@ -52,6 +52,33 @@ def test_a_start_that_is_still_under_way_there_is_waited_for_and_never_made_twic
     [count] = (field.yard.root / "far side").rglob("count")
     [hooked] = (field.yard.root / "far side").rglob("hooked")
     assert (count.read_text(), hooked.read_text()) == ("started\n", "once\n")
+
+
+def test_an_answer_that_is_older_than_a_start_does_not_say_that_it_never_was(field: Field) -> None:
+    executor = field.yard.executor()
+    first = field.sent(executor, "true")
+    ended(executor, first)
+    spec = replace(first, handle=replace(first.handle, token="again-" + field.yard.mark), fence=5,
+                   argv=("sh", "-c", "sleep 60"))
+    field.yard.specs.append(spec)
+    starts: list[int] = []
+
+    def breaks() -> None:
+        starts.append(1)
+        if len(starts) == 1:
+            raise Away("epyc12: the connection broke")
+
+    def once() -> None:
+        if len(starts) == 1:
+            executor.submit(spec)
+
+    beside(executor, "start", before=breaks)
+    with pytest.raises(Away):
+        executor.submit(spec)
+    beside(executor, "look", after=once)
+    assert not isinstance(view(executor, spec), Missing)
+    assert len(starts) == 2
+    seen(executor, spec, Running)
 
 
 def test_a_start_is_given_the_time_that_its_hooks_may_take(field: Field) -> None:

@@ -77,6 +77,7 @@ class RemoteExecutor:
         self._link, self._jobs, self._clock, self._wake = link, jobs.absolute(), clock, wake
         self._manner, self._starter, self._ours = manner or Manner(), starter, ours
         self._views: dict[Handle, WorkerView] = {}
+        self._begun: set[Handle] = set()   # since the look began, whose answer may be older
         self._live: dict[Handle, int] = {}
         self._departure = Departure(name, link, self._jobs, starter, self._manner.tuning or {})
         self._ended: list[Ended] = []
@@ -124,6 +125,7 @@ class RemoteExecutor:
         mirror.note("waiting" if self._starter else "running", self._clock.now())
         with self._guard:
             self._views[spec.handle] = Waiting("it is being started")
+            self._begun.add(spec.handle)
         self._hurry.set()
         return pid
 
@@ -199,6 +201,7 @@ class RemoteExecutor:
         with self._turn:
             with self._guard:
                 wanted = tuple(handle for handle, view in self._views.items() if not isinstance(view, _FINAL))
+                self._begun.clear()
             self._looked_at = self._clock.now()
             try:
                 if self._starter is not None:
@@ -226,6 +229,8 @@ class RemoteExecutor:
         self._found(HostState(met=True, ending=self._recall.ending(), room=self._room(said["room"])))
         more = False
         for at, mirror in enumerate(mirrors):
+            if mirror.handle in self._begun:
+                continue
             answer, log, err = said["jobs"][at], blobs[2 * at], blobs[2 * at + 1]
             try:
                 more = self._take(mirror, answer, asked[at], {"log": log, "err": err}, said["boot"], skew) or more
