@@ -7,14 +7,15 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from coordinator.adapters.executors.remote.link import Here
+from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.domain.worker import Exited, Running, Unknown, Waiting
-from coordinator.ports import Away, LaunchSpec
+from coordinator.ports import Away, LaunchFailed, LaunchSpec
 from tests.support import far_field
 from tests.support.executor_yard import Yard, beside, ended, far_yard, view
 from tests.support.far_field import BRANCH, Field
@@ -149,3 +150,37 @@ def test_what_a_packing_that_was_killed_left_half_done_is_in_nobody_s_way(field:
     assert ended(executor, spec).code == 0
     assert not field.home(executor, spec).trouble
     assert git(field.tree, "log", "-1", "--format=%s", BRANCH) == "one"
+
+
+# --- and who finds the host away meanwhile -----------------------------------------------------------
+
+
+def test_a_run_that_a_look_has_ended_is_not_unknown_again_for_a_start_that_found_its_host_away(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = yard.executor()
+    go = yard.root / "go"
+    first, second = (yard.spec("sh", "-c", f"until test -e '{go}'; do sleep 0.05; done", job=job)
+                     for job in ("gh-1", "gh-2"))
+    handles = [first.handle, second.handle]
+    for spec in (first, second):
+        executor.submit(spec)
+    until(lambda: all(isinstance(one, Running) for one in executor.look(handles).values()), "both")
+    go.touch()
+    until(lambda: over_there(yard, first) and over_there(yard, second), "their end there")
+    assert yard.cable is not None
+    yard.cable.cut = "before"
+    real = Mirror.heard_at
+
+    def looked_meanwhile(mirror: Mirror) -> datetime | None:
+        assert yard.cable is not None
+        if yard.cable.cut:
+            yard.cable.cut = ""
+            executor.refresh()  # type: ignore[attr-defined]
+        return real(mirror)
+
+    monkeypatch.setattr(Mirror, "heard_at", looked_meanwhile)
+    with pytest.raises(LaunchFailed, match="timed out"):
+        executor.submit(yard.spec("true", job="gh-3"))
+    assert isinstance(executor._views[second.handle], Exited)  # type: ignore[attr-defined]
+    assert yard.pairs(second, "seen")["since"] == ""

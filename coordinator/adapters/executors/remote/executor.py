@@ -341,13 +341,16 @@ class RemoteExecutor:
         return Unknown(f"{self.name} knows nothing of it any more: does its address lead to another machine, or did "
                        f"its workdir change? {self._link.facts().folder} was looked at", since)
 
-    def _settle(self, handle: Handle, view: WorkerView) -> None:
+    def _settle(self, handle: Handle, view: WorkerView) -> bool:
+        """Whether it is so now. Any thread may find the host away; what a look has found to be over stays so."""
         with self._guard:
             before = self._views.get(handle)
-            if before is not None:
+            stays = before is None or (isinstance(before, _FINAL) and not isinstance(view, _FINAL))
+            if not stays:
                 self._views[handle] = view
-        if type(before) is not type(view):
+        if not stays and type(before) is not type(view):
             self._wake("exit")
+        return not stays
 
     def _found(self, state: HostState) -> None:
         before, self._state = self._state, state
@@ -363,9 +366,9 @@ class RemoteExecutor:
         self._state = HostState(since, words, ending=self._state.ending)
         for handle in self._running():
             mirror = self._mirror(handle)
-            self._settle(handle, Unknown(words, since))
-            self._note(mirror, mirror.pairs("seen").get("state") or "waiting", mirror.heard_at() or since,
-                       away_since=since, words=words)
+            if self._settle(handle, Unknown(words, since)):
+                self._note(mirror, mirror.pairs("seen").get("state") or "waiting", mirror.heard_at() or since,
+                           away_since=since, words=words)
         if changed:
             self._wake("host")
 
