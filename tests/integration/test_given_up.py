@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
+from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.system.clock import SystemClock
 from coordinator.domain.worker import HostState, Running, Unknown
-from coordinator.ports import LaunchSpec
+from coordinator.ports import LaunchFailed, LaunchSpec
 from coordinator.runfiles import identity
-from tests.support.executor_yard import Closing, Yard, beside, far_yard, seen, view
+from tests.support import far_field
+from tests.support.executor_yard import Closing, Yard, beside, ended, far_yard, seen, view
+from tests.support.far_field import Field
 from tests.support.workers import until
 
+field = far_field.field
 DEAF = "trap '' TERM; echo up; while :; do sleep 0.05; done"
 
 
@@ -117,3 +121,45 @@ def test_one_that_is_given_up_while_its_host_answers_counts_until_it_was_asked_f
     found = executor.hosts()["epyc12"]
     assert (found.met, found.ending) == (True, {"gh-450"}), "nobody may take its place yet"
     until(lambda: met(executor) == HostState(met=True) and not identity.with_token(spec.handle.token), "its end", 30.0)
+
+
+def test_a_host_that_answers_and_has_no_room_for_the_order_is_not_away_and_is_told_later(yard: Yard) -> None:
+    executor = yard.executor()
+    spec, other = lost(yard, executor), yard.spec("sleep", "60", job="gh-451")
+    refusals: list[int] = []
+
+    def full() -> None:
+        refusals.append(1)
+        if len(refusals) < 4:
+            raise LaunchFailed("disk_full", "epyc12: No space left on device")
+
+    beside(executor, "stop", before=full)
+    cut(yard, "")
+    executor.submit(other)
+    for _ in range(3):
+        executor._looked_at = None  # type: ignore[attr-defined]
+        assert not isinstance(view(executor, other), Unknown)
+        assert executor.hosts()["epyc12"].away_since is None
+    assert len(refusals) == 3
+    until(lambda: view(executor, other) and not identity.with_token(spec.handle.token), "its end", 30.0)
+
+
+def test_a_stop_in_the_worktree_here_that_its_host_has_no_room_for_is_told_later(field: Field) -> None:
+    executor = field.yard.executor()
+    spec = field.sent(executor, "sleep 60")
+    seen(executor, spec, Running)
+    refusals: list[int] = []
+
+    def full() -> None:
+        refusals.append(1)
+        if len(refusals) < 3:
+            raise LaunchFailed("disk_full", "epyc12: No space left on device")
+
+    beside(executor, "stop", before=full)
+    Mirror(field.yard.jobs, spec.handle).mark({"worktree": str(field.tree)})   # as the engine names it
+    (field.tree / "STOP").touch()
+    for _ in range(3):
+        executor._looked_at = None  # type: ignore[attr-defined]
+        assert not isinstance(view(executor, spec), Unknown)
+    assert len(refusals) == 3
+    assert ended(executor, spec).reason == "manual_stop"

@@ -269,8 +269,9 @@ class RemoteExecutor:
             if meta.get("sent") and meta.get("worktree") and (Path(meta["worktree"]) / "STOP").exists():
                 order = StopOrder("manual_stop", f"STOP file in {meta['worktree']}")
             if order is not None and not mirror.heeded():
-                self._order(mirror.handle, order, fence=0)
-                mirror.heed(order.reason)
+                with suppress(LaunchFailed):   # the host answers: it is told at the next look
+                    self._order(mirror.handle, order, fence=0)
+                    mirror.heed(order.reason)
 
     def _take(self, mirror: Mirror, answer: Mapping[str, Any], had: Mapping[str, Any], pieces: Mapping[str, bytes],
               boot: str, skew: float) -> bool:

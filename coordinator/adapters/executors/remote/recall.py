@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from coordinator.adapters.executors.remote.mirror import Mirror
-from coordinator.ports import Handle, StopOrder
+from coordinator.ports import Handle, LaunchFailed, StopOrder
 from coordinator.runfiles import atomic
 
 GIVEN_UP = "given_up"
@@ -76,9 +76,13 @@ class Recall:
             self._unmet = False
 
     def tell(self) -> None:
-        """Each once, also one of which whoever started it knows no more. Raises Away."""
+        """Each once, also one of which whoever started it knows no more; where the host refuses, at the next look.
+        Raises Away."""
         for handle, fence in self._untold.items():
-            self._order(handle, _ABANDONED, fence + 1)
+            try:
+                self._order(handle, _ABANDONED, fence + 1)
+            except LaunchFailed:   # for want of room perhaps
+                continue
             if self._starter is not None and handle in self._live:
                 self._starter.stop(self._mirror(handle), _ABANDONED)
             self._told.add(handle)
