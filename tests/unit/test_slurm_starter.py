@@ -12,21 +12,21 @@ from coordinator.adapters.executors.slurm.reading import FIELD, RECORD
 from coordinator.adapters.executors.slurm.script import Wishes
 from coordinator.adapters.executors.slurm.starter import SlurmStarter
 from coordinator.adapters.system.run import Ran
-from coordinator.domain.worker import Exited, Missing, Running, Unknown, Waiting
-from coordinator.ports import Away, Handle
+from coordinator.domain.worker import Beat, Exited, Missing, Running, Unknown, Waiting, Witness
+from coordinator.ports import Away, Handle, StopOrder
 
 NOW = datetime(2026, 3, 4, 14, 5, tzinfo=UTC)
 HANDLE = Handle("claude", "gh-1", "tok-1", "slurm")
 
 
 class Home:
-    """A mirror of which only the noted id counts."""
+    """A mirror of which only the noted id counts, and the one that the wrapper told."""
 
-    def __init__(self, job: str = "") -> None:
-        self.handle, self._meta = HANDLE, {"slurm_job": job}
+    def __init__(self, job: str = "", told: str = "") -> None:
+        self.handle, self._meta, self._beat = HANDLE, {"slurm_job": job}, {"slurm_job": told}
 
     def pairs(self, kind: str) -> dict[str, str]:
-        return self._meta if kind == "meta" else {}
+        return {"meta": self._meta, "heartbeat": self._beat}.get(kind, {})
 
     def mark(self, pairs: dict[str, str]) -> None:
         self._meta.update(pairs)
@@ -97,3 +97,17 @@ def test_a_job_that_could_not_be_taken_out_of_the_queue_is_not_over_yet() -> Non
     slurm.down = True
     with pytest.raises(Away):
         started.judged(home, Missing(started=False), NOW + timedelta(minutes=1))
+
+
+def test_of_two_jobs_with_one_token_the_one_counts_that_the_worker_runs_in() -> None:
+    slurm, home = Slurm(("7", "COMPLETED", "None"), ("9", "RUNNING", "None")), Home("7", told="9")
+    started, moment = starter(slurm), NOW + timedelta(minutes=1)
+    silent = Witness(0.0, moment.timestamp())
+    beat = Beat(moment.timestamp(), NOW.timestamp(), silent, silent, silent, None)
+    running = Running(41, NOW.timestamp(), beat)
+    for slurm.now in (NOW, moment):
+        started.ask([home])
+        assert started.judged(home, running, slurm.now) == running
+    assert started.order(home) is None, "it lives, and its job has not ended"
+    started.stop(home, StopOrder("manual_stop", "enough", hard=True))
+    assert slurm.said[-1].endswith("scancel --me 9")

@@ -82,8 +82,9 @@ class SlurmStarter:
         return tuple(handle for handle in known if handle.token in waiting)
 
     def _id(self, mirror: Mirror) -> str:
-        """Noted when it was submitted; told by the wrapper; else what Slurm has with this comment."""
-        noted = mirror.pairs("meta").get(JOB) or mirror.pairs("heartbeat").get(JOB, "")
+        """Told by the wrapper, for of two jobs with one token only one began it; noted when it was submitted; else what
+        Slurm has with this comment."""
+        noted = mirror.pairs("heartbeat").get(JOB) or mirror.pairs("meta").get(JOB, "")
         if not codec.whole(noted):
             noted = self._queue.find(mirror.handle.token) or ""
             if noted:
