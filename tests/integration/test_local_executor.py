@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,9 +22,10 @@ from typing import cast
 import pytest
 
 from coordinator.adapters.executors import bundle
+from coordinator.adapters.executors.views import view_of
 from coordinator.adapters.system import seam
 from coordinator.adapters.system.processes import Children
-from coordinator.domain.worker import Exited, Missing, Running, Unknown
+from coordinator.domain.worker import Exited, Missing, Running, Unknown, WorkerView
 from coordinator.ports import LaunchFailed, StopOrder
 from coordinator.runfiles import atomic, codec, identity, names
 from tests.support.workers import Bench, alive, bench, ended, pids_in, until, view
@@ -261,6 +262,26 @@ def test_what_cannot_be_read_is_unknown_and_what_never_was_is_missing(place: Ben
 
 
 @pytest.mark.req("X5")
+def test_a_run_that_begins_and_ends_while_it_is_looked_at_was_not_missing(
+    place: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor, other = place.executor(), place.executor()
+    spec = place.spec("sh", "-c", "exit 7")
+    begun: list[int] = []
+
+    def meanwhile(beat: Mapping[str, str], outcome: Callable[[], Mapping[str, str]]) -> WorkerView:
+        found = view_of(beat, outcome)
+        if not begun:
+            begun.append(other.submit(spec))
+            until(lambda: place.pairs(spec, "outcome"), "its end")
+        return found
+
+    monkeypatch.setattr("coordinator.adapters.executors.local.view_of", meanwhile)
+    found = view(executor, spec)
+    assert isinstance(found, Exited)
+    assert found.code == 7
+
+
 def test_workers_go_on_through_an_upgrade_and_are_found_again_with_their_outcome(place: Bench) -> None:
     old = place.executor()
     spec = place.spec("sh", "-c", f"while [ ! -e {place.root}/go ]; do sleep 0.05; done; exit 5")

@@ -147,6 +147,8 @@ class LocalExecutor:
             starting = self._children.living(handle.token)
             if starting is not None:
                 return Running(starting, 0.0)
+            if self._started(handle):   # since its files were read
+                return self._view(handle)
             return Missing(started=launching.blank(self._folder(handle), handle.job, handle.token))
         return view
 
