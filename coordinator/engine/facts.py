@@ -227,6 +227,15 @@ class Tidied:
 
 
 @dataclass(frozen=True)
+class NotTidied:
+    """The worktree could not be removed; `busy`: somebody works in it now."""
+
+    task: Task
+    words: str
+    busy: bool = False
+
+
+@dataclass(frozen=True)
 class Cleaned:
     action: CleanUp
     removed: tuple[str, ...]
@@ -294,5 +303,5 @@ class EffectFailed:
 Fact = (
     Polled | Vetted | Explained | Proved | Prepared | Launched | NotStarted | StopSent | Examined | ApprovalAsked |
     Pushed | PullFound | PublishRefused | Joined | NotJoined | Looked | Delivered | NotDelivered | Told | Tidied |
-    Cleaned | Swept | Reclaimed | BatchTold | Notified | ClaimKept | Inherited | EffectFailed
+    NotTidied | Cleaned | Swept | Reclaimed | BatchTold | Notified | ClaimKept | Inherited | EffectFailed
 )

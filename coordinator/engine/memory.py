@@ -12,7 +12,7 @@ from coordinator.engine.facts import Examined
 from coordinator.engine.speech import Speeches
 from coordinator.planning.actions import work_lane
 from coordinator.planning.rules.tell import LABELS_AGAIN, LABELS_IN_ALL
-from coordinator.planning.snapshot import Gate, Refused
+from coordinator.planning.snapshot import Gate, Refused, Untidied
 from coordinator.ports import Signs
 
 FIRST_REST = timedelta(seconds=1)
@@ -87,6 +87,7 @@ class Memory:
     claim_words: str = ""
     labelled: dict[str, Labelled] = field(default_factory=dict)
     counted: tuple[int, int] = (0, 0)
+    untidied: dict[str, Untidied] = field(default_factory=dict)
 
     def look(self, now: datetime) -> None:
         """Notices that the clock was set or that the host slept. Rests that were measured by a clock set back since

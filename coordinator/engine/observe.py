@@ -104,6 +104,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
                           if task_id in tasks and known.is_over(tasks[task_id])),
         claim=world.claimant.hold(now) if world.claimant is not None else Hold(),
         inheritance=inheritance_of(store),
+        untidied=dict(memory.untidied),
     )
 
 

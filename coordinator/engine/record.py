@@ -37,6 +37,7 @@ from coordinator.engine.facts import (
     Notified,
     NotJoined,
     NotStarted,
+    NotTidied,
     Polled,
     Prepared,
     Proved,
@@ -106,6 +107,7 @@ class Recorder:
             Told: self._told,
             BatchTold: lambda fact: told(world.store, fact.key, fact.number),
             Tidied: self._tidied,
+            NotTidied: lambda fact: upkeep.not_tidied(world, memory, fact),
             Cleaned: lambda fact: upkeep.cleaned(world, fact),
             Swept: lambda fact: upkeep.swept(world, fact),
             Reclaimed: self._reclaimed,
@@ -419,6 +421,7 @@ class Recorder:
 
     def _tidied(self, fact: Tidied) -> None:
         task = changed(fact.task, self._world.clock.now(), tidied=True, worktree="")
+        self._memory.untidied.pop(task.id, None)
         self._world.store.save(task, self._event(task, "tidied", fact.words), was=fact.task.version)
         self._world.say(f"{task.id}: {fact.words}")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 from coordinator.domain.request import Event
-from coordinator.engine.facts import Cleaned, Notified, Swept
+from coordinator.engine.facts import Cleaned, Notified, NotTidied, Swept
+from coordinator.engine.memory import LONGEST_REST, Memory
 from coordinator.engine.world import World
+from coordinator.planning.snapshot import Untidied
 
 CAUSES_KEPT = 9_999
 """Causes a person was told of that are remembered; far more than can be true at once."""
@@ -29,6 +31,16 @@ def swept(world: World, fact: Swept) -> None:
     world.store.keep_document("swept_at", now.isoformat())
     if fact.count:
         world.store.log(Event("", now, "swept", f"{fact.count} old files and refs went"))
+
+
+def not_tidied(world: World, memory: Memory, fact: NotTidied) -> None:
+    """Said once: it is tried again after a long rest, and other worktrees meanwhile."""
+    now, before = world.clock.now(), memory.untidied.get(fact.task.id)
+    until = now + (LONGEST_REST if fact.busy else world.policy.relist)
+    memory.untidied[fact.task.id] = Untidied(now, fact.words, until)
+    if before is None or before.words != fact.words:
+        world.store.log(Event(fact.task.id, now, "not_tidied", fact.words[:2000]))
+        world.say(f"{fact.task.id}: its worktree was not removed: {fact.words}; mend that, then: coordinator clean")
 
 
 def notified(world: World, fact: Notified) -> None:

@@ -74,6 +74,15 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Untidied:
+    """A worktree could not be removed at that moment; it is not tried again before `until`."""
+
+    at: datetime
+    words: str
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Speech:
     """What should stand on the issue now, by key: living comment, notices, our labels. Texts are made later."""
 
@@ -97,7 +106,8 @@ class Snapshot:
     would run on that host ("" = here). `recalled` are tasks of which a lost memory left no more than their last fence,
     `rebuilt` is "" or what became of that memory. `explained` counts the held issues that people were told of within a
     day. `swept_at` is when what is too old was removed last, `woke_at` when the clock was found set or the host back
-    from sleep. `flipped` are tasks whose labels somebody else changes each time we set them. `claim` is
+    from sleep. `flipped` are tasks whose labels somebody else changes each time we set them, `untidied` those whose
+    worktree could not be removed. `claim` is
     where ours on the repository stands, `inheritance` what stood on the remote when we took it. `memo` keeps what
     several rules work out of this very snapshot.
     """
@@ -155,6 +165,7 @@ class Snapshot:
     flipped: frozenset[str] = frozenset()
     claim: Hold = field(default_factory=Hold)
     inheritance: Inheritance = field(default_factory=Inheritance)
+    untidied: Mapping[str, Untidied] = field(default_factory=dict)
     memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def attempt(self, task_id: str) -> Attempt | None:

@@ -16,10 +16,11 @@ from coordinator.engine.memory import LONGEST_WORDS, Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.retention import find
 from coordinator.engine.tick import AtOnce, Engine
-from coordinator.planning.actions import CleanUp
+from coordinator.engine.world import Options
+from coordinator.planning.actions import CleanUp, Reclaim
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
-from coordinator.ports import AuthUnresolved, GitBusy, GitUnreachable, Handle, TryLater
+from coordinator.ports import AuthUnresolved, GitBusy, GitError, GitUnreachable, Handle, TryLater
 from tests.factories import NOW, a_task
 from tests.support.fakes import Outside, Tree, an_outside
 
@@ -180,6 +181,64 @@ def test_a_clean_up_of_a_plan_takes_its_own_worktrees_and_none_of_another_plan()
     cleaned = perform(CleanUp(frozenset(), "11 worktree errors"), world)
     assert (cleaned.removed, cleaned.kept) == ((mine.id,), ())
     assert set(outside.repo.trees) == {"plan-auth-ui-t1", "plan-bill-t1"}
+
+
+STUCK = [PermissionError(13, "Permission denied", "/w/gh-1/x"), GitError("Permission denied: /w/gh-1/x")]
+
+
+def merged_twice(monkeypatch, error: Exception) -> tuple[Outside, list[str]]:
+    """Two worktrees of merged work, of which that of gh-1 cannot be removed; and the tries that were made."""
+    outside, tries = an_outside(), []
+    for number in (1, 2):
+        task = a_task(number, _S.DONE, worktree=f"/w/gh-{number}", state_since=NOW - timedelta(days=9))
+        outside.store.add(task, Event(task.id, NOW, "adopted"))
+        outside.repo.trees[task.id] = Tree(task.branch)
+    plain = outside.repo.remove_worktree
+
+    def remove(task_id: str, **more: object) -> None:
+        tries.append(task_id)
+        if task_id == "gh-1":
+            raise error
+        plain(task_id, **more)
+
+    monkeypatch.setattr(outside.repo, "remove_worktree", remove)
+    return outside, tries
+
+
+@pytest.mark.parametrize(("error", "hours"), [*((one, 24) for one in STUCK), (GitBusy("held: process 7"), 1 / 12)])
+def test_a_worktree_that_cannot_be_removed_is_said_once_rests_and_keeps_no_other(monkeypatch, error, hours):
+    outside, tries = merged_twice(monkeypatch, error)
+    engine = an_engine(outside)
+    ticking(outside, engine, 12, seconds=hours * 300)
+    assert tries == ["gh-1", "gh-2"]
+    ticking(outside, engine, 2, seconds=hours * 300)
+    assert tries == ["gh-1", "gh-2", "gh-1"]
+    [said] = [line for line in outside.lines if "gh-1" in line]
+    assert said.startswith("gh-1: its worktree was not removed: ")
+    assert [task.tidied for task in outside.store.tasks()] == [False, True]
+
+
+@pytest.mark.parametrize("error", STUCK)
+def test_a_clean_up_and_making_room_go_on_past_a_worktree_that_cannot_be_removed(monkeypatch, error):
+    outside, tries = merged_twice(monkeypatch, error)
+    cleaned = perform(CleanUp(frozenset(), "11 worktree errors"), outside.world())
+    assert (cleaned.removed, cleaned.kept) == (("gh-2",), ("gh-1",))
+    outside, tries = merged_twice(monkeypatch, error)
+    made = perform(Reclaim("", outside.store.tasks(), "no room"), outside.world())
+    assert ([task.id for task in made.removed], tries) == (["gh-2"], ["gh-1", "gh-2"])
+    assert "gh-1: not removed: Permission denied: /w/gh-1/x" in outside.lines
+
+
+def test_a_hook_before_a_removal_that_has_no_worktree_any_more_does_not_keep_it(monkeypatch):
+    """A person removed the folder by hand."""
+    outside, _ = merged_twice(monkeypatch, STUCK[0])
+
+    def gone(*_: object) -> tuple[bool, str]:
+        raise GitError("/w/gh-2 is no worktree any more")
+
+    monkeypatch.setattr(outside.repo, "run_hook", gone)
+    ticking(outside, an_engine(outside, options=Options(before_remove="true")), 2)
+    assert [task.tidied for task in outside.store.tasks()] == [False, True]
 
 
 def test_a_clean_up_asks_once_more_when_it_holds_the_repository(monkeypatch):

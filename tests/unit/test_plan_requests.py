@@ -12,6 +12,7 @@ from coordinator.domain.task import TaskState
 from coordinator.planning.actions import Adopt, Answer, CleanUp, Launch, Move, StopWorker, Tidy
 from coordinator.planning.plan import plan
 from coordinator.planning.rules.tidy import living
+from coordinator.planning.snapshot import Untidied
 from tests.factories import NOW, a_request, a_running, a_snapshot, a_task, a_view, an_attempt, an_issue
 
 STOP = a_request(RequestKind.STOP, reason="wrong branch")
@@ -122,6 +123,30 @@ def test_a_named_clean_is_answered_once_nothing_is_left_and_says_what_was_left_a
     tasks = (a_task(1, TaskState.FAILED), ended(4, TaskState.IN_REVIEW))
     [answer] = of(Answer, a_snapshot(*tasks, requests=(clean("gh-1", "gh-4"),)))
     assert answer.words == "no worktree of 1 ended tasks is left; left alone: gh-4"
+
+
+def stuck(ago: float, rest: float = 60) -> Untidied:
+    at = NOW - timedelta(seconds=ago)
+    return Untidied(at, "Permission denied: /w/gh-1/x", at + timedelta(seconds=rest))
+
+
+@pytest.mark.parametrize(("ago", "rest", "tried"), [(30, 60, False), (60, 60, True), (90, 60, True)])
+def test_a_worktree_that_could_not_be_removed_rests_and_others_go_meanwhile(ago, rest, tried):
+    done = [a_task(number, TaskState.DONE, worktree=f"/w/gh-{number}", state_since=NOW - timedelta(days=9))
+            for number in (1, 2)]
+    snapshot = a_snapshot(*done, untidied={"gh-1": stuck(ago, rest)})
+    assert [one.task.id for one in of(Tidy, snapshot)] == (["gh-1", "gh-2"] if tried else ["gh-2"])
+
+
+def test_a_named_clean_tries_it_at_once_and_says_why_it_did_not_go():
+    request = replace(clean("gh-1", "gh-2"), asked_at=NOW - timedelta(seconds=5))
+    tasks = (ended(1), a_task(2, TaskState.FAILED))
+    before = a_snapshot(*tasks, requests=(request,), untidied={"gh-1": stuck(ago=6)})
+    assert ([one.task.id for one in of(Tidy, before)], of(Answer, before)) == (["gh-1"], [])
+    after = a_snapshot(*tasks, requests=(request,), untidied={"gh-1": stuck(ago=4)})
+    [answer] = of(Answer, after)
+    assert (of(Tidy, after), answer.words) == (
+        [], "no worktree of 1 ended tasks is left; gh-1 was not removed: Permission denied: /w/gh-1/x")
 
 
 def test_the_worktree_of_a_task_whose_processes_live_on_stays():

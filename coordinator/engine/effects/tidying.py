@@ -7,22 +7,31 @@ from functools import partial
 from coordinator.domain.checkout import Found
 from coordinator.domain.task import ACTIVE, Task
 from coordinator.engine.effects.starting import HookFailed, run_hook
-from coordinator.engine.facts import Cleaned, Reclaimed, Swept, Tidied
+from coordinator.engine.facts import Cleaned, NotTidied, Reclaimed, Swept, Tidied
 from coordinator.engine.retention import of_others, sweep
 from coordinator.engine.world import World
 from coordinator.planning.actions import CleanUp, Reclaim, Sweep, Tidy
-from coordinator.ports import GitError
+from coordinator.ports import GitBusy, GitError
 
 
-def tidy(action: Tidy, world: World) -> Tidied:
+def tidy(action: Tidy, world: World) -> Tidied | NotTidied:
     """Removes one worktree; the branch stays, what is not elsewhere is rescued first."""
     task = action.task
     try:
         run_hook(world, task, "before_remove", world.options.before_remove)
-    except HookFailed as error:
-        world.say(f"{task.id}: {error}")
-    world.repo_of(task).remove_worktree(task.id)
+    except (HookFailed, GitError, OSError) as error:   # a person may have removed the worktree already
+        world.say(f"{task.id}: {_words(error)}")
+    try:
+        world.repo_of(task).remove_worktree(task.id)
+    except (GitError, OSError) as error:
+        return NotTidied(task, _words(error), busy=isinstance(error, GitBusy))
     return Tidied(task, f"worktree {task.worktree} removed")
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+    return str(error)
 
 
 def clean(action: CleanUp, world: World) -> Cleaned:
@@ -38,8 +47,8 @@ def clean(action: CleanUp, world: World) -> Cleaned:
         try:
             world.repo.remove_worktree(found.task_id, unless=partial(_in_use, world, found.task_id))
             removed.append(found.task_id)
-        except GitError as error:
-            world.say(f"{found.task_id}: not removed: {error.words}")
+        except (GitError, OSError) as error:
+            world.say(f"{found.task_id}: not removed: {_words(error)}")
             kept.append(found.task_id)
     swept = len(sweep(world)) if action.request is not None else 0
     return Cleaned(action, tuple(removed), tuple(kept), swept)
@@ -66,12 +75,10 @@ def _clean(world: World, task: Task, found: Found | None) -> bool:
 
 
 def _removed(world: World, task: Task) -> bool:
-    try:
-        tidy(Tidy(task), world)
-    except GitError as error:
-        world.say(f"{task.id}: not removed: {error.words}")
-        return False
-    return True
+    done = tidy(Tidy(task), world)
+    if isinstance(done, NotTidied):
+        world.say(f"{task.id}: not removed: {done.words}")
+    return isinstance(done, Tidied)
 
 
 def _in_use(world: World, task_id: str) -> bool:

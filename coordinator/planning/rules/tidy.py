@@ -20,12 +20,17 @@ def rule(s: Snapshot) -> Iterator[Tidy | CleanUp | Sweep | Reclaim]:
     if s.worktree_errors > s.policy.max_worktree_errors and s.free(CLEAN_LANE):
         yield CleanUp(keep=needed(s), why=f"{s.worktree_errors} worktree errors")
     for task in s.tasks.values():
-        if _ripe(s, task) and not task.tidied and task.worktree and s.free(work_lane(task.id)):
+        if _ripe(s, task) and not task.tidied and task.worktree and s.free(work_lane(task.id)) and not _rests(s, task):
             yield Tidy(task)
     yield from _room(s)
     due = s.swept_at is None or s.now - s.swept_at >= s.policy.sweep
     if due and not s.draining and s.free(CLEAN_LANE):
         yield Sweep()
+
+
+def _rests(s: Snapshot, task: Task) -> bool:
+    known = s.untidied.get(task.id)
+    return known is not None and known.until > s.now
 
 
 def _room(s: Snapshot) -> Iterator[Reclaim]:
@@ -61,14 +66,17 @@ def asked(s: Snapshot, request: Request) -> Iterator[Tidy | Answer]:
     and of none that is wanted still."""
     named = [s.tasks[name] for name in request.args["tasks"].split() if name in s.tasks]
     over = [task for task in named if task.state in NEEDS_PERSON and task.id not in {*s.views, *s.survivors}]
-    left = [task for task in over if task.worktree]
+    stuck = {task.id: known.words for task in over
+             if task.worktree and (known := s.untidied.get(task.id)) is not None and known.at >= request.asked_at}
+    left = [task for task in over if task.worktree and task.id not in stuck]
     for task in left:
         if s.free(work_lane(task.id)):
             yield Tidy(task)
     if not left:
         others = [task.id for task in named if task not in over]
         kept = f"; left alone: {', '.join(others)}" if others else ""
-        yield Answer(request, f"no worktree of {len(over)} ended tasks is left{kept}")
+        kept += "".join(f"; {task_id} was not removed: {words}" for task_id, words in stuck.items())
+        yield Answer(request, f"no worktree of {len(over) - len(stuck)} ended tasks is left{kept}")
 
 
 def living(s: Snapshot) -> frozenset[str]:
