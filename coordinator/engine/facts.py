@@ -179,10 +179,11 @@ class Looked:
 
 @dataclass(frozen=True)
 class Delivered:
-    """A plan's branch is pushed, with its pull request where there can be one."""
+    """A plan's branch is pushed, with its pull request where there can be one. `of` as in Deliver."""
 
     plan: str
     repo: str
+    of: tuple[str, ...]
     sha: str
     pull: PullRequest | None
     words: str
@@ -191,10 +192,11 @@ class Delivered:
 
 @dataclass(frozen=True)
 class NotDelivered:
-    """The remote or GitHub said no for good; `sha` is what was pushed before that."""
+    """The remote or GitHub said no for good; `sha` is what was pushed before that, `of` as in Deliver."""
 
     plan: str
     repo: str
+    of: tuple[str, ...]
     words: str
     sha: str = ""
 

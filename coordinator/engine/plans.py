@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -13,11 +14,12 @@ from coordinator.domain.issue import fingerprint
 from coordinator.domain.planfile import Delivery, PlanTask, Undertaking
 from coordinator.domain.request import Event, RequestKind
 from coordinator.domain.task import ACTIVE, ENDED, NEEDS_PERSON, Pin, Task, TaskState
+from coordinator.engine.facts import Delivered, NotDelivered
 from coordinator.engine.world import World
 from coordinator.planning.actions import Plan
+from coordinator.planning.plans import delivering
 from coordinator.planning.plans.waves import waves_of
 from coordinator.planning.policy import Policy
-from coordinator.planning.rules.plans import awaits_delivery
 from coordinator.planning.waits import OF_ITSELF
 from coordinator.ports import Store
 
@@ -46,6 +48,11 @@ def keep(store: Store, under: Undertaking) -> None:
     """Writes one plan down, beside the others."""
     plans = {**plans_of(store), under.id: under}
     store.keep_document(DOCUMENT, msgspec.json.encode(plans).decode())
+
+
+def note_delivery(store: Store, fact: Delivered | NotDelivered, **news: Any) -> None:
+    """Writes down what became of a delivery; of a plan that grew since it was decided on, that it is not over."""
+    keep(store, delivering.noted(plans_of(store)[fact.plan], fact.repo, fact.of, news))
 
 
 def decode(text: str) -> Undertaking:
@@ -120,7 +127,7 @@ def goes_on(world: World, plan_id: str, made: Plan) -> bool:
         return False
     tasks = [task for task in world.store.tasks() if task.plan == plan_id and under.task_of(task.id) is not None]
     if all(task.state is TaskState.DONE for task in tasks):
-        return any(awaits_delivery(one) for one in under.deliveries.values())
+        return any(delivering.awaited(one) for one in under.deliveries.values())
     waits = (made.waits[task.id] for task in tasks if task.id in made.waits)
     return any(wait.until is not None or (wait.code in OF_ITSELF and wait.code != "leaked") for wait in waits)
 

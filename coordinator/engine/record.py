@@ -54,7 +54,7 @@ from coordinator.engine.gates import told
 from coordinator.engine.holding import claim_kept
 from coordinator.engine.inheritance import answered
 from coordinator.engine.memory import Labelled, Memory
-from coordinator.engine.plans import keep, plans_of
+from coordinator.engine.plans import keep, note_delivery, plans_of
 from coordinator.engine.world import World
 from coordinator.planning import completion, stages
 from coordinator.planning.actions import (
@@ -399,7 +399,7 @@ class Recorder:
     def _delivered(self, fact: Delivered) -> None:
         pull = fact.pull
         known = {"pr_number": pull.number, "pr_url": pull.url, "pr_head_sha": fact.sha} if pull is not None else {}
-        self._deliver(fact.plan, fact.repo, pushed_sha=fact.sha, delivered_at=fact.at, words="", **known)
+        note_delivery(self._world.store, fact, pushed_sha=fact.sha, delivered_at=fact.at, words="", **known)
         if pull is not None:
             self._world.store.keep_pulls([pull])
         kind = "plan_pull" if pull is not None else "plan_pushed"
@@ -408,14 +408,9 @@ class Recorder:
 
     def _not_delivered(self, fact: NotDelivered) -> None:
         pushed = {"pushed_sha": fact.sha} if fact.sha else {}
-        self._deliver(fact.plan, fact.repo, words=fact.words, **pushed)
+        note_delivery(self._world.store, fact, words=fact.words, **pushed)
         self._world.store.log(Event("", self._world.clock.now(), "plan_refused", f"{fact.plan} {fact.words}"[:2000]))
         self._world.say(f"plan {fact.plan}, {fact.repo}: {fact.words}")
-
-    def _deliver(self, plan_id: str, repo: str, **fields: Any) -> None:
-        under = plans_of(self._world.store)[plan_id]
-        done = replace(under.deliveries[repo], **fields)
-        keep(self._world.store, replace(under, deliveries={**under.deliveries, repo: done}))
 
     # --- the rest ---
 

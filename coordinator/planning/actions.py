@@ -54,6 +54,10 @@ def room_lane(host: str) -> str:
     return f"room:{host}"
 
 
+def plan_lane(plan: str, repo: str) -> str:
+    return f"plan:{plan}:{repo}"
+
+
 def tell_batch_lane(key: str) -> str:
     return f"say:{key}"
 
@@ -288,14 +292,16 @@ class Look(_OnAttempt):
 
 @dataclass(frozen=True)
 class Deliver:
-    """Push the branch of a plan whose tasks are all merged, and open its pull request, in one repository."""
+    """Push the branch of a plan whose tasks are all merged, and open its pull request, in one repository. `of` are
+    these tasks, by their id in the file."""
 
     plan: str
     repo: str
+    of: tuple[str, ...]
 
     @property
     def lane(self) -> str:
-        return f"plan:{self.plan}:{self.repo}"
+        return plan_lane(self.plan, self.repo)
 
 
 @dataclass(frozen=True)

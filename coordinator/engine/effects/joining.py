@@ -18,7 +18,7 @@ from coordinator.engine.plans import plans_of
 from coordinator.engine.world import Site, World
 from coordinator.planning.actions import Deliver, Join, Look
 from coordinator.planning.completion import Course, choose_pull
-from coordinator.planning.plans import commits
+from coordinator.planning.plans import commits, delivering
 from coordinator.planning.plans.checking import command_of
 from coordinator.ports import (
     Forbidden,
@@ -156,17 +156,21 @@ def look(action: Look, world: World) -> Looked:
 
 def deliver(action: Deliver, world: World) -> Delivered | NotDelivered | EffectFailed:
     """Pushes the plan's branch once and finds or opens its pull request. Where the repository is not on GitHub, or
-    nobody may ask there, the push is all. What git refuses here a person must look at."""
+    nobody may ask there, the push is all. What git refuses here a person must look at. A plan that grew before this
+    began is not delivered yet."""
+    under = plans_of(world.store)[action.plan]
+    if delivering.grew(under, action.of):
+        return EffectFailed(action, "the plan grew: it is delivered when all of it is merged")
     try:
-        return _deliver(action, world)
+        return _deliver(action, under, world)
     except GitUnreachable:
         raise
     except GitError as error:
-        return NotDelivered(action.plan, action.repo, f"git refused to deliver it: {world.mask(error.words)}")
+        words = f"git refused to deliver it: {world.mask(error.words)}"
+        return NotDelivered(action.plan, action.repo, action.of, words)
 
 
-def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered | EffectFailed:
-    under = plans_of(world.store)[action.plan]
+def _deliver(action: Deliver, under: Undertaking, world: World) -> Delivered | NotDelivered | EffectFailed:
     delivery = under.deliveries[action.repo]
     site = world.site(delivery.root)
     if last := under.last_merge(action.repo):   # whoever moved the branch back since would have work left out
@@ -179,13 +183,13 @@ def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered | Effect
         sha = site.repo.push(delivery.branch, expect=delivery.pushed_sha, search=find, passes=passes)
     except HeldBack as error:
         cure = f". Look at it, and push {delivery.branch} yourself" if error.reason == "protected_path" else ""
-        return NotDelivered(action.plan, action.repo, f"{error.reason}: {world.mask(error.words)}{cure}")
+        return NotDelivered(action.plan, action.repo, action.of, f"{error.reason}: {world.mask(error.words)}{cure}")
     except PushRefused as error:
         words = f"the push of {delivery.branch} was refused: {error.words}{_first(site.repo, delivery)}"
-        return NotDelivered(action.plan, action.repo, words)
+        return NotDelivered(action.plan, action.repo, action.of, words)
     if site.github is None:
         words = f"{delivery.branch} is pushed; no pull request: {site.why_not}"
-        return Delivered(action.plan, action.repo, sha, None, words, world.clock.now())
+        return Delivered(action.plan, action.repo, action.of, sha, None, words, world.clock.now())
     try:
         pull = _pull(world, site, under, delivery, sha)
     except (Refused, Forbidden, NotThere) as error:
@@ -193,8 +197,9 @@ def _deliver(action: Deliver, world: World) -> Delivered | NotDelivered | Effect
         if isinstance(error, NotYet) and world.clock.now() - max(merged, default=under.started_at) < SETTLES:
             return EffectFailed(action, error.words)
         cure = ". Open it yourself, then coordinator plan resume" if isinstance(error, NoDrafts) else ""
-        return NotDelivered(action.plan, action.repo, f"the pull request was refused: {error.words}{cure}", sha)
-    return Delivered(action.plan, action.repo, sha, pull, f"pull request #{pull.number}", world.clock.now())
+        words = f"the pull request was refused: {error.words}{cure}"
+        return NotDelivered(action.plan, action.repo, action.of, words, sha)
+    return Delivered(action.plan, action.repo, action.of, sha, pull, f"pull request #{pull.number}", world.clock.now())
 
 
 def _first(repo: Repository, delivery: Delivery) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coordinator.domain.planfile import Delivery, Undertaking
+from coordinator.domain.planfile import Undertaking
 from coordinator.domain.task import Task, TaskState
-from coordinator.planning.actions import Deliver, Join, Look, Wait, look_lane, work_lane
+from coordinator.planning.actions import Deliver, Join, Look, Wait, look_lane, plan_lane, work_lane
+from coordinator.planning.plans import delivering
 from coordinator.planning.snapshot import Snapshot
 
 
@@ -17,8 +18,7 @@ def rule(s: Snapshot) -> Iterator[Join | Deliver | Look | Wait]:
             yield from _join(s, task)
     for under in s.plans.values():
         tasks = _tasks(s, under)
-        merged = sum(task.state is TaskState.DONE for task in tasks)
-        if tasks and merged == len(under.plan.tasks):
+        if delivering.whole(under, tasks):
             for name in under.deliveries:
                 yield from _deliver(s, under, name)
         else:
@@ -31,20 +31,22 @@ def _tasks(s: Snapshot, under: Undertaking) -> list[Task]:
 
 def _join(s: Snapshot, task: Task) -> Iterator[Join | Wait]:
     attempt, lane = s.attempt(task.id), work_lane(task.id)
-    if attempt is not None and s.free(lane):
+    if attempt is not None and s.free(lane) and not _going_out(s, task):
         yield Join(task, attempt)
     yield Wait(task.id, "joining", "its work is validated and merged into the plan's branch",
                until=s.holdoff.get(lane))
 
 
-def awaits_delivery(delivery: Delivery) -> bool:
-    """Whether it is neither done nor refused; what was refused waits for a person."""
-    return delivery.delivered_at is None and not delivery.words
+def _going_out(s: Snapshot, task: Task) -> bool:
+    """Whether its plan's branch is being pushed: what comes in meanwhile would go out though nobody decided on it."""
+    under = s.plans.get(task.plan)
+    one = under.task_of(task.id) if under is not None else None
+    return under is not None and one is not None and plan_lane(under.id, one.repo) in s.busy
 
 
 def _deliver(s: Snapshot, under: Undertaking, name: str) -> Iterator[Deliver]:
-    action = Deliver(under.id, name)
-    if awaits_delivery(under.deliveries[name]) and s.free(action.lane):
+    action = Deliver(under.id, name, delivering.load(under))
+    if delivering.awaited(under.deliveries[name]) and s.free(action.lane):
         yield action
 
 
