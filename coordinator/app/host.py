@@ -130,6 +130,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     from coordinator.adapters.system.probe import SystemProbe
     from coordinator.app import walls
     from coordinator.app.engines import floors_of
+    from coordinator.app.prices import blind_caps
     from coordinator.config import ConfigError
 
     probe = SystemProbe(environ)
@@ -148,6 +149,8 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     settings = provider_settings(config).get(config.workers.provider, _no_settings())
     agent = provider(config.workers.provider)
     yield from doctor.provider_ready(agent, probe, settings, where.home / "preflight.json", now(), live=live)
+    for words, cure in blind_caps(config):
+        yield doctor.Check("warn", words, cure)
     yield from _examine_workflows(where, config)
     yield doctor.writable(where.root, where.home)
     yield from doctor.room(where.root, floors_of(config))

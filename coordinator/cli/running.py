@@ -53,7 +53,7 @@ def run(
             runner.world.claimant.take_over()
         try:
             say(start_line(runner.world, config))
-            for words in claim_lines(config):
+            for words in (*claim_lines(config), *cap_lines(config)):
                 say(words)
             runner.serve(
                 config.poll.jitter,
@@ -130,6 +130,13 @@ def claim_lines(config: Config) -> tuple[str, ...]:
     if config.repository.fork:
         return (f"the claim lies in {config.repository.fork}: it keeps apart only coordinators that push to that fork",)
     return ()
+
+
+def cap_lines(config: Config) -> tuple[str, ...]:
+    """What is said aloud where a cap cannot see all that is used."""
+    from coordinator.app.prices import blind_caps
+
+    return tuple(f"{words} → {cure}" for words, cure in blind_caps(config))
 
 
 # --- before anything is started -------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from coordinator.engine.world import World
 from coordinator.planning import recall
 from coordinator.planning.actions import POLL_LANE, Plan, Wait
 from coordinator.planning.berths import occupied
+from coordinator.planning.limits import metering
 from coordinator.planning.plans.waves import waves_of
 from coordinator.planning.snapshot import Snapshot
 from coordinator.planning.stages import stage_of
@@ -82,6 +83,7 @@ def _head(world: World, memory: Memory, s: Snapshot) -> dict[str, Any]:
         "hosts": _hosts(s),
         "sessions": {"today": s.sessions_today, "cap": s.policy.sessions_per_day},
         "money": {"today": round(s.money_today, 4), "cap": s.policy.money_per_day},
+        **_unmetered(s),
         "parked": [{"provider": name, "until": _iso(one.until) if one.until > s.now else None, "words": one.words}
                    for name, one in sorted(s.parked.items())],
         "claim": {"open": s.claim.open, "words": s.claim.words, "cure": s.claim.cure},
@@ -110,6 +112,14 @@ def _hosts(s: Snapshot) -> list[dict[str, Any]]:
                       "away_since": _iso(state.away_since), "shut": s.shut_hosts.get(name, ""),
                       "short": "; ".join(one.words for one in s.short.get(name, ()))})
     return found
+
+
+def _unmetered(s: Snapshot) -> dict[str, Any]:
+    """What no cap of tokens or money counts; no key where everything was told."""
+    found = metering.unmetered(s)
+    if found == metering.Unmetered():
+        return {}
+    return {"unmetered": {**asdict(found), "blind": [asdict(gate) for gate in metering.blind(s, found)]}}
 
 
 def _again(s: Snapshot) -> str:

@@ -127,6 +127,14 @@ def test_a_missing_agent_is_named_with_the_command_that_installs_it(ward: Ward) 
     assert "npm" in line
 
 
+def test_a_cap_that_cannot_see_what_the_agent_uses_is_said_and_fails_nothing(ward: Ward) -> None:
+    ward.set("[caps]", "tokens_per_task = 1000", "[floors]", 'disk = "1MB"', "inodes = 0", 'memory = "0"')
+    assert ward.fails() == []
+    [line] = [line for line in ward.ran.stdout.splitlines() if "caps.tokens_per_task" in line]
+    assert line.startswith("warn")
+    assert "keep caps.sessions_per_task" in line.partition("→")[2]
+
+
 @pytest.mark.parametrize(("tables", "words", "cure"), [
     (("[labels]", 'auto = "other"'), "label other is missing in acme/widgets", "coordinator init"),
     (("[floors]", 'disk = "900TB"'), "the floor is 900000.0 GB", "coordinator clean --dry-run"),

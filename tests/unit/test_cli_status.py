@@ -90,6 +90,14 @@ def test_parked_providers_and_the_days_money_stand_in_the_head() -> None:
     assert "$4.12/$20.00" in "\n".join(lines[:3])
 
 
+def test_what_no_cap_counts_stands_in_the_head_with_what_to_set_instead() -> None:
+    gate = {"code": "untold", "words": "codex told no tokens", "cure": "set caps.sessions_per_day", "elsewhere": ""}
+    lines = picture(200, {**DATA, "unmetered": {"untold": ["codex"], "blind": [gate]}})
+    assert "! codex told no tokens → set caps.sessions_per_day" in lines
+    assert "2.1M tokens · $4.12 (codex told no tokens)" in "\n".join(lines[:3])
+    assert picture(200, {**DATA, "unmetered": {"untold": [], "blind": []}}) == picture(200)
+
+
 def test_a_batch_whose_gate_is_not_open_stands_in_the_head() -> None:
     row = {"name": "batch:spring", "held_for": "3 of 5 (60%) failed alike\x1b[2J", "canary": "gh-6", "wave": 2,
            "moves": "coordinator batch resume --label batch:spring --canary"}

@@ -122,6 +122,11 @@ def test_a_run_reads_as_a_conversation(tmp_path: Path) -> None:
     ]
 
 
+def test_tokens_that_nobody_told_are_no_zero(tmp_path: Path) -> None:
+    ended = {"type": "result", "subtype": "success", "is_error": False, "result": "ok"}
+    assert shown(tmp_path, [ended])[-1].split(" · ")[2] == "no tokens told"
+
+
 @pytest.mark.req("E2")
 def test_detailed_shows_every_parameter_and_result_whole(tmp_path: Path) -> None:
     lines = [line.strip() for line in shown(tmp_path, STORY, detailed=True)]

@@ -84,7 +84,8 @@ def footer(totals: Totals) -> str:
     by_name = ", ".join(f"{count} {shape.one_line(harmless(name))}" for name, count in totals.tools.ranked())
     uses = f"{totals.tools.total} tool uses" + (f" ({by_name})" if by_name else "")
     tokens_in, tokens_out, money = totals.tally.use
-    tokens = f"{short(tokens_in or 0)} in / {short(tokens_out or 0)} out"
+    told = tokens_in is not None or tokens_out is not None
+    tokens = f"{short(tokens_in or 0)} in / {short(tokens_out or 0)} out" if told else "no tokens told"
     cost = f"${money:.2f}" if money is not None else ""
     unknown = f"{totals.unknown} unknown lines" if totals.unknown else ""
     parts = (f"{totals.messages} messages", uses, tokens, cost, f"{totals.denied} denied", unknown)

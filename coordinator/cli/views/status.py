@@ -109,6 +109,8 @@ def _second(board: Board) -> str:
     most = _number(table(data.get("money")).get("cap"))
     spent = f" · {count(_number(today.get('tokens')) or 0)} tokens · {money(_number(today.get('cost')) or 0.0)}"
     spent += f"/{money(most)}" if most else ""
+    untold = table(data.get("unmetered")).get("untold") or ()
+    spent += f" ({clean(', '.join(map(str, untold)))} told no tokens)" if untold else ""
     return (
         f"health {health(board)}    slots {slots.get('used', 0)}/{slots.get('max', '?')}    "
         f"today: {today.get('done', 0)} done · {today.get('blocked', 0)} blocked · {today.get('failed', 0)} failed · "
@@ -168,7 +170,8 @@ def _troubles(board: Board) -> list[str]:
     lines += [f"{clean(one.get('name'))}: {clean(one.get('words'))} → coordinator hosts check {clean(one.get('name'))}"
               for one in away if not one.get("shut")]
     lines += [_batch(one) for one in data.get("batches") or () if isinstance(one, dict) and one.get("phase")]
-    gates = [gate for gate in data.get("gates") or () if isinstance(gate, dict)]
+    blind = table(data.get("unmetered")).get("blind") or ()
+    gates = [gate for gate in (*blind, *(data.get("gates") or ())) if isinstance(gate, dict)]
     return lines + [f"{clean(gate.get('words'))} → {clean(gate.get('cure') or 'coordinator doctor')}" for gate in gates]
 
 

@@ -22,6 +22,9 @@ read what else its program is known to tell."""
 OWING = (CLAUDE, *FOREIGN)
 """Whoever speaks one of these owes a result event: an end without one is a failure whatever the exit code."""
 
+LATE = ("codex", "gemini")
+"""Whoever of them tells its tokens with its result alone: until then, and where there is none, they are not known."""
+
 
 def tongue(speaks: str) -> Tongue:
     """How an object of this stream is read. Raises ValueError for a name that is none."""

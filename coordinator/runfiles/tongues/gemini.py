@@ -155,10 +155,10 @@ def _moment(stamp: object, wait: Optional[float]) -> Optional[float]:
         return None
 
 
-def _usage(stats: object) -> Dict[str, int]:
+def _usage(stats: object) -> Optional[Dict[str, int]]:
     """Its input holds what came from the cache, its output not what was thought: only the total does."""
     if not isinstance(stats, dict):
-        return shapes.used(0, 0, 0)
+        return None
     tokens = [stats.get(key) for key in ("input_tokens", "cached", "output_tokens", "total_tokens")]
     taken, cached, given, total = (one if isinstance(one, int) else 0 for one in tokens)
     return shapes.used(taken - cached, cached, max(given, total - taken))

@@ -91,10 +91,10 @@ def _finished(_: Body, part: Body) -> Tuple[Body, ...]:
     return (took, shapes.ended_badly("the last step finished with %r" % str(reason)))
 
 
-def _usage(tokens: object) -> Dict[str, int]:
+def _usage(tokens: object) -> Optional[Dict[str, int]]:
     """Its input is without what came from the cache or went into it, its output without what was thought."""
     if not isinstance(tokens, dict):
-        return shapes.used(0, 0, 0)
+        return None
     cache = tokens.get("cache")
     kept, fed = (cache.get("write"), cache.get("read")) if isinstance(cache, dict) else (0, 0)
     return shapes.used(_sum(tokens.get("input"), kept), fed, _sum(tokens.get("output"), tokens.get("reasoning")))
