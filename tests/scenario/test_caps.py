@@ -95,3 +95,18 @@ def test_a_session_that_meets_a_limit_counts_for_the_day_once_its_model_had_answ
         assert json.loads(yard.read(".coordinator/board.json"))["sessions"] == {"today": today, "cap": 50}
         [attempt] = yard.engine.world.store.attempts()[f"gh-{number}"]
         assert (attempt.answered, attempt.usage.tokens_out) == (bool(today), None)
+
+
+def test_a_model_without_a_price_is_named_on_the_board_with_the_cap_that_does_not_see_it(tmp_path):
+    with a_yard(tmp_path, more="[caps]\nmoney_per_day = 20\n") as yard:
+        ended = 'print(json.dumps({"type": "result", "subtype": "success", "is_error": False, "result": "done"}))\n'
+        script = (MODEL + USES.format(tokens=250_000) + "commit()\n" + ended).replace("glm-5", "new-1")
+        number = yard.issue(script=script)
+
+        yard.until_state(number, "IN_REVIEW")
+
+        board = json.loads(yard.read(".coordinator/board.json"))
+        assert board["unmetered"]["unpriced"] == ["new-1"]
+        [gate] = board["unmetered"]["blind"]
+        assert "caps.money_per_day" in gate["words"]
+        assert board["money"] == {"today": 0.0, "cap": 20.0}

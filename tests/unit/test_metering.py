@@ -41,6 +41,27 @@ def test_a_session_that_worked_and_told_no_tokens_is_known_by_its_provider(chang
     assert unmetered(of(**changes)).untold == untold
 
 
+@pytest.mark.parametrize(("changes", "unpriced"), [
+    ({"usage": Usage(900, 9), "model": "new-1"}, ("new-1",)),
+    ({"usage": Usage(900, 9)}, ("codex",)),
+    ({"usage": Usage(900, 9, 0.01), "model": "new-1"}, ()),
+    ({"usage": Usage(0, 0), "model": "new-1"}, ()),
+    ({"model": "new-1"}, ()),
+    ({"usage": Usage(900, 9), "model": "new-1", "ended_at": NOW - timedelta(days=2)}, ()),
+])
+def test_a_model_of_which_tokens_are_known_and_no_price_is_named(changes, unpriced):
+    assert unmetered(of(**changes)).unpriced == unpriced
+
+
+def test_a_cap_of_money_that_did_not_count_a_model_names_those_to_set_instead():
+    policy = Policy(money_per_day=2.0, money_per_task=1.0, tokens_per_task=9)
+    snapshot = replace(of(usage=Usage(900, 9), model="new-1"), policy=policy)
+    assert blind(snapshot, unmetered(snapshot)) == (
+        Gate("unpriced", "no price is known for new-1: caps.money_per_task and caps.money_per_day did not count it",
+             "set caps.tokens_per_task or caps.sessions_per_day"),)
+    assert blind(replace(snapshot, policy=Policy(tokens_per_task=9)), unmetered(snapshot)) == ()
+
+
 @pytest.mark.parametrize(("caps", "named"), [
     ({"tokens_per_task": 9}, "caps.tokens_per_task"),
     ({"money_per_day": 2.0, "tokens_per_task": 9}, "caps.tokens_per_task and caps.money_per_day"),
@@ -104,3 +125,16 @@ def test_those_that_may_stand_in_are_looked_at_too(tmp_path):
     text = '[workers]\nprovider = "claude"\n[caps]\ntokens_per_task = 5\n[fallback]\nclaude = ["codex", "opencode"]\n'
     [(said, _)] = blind_caps(configured(tmp_path, text))
     assert said.startswith("codex ")
+
+
+UNPRICED = "no price is known for new-1 (opencode): caps.money_per_day count nothing of it"
+
+
+@pytest.mark.parametrize(("provider", "model", "caps", "said"), [
+    ("opencode", "new-1", "money_per_day = 5", [UNPRICED]),
+    ("opencode", "glm-5", "money_per_day = 5", []), ("opencode", "new-1", "tokens_per_task = 5", []),
+    ("claude", "new-1", "money_per_day = 5", []), ("opencode", "", "money_per_day = 5", []),
+])
+def test_a_model_without_a_price_is_named_before_a_run_where_money_is_capped(tmp_path, provider, model, caps, said):
+    text = f'[workers]\nprovider = "{provider}"\n[providers.{provider}]\nmodel = "{model}"\n[caps]\n{caps}\n'
+    assert [words for words, _ in blind_caps(configured(tmp_path, text))] == said
