@@ -155,6 +155,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     yield doctor.writable(where.root, where.home)
     yield from doctor.room(where.root, floors_of(config))
     yield doctor.instance(daemon_pid(where), where.board, now(), config.poll.interval)
+    yield from _examine_branches(where, config, environ)
     yield from _examine_claim(where, config, environ)
     yield from _examine_leftovers(where)
     yield from doctor.rights(os.geteuid(), walls.words(config), *walls.missing(config))
@@ -195,6 +196,20 @@ def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) ->
     client = github_client(config, name, lambda: token)
     yield from doctor.github_ready(client, name, config.labels.auto, source, now())
     yield from doctor.token_in_a_file(source)
+
+
+def _examine_branches(where: Place, config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
+    from coordinator.adapters.system import doctor
+    from coordinator.domain.task import BRANCHES
+    from coordinator.ports import GitError
+
+    token = token_or_none(environ)
+    try:
+        repo = git_repository(where, config, lambda: token) if token else None
+    except GitError:
+        return
+    if repo is not None:
+        yield from doctor.branches(f"{BRANCHES}…", lambda: repo.crowded(f"{BRANCHES}gh-1"))
 
 
 def _examine_claim(where: Place, config: Config, environ: Mapping[str, str]) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from coordinator.adapters.system import doctor
 from coordinator.rehearsal.standin import StandIn
 from coordinator.runfiles import identity
 from tests.support.description import check_all
+from tests.support.gitworld import git
 from tests.support.program import a_repository, program
 from tests.support.standin import MovableClock
 
@@ -236,3 +237,14 @@ def test_whom_nothing_hides_from_is_said_plainly(ward: Ward) -> None:
     [walled, tried] = doctor.rights(0, "sandbox bwrap", "", "")
     assert (walled.words.endswith("agents that have no walls included"), tried.level) == (True, "ok")
     assert not any("root" in line.words for line in doctor.rights(1000, "sandbox bwrap", "", ""))
+
+
+def test_branches_named_as_those_of_tasks_begin_are_named_with_their_cure(ward: Ward) -> None:
+    git(ward.root, "commit", "-q", "--allow-empty", "-m", "First")
+    git(ward.root, "branch", "rpi")
+    handle = ward.github.repository("acme/widgets")
+    handle.as_user("bot").commit("rpi", {"a.txt": "a"}, "Mine")
+    here, there = ward.fails()
+    assert "a branch rpi is here: git makes no rpi/… beside it" in here
+    assert "→ git branch -m rpi NAME" in here
+    assert "a branch rpi is on the remote" in there

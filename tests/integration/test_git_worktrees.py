@@ -456,3 +456,21 @@ def test_a_standing_worktree_takes_up_a_persons_commits_and_keeps_what_is_uncomm
     assert again.head_sha == (ours if behind else theirs)
     assert any(("stays behind" if behind else "moved on") in note for note in again.notes)
     assert (world.tree() / half).read_text() == "half\n"
+
+
+@pytest.mark.parametrize("where", ["here", "on the remote"])
+def test_a_branch_that_is_named_as_ours_begins_is_named_before_anything_is_made(world: World, where: str) -> None:
+    repo = world.repository()
+    if where == "here":
+        git(world.checkout, "branch", "rpi")
+    else:
+        git(world.person, "push", "-q", "origin", "HEAD:refs/heads/rpi")
+    repo.fetch()
+    assert repo.crowded(BRANCH) == (("rpi", "") if where == "here" else ("", "rpi"))
+    with pytest.raises(ForeignWorktree, match=f"a branch rpi is {where}, and git makes no rpi/gh-1 beside it"):
+        ensure(repo)
+    assert not world.tree().exists()
+
+
+def test_a_branch_without_a_folder_is_crowded_by_none(world: World) -> None:
+    assert world.repository().crowded("feature-x") == ("", "")

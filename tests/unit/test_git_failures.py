@@ -35,5 +35,15 @@ def test_a_remote_that_is_in_trouble_has_refused_nothing(out: str, err: str, kin
     assert (type(told), told.words[:23]) == (kind, "git push rpi/gh-1: said")
 
 
+@pytest.mark.parametrize("why", [
+    "directory file conflict",
+    "cannot lock ref 'refs/heads/rpi/gh-1': 'refs/heads/rpi' exists; cannot create 'refs/heads/rpi/gh-1'",
+])  # fmt: skip
+def test_a_branch_that_is_named_as_ours_begins_is_said(why: str) -> None:
+    told = failure(Ran(1, f"{REF}[remote rejected] ({why})", ""), "push rpi/gh-1", "said", PushRefused)
+    assert type(told) is PushRefused
+    assert "a branch of the remote is named as this one begins: rename it there" in told.words
+
+
 def test_one_that_took_too_long_was_not_asked() -> None:
     assert type(failure(Ran(TIMED_OUT, REF, ""), "push", "said", PushRefused)) is GitUnreachable

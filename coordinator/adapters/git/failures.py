@@ -15,6 +15,7 @@ _NOT_THERE = re.compile(r"repository '.*' not found|Repository not found|returne
 _REJECTED = re.compile(r"^!\t\S+\t(.*)$", re.MULTILINE)
 _IN_TROUBLE = re.compile(r"\((internal server error|failure|remote failed to report status)\)", re.IGNORECASE)
 """Why a ref was not taken by a GitHub that is in trouble itself; the second goes with `fatal error in commit_refs`."""
+_CROWDED = re.compile(r"directory file conflict|exists; cannot create", re.IGNORECASE)
 _UNREACHABLE = re.compile(
     r"unable to access|Could not resolve|Failed to connect|Connection|timed out|Could not read from remote"
     r"|does not appear to be a git repository|does not exist|hung up|early EOF|RPC failed|unable to connect|index-pack"
@@ -26,6 +27,8 @@ def failure(ran: Ran, what: str, said: str, refusal: type[GitError]) -> GitError
     rejected = rejections(ran.out)
     if ran.code == TIMED_OUT or _IN_TROUBLE.search(rejected):
         return GitUnreachable(f"git {what}: {said}")
+    if _CROWDED.search(rejected):
+        return refusal(f"git {what}: {said} (a branch of the remote is named as this one begins: rename it there)")
     if rejected or _NO_RIGHT.search(ran.err):
         return refusal(f"git {what}: {said}")
     if _NOT_THERE.search(ran.err):

@@ -31,6 +31,12 @@ def rescue_prefix(task_id: str) -> str:
     return f"{RESCUE}{safe_name(task_id)}/"
 
 
+def beginnings(branch: str) -> tuple[str, ...]:
+    """The branches beside which git can have none of this name: where one of them is a file, this wants a folder."""
+    parts = branch.split("/")
+    return tuple("/".join(parts[:count]) for count in range(1, len(parts)))
+
+
 def full_name(url: str) -> str:
     """owner/name out of https://host/owner/name.git, git@host:owner/name or ssh://…; "" for anything else."""
     found = _ADDRESS.fullmatch(url.strip())

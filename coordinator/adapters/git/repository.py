@@ -26,7 +26,7 @@ from coordinator.adapters.git import (
 )
 from coordinator.adapters.git.excludes import add_excludes
 from coordinator.adapters.git.funnel import Funnel, Tree
-from coordinator.adapters.git.naming import full_name, host, is_ssh, place, safe_name
+from coordinator.adapters.git.naming import beginnings, full_name, host, is_ssh, place, safe_name
 from coordinator.adapters.git.network import Remote
 from coordinator.domain.cargo import Cargo, Search
 from coordinator.domain.checkout import Found, Survey, Worktree
@@ -177,6 +177,7 @@ class GitRepository:
             _check_branch(self._funnel, branch)
             if branch in (base, onto):
                 raise ForeignWorktree(f"{branch} is the base itself: a task needs a branch of its own")
+            self._refuse_crowded(branch)
             base_sha = reading.resolve(self._funnel, f"refs/heads/{onto}") if onto else self._base(base)
             start = base_sha if fresh else self._start(branch, base_sha, expect)
             wanted = worktrees.Wanted(task_id=task_id, branch=branch, base=base_sha, start=start, fresh=fresh,
@@ -186,6 +187,23 @@ class GitRepository:
             notes, self._funnel.notes = (*self._funnel.notes, *wanted.notes), []
             return Worktree(path=self.worktree_path(task_id), branch=branch, base_sha=base_sha, head_sha=head,
                             reused=reused, notes=notes)
+
+    def _refuse_crowded(self, branch: str) -> None:
+        for name in beginnings(branch):
+            if reading.resolve(self._funnel, f"refs/heads/{name}"):
+                raise ForeignWorktree(f"a branch {name} is here, and git makes no {branch} beside it: rename it"
+                                      f" (git branch -m {name} NAME); nothing was changed")
+            if self._remote_tip(name):
+                raise ForeignWorktree(f"a branch {name} is on the remote, and git makes no {branch} beside it: rename"
+                                      " it there; nothing was changed")
+
+    def crowded(self, branch: str) -> tuple[str, str]:
+        """The branches beside which none of this name can be, here and where we push; "" for none. Raises
+        GitUnreachable, PushRefused, GitError."""
+        names = beginnings(branch)
+        there = self.standing(names[0]) if names else {}
+        here = (name for name in names if reading.resolve(self._funnel, f"refs/heads/{name}"))
+        return next(here, ""), next((name for name in names if name in there), "")
 
     def _base(self, base: str) -> str:
         _check_branch(self._funnel, base)

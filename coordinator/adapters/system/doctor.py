@@ -223,6 +223,20 @@ def claim(fork: str, ask: Callable[[], Claim | None], us: str) -> Check:
                  "end that coordinator, or, when it is surely dead: coordinator run --take-over")
 
 
+def branches(branch: str, ask: Callable[[], tuple[str, str]]) -> Iterator[Check]:
+    """Whether tasks' branches can be made: git has none beside one that is named as they begin."""
+    try:
+        here, there = ask()
+    except GitError as error:
+        yield Check("warn", f"the branches of the remote cannot be asked: {error.words}", "git ls-remote --heads")
+        return
+    if here:
+        yield Check("fail", f"a branch {here} is here: git makes no {branch} beside it", f"git branch -m {here} NAME")
+    if there:
+        yield Check("fail", f"a branch {there} is on the remote: git makes no {branch} beside it",
+                    f"git push origin origin/{there}:refs/heads/NAME && git push origin --delete {there}")
+
+
 def rights(euid: int, words: str, missing: str, cure: str) -> Iterator[Check]:
     """What agents may do here, said plainly: `words` as the start line has them, `missing` why there are no walls."""
     if euid == 0:
