@@ -166,7 +166,8 @@ def _admin(bare: str, path: str) -> str:
     for name in os.listdir(folder):
         try:
             with open("%s/%s/gitdir" % (folder, name), encoding="utf-8", errors="surrogateescape") as stream:
-                if os.path.realpath(stream.read().strip()) == os.path.realpath(path + "/.git"):
+                noted = os.path.join(folder, name, stream.read().strip())   # git may note it as seen from there
+                if os.path.realpath(noted) == os.path.realpath(path + "/.git"):
                     return "%s/%s" % (folder, name)
         except OSError:
             continue

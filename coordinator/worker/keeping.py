@@ -49,11 +49,10 @@ def place_of(folder: str) -> str:
             return os.path.realpath(link)
         named = _line(link)
         place = os.path.realpath(os.path.join(folder, named[len("gitdir: "):]))
-        back = os.path.dirname(_line(place + "/gitdir"))
+        back = os.path.join(place, os.path.dirname(_line(place + "/gitdir")))   # git may note it as seen from there
     except (OSError, ValueError):
         return ""
-    ours = named.startswith("gitdir: ") and os.path.isabs(back)
-    return place if ours and os.path.realpath(back) == os.path.realpath(folder) else ""
+    return place if named.startswith("gitdir: ") and os.path.realpath(back) == os.path.realpath(folder) else ""
 
 
 def keep(place: str, spec: Spec, message: str) -> str:

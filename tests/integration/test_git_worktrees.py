@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.adapters.git import registry
 from coordinator.adapters.git.repository import GitRepository
 from coordinator.adapters.system import doctor
 from coordinator.adapters.system.probe import SystemProbe
 from coordinator.domain.checkout import Worktree
+from coordinator.far import trees
 from coordinator.ports import ForeignWorktree, GitError
+from coordinator.worker import keeping
 from tests.support.gitworld import World, commit, git, make_world
 
 BRANCH = "rpi/gh-1"
@@ -52,6 +55,13 @@ def begun(world: World) -> tuple[GitRepository, Worktree]:
     commit(world.tree(), "done.txt", "done\n")
     (world.tree() / "half.txt").write_text("half\n")
     return repo, made
+
+
+def relatively(tree: Path) -> None:
+    """Its two ends as git 2.48 writes them where worktree.useRelativePaths is set."""
+    admin = Path((tree / ".git").read_text().removeprefix("gitdir: ").strip())
+    (tree / ".git").write_text(f"gitdir: {os.path.relpath(admin, tree)}\n")
+    (admin / "gitdir").write_text(f"{os.path.relpath(tree / '.git', admin)}\n")
 
 
 def content(world: World, name: str, path: str) -> str:
@@ -474,3 +484,17 @@ def test_a_branch_that_is_named_as_ours_begins_is_named_before_anything_is_made(
 
 def test_a_branch_without_a_folder_is_crowded_by_none(world: World) -> None:
     assert world.repository().crowded("feature-x") == ("", "")
+
+
+def test_a_worktree_that_git_linked_by_relative_paths_is_known_and_its_work_kept(world: World) -> None:
+    repo, made = begun(world)
+    relatively(made.path)
+    assert [(one.task_id, one.registered, one.dirty) for one in repo.worktrees()] == [("gh-1", True, True)]
+    work = repo.work("gh-1", BRANCH, made.base_sha)
+    assert work is not None
+    assert (work.commits, work.dirty) == (1, ("half.txt",))
+    assert keeping.place_of(str(made.path)) == str(world.checkout / ".git/worktrees/gh-1")
+    assert trees._admin(str(world.checkout / ".git"), str(made.path)) == str(world.checkout / ".git/worktrees/gh-1")
+    assert repo.rescue("gh-1", 1) in world.refs()
+    made.path.rename(made.path.with_name("moved"))
+    assert registry.repairable(made.path.with_name("moved"))

@@ -36,10 +36,16 @@ def listed(funnel: Funnel) -> tuple[Listed, ...]:
 def registered(funnel: Funnel, path: Path) -> Tree | None:
     """The worktree that git has at this real path, whatever the folder's own `.git` file says."""
     for admin in _admins(funnel):
-        recorded = _line(admin / "gitdir")
-        if recorded and Path(recorded).parent.resolve() == path:
+        recorded = _recorded(admin)
+        if recorded is not None and recorded.parent.resolve() == path:
             return Tree(path, admin)
     return None
+
+
+def _recorded(admin: Path) -> Path | None:
+    """The `.git` file that git noted for it; with `worktree.useRelativePaths` seen from its own git directory."""
+    line = _line(admin / "gitdir")
+    return admin / line if line else None
 
 
 def verified(funnel: Funnel, tree: Tree) -> Tree:
@@ -73,8 +79,8 @@ def of_this_repository(funnel: Funnel, path: Path) -> bool:
 def repairable(path: Path) -> bool:
     """Whether git still has the folder's records and only knows another, vanished place for it."""
     admin = pointed(path)
-    recorded = _line(admin / "gitdir") if admin else ""
-    return bool(recorded) and not Path(recorded).exists()
+    recorded = _recorded(admin) if admin else None
+    return recorded is not None and not recorded.exists()
 
 
 def mark(tree: Tree) -> tuple[str, str]:
@@ -90,7 +96,7 @@ def marking(task_id: str, branch: str) -> str:
 
 def all_trees(funnel: Funnel) -> tuple[Tree, ...]:
     """Every linked worktree git knows, by real path; the folder may be missing."""
-    known = ((Path(line).parent, admin) for admin in _admins(funnel) if (line := _line(admin / "gitdir")))
+    known = ((recorded.parent, admin) for admin in _admins(funnel) if (recorded := _recorded(admin)) is not None)
     return tuple(Tree(path.resolve(), admin) for path, admin in known)
 
 
