@@ -30,13 +30,16 @@ class Spotted:
 class Cargo:
     """What the commit `head` brings. `secrets` have the shape of a known maker or are known values, `doubts` only look
     like one. `files` are the paths that differ from the base, both names of a renamed one; `links` (name, target) the
-    symbolic links in either tree. `unread` is "" or why not all was looked through."""
+    symbolic links in either tree, `modules` (path, commit) the submodules that `head` has otherwise than the base,
+    `only_here` those of them whose commit is on no remote. `unread` is "" or why not all was looked through."""
 
     head: str = ""
     secrets: tuple[Spotted, ...] = ()
     doubts: tuple[Spotted, ...] = ()
     files: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    modules: tuple[tuple[str, str], ...] = ()
+    only_here: tuple[tuple[str, str], ...] = ()
     unread: str = ""
 
     @property

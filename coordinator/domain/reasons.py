@@ -109,6 +109,8 @@ _GENERAL = (
            "Look through it, then `coordinator retry ID --allow` publishes just this."),
     Reason("protected_path", "the work changes protected files, and it was held back", _O,
            "Look at them, then `coordinator retry ID --allow` publishes just this."),
+    Reason("submodule_commit", "it names a submodule's commit that is on no remote, and nothing was pushed", _O,
+           "Push that commit in the submodule of its worktree; `coordinator retry ID --allow` publishes just this."),
     Reason("agent_config", "its branch changes what agents obey, and none was started on it", _O,
            "Look at these files; `coordinator retry ID --allow` starts with them, `coordinator retry ID --fresh` "
            "without.", counts=False),
@@ -197,7 +199,7 @@ def _of_providers() -> tuple[Reason, ...]:
 
 REASONS: dict[str, Reason] = {reason.code: reason for reason in (*_GENERAL, *_of_providers())}
 
-ALLOWABLE = frozenset({"secret_found", "not_scanned", "protected_path", "agent_config"})
+ALLOWABLE = frozenset({"secret_found", "not_scanned", "protected_path", "submodule_commit", "agent_config"})
 """Reasons for which work was held back, and that a person may let pass: at the commit they saw, nothing after it."""
 
 PARKING = tuple(f"{name}_{suffix}" for name in PROVIDER_NAMES

@@ -25,12 +25,22 @@ def warnings(cargo: Cargo, touched: Sequence[str], planted: str = "", let: Seque
     outward = [path for path, target in cargo.links if path in cargo.files and target.startswith(("/", ".."))]
     if outward:
         found.append(f"**Links out of the repository**: {_listed(outward)}.")
+    moved = [one for one in cargo.modules if one[0] in cargo.files]
+    if moved:
+        found.append(f"**Submodules**, look whether others can get their commits: {modules_words(moved)}.")
+    if cargo.only_here:
+        found.append(f"**Only the coordinator's host has** the commits of {modules_words(cargo.only_here)}.")
     if planted:
         found.append("**Look at git on the host**: while it ran there appeared what your own git may obey and the "
                      f"coordinator does not: {code(one_line(planted, 1000), 1000)}.")
     if let:
         found.append(f"**A person let pass**: {_listed([one.replace(':', ' at ')[:60] for one in let])}.")
     return tuple(found)
+
+
+def modules_words(named: Sequence[tuple[str, str]]) -> str:
+    """`libs/x at 0123456789ab` of each."""
+    return _listed([f"{path} at {sha[:12]}" for path, sha in named])
 
 
 def paths_words(touched: Sequence[str]) -> str:

@@ -9,11 +9,14 @@ from coordinator.domain.cargo import Cargo, Spotted
 from coordinator.domain.patterns import matches
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import TaskState
+from coordinator.engine.effects import guarding
 from coordinator.planning.actions import Answer, Move, Push
 from coordinator.planning.plan import plan
 from coordinator.planning.protection import Protection, cleared
+from coordinator.ports import HeldBack
 from coordinator.wording.warnings import warnings
 from tests.factories import a_request, a_snapshot, a_task, an_attempt
+from tests.support.fakes import an_outside
 
 USUAL = Protection(tuple(load(None, {}).protect.paths))
 ALLOW = a_request(RequestKind.RETRY, allow="1")
@@ -56,7 +59,7 @@ def test_what_a_protected_link_leads_to_is_protected_with_it_and_nothing_above_t
     assert Protection(USUAL.paths, "off").touched(cargo) == ()
 
 
-@pytest.mark.parametrize("reason", ["secret_found", "not_scanned", "protected_path"])
+@pytest.mark.parametrize("reason", ["secret_found", "not_scanned", "protected_path", "submodule_commit"])
 def test_a_person_s_word_publishes_what_was_held_back_and_counts_for_that_commit(reason: str) -> None:
     task, attempt = a_task(1, TaskState.BLOCKED, reason=reason), an_attempt(head_sha="abc", commits=1)
     made = plan(a_snapshot(task, attempts={"gh-1": (attempt,)}, requests=(ALLOW,)))
@@ -104,3 +107,15 @@ def test_a_reviewer_is_told_of_places_and_long_lists_are_cut() -> None:
     assert "f3" in second
     assert second.endswith("and 4 more.")
     assert warnings(Cargo(), ()) == ()
+
+
+def test_a_submodule_s_commit_that_nobody_else_has_is_held_back_until_a_person_lets_it_pass() -> None:
+    cargo = Cargo("h", files=("libs/x",), modules=(("libs/x", "a" * 40),), only_here=(("libs/x", "a" * 40),))
+    world = an_outside().world()
+    with pytest.raises(HeldBack, match="libs/x at aaaaaaaaaaaa") as caught:
+        guarding.passing(world, [a_task(1)])(cargo)
+    assert caught.value.reason == "submodule_commit"
+    guarding.passing(world, [a_task(1, cleared=("submodule_commit:h",))])(cargo)
+    assert warnings(cargo, ()) == (
+        "**Submodules**, look whether others can get their commits: `libs/x at aaaaaaaaaaaa`.",
+        "**Only the coordinator's host has** the commits of `libs/x at aaaaaaaaaaaa`.")

@@ -55,10 +55,11 @@ def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: 
     `base` ("" where there is none) which files changed. Raises GitError, and TooMuch where it is not to scan."""
     files: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    modules: tuple[tuple[str, str], ...] = ()
     unread = ""
     try:
         files = _changed(ask, base, head)
-        links = _links(ask, base, head)
+        links, modules = _links(ask, base, head)
     except TooMuch as error:
         if not search.scan:
             raise
@@ -67,7 +68,7 @@ def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: 
         for sha in _standing(ask, search.allowed):
             moved = {*_split(ask("diff-tree", "-r", "-z", "--no-renames", "--name-only", sha, head))}
             files = tuple(path for path in files if path in moved)
-        return Cargo(head, files=files, links=links)
+        return Cargo(head, files=files, links=links, modules=modules)
     allowed = _allowed(ask, base)
     secrets: list[Spotted] = []
     doubts: list[Spotted] = []
@@ -79,7 +80,7 @@ def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: 
             (secrets if sure else doubts).append(one)
     except TooMuch as error:
         unread = error.words
-    return Cargo(head, tuple(secrets), tuple(doubts), files, links, unread)
+    return Cargo(head, tuple(secrets), tuple(doubts), files, links, modules, unread=unread)
 
 
 def _spotted(ask: Ask, commits: Sequence[str], changes: Sequence[Change], allowed: Sequence[str],
@@ -217,17 +218,27 @@ def _changed(ask: Ask, base: str, head: str) -> tuple[str, ...]:
         return _split(ask(*words, base, head))
 
 
-def _links(ask: Ask, base: str, head: str) -> tuple[tuple[str, str], ...]:
-    """(name, where it leads from the root) of every symbolic link of both trees that can be one."""
+Pairs = tuple[tuple[str, str], ...]
+
+
+def _links(ask: Ask, base: str, head: str) -> tuple[Pairs, Pairs]:
+    """(name, where it leads from the root) of every symbolic link of both trees that can be one; (path, commit) of each
+    submodule that `head` has otherwise."""
     found: dict[str, str] = {}
+    before: set[tuple[str, str]] = set()
+    modules: set[tuple[str, str]] = set()
     for tree in filter(None, (base, head)):
+        before, modules = modules, set()
         for entry in _split(ask("ls-tree", "-r", "-z", "--full-tree", tree)):
             fact, _, path = entry.partition("\t")
             if fact.startswith(_LINK):
                 found[path] = fact.split(" ")[2]
+            elif fact.startswith(_SUBMODULE):
+                modules.add((path, fact.split(" ")[2]))
     targets = _targets(ask, Counter(found.values())) if found else {}
-    return tuple((path, posixpath.normpath(posixpath.join(posixpath.dirname(path), targets[sha])))
-                 for path, sha in sorted(found.items()) if sha in targets)
+    links = tuple((path, posixpath.normpath(posixpath.join(posixpath.dirname(path), targets[sha])))
+                  for path, sha in sorted(found.items()) if sha in targets)
+    return links, tuple(sorted(modules - before))
 
 
 def _targets(ask: Ask, times: Mapping[str, int]) -> dict[str, str]:

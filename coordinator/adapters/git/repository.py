@@ -16,6 +16,7 @@ from coordinator.adapters.git import (
     handoff,
     hooks,
     joining,
+    modules,
     network,
     parcels,
     planted,
@@ -120,12 +121,17 @@ class GitRepository:
         with self._funnel.locked():
             sha = self._to_push(branch)
             self._connected().push(branch, sha, expect, search.base or self.default_branch(), self._sought(search),
-                                   passes)
+                                   lambda cargo: passes(self._weighed(cargo)))
             return sha
 
     def cargo(self, head: str, search: Search) -> Cargo:
         with self._funnel.locked():
-            return self._connected().cargo(head, search.base or self.default_branch(), self._sought(search))
+            found = self._connected().cargo(head, search.base or self.default_branch(), self._sought(search))
+            return self._weighed(found)
+
+    def _weighed(self, cargo: Cargo) -> Cargo:
+        new = [one for one in cargo.modules if one[0] in cargo.files]   # the base may have moved on meanwhile
+        return replace(cargo, modules=tuple(new), only_here=modules.only_here(self._funnel, new))
 
     def _sought(self, search: Search) -> Search:
         """Our own token is known here without being told."""
@@ -154,7 +160,7 @@ class GitRepository:
             sha = self._to_push(branch)
             return self._connected().push_claimed(words, held, branch, sha, expect,
                                                   search.base or self.default_branch(), self._sought(search),
-                                                  passes), sha
+                                                  lambda cargo: passes(self._weighed(cargo))), sha
 
     def contains(self, sha: str, branch: str) -> bool:
         with self._funnel.locked():

@@ -13,7 +13,7 @@ from coordinator.engine.world import World
 from coordinator.planning.protection import AGENTS, cleared
 from coordinator.ports import Forbidden, GitError, GitHub, GitUnreachable, HeldBack, NotThere, Refused, Repository
 from coordinator.wording.escape import marker
-from coordinator.wording.warnings import paths_words, warnings
+from coordinator.wording.warnings import modules_words, paths_words, warnings
 
 
 def search(world: World, base: str, tasks: Iterable[Task]) -> Search:
@@ -23,10 +23,15 @@ def search(world: World, base: str, tasks: Iterable[Task]) -> Search:
 
 
 def passing(world: World, tasks: Iterable[Task]) -> Callable[[Cargo], None]:
-    """Raises HeldBack for protected paths where the settings say so and no person let this very commit pass."""
-    let = {sha for task in tasks for sha in cleared(task, "protected_path")}
+    """Raises HeldBack for protected paths where the settings say so, and for submodules' commits that nobody else has,
+    where no person let this very commit pass."""
+    mine = tuple(tasks)
+    let = {sha for task in mine for sha in cleared(task, "protected_path")}
+    alone = {sha for task in mine for sha in cleared(task, "submodule_commit")}
 
     def passes(cargo: Cargo) -> None:
+        if cargo.only_here and cargo.head not in alone:
+            raise HeldBack("submodule_commit", modules_words(cargo.only_here))
         if cargo.head not in let:
             _blocked(world, cargo)
 
