@@ -98,11 +98,10 @@ class Holding:
         self._must(not lost, f"lost commits: {lost}")
 
     def _gate(self) -> tuple[Standing, bool, set[str]]:
-        """Where the batch's gate stands, whether somebody wants it otherwise, and every attempt of its tasks."""
+        """Where the batch's gate stands, whether somebody wants it otherwise, and every attempt of any task."""
         store = self.outside.store
         asked = any("batch" in request.args for request in store.requests())
-        mine = {task_id for task_id, key in gates.members(store).items() if key == KEY}
-        tokens = {one.token for task_id in mine for one in store.attempts().get(task_id, ())}
+        tokens = {one.token for history in store.attempts().values() for one in history}
         return gates.standings(store).get(KEY, Standing()), asked, tokens
 
     def _gate_holds(self, before: tuple[Standing, bool, set[str]]) -> None:
@@ -110,8 +109,9 @@ class Holding:
         now, _, tokens = self._gate()
         if before[0] != now or before[1] or now.phase not in (GatePhase.HELD, GatePhase.CANARY):
             return
-        new = {one.task_id for history in self.outside.store.attempts().values() for one in history
-               if one.token in tokens - before[2]}
+        mine = {task_id for task_id, key in gates.members(self.outside.store).items() if key == KEY}
+        new = {one.task_id for task_id in mine for one in self.outside.store.attempts().get(task_id, ())
+               if one.token in tokens - before[2]}   # one that comes into the batch now may have begun before
         self._must(new <= {now.canary}, f"{new} began behind the gate: {now}")
 
     def _stages_follow_one_another(self) -> None:
