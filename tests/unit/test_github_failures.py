@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import cast
 
 import pytest
+import requests
 
 from coordinator.adapters.github.asking import Asker
 from coordinator.adapters.github.budget import Meter
 from coordinator.adapters.github.failures import failure
-from coordinator.adapters.github.transport import Answer, Transport
+from coordinator.adapters.github.transport import Answer, Route, Transport
 from coordinator.ports import BadCredentials, Forbidden, Limited, NoDrafts, NotThere, NotYet, Refused, TryLater
 from tests.support.fake_github import FakeClock
 
@@ -168,6 +170,38 @@ def test_after_a_refusal_nothing_is_asked_until_its_time() -> None:
     with pytest.raises(Limited, match="wait"):
         meter.check(NOW + timedelta(seconds=59), new_work=False)
     meter.check(NOW + timedelta(seconds=60), new_work=False)
+
+
+def test_of_two_refusals_to_questions_under_way_the_longer_counts() -> None:
+    meter = Meter(0)
+    meter.close(Limited("a long wait", NOW + timedelta(seconds=60)))
+    meter.close(Limited("a short one", NOW + timedelta(seconds=10)))
+    with pytest.raises(Limited, match="a long wait"):
+        meter.check(NOW + timedelta(seconds=59), new_work=False)
+    meter.close(Limited("a later one", NOW + timedelta(seconds=90)))
+    with pytest.raises(Limited, match="a later one"):
+        meter.check(NOW + timedelta(seconds=89), new_work=False)
+
+
+def test_no_thread_gets_a_session_that_would_still_read_a_password_from_netrc(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = Transport(Route("https://github.invalid", 1.0), lambda: "token")
+    seen: list[object] = []
+
+    def other() -> None:
+        seen.append(transport._open_session().auth)
+
+    class Slow(requests.Session):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "auth" and value is not None and not seen:   # None is how every session begins
+                beside = Thread(target=other)
+                seen.append(value)
+                beside.start()
+                beside.join()
+            super().__setattr__(name, value)
+
+    monkeypatch.setattr(requests, "Session", Slow)
+    assert transport._open_session().auth is seen[0]
+    assert seen == [seen[0]] * 2
 
 
 def test_requests_and_304s_are_counted() -> None:

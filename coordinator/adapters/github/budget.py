@@ -56,5 +56,7 @@ class Meter:
             self._budget = told
 
     def close(self, limited: Limited) -> None:
-        """GitHub refused: nothing more until then."""
-        self._closed = limited
+        """GitHub refused: nothing more until then, nor before what it said to another question under way."""
+        with self._lock:
+            if self._closed is None or limited.until > self._closed.until:
+                self._closed = limited

@@ -41,7 +41,8 @@ class Route:
 
 
 class Transport:
-    """Sends requests; raises TryLater when no whole answer came, BadCredentials when there is no usable token."""
+    """Sends requests; raises TryLater when no whole answer came, BadCredentials when there is no usable token. Several
+    threads may use it."""
 
     def __init__(self, route: Route, token: Callable[[], str]) -> None:
         self._route = route
@@ -99,8 +100,9 @@ class Transport:
         if self._session is None:
             import requests
 
-            self._session = requests.Session()
-            self._session.auth = _no_netrc
+            session = requests.Session()
+            session.auth = _no_netrc
+            self._session = session   # whole before another thread sees it; two at the very first do no harm
         return self._session
 
 
