@@ -327,12 +327,14 @@ class Recorder:
     # --- publishing ---
 
     def _pushed(self, fact: Pushed) -> None:
-        now = self._world.clock.now()
-        task = changed(fact.task, now, pushed_sha=fact.sha)
+        """True also of a task that moved on during the push: unknown, our own work there would be somebody else's."""
+        known = self._world.store.task(fact.task.id) or fact.task
+        task = changed(known, self._world.clock.now(), pushed_sha=fact.sha)
         last = (self._world.store.attempts().get(task.id) or (None,))[-1]
-        if last is not None and last.head_sha != fact.sha:   # the branch moved since it was looked at: push once
+        moved = last is not None and last.head_sha != fact.sha   # the branch moved since it was looked at: push once
+        if last is not None and moved and known.version == fact.task.version:
             last = replace(last, head_sha=fact.sha)
-        self._world.store.save(task, self._event(task, "pushed", fact.sha), was=fact.task.version, attempt=last)
+        self._world.store.save(task, self._event(task, "pushed", fact.sha), was=known.version, attempt=last)
 
     def _pull_found(self, fact: PullFound) -> None:
         pull, task = fact.pull, fact.task

@@ -13,7 +13,7 @@ from coordinator.domain.outward import Outward
 from coordinator.domain.request import Event
 from coordinator.domain.task import TaskState
 from coordinator.engine.effects import perform
-from coordinator.engine.facts import EffectFailed, Launched, Pushed, Told
+from coordinator.engine.facts import EffectFailed, Launched, Tidied, Told
 from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.record import Recorder
@@ -71,9 +71,9 @@ def test_a_late_fact_about_a_task_that_moved_is_dropped():
     outside.store.add(task, Event(task.id, NOW, "adopted"))
     moved = task.move(TaskState.QUEUED, NOW)
     outside.store.save(moved, Event(task.id, NOW, "to QUEUED"), was=task.version)
-    Recorder(outside.world(), Memory()).record(Pushed(task, "abc", wip=True))
+    Recorder(outside.world(), Memory()).record(Tidied(task, "gone"))
     assert outside.store.task(task.id) == moved
-    assert outside.lines == ["dropped a late Pushed: gh-1 is no longer at version 0"]
+    assert outside.lines == ["dropped a late Tidied: gh-1 is no longer at version 0"]
 
 
 @pytest.mark.req("E47", "E48", "N11")

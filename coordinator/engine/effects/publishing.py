@@ -23,16 +23,35 @@ SETTLES = timedelta(minutes=10)
 """How long GitHub may take until all its servers know what was pushed; what it refuses then, it refuses for good."""
 
 
-def push(action: Push, world: World) -> Pushed | PublishRefused:
-    """Pushes the branch; what we pushed before may be replaced, nothing else may."""
-    task = action.task
+class MovedOn(Exception):
+    """The task is not any more what this was decided on."""
+
+
+def push(action: Push, world: World) -> Pushed | PublishRefused | EffectFailed:
+    """Pushes the branch; what we pushed before may be replaced, nothing else may. What waited in line until its task
+    had moved on, to another attempt for one, is not pushed any more; asked first and last, for a scan takes long."""
+    task, guard = action.task, guarding.passing(world, [action.task])
+
+    def passes(cargo: Cargo) -> None:
+        _refuse_late(world, task)
+        guard(cargo)
+
     try:
-        sha = world.push(task, _search(world, task), guarding.passing(world, [task]))
+        _refuse_late(world, task)
+        sha = world.push(task, _search(world, task), passes)
+    except MovedOn as error:
+        return EffectFailed(action, str(error))
     except HeldBack as error:
         return PublishRefused(task, error.reason, world.mask(error.words), action.wip, held=True)
     except PushRefused as error:
         return PublishRefused(task, "push_refused", error.words, action.wip)
     return Pushed(task, sha, action.wip)
+
+
+def _refuse_late(world: World, task: Task) -> None:
+    now = world.store.task(task.id)
+    if now is None or now.version != task.version:
+        raise MovedOn(f"{task.id} has moved on: {task.branch} is not pushed as it was to be")
 
 
 def publish(action: Publish, world: World) -> PullFound | PublishRefused | EffectFailed:
