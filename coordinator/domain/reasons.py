@@ -117,7 +117,7 @@ _GENERAL = (
     Reason("cap_reached", "a cap of sessions, tokens or money is reached", _O,
            "Raise the cap named below in coordinator.toml, then set the retry label.", counts=False),
     Reason("pr_closed", "a person closed the pull request without merging it", _A,
-           "Say what should be different, then set the retry label.", counts=False),
+           "Say what should be different, then set the retry label; or open it again.", counts=False),
     Reason("pr_refused", "GitHub refused to open the pull request", _O,
            "Read GitHub's words below, mend the cause, set the retry label."),
     Reason("contract_drift", "settings changed between attempts in a way that matters", _O,

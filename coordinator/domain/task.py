@@ -31,13 +31,14 @@ MOVES: dict[TaskState, frozenset[TaskState]] = {
     _S.PUBLISHING: frozenset({_S.IN_REVIEW, _S.DONE, _S.BACKOFF, _S.BLOCKED, _S.CANCELLED}),
     _S.IN_REVIEW: frozenset({_S.DONE, _S.QUEUED, _S.BLOCKED, _S.CANCELLED}),
     _S.BACKOFF: frozenset({_S.QUEUED, _S.IN_REVIEW, _S.BLOCKED, _S.CANCELLED}),
-    _S.BLOCKED: frozenset({_S.QUEUED, _S.PUBLISHING}),
+    _S.BLOCKED: frozenset({_S.QUEUED, _S.PUBLISHING, _S.IN_REVIEW, _S.DONE}),
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.CANCELLED: frozenset({_S.QUEUED}),
     _S.DONE: frozenset(),
 }
 """The moves. From BLOCKED, FAILED and CANCELLED only a person moves a task: to the queue, or, where its work was held
-back, out with it as it is. From QUEUED and BACKOFF it comes to review where another coordinator brought it there."""
+back, out with it as it is; where its pull request was closed, back to review by opening it again. From QUEUED and
+BACKOFF it comes to review where another coordinator brought it there."""
 
 HOLDS_SLOT = frozenset({_S.PREPARING, _S.RUNNING})
 ACTIVE = frozenset({_S.PREPARING, _S.RUNNING, _S.PUBLISHING})

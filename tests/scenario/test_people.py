@@ -212,3 +212,25 @@ def test_labels_that_somebody_wrote_in_large_letters_mean_the_same(yard: Yard):
     yard.until_state(number, "IN_REVIEW")
 
     yard.until(lambda: yard.repository.issue(number).labels == ["RPI-Auto"])
+
+
+def test_a_closed_pull_request_is_followed_further_when_it_is_opened_again_or_replaced_and_nothing_is_done_twice(
+    yard: Yard,
+):
+    number = yard.issue(body="Do it.")
+    first = yard.until_state(number, "IN_REVIEW").pr_number or 0
+
+    yard.ann.close_pull(first)
+    assert yard.until_state(number, "BLOCKED").reason == "pr_closed"
+    yard.ann.reopen(first)
+    assert yard.until_state(number, "IN_REVIEW").detail == f"#{first} was opened again"
+
+    yard.ann.close_pull(first)
+    yard.until_state(number, "BLOCKED")
+    second = yard.ann.open_pull(f"rpi/gh-{number}", "The same, said better", f"For #{number}").number
+    assert yard.until_state(number, "IN_REVIEW").pr_number == second
+    yard.ann.merge(second)
+    task = yard.until_state(number, "DONE")
+
+    assert (task.attempts, len(yard.repository.pulls())) == (1, 2)
+    assert task.detail == f"#{second} was merged"

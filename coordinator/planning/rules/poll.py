@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coordinator.domain.task import TaskState
 from coordinator.planning.actions import POLL_LANE, Poll
+from coordinator.planning.rules import review
 from coordinator.planning.snapshot import Snapshot
 
 
@@ -14,5 +14,5 @@ def rule(s: Snapshot) -> Iterator[Poll]:
     if not s.policy.intake or not s.poll_due or not s.github_ok or not s.free(POLL_LANE):
         return
     full = s.listed_at is None or s.now - s.listed_at >= s.policy.relist
-    awaited = any(task.state is TaskState.IN_REVIEW for task in s.tasks.values())
+    awaited = any(review.awaited(s, task) for task in s.tasks.values())
     yield Poll(pulls=awaited, full=full)
