@@ -16,6 +16,7 @@ credential helpers           credential.helper= empties the list
 ext::, fd:: and others       GIT_ALLOW_PROTOCOL, which beats the configuration
 upload-pack, receive-pack    FETCH_ARGS, PUSH_ARGS; lazy fetches of missing objects are off
 signatures                   switched off: gpg.program is configuration
+line ends                    core.safecrlf=false: no code, but work that could never be committed
 garbage collection           switched off, with its hooks; `coordinator clean` owns that
 ===========================  ==========================================================================
 
@@ -37,6 +38,7 @@ HARDENED_ARGS: tuple[str, ...] = (
     "-c", "core.alternateRefsCommand=:",
     "-c", "core.gitProxy=",
     "-c", "credential.helper=",
+    "-c", "core.safecrlf=false",
     "-c", "commit.gpgSign=false",
     "-c", "tag.gpgSign=false",
     "-c", "push.gpgSign=false",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -45,6 +46,79 @@ def test_notes_and_nested_repositories_are_never_committed(world: World) -> None
 def test_committing_when_only_notes_changed_does_nothing(world: World) -> None:
     (world.tree() / "STOP").write_text("enough\n")
     assert world.repository().commit_all("gh-1", "x") is None
+
+
+def sparse(tree: Path) -> None:
+    git(tree, "sparse-checkout", "set", "elsewhere")
+    (tree / "beyond").mkdir()
+    (tree / "beyond/new.txt").write_text("new\n")
+
+
+def careful_of_line_ends(tree: Path) -> None:
+    git(tree, "config", "core.autocrlf", "input")
+    git(tree, "config", "core.safecrlf", "true")
+    (tree / "dos.txt").write_bytes(b"one\r\ntwo\n")
+
+
+@pytest.mark.parametrize(("refusing", "path"), [(sparse, "beyond/new.txt"), (careful_of_line_ends, "dos.txt")])
+def test_settings_that_make_git_refuse_files_keep_no_work_from_being_committed_or_rescued(
+    world: World, refusing: Callable[[Path], None], path: str
+) -> None:
+    refusing(world.tree())
+    ref = world.repository().rescue("gh-1", 1)
+    assert path in git(world.checkout, "ls-tree", "-r", "--name-only", str(ref)).split()
+    assert world.repository().commit_all("gh-1", "WIP")
+    assert path in names(world)
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_repository_without_a_commit(path: Path) -> None:
+    path.mkdir()
+    git(path, "init", "-q", ".")
+    (path / "inner.txt").write_text("x\n")
+
+
+def a_repository(path: Path) -> None:
+    a_repository_without_a_commit(path)
+    commit(path, "inner.txt", "y\n")
+
+
+@pytest.mark.parametrize("put", [a_pipe, a_repository_without_a_commit, a_repository])
+def test_what_no_commit_can_hold_stays_where_it_is_and_the_rest_is_kept(
+    world: World, put: Callable[[Path], None]
+) -> None:
+    """Git adds nothing at all where one of the files is such."""
+    tree, repo = world.tree(), world.repository()
+    (tree / "file.txt").unlink()
+    put(tree / "file.txt")
+    assert repo.rescue("gh-1", 1) is None
+    (tree / "work.txt").write_text("work\n")
+
+    ref = repo.rescue("gh-1", 2)
+    assert git(world.checkout, "ls-tree", "-r", "--name-only", str(ref)).split() == ["file.txt", "work.txt"]
+    assert repo.commit_all("gh-1", "WIP")
+    assert names(world) - {""} == {"file.txt", "work.txt"}
+    assert git(tree, "ls-tree", "HEAD", "file.txt").startswith("100644 blob")
+    left = repo.work("gh-1", BRANCH, "")
+    assert left is not None
+    assert [name.rstrip("/") for name in left.dirty] == ["file.txt"]
+    noted = repo.ensure_worktree("gh-1", BRANCH, "main", fresh=False, attempt=2).notes
+    assert any("git takes no commit of file.txt: it lies there uncommitted" in note for note in noted)
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_from_being_committed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root nothing is unreadable: asked is the system, which says so of this one."""
+    tree, known = world.tree(), os.access
+    for name in ("closed.txt", "open.txt"):
+        (tree / name).write_text("x\n")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed.txt" and known(path, mode))
+    assert world.repository().commit_all("gh-1", "WIP")
+    assert names(world) - {""} == {"file.txt", "open.txt"}
 
 
 def test_the_repositorys_own_identity_signs_commits(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,15 @@ def test_removing_rescues_uncommitted_work_and_unpushed_commits(world: World) ->
     assert git(world.checkout, "show", f"{ref}:half.txt") == "half"
     assert git(world.checkout, "rev-parse", f"{ref}^") == sha
     assert git(world.checkout, "rev-parse", BRANCH) == sha
+
+
+def test_a_worktree_with_what_no_commit_can_hold_is_not_removed_and_it_is_named(world: World) -> None:
+    path = world.tree() / "file.txt"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(GitError, match=r"git takes no commit of file\.txt, and it is nowhere else: move it away"):
+        world.repository().remove_worktree("gh-1")
+    assert path.is_fifo()
 
 
 @pytest.mark.req("P59")

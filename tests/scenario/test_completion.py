@@ -323,3 +323,14 @@ def test_a_pull_request_that_somebody_opens_a_moment_before_ours_is_adopted(yard
     assert opened != []
     assert [one.author for one in yard.repository.pulls()] == ["ann"]
     assert standing(yard, task) == ("*open",)
+
+
+def test_a_file_that_no_commit_can_hold_keeps_no_task_from_its_end_and_is_named(yard: Yard):
+    script = "os.remove('README.md'); os.mkfifo('README.md'); write('new.txt', 'work'); result()\n"
+    number = yard.issue(script=script)
+
+    task = yard.until_state(number, "IN_REVIEW", seconds=40)
+
+    assert "new.txt" in yard.repository.files(task.branch)
+    assert [line for line in yard.lines if "no commit can hold README.md" in line]
+    assert (yard.worktree(number) / "README.md").is_fifo()

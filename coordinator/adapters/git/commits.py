@@ -52,12 +52,12 @@ def unpushed(funnel: Funnel, tree: Tree) -> int:
 
 
 def commit_all(funnel: Funnel, tree: Tree, message: str) -> str | None:
-    """Commits all but notes and nested repositories; what an agent staged of those is taken back out. Raises
-    GitError when HEAD is not on the branch of the task."""
+    """Commits all but notes, nested repositories and what no commit can hold; what an agent staged of those is taken
+    back out. Raises GitError when HEAD is not on the branch of the task."""
     wanted, on = registry.mark(tree)[1], branch_of(funnel, tree)
     if wanted and on != wanted:
         raise GitError(f"{tree.path} is on {on or 'no branch'} instead of {wanted}: not committed")
-    rescue.stage(funnel, tree, rescue.dirt(funnel, tree).paths)
+    rescue.stage(funnel, tree, rescue.dirt(funnel, tree).paths, stays=True)
     _unstage(funnel, tree)
     if funnel.ask("diff", "--cached", "--quiet", *DIFF_ARGS, tree=tree) is not None:
         return None

@@ -375,7 +375,7 @@ class GitRepository:
         with self._funnel.locked():
             tree = self._tree(task_id)
             why = f"uncommitted after attempt {attempt}"
-            return rescue.keep_work(self._funnel, tree, task_id, str(attempt), why) if tree else None
+            return rescue.keep_work(self._funnel, tree, task_id, str(attempt), why, stays=True) if tree else None
 
     def rescues(self) -> tuple[tuple[str, datetime], ...]:
         with self._funnel.locked():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from coordinator.adapters.git.naming import NOTES, RESCUE, rescue_prefix, safe_n
 from coordinator.adapters.git.reading import REMOTES
 from coordinator.ports import GitError
 from coordinator.runfiles.gitsafe import STATUS_ARGS
+
+SHOWN = 5
+"""Paths that a message names."""
 
 
 @dataclass(frozen=True)
@@ -39,26 +43,55 @@ def dirt(funnel: Funnel, tree: Tree) -> Dirt:
     return Dirt(paths, tuple(name for name in names if name.endswith("/")))
 
 
-def stage(funnel: Funnel, tree: Tree, paths: Iterable[str], env: dict[str, str] | None = None) -> None:
+def stage(funnel: Funnel, tree: Tree, paths: Iterable[str], env: dict[str, str] | None = None, *,
+          stays: bool = False) -> tuple[str, ...]:
     """Puts the paths, deletions included, into the index that `env` names. Git takes none that is neither there nor in
-    the index: what an agent removed by `git rm` is out of both."""
+    the index: what an agent removed by `git rm` is out of both. Those that no commit can hold are returned where the
+    worktree `stays` as it is, and noted. Raises GitError for one where it does not: it would be lost."""
     named = list(paths)
+    left = tuple(name for name in named if not _fits_a_commit(tree.path / name))
+    if left:
+        words = f"{tree.path}: git takes no commit of {', '.join(left[:SHOWN])}"
+        words += f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
+        if not stays:
+            raise GitError(f"{words}, and it is nowhere else: move it away, make it readable or delete it, then try"
+                           " again")
+        funnel.notes.append(f"{words}: it lies there uncommitted")
+        named = [name for name in named if name not in left]
     gone = {name for name in named if not os.path.lexists(tree.path / name)}
     lost = gone - _listing(funnel, tree, env, "--deleted") if gone else set()
     listing = "\0".join(name for name in named if name not in lost)
     if listing:
-        funnel.write("--literal-pathspecs", "add", "-A", "-f", "--pathspec-from-file=-", "--pathspec-file-nul",
-                     tree=tree, stdin=listing, env=env)
+        funnel.write("--literal-pathspecs", "add", "-A", "-f", "--sparse", "--pathspec-from-file=-",
+                     "--pathspec-file-nul", tree=tree, stdin=listing, env=env)
+    return left
 
 
-def keep_work(funnel: Funnel, tree: Tree, task_id: str, label: str, why: str) -> str | None:
-    """Uncommitted work of the tree on top of its HEAD, to a ref; None when clean. With an unborn HEAD the commit
-    has no parent."""
+def _fits_a_commit(path: Path) -> bool:
+    """Git takes files that it can read, links, and what is gone; a folder in the place of a file, where no repository
+    is: its files are named by themselves."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    if stat.S_ISDIR(mode):
+        return not os.path.lexists(path / ".git")
+    return stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and os.access(path, os.R_OK))
+
+
+def keep_work(funnel: Funnel, tree: Tree, task_id: str, label: str, why: str, *, stays: bool = False) -> str | None:
+    """Uncommitted work of the tree on top of its HEAD, to a ref; None when there is none that a commit can hold. With
+    an unborn HEAD the commit has no parent. `stays` as in stage."""
     paths = dirt(funnel, tree).paths
     if not paths:
         return None
     head = funnel.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}", tree=tree) or ""
-    return keep(funnel, task_id, label, snapshot(funnel, tree, paths), head, why)
+    made = snapshot(funnel, tree, paths, stays=stays)
+    if head and made == funnel.read("rev-parse", f"{head}^{{tree}}").strip():
+        return None
+    return keep(funnel, task_id, label, made, head, why)
 
 
 def keep_unfinished(funnel: Funnel, tree: Tree, task_id: str, label: str, why: str) -> str | None:
@@ -85,14 +118,14 @@ def _listing(funnel: Funnel, tree: Tree, env: dict[str, str] | None, *which: str
     return {name for name in funnel.read("ls-files", "-z", *which, tree=tree, env=env).split("\0") if name}
 
 
-def snapshot(funnel: Funnel, tree: Tree, paths: Iterable[str]) -> str:
-    """The sha of a tree object: the worktree's index with `paths` as they are on the disk."""
+def snapshot(funnel: Funnel, tree: Tree, paths: Iterable[str], *, stays: bool = False) -> str:
+    """The sha of a tree object: the worktree's index with `paths` as they are on the disk. `stays` as in stage."""
     with tempfile.TemporaryDirectory(prefix="coordinator-index-") as folder:
         index = Path(folder) / "index"
         if (tree.admin / "index").is_file():
             shutil.copyfile(tree.admin / "index", index)
         env = {"GIT_INDEX_FILE": str(index)}
-        stage(funnel, tree, paths, env)
+        stage(funnel, tree, paths, env, stays=stays)
         return funnel.write("write-tree", tree=tree, env=env).strip()
 
 

@@ -24,6 +24,8 @@ TAIL = 16_384
 LONGEST_LINE = 16 << 20
 """Bytes of a line that are read at once; a longer one comes in pieces, of which none is an event."""
 LINES_KEPT = 20
+SHOWN = 5
+"""Paths that a line of the log names."""
 QUIET = frozenset({"init", "usage", "note", "unknown"})
 """Events that tell a person nothing."""
 
@@ -172,7 +174,11 @@ def _keep(
     }.get(outcome.ending, "WIP: Changes the agent left uncommitted" if forgotten else "")
     if message:
         world.repo_of(task).commit_all(task.id, message)
-        return world.repo_of(task).work(task.id, task.branch, attempt.base_sha), "", forgotten
+        after = world.repo_of(task).work(task.id, task.branch, attempt.base_sha)
+        if after is not None and after.dirty:
+            some = ", ".join(after.dirty[:SHOWN]) + (", …" if len(after.dirty) > SHOWN else "")
+            world.say(f"{task.id}: no commit can hold {world.mask(some)}: it stays in {task.worktree}")
+        return after, "", forgotten
     return work, world.repo_of(task).rescue(task.id, attempt.number) or "", False
 
 
