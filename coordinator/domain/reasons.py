@@ -49,6 +49,8 @@ _GENERAL = (
            "Make the task smaller or clearer, then set the retry label.", again=True, elsewhere=True),
     Reason("max_runtime", "the time limit was reached", _O,
            "Make the task smaller or raise workers.timeout, then set the retry label.", again=True),
+    Reason("output_limit", "the agent printed more than a run may (2 GiB), and was stopped before it filled the disk",
+           _O, "See in its log what it prints without end, mend that, then set the retry label."),
     Reason("max_turns", "the limit of turns or of money for one session was reached", _O,
            "Make the task smaller or raise the limit, then set the retry label.", again=True),
     Reason("no_credit", "the provider says that there is no credit", _O,

@@ -23,6 +23,7 @@ _OF_REASON = {
     "lost": "restart", "host_reboot": "restart", "killed": "restart", "pid_file_missing": "restart",
     "overloaded": "retry_backoff", "network": "retry_backoff", "no_credit": "top_up_credit",
     "max_runtime": "split_task", "max_turns": "split_task", "disk_full": "free_disk_space",
+    "output_limit": "check_logs",
     "oom_killed": "split_task", "needs_human": "answer_worker", "start_refused": "mend_and_start",
 }  # fmt: skip
 _OF_HEALTH = {

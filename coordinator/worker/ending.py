@@ -24,7 +24,7 @@ NOT_STARTED = 127
 _KILLED = 128 + signal.SIGKILL
 _BY_HAND = (signal.SIGTERM, signal.SIGINT)
 _LIMITS = ("max_runtime", "slurm_timeout")
-_FAILURES = (*_LIMITS, "launch_failed", "lost", "killed", "oom_killed")
+_FAILURES = (*_LIMITS, "output_limit", "launch_failed", "lost", "killed", "oom_killed")
 _SPELLINGS = {"dx-runner": {"no_mutation": "no_mutation_timeout", "max_runtime": "max_runtime_exceeded",
                             "stalled": "extended_stall"}}
 _SHORT = ("exit_code", "signal", "state", "reason_code", "ended_by", "completed_at", "ended_at", "duration_sec")

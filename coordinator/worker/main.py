@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Dict, Iterable, List, Optional
 
 _LOOK = 1.0        # a STOP file counts within two seconds
-_NOTICED = 30.0    # the same where the kernel says when one is made
+_NOTICED = 5.0     # the same where the kernel says when one is made; what was printed is weighed as often
 _CALM = 0.25       # for an agent that makes files all the time
 _STEP = 0.1
 _DRAIN = 2.0

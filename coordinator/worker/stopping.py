@@ -21,6 +21,8 @@ WARNINGS = {
     "slurm_preempted": ("Slurm ends the job: its place is needed, or somebody cancelled it", "WIP: Preempted"),
 }
 """Reason code -> what is said of it, and of the commit that keeps the work."""
+MOST = 2 << 30
+"""Bytes that one run may print, `log` and `err` together: hours of an agent's talk are some ten million."""
 _SIGNALS = {"INT": signal.SIGINT, "TERM": signal.SIGTERM, "HUP": signal.SIGHUP, "QUIT": signal.SIGQUIT}
 
 
@@ -61,7 +63,19 @@ class Watch:
             return Stop("manual_stop", "%s reached the wrapper" % signal.Signals(signalled).name)
         if time.monotonic() >= self._until:
             return Stop("max_runtime", "the time limit of %g s was reached" % self._spec.timeout)
+        if self._printed() > MOST:
+            return Stop("output_limit", "it printed more than %d GiB" % (MOST >> 30))
         return None
+
+    def _printed(self) -> int:
+        """Bytes of output."""
+        size = 0
+        for kind in ("log", "err"):
+            try:
+                size += os.lstat(self._spec.path(kind)).st_size
+            except OSError:
+                pass   # nobody has printed there
+        return size
 
     def warning(self, number: int) -> Stop:
         """What this signal of the spec's `warn` stands for."""

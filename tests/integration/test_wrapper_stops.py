@@ -157,6 +157,19 @@ def test_the_time_limit_ends_a_run_with_124(place: Bench) -> None:
     assert 1.0 <= end.duration_sec < 5.0
 
 
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_run_that_prints_without_end_is_stopped_before_it_fills_the_disk(place: Bench, stream: int) -> None:
+    """The file is sparse: it has the size and no blocks."""
+    executor = place.executor()
+    spec = place.python(f"import os\nprint('ready', flush=True)\nos.ftruncate({stream}, (2 << 30) - 100)\n"
+                        f"time = __import__('time'); time.sleep(1); os.write({stream}, b'x' * 200); time.sleep(600)\n",
+                        grace=timedelta(milliseconds=300), speaks="claude")
+    executor.submit(spec)
+    end = ended(executor, spec, seconds=60)
+    assert (end.reason, end.words) == ("output_limit", "it printed more than 2 GiB")
+    assert place.pairs(spec, "outcome")["state"] == "failed"
+
+
 def test_a_program_that_is_not_there_fails_to_launch_and_says_its_name(place: Bench) -> None:
     executor = place.executor()
     spec = place.spec("/no/such/agent")

@@ -32,7 +32,7 @@ CRASHES = frozenset({"process_exit", "lost", "killed", "launch_failed"})
 where much is tried."""
 SAID_BY_CODE = frozenset({
     "oom_killed", "max_runtime", "max_turns", "no_mutation", "stalled", "no_change", "secret_found", "merge_conflict",
-    "disk_full", "slurm_timeout", "slurm_oom", INVALID,
+    "disk_full", "output_limit", "slurm_timeout", "slurm_oom", INVALID,
 })
 """Reason codes that name the cause by themselves, whatever the last line says."""
 
