@@ -13,6 +13,7 @@ from coordinator.domain.outcome import Ending, Evidence, Usage
 from coordinator.domain.reasons import provider_reason
 from coordinator.domain.task import ACTIVE, PENDING, Task, TaskState
 from coordinator.domain.worker import Missing, Unknown, WorkerView
+from coordinator.engine import silence
 from coordinator.engine.effects.examining import recording
 from coordinator.engine.effects.starting import watched
 from coordinator.engine.gates import members, standings
@@ -69,6 +70,7 @@ def observe(world: World, memory: Memory) -> Snapshot:
         troubles=memory.lasting(tasks),
         github_until=memory.github_until,
         github_words=memory.github_words,
+        silence=silence.of(store),
         poll_due=memory.poll_due,
         listed_at=memory.listed_at,
         woke_at=memory.woke_at,

@@ -17,7 +17,7 @@ from coordinator.domain.outcome import Ending, Evidence
 from coordinator.domain.request import Event
 from coordinator.domain.task import MOVES, Task, TaskState
 from coordinator.domain.worker import Running, Unknown, Waiting
-from coordinator.engine import planted, upkeep
+from coordinator.engine import planted, silence, upkeep
 from coordinator.engine.effects import staging
 from coordinator.engine.facts import (
     ApprovalAsked,
@@ -70,7 +70,7 @@ from coordinator.planning.actions import (
     look_lane,
     room_lane,
 )
-from coordinator.planning.snapshot import NO_LABEL
+from coordinator.planning.rules.attention import LONG
 from coordinator.ports import Stale
 
 _S = TaskState
@@ -135,7 +135,8 @@ class Recorder:
             store.keep_issues(fact.listing.issues, fact.listing.cursor, full=fact.listing.full)
         if fact.pulls:
             store.keep_pulls(fact.pulls)
-        self._label(fact.no_label)
+        upkeep.label(self._world, gone=fact.no_label)
+        silence.answered(store, fact.at)
         memory.polled_at = fact.at
         if fact.listing.full:
             memory.listed_at = fact.at
@@ -144,12 +145,6 @@ class Recorder:
         memory.github_until, memory.github_words = None, ""
         if fact.login != self._world.policy.login:
             self._world.policy = replace(self._world.policy, login=fact.login)
-
-    def _label(self, gone: bool) -> None:
-        store, name = self._world.store, self._world.policy.labels.auto
-        if gone != bool(store.document(NO_LABEL)):
-            store.keep_document(NO_LABEL, "1" if gone else None)
-            self._world.say(f"the label {name} is {'not in the repository any more' if gone else 'there again'}")
 
     def _vetted(self, fact: Vetted) -> None:
         self._world.store.keep_pulls(fact.pulls)
@@ -441,6 +436,8 @@ class Recorder:
         until = self._memory.rest(lane, now)
         if isinstance(fact.action, Poll):
             self._memory.poll_due = True
+            if fact.github_until is None or fact.github_until - now < LONG:   # a limit's end is known
+                silence.failed(self._world.store, now)
         if fact.github_until is not None:
             until = max(until, fact.github_until)
             self._memory.github_until = fact.github_until

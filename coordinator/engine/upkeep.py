@@ -8,10 +8,18 @@ from coordinator.domain.request import Event
 from coordinator.engine.facts import Cleaned, Notified, NotTidied, Swept
 from coordinator.engine.memory import LONGEST_REST, Memory
 from coordinator.engine.world import World
-from coordinator.planning.snapshot import Untidied
+from coordinator.planning.snapshot import NO_LABEL, Untidied
 
 CAUSES_KEPT = 9_999
 """Causes a person was told of that are remembered; far more than can be true at once."""
+
+
+def label(world: World, *, gone: bool) -> None:
+    """Whether the trigger label is in the repository: said when it goes and when it comes back."""
+    name = world.policy.labels.auto
+    if gone != bool(world.store.document(NO_LABEL)):
+        world.store.keep_document(NO_LABEL, "1" if gone else None)
+        world.say(f"the label {name} is {'not in the repository any more' if gone else 'there again'}")
 
 
 def cleaned(world: World, fact: Cleaned) -> None:

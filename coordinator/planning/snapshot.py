@@ -92,13 +92,21 @@ class Speech:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """No poll ended well since then; `until` one did, None while none does."""
+
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """`views` and `evidence` are those of each task's current attempt, `usage` what the running ones used so far.
     `busy` names lanes with an effect under way, `holdoff` lanes that failed and until when they rest, `troubles` how
-    often in a row and with which words the last time, unless it was GitHub's affair. `proofs` tell of
-    providers that were asked to answer. `github_until` is set while GitHub cannot be asked, with `github_words` saying
-    why; `poll_due` when the time for the next poll has come. `draining` is "" or why nothing new is started;
-    `stop_workers` asks for running ones to be stopped. `notified` are the causes a person was told of.
+    often in a row and with which words the last time, unless it was GitHub's affair. `proofs` tell of providers that
+    were asked to answer. `github_until` is set while GitHub cannot be asked, with `github_words` saying why, `silence`
+    tells of its last longer one; `poll_due` when the time for the next poll has come. `draining` is "" or why nothing
+    new is started; `stop_workers` asks for running ones to be stopped. `notified` are the causes a person was told of.
     `batches` tells by key where the gates of batches stand, `batched` which batch a task was last seen to belong to.
     `sessions_today` counts attempts of the host's local day, `money_today` is what was spent in it. `plans` are plan
     files under way by id, `touched` the files that their running tasks have changed so far. `hosts` are other machines
@@ -107,9 +115,8 @@ class Snapshot:
     `rebuilt` is "" or what became of that memory. `explained` counts the held issues that people were told of within a
     day. `swept_at` is when what is too old was removed last, `woke_at` when the clock was found set or the host back
     from sleep. `flipped` are tasks whose labels somebody else changes each time we set them, `untidied` those whose
-    worktree could not be removed. `claim` is
-    where ours on the repository stands, `inheritance` what stood on the remote when we took it. `memo` keeps what
-    several rules work out of this very snapshot.
+    worktree could not be removed. `claim` is where ours on the repository stands, `inheritance` what stood on the
+    remote when we took it. `memo` keeps what several rules work out of this very snapshot.
     """
 
     now: datetime
@@ -131,6 +138,7 @@ class Snapshot:
     troubles: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     github_until: datetime | None = None
     github_words: str = ""
+    silence: Silence | None = None
     poll_due: bool = True
     listed_at: datetime | None = None
     woke_at: datetime | None = None

@@ -21,6 +21,8 @@ from coordinator.planning.stays import Overdue, overdue
 
 LONG = timedelta(minutes=5)
 """GitHub's short rests are nobody's business."""
+SILENT = timedelta(minutes=30)
+"""How long no poll may end well until a person is called."""
 _NAMED = 5
 STUCK = 7
 """Failures in a row of what is done for one task; then two minutes have gone by."""
@@ -101,6 +103,21 @@ def _limit(s: Snapshot) -> Iterator[Notify]:
     if s.reserve is not None:
         yield _notify(s, f"reserve:{s.now:%Y-%m-%d}", f"GitHub's rate limit: {s.reserve.words}",
                       s.reserve.cure or "coordinator status")
+
+
+def _silent(s: Snapshot) -> Iterator[Notify]:
+    """Of its end only whoever heard of it is told."""
+    if s.silence is None:
+        return
+    key = f"silent:{s.silence.since.isoformat()}"
+    since = f"{s.silence.since:%Y-%m-%d %H:%M} UTC"
+    if s.silence.until is None and s.now - s.silence.since >= SILENT:
+        yield _notify(s, key, f"GitHub could not be followed since {since}: {s.github_words or 'no poll ended well'}",
+                      "coordinator doctor")
+    if s.silence.until is not None and key in s.notified:
+        yield _notify(s, f"answers:{s.silence.since.isoformat()}",
+                      f"GitHub answers again since {s.silence.until:%Y-%m-%d %H:%M} UTC; it did not since {since}",
+                      "coordinator status")
 
 
 def _room(s: Snapshot) -> Iterator[Notify]:
@@ -195,5 +212,5 @@ def _rebuilt(s: Snapshot) -> Iterator[Notify]:
 
 
 _CAUSES: tuple[Callable[[Snapshot], Iterator[Notify]], ...] = (
-    _rebuilt, _failing, _worktrees, _leaked, _parked, _limit, _room, _batches, _plans, _blocked, _aged,
+    _rebuilt, _failing, _worktrees, _leaked, _parked, _limit, _silent, _room, _batches, _plans, _blocked, _aged,
 )  # fmt: skip
