@@ -115,6 +115,22 @@ def test_a_refused_push_blocks_with_the_remotes_words_and_keeps_the_work(yard: Y
     assert yard.repository.pulls() == []
 
 
+def test_a_refused_push_goes_out_at_a_retry_without_another_session(yard: Yard):
+    yard.repository.protect("rpi/*")
+    number = yard.issue()
+    yard.until_state(number, "BLOCKED")
+
+    yard.ann.add_label(number, "rpi-retry")   # nothing was mended yet: heard once, and refused once more
+    yard.until(lambda: "rpi-retry" not in yard.repository.issue(number).labels)
+    yard.until_state(number, "BLOCKED")
+    yard.repository.protect()
+    yard.ann.add_label(number, "rpi-retry")
+    task = yard.until_state(number, "IN_REVIEW")
+
+    assert (task.attempts, len(yard.repository.pulls())) == (1, 1)
+    assert yard.repository.messages(task.branch) == ["Do the work"]
+
+
 def test_a_missing_program_waits_with_its_cure_and_no_attempt_is_spent(yard: Yard):
     text = yard.read("coordinator.toml").replace("argv = [", 'argv = ["no-such-agent", ')
     (yard.clone / "coordinator.toml").write_text(text)

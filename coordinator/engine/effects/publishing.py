@@ -15,7 +15,17 @@ from coordinator.engine.world import World
 from coordinator.planning.actions import Publish, Push
 from coordinator.planning.completion import Choice, Course, choose_pull
 from coordinator.planning.protection import cleared
-from coordinator.ports import Forbidden, HeldBack, NoDrafts, NotThere, NotYet, PushRefused, Refused
+from coordinator.ports import (
+    Forbidden,
+    GitError,
+    GitUnreachable,
+    HeldBack,
+    NoDrafts,
+    NotThere,
+    NotYet,
+    PushRefused,
+    Refused,
+)
 from coordinator.wording.pull_request import pull_body, pull_title
 from coordinator.wording.warnings import NO_DRAFTS
 
@@ -113,7 +123,7 @@ def _proposed(world: World, task: Task, attempt: Attempt, words: tuple[str, ...]
 
 def _open(world: World, task: Task, attempt: Attempt, words: tuple[str, ...], *, draft: bool) -> PullRequest:
     base = world.options.base or world.repo.default_branch()
-    commits, files = world.repo.summary(task.id, attempt.base_sha)
+    commits, files = _summary(world, task, attempt)
     attempts = world.store.attempts().get(task.id, (attempt,))
     return world.github.open_pull(
         branch=task.branch,
@@ -122,6 +132,16 @@ def _open(world: World, task: Task, attempt: Attempt, words: tuple[str, ...], *,
         body=world.mask(pull_body(task, attempts, commits, files, words)),
         draft=draft,
     )
+
+
+def _summary(world: World, task: Task, attempt: Attempt) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Commits and files; where a clean-up has taken the worktree, commits alone."""
+    try:
+        return world.repo.summary(task.id, attempt.base_sha)
+    except GitUnreachable:
+        raise
+    except GitError:
+        return world.repo.log(attempt.base_sha, attempt.head_sha), ()
 
 
 def _found(world: World, task: Task, attempt: Attempt, pull: PullRequest, words: str) -> PullFound:

@@ -24,7 +24,7 @@ from coordinator.planning.actions import (
     vet_lane,
 )
 from coordinator.planning.policy import Policy
-from coordinator.planning.rules import recalled
+from coordinator.planning.rules import publish, recalled
 from coordinator.planning.rules.claim import in_review
 from coordinator.planning.snapshot import Snapshot
 
@@ -214,17 +214,30 @@ def _again(s: Snapshot, issue: Issue, task: Task) -> Iterator[Move | VetIssue | 
         return
     workflow = chosen(issue, "workflow:", s.policy.workflow)
     other = workflow != (task.workflow or BUILD.name) or issue.sha256 != task.pin.sha256
-    yield Move(task, TaskState.QUEUED, detail="a person set the label", changes={
+    changes = {
         **again(task),
         "pin": trust.pin_of(issue, vet, task.attempts),
+        "last_retry_event_id": max(vet.retry_event_id, task.last_retry_event_id),
+    }
+    if publish.only_refused(s, task) and not other and not _another_agent(issue, task):
+        yield Move(task, TaskState.PUBLISHING, detail="a person set the label",
+                   changes={**changes, **publish.anew(s, task)})
+        return
+    yield Move(task, TaskState.QUEUED, detail="a person set the label", changes={
+        **changes,
         "priority": priority_of(issue),
         "provider": chosen(issue, "provider:", s.policy.provider),
         "model": chosen(issue, "model:", ""),
         "workflow": workflow,
         **stages.again(anew=other),
         "depends_on": dependencies.written(issue.body),
-        "last_retry_event_id": max(vet.retry_event_id, task.last_retry_event_id),
     })
+
+
+def _another_agent(issue: Issue, task: Task) -> bool:
+    """Whether labels ask for another one than worked on it."""
+    wanted = chosen(issue, "provider:", task.provider), chosen(issue, "model:", task.model)
+    return wanted != (task.provider, task.model)
 
 
 def again(task: Task, *, fresh: bool = False, provider: str = "") -> dict[str, object]:

@@ -6,12 +6,17 @@ from collections.abc import Iterator
 
 from coordinator.domain.attempt import Attempt
 from coordinator.domain.task import NEEDS_PERSON, Task, TaskState
+from coordinator.planning import stages
 from coordinator.planning.actions import Publish, Push, Wait, keep_lane, work_lane
 from coordinator.planning.snapshot import Snapshot
 
 NOT_PUSHED_FOR = frozenset({"push_refused", "secret_found", "not_scanned", "protected_path", "submodule_commit",
                             "pr_closed", "foreign_worktree"})
 """Reasons after which kept work stays local: the remote said no, or a person did."""
+
+
+REFUSED = frozenset({"push_refused", "pr_refused"})
+"""Reasons for which work that was judged good did not come out: another session would add nothing to it."""
 
 
 def rule(s: Snapshot) -> Iterator[Push | Publish | Wait]:
@@ -36,6 +41,21 @@ def _publish(s: Snapshot, task: Task, attempt: Attempt) -> Iterator[Push | Publi
         yield Push(task, attempt, wip=False)
     else:
         yield Publish(task, attempt)
+
+
+def only_refused(s: Snapshot, task: Task) -> bool:
+    """Whether its work is done and stands on its branch here, and the remote or GitHub would not have it."""
+    attempt = s.attempt(task.id)
+    refused = task.state is TaskState.BLOCKED and task.reason in REFUSED and not task.plan
+    return refused and attempt is not None and attempt.ending in stages.WELL and bool(attempt.head_sha)
+
+
+def anew(s: Snapshot, task: Task) -> dict[str, object]:
+    """What it takes to bring such work out once more. A branch that is where we pushed it is pushed all the same: since
+    then somebody may have deleted it there."""
+    attempt = s.attempt(task.id)
+    there = attempt is not None and attempt.head_sha == task.pushed_sha
+    return {"pushed_sha": "", "completed_at": None} if there else {"completed_at": None}
 
 
 def keeps(s: Snapshot, task: Task, attempt: Attempt) -> bool:

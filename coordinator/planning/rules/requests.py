@@ -23,6 +23,7 @@ from coordinator.planning.actions import (
 )
 from coordinator.planning.batch.gate import REQUESTS
 from coordinator.planning.protection import clearing
+from coordinator.planning.rules import publish
 from coordinator.planning.rules.adopt import DEFAULT_PRIORITY, again
 from coordinator.planning.rules.tidy import asked, living
 from coordinator.planning.snapshot import Snapshot
@@ -87,6 +88,10 @@ def _retry(s: Snapshot, request: Request, task: Task) -> Out:
     elif provider and provider not in s.policy.providers:
         known = ", ".join(sorted(s.policy.providers))
         yield Answer(request, f"there is no provider {provider!r} here (known: {known})")
+    elif publish.only_refused(s, task) and not provider and request.args.get("fresh") != "1":
+        yield Move(task, _S.PUBLISHING, detail=f"a person asked for it ({request.source})",
+                   changes={**again(task), **publish.anew(s, task)}, request=request,
+                   words=f"{task.id} is published again, its work is done: --fresh begins anew")
     elif task.state in NEEDS_PERSON or task.state in (_S.IN_REVIEW, _S.BACKOFF):
         fresh = request.args.get("fresh") == "1"
         yield Move(task, _S.QUEUED, detail=f"a person asked for it ({request.source})",
