@@ -1,4 +1,4 @@
-"""A plan that grows while its branch goes out: delivered is what was decided on, and what came since comes later."""
+"""What goes out of a plan: what was decided on. What came since goes out later, what was refused when it is resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from coordinator.engine.plans import begin
 from coordinator.planning.actions import Deliver, Join
 from coordinator.planning.plan import plan
 from coordinator.planning.plans import delivering
-from coordinator.ports import PushRefused
+from coordinator.ports import PushRefused, Refused
 from tests.factories import NOW, a_snapshot, a_task, an_attempt
 from tests.support.plan_world import SHOP, Underway, a_plan
 
@@ -101,3 +101,26 @@ def test_a_delivery_that_waited_while_the_plan_grew_is_not_begun():
     assert isinstance(fact, EffectFailed)
     assert fact.words == "the plan grew: it is delivered when all of it is merged"
     assert way.outside.repo.remote == before
+
+
+def test_a_pull_request_that_was_refused_after_its_push_is_opened_by_resume_and_nothing_is_run_again(monkeypatch):
+    way = Underway(a_plan(TWO))
+    with monkeypatch.context() as patched:
+        patched.setattr(way.outside.github, "open_pull", _no)
+        assert not way.run()
+    refused, pushed = way.now.deliveries[SHOP], list(way.outside.repo.remote["feature-auth"])
+    assert (refused.words, refused.pushed_sha) == ("the pull request was refused: no base", pushed[-1])
+    assert any("plan auth is not delivered" in line for line in way.outside.lines)
+    assert not way.run(), "it waits for a person"
+
+    way.come_up(again=True)
+    assert way.run()
+
+    [pull] = way.outside.github.pulls.values()
+    assert (pull.head_ref, len(way.started)) == ("feature-auth", 2)
+    assert way.outside.repo.remote["feature-auth"] == pushed
+    assert (way.now.deliveries[SHOP].words, way.now.deliveries[SHOP].pr_number) == ("", pull.number)
+
+
+def _no(**_: object) -> None:
+    raise Refused("no base")
