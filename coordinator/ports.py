@@ -752,7 +752,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Signs:
-    """What a run showed so far. `last` is one masked line for people, such as "Bash pytest -q"."""
+    """What a run showed so far. `last` is one masked line for people; `unwritten` why no transcript could be made."""
 
     events: int = 0
     last: str = ""
@@ -760,6 +760,7 @@ class Signs:
     usage: Usage = Usage()
     session_id: str = ""
     model: str = ""
+    unwritten: str = ""
 
 
 class Transcript(Protocol):

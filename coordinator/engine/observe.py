@@ -139,9 +139,12 @@ def _follow(
         if work_lane(task.id) in memory.busy:   # its last look is being taken
             continue
         try:
-            memory.signs[task.id] = world.transcript.follow(recording(world, attempt), now)
+            signs = memory.signs[task.id] = world.transcript.follow(recording(world, attempt), now)
         except OSError as error:
-            world.say(f"{task.id}: the transcript cannot be written: {error}")
+            world.say(f"{task.id}: its output cannot be read: {error}")
+            continue
+        if signs.unwritten:
+            world.say(f"{task.id}: the transcript cannot be written: {signs.unwritten}")
 
 
 def _evidence(memory: Memory, attempts: Mapping[str, tuple[Attempt, ...]]) -> dict[str, Evidence]:

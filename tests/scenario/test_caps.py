@@ -110,3 +110,17 @@ def test_a_model_without_a_price_is_named_on_the_board_with_the_cap_that_does_no
         [gate] = board["unmetered"]["blind"]
         assert "caps.money_per_day" in gate["words"]
         assert board["money"] == {"today": 0.0, "cap": 20.0}
+
+
+def test_a_cap_holds_while_no_transcript_can_be_written(tmp_path):
+    with a_yard(tmp_path, more="[caps]\ntokens_per_task = 5000\n") as yard:
+        (yard.clone / "logs").write_text("a file in the place of the folder")
+        number = yard.issue(script=USES.format(tokens=6000) + RUNS_ON)
+
+        attempts = yard.engine.world.store.attempts
+        yard.until(lambda: [one.stop_reason for one in attempts().get(f"gh-{number}", ())] == ["cap_reached"],
+                   seconds=40)
+
+        assert [line for line in yard.lines if "the transcript cannot be written" in line]
+        (yard.clone / "logs").unlink()
+        assert yard.until_state(number, "BLOCKED", seconds=40).reason == "cap_reached"

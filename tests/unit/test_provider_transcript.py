@@ -8,6 +8,8 @@ import resource
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -217,6 +219,31 @@ def test_a_new_process_keeps_the_times_at_which_lines_were_seen(run: Recording) 
     assert run.target.read_bytes() == before
 
 
+@contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_a_run_uses_is_known_while_no_transcript_can_be_written_at_all(run: Recording) -> None:
+    """The caps hold by it: a full disk must not let an agent spend without end."""
+    follower, lines = transcriber(), (RECORDINGS / "stream.jsonl").read_bytes().splitlines(keepends=True)
+    known = []
+    for count in (1, 3, len(lines)):
+        run.log.write_bytes(b"".join(lines[:count]))
+        with no_file_longer_than(0):
+            signs = follower.follow(run, NOW)
+        known.append((signs.events, signs.usage.tokens_in, bool(signs.unwritten)))
+    assert known == [(1, None, True), (3, 100, True), (6, 200, True)]
+    assert not run.target.exists()
+    signs = follower.follow(run, NOW)
+    assert (signs.events, signs.unwritten, len(objects(run.target))) == (6, "", 7)
+
+
 @pytest.mark.parametrize("room", [0, 10])
 @pytest.mark.parametrize("ends", [False, True])
 def test_a_disk_that_fills_up_midway_costs_no_line_once_there_is_room_again(
@@ -224,18 +251,17 @@ def test_a_disk_that_fills_up_midway_costs_no_line_once_there_is_room_again(
 ) -> None:
     follower = transcriber()
     look = partial(follower.finish, run, NOW, "exit 0") if ends else partial(follower.follow, run, NOW)
+    refused = pytest.raises(OSError, match="too large") if ends else nullcontext()
     whole = (RECORDINGS / "stream.jsonl").read_bytes()
     run.log.write_bytes(whole[: whole.index(b"\n") + 1])
     follower.follow(run, NOW)
     run.log.write_bytes(whole)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (run.target.stat().st_size + room, hard))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            look()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert look().events == 6
+    with no_file_longer_than(run.target.stat().st_size + room):
+        with refused:
+            signs = look()
+        assert ends or ("too large" in signs.unwritten, signs.events, signs.usage.tokens_out) == (True, 6, 20)
+    signs = look()
+    assert (signs.events, signs.unwritten) == (6, "")
     assert len(objects(run.target)) == 7 + ends
 
 

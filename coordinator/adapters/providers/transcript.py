@@ -34,13 +34,15 @@ _FAILURES = frozenset({"retry", "error", "limit", "result"})
 
 @dataclass
 class _State:
-    """How far one transcript has come. `offset` is the first byte of the raw log that is not in it."""
+    """How far one transcript has come. `offset` is the first byte of the raw log that is not in it. `trouble`: it could
+    not be written; then what the run shows is read on all the same, and the file is written anew when it can be."""
 
     run: Recording
     offset: int = 0
     inode: int = 0
     finished: bool = False
     said: str = ""
+    trouble: OSError | None = None
     tally: Tally = field(default_factory=Tally)
     signs: Signs = field(default_factory=Signs)
 
@@ -56,21 +58,30 @@ class Transcriber:
     def follow(self, run: Recording, now: datetime) -> Signs:
         state = self._state(run, now)
         if not state.finished:
-            self._append(run.target, self._new_lines(state, now, most=MOST_A_LOOK))
-        return state.signs
+            self._append(state, self._new_lines(state, now, most=MOST_A_LOOK))
+        return replace(state.signs, unwritten=str(state.trouble or ""))
 
     def finish(self, run: Recording, now: datetime, ended: str) -> Signs:
+        """Raises OSError where it cannot be written: a run's end is not settled without."""
         state = self._state(run, now)
-        if not state.finished:
-            self._append(run.target, self._last_lines(state, now, ended))
-            state.finished = True
+        if not state.finished and not state.trouble:
+            self._append(state, self._last_lines(state, now, ended))
+        if state.trouble:
+            raise state.trouble
+        state.finished = True
         return state.signs
 
     def _state(self, run: Recording, now: datetime) -> _State:
-        """The known state, or a new one with the transcript written anew."""
+        """The known state, or a new one with the transcript written anew, as far as it can be written."""
         state = self._states.get(run.target)
-        if state is None or not _same_run(state.run, run) or not _same_log(state) or not _plain(run.target):
-            state = self._rebuild(run, now)
+        if state is not None and not (_same_run(state.run, run) and _same_log(state)):
+            state = None
+        if state is None or state.trouble or not _plain(run.target):
+            try:
+                state = self._rebuild(run, now)
+            except OSError as error:
+                state = state or _State(run, inode=_inode(run.log))
+                state.trouble = error
             self._states[run.target] = state
         return state
 
@@ -103,18 +114,22 @@ class Transcriber:
         else:
             yield from self._last_lines(state, now, ended)
 
-    def _append(self, target: Path, bodies: Iterable[Mapping[str, Any]]) -> None:
+    def _append(self, state: _State, bodies: Iterable[Mapping[str, Any]]) -> None:
+        """Takes all of them in, and writes them as far as it can: what a run uses must be known on a full disk too."""
         first = next(iterator := iter(bodies), None)
         if first is None:
             return
+        target = state.run.target
         try:
-            with crossing("file", f"transcript {target.name}"), _to_write(target, os.O_APPEND) as out:
-                out.write(self._dump(first))
-                for body in iterator:
-                    out.write(self._dump(body))
-        except OSError:
-            del self._states[target]   # the offset is past what was written: the next look writes the file anew
-            raise
+            if not state.trouble:
+                with crossing("file", f"transcript {target.name}"), _to_write(target, os.O_APPEND) as out:
+                    out.write(self._dump(first))
+                    for body in iterator:
+                        out.write(self._dump(body))
+        except OSError as error:
+            state.trouble = error
+        for _ in iterator:
+            pass
 
     def _new_lines(
         self, state: _State, now: datetime, *, torn: bool = False, most: int | None = None
