@@ -8,7 +8,7 @@ import sys
 import time
 
 from coordinator.far.home import PIECE, Home, Refused
-from coordinator.runfiles import atomic, cgroup, codec, fences, hunt, identity, launching, names, rotation
+from coordinator.runfiles import atomic, cgroup, codec, fences, hunt, identity, launching, names, orders, rotation
 from coordinator.runfiles.lock import Busy, Lock
 
 TYPE_CHECKING = False   # one habit of the rooms that travel
@@ -164,17 +164,16 @@ def _lives(beat: Dict[str, str]) -> bool:
 
 
 def stop(home: Home, provider: str, job: str, token: str, order: Dict[str, str], fence: int) -> None:
-    """The order lies in a file, found whenever the wrapper looks; the signal only hurries it. A `fence` above the
-    standing one tells a worker that was given up that it may write nothing any more."""
+    """See runfiles.orders. A `fence` above the standing one tells a worker that was given up that it may write nothing
+    any more."""
     folder = home.of(provider)
-    atomic.write(names.path(folder, job, "stop"), codec.encode({**order, "token": token}))
+    beat = _of(folder, job, "heartbeat", token)
+    unheard = orders.lay(folder, job, {**order, "token": token}, beat, atomic.write)
     if fence > fences.standing(folder, job):
         atomic.write(names.path(folder, job, "fence"), b"%d\n" % fence)
-    beat = _of(folder, job, "heartbeat", token)
     if _lives(beat):
         pid, start = codec.whole(beat.get("wrapper_pid", "")), codec.whole(beat.get("wrapper_start", ""))
-        identity.send(pid, start, 15)
-        identity.send(pid, start, 18)   # one that was stopped hears nothing until it is let go on
+        orders.hurry(pid, start, overrule=unheard)
 
 
 def sweep(home: Home, provider: str, job: str, token: str) -> List[int]:

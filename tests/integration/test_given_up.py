@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.system.clock import SystemClock
 from coordinator.domain.worker import HostState, Running, Unknown
+from coordinator.far import running
+from coordinator.far.home import Home
 from coordinator.ports import LaunchFailed, LaunchSpec
-from coordinator.runfiles import identity
+from coordinator.runfiles import atomic, codec, identity, names, orders
 from tests.support import far_field
 from tests.support.executor_yard import Closing, Yard, beside, ended, far_yard, seen, view
 from tests.support.far_field import Field
@@ -123,6 +126,28 @@ def test_one_that_is_given_up_while_its_host_answers_counts_until_it_was_asked_f
     until(lambda: met(executor) == HostState(met=True) and not identity.with_token(spec.handle.token), "its end", 30.0)
 
 
+def test_one_that_lives_on_is_told_once_a_minute(yard: Yard) -> None:
+    executor = yard.executor()
+    lost(yard, executor)
+    cut(yard, "")
+    link, told = executor._link, list[str]()  # type: ignore[attr-defined]
+    real = link.ask
+
+    def unheard(do: str, *args: Any, **more: Any) -> Any:
+        if do != "stop":
+            return real(do, *args, **more)
+        told.append(do)
+        return {}, []
+
+    link.ask = unheard
+    assert isinstance(yard.clock, Ahead)
+    for seconds, times in ((0, 1), (30, 1), (65, 2), (95, 2), (130, 3)):
+        yard.clock.ahead = timedelta(seconds=seconds)
+        executor._looked_at = None  # type: ignore[attr-defined]
+        assert met(executor).ending == {"gh-450"}
+        assert len(told) == times
+
+
 def test_a_host_that_answers_and_has_no_room_for_the_order_is_not_away_and_is_told_later(yard: Yard) -> None:
     executor = yard.executor()
     spec, other = lost(yard, executor), yard.spec("sleep", "60", job="gh-451")
@@ -163,3 +188,28 @@ def test_a_stop_in_the_worktree_here_that_its_host_has_no_room_for_is_told_later
         assert not isinstance(view(executor, spec), Unknown)
     assert len(refusals) == 3
     assert ended(executor, spec).reason == "manual_stop"
+
+
+def test_a_wrapper_there_that_hears_no_order_is_overruled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(str(tmp_path))
+    home.make()
+    child = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"])
+    try:
+        proc = identity.look(child.pid)
+        assert proc is not None
+        beat = {"token": "t1", "wrapper_pid": str(proc.pid), "wrapper_start": str(proc.start),
+                "boot_id": identity.boot_id(), "at": "1790000000.000"}
+        atomic.write(names.path(home.of("claude"), "gh-1", "heartbeat"), codec.encode(beat))
+        monkeypatch.setattr(orders, "UNHEARD", 0.3)
+        running.stop(home, "claude", "gh-1", "t1", {"reason": "lost"}, 2)
+        assert child.poll() is None
+
+        def ended_there() -> bool:
+            running.stop(home, "claude", "gh-1", "t1", {"reason": "lost"}, 2)
+            return child.poll() is not None
+
+        until(ended_there, "its end")
+        assert child.returncode == -9
+    finally:
+        child.kill()
+        child.wait()

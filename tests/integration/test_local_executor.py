@@ -27,7 +27,7 @@ from coordinator.adapters.system import seam
 from coordinator.adapters.system.processes import Children
 from coordinator.domain.worker import Exited, Missing, Running, Unknown, WorkerView
 from coordinator.ports import LaunchFailed, StopOrder
-from coordinator.runfiles import atomic, codec, identity, names
+from coordinator.runfiles import atomic, codec, identity, names, orders
 from tests.support.workers import Bench, alive, bench, ended, pids_in, until, view
 
 
@@ -199,6 +199,34 @@ def test_a_cgroup_lets_a_sweep_find_even_an_orphan_that_shed_its_token(place: Be
     assert executor.sweep(spec.handle) == ()
     until(lambda: not alive(pids[0]), "the orphan's end")
     assert not Path(group).exists()
+
+
+def test_a_wrapper_that_hears_no_order_is_overruled_and_a_sweep_ends_its_agent(
+    place: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = place.executor()
+    spec = place.spec("sh", "-c", "sleep 300")
+    wrapper = executor.submit(spec)
+    agent = int(place.pairs(spec, "heartbeat")["agent_pid"])
+    real = identity.send
+
+    def deaf(pid: int, start: int, number: int) -> object:
+        return None if number == signal.SIGCONT else real(pid, start, number)
+
+    monkeypatch.setattr(identity, "send", deaf)
+    monkeypatch.setattr(orders, "UNHEARD", 0.5)
+    os.kill(wrapper, signal.SIGSTOP)
+    order = StopOrder("stalled", "no sign of life")
+    executor.stop(spec.handle, order)
+    assert isinstance(view(executor, spec), Running)
+
+    def gone() -> bool:
+        executor.stop(spec.handle, order)
+        return view(executor, spec) == Missing(started=True)
+
+    until(gone, "its end")
+    assert executor.sweep(spec.handle) == ()
+    assert not alive(agent)
 
 
 def test_a_sweep_does_nothing_while_the_wrapper_lives(place: Bench) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from coordinator.runfiles import identity, orders
 from tests.support.yard import Yard, a_yard
 
 WORK_THEN_SLEEP = "commit()\nwrite('more.txt', 'half')\ntime.sleep(600)"
@@ -50,6 +55,27 @@ def test_a_stalled_worker_is_restarted_once_then_given_to_a_person(tmp_path):
         [last] = [attempt for attempt in yard.engine.world.store.attempts()[task.id] if attempt.number == 2]
         assert last.rescue_ref == f"refs/coordinator/rescue/{task.id}/2"
         assert yard.git("show", f"{last.rescue_ref}:more.txt") == "half"
+
+
+def test_a_wrapper_that_hears_nothing_any_more_is_overruled_and_its_worker_counts_as_stalled(tmp_path, monkeypatch):
+    real = identity.send
+
+    def deaf(pid, start, number):
+        return None if number == signal.SIGCONT else real(pid, start, number)
+
+    with a_yard(tmp_path, settings={"stall": "3s"}) as yard:
+        world = yard.engine.world
+        world.policy = replace(world.policy, stop_again=timedelta(seconds=1))
+        number = yard.issue(script="while attempt == 1:\n    say('busy'); time.sleep(0.2)\ncommit('two.txt'); result()")
+        task = yard.until_state(number, "RUNNING")
+        monkeypatch.setattr(identity, "send", deaf)
+        monkeypatch.setattr(orders, "UNHEARD", 1.0)
+        os.kill(world.store.attempts()[task.id][0].pid, signal.SIGSTOP)
+
+        assert yard.until_state(number, "IN_REVIEW", seconds=60).attempts == 2
+        first = world.store.attempts()[task.id][0]
+        assert (first.reason, first.stop_words[:31]) == ("stalled", "no heartbeat of its wrapper for")
+        assert identity.with_token(first.token) == []
 
 
 @pytest.mark.req("P57", "X9")

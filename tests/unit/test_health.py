@@ -104,6 +104,13 @@ def test_a_worker_whose_start_lies_ahead_since_the_clock_was_set_back_is_judged_
     assert judge_health(view, NOW, S).health is health
 
 
+def test_a_wrapper_that_fell_silent_is_named_and_not_its_agent() -> None:
+    seen = running(60)
+    assert seen.beat is not None
+    word = judge_health(replace(seen, beat=replace(seen.beat, at=ago(25), cpu_share=0.9)), NOW, S)
+    assert (word.health, word.words) == (Health.STALLED, "no heartbeat of its wrapper for 25m")
+
+
 def test_a_clock_that_runs_ahead_on_the_host_is_no_fault_of_the_worker() -> None:
     assert judge_health(running(-5, log=-5), NOW, S).health in {Health.STARTING, Health.HEALTHY}
 

@@ -20,7 +20,7 @@ from coordinator.adapters.system.seam import crossing
 from coordinator.domain.parcel import Inbound
 from coordinator.domain.worker import HostState, Missing, Running, Unknown, WorkerView
 from coordinator.ports import Clock, Handle, LaunchFailed, LaunchSpec, Quarters, StopOrder
-from coordinator.runfiles import atomic, cgroup, hunt, identity, launching, names, rotation
+from coordinator.runfiles import atomic, cgroup, hunt, identity, launching, names, orders, rotation
 from coordinator.runfiles.lock import Busy, Lock
 
 _CLAIM_PATIENCE = 10.0
@@ -203,16 +203,16 @@ class LocalExecutor:
         return {}
 
     def stop(self, handle: Handle, order: StopOrder) -> None:
-        """The order lies in a file, found whenever the wrapper looks; the signal only hurries it."""
+        """See runfiles.orders."""
         folder = self._folder(handle)
         if not Path(folder).is_dir():
             return
-        launch.put_pairs(folder, handle.job, "stop", launch.order_of(handle.token, order))
-        who = Who(self._pairs(handle, "heartbeat"))
+        beat = self._pairs(handle, "heartbeat")
+        unheard = orders.lay(folder, handle.job, launch.order_of(handle.token, order), beat, launch.put)
+        who = Who(beat)
         if identity.alive(who.pid, who.start, who.boot):
             with crossing("process", f"stop {handle.provider} {handle.job}"):
-                identity.send(who.pid, who.start, 15)
-                identity.send(who.pid, who.start, 18)   # one that was stopped hears nothing until it is let go on
+                orders.hurry(who.pid, who.start, overrule=unheard)
 
     def reap(self) -> tuple[tuple[int, int], ...]:
         return self._children.reap()

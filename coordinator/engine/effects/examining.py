@@ -38,7 +38,7 @@ def examine(action: Examine, world: World) -> Examined:
     now = world.clock.now()
     refused = _take_in(world, task, attempt, action.view)
     _after_run(world, task)
-    exited = _as_exited(action.view)
+    exited = _as_exited(action.view, attempt)
     work = world.repo_of(task).work(task.id, task.branch, attempt.base_sha)
     provider = world.providers.get(attempt.provider)
     outcome = _judge(world, provider, attempt, exited, work) if provider is not None else _unjudged(world, attempt)
@@ -83,12 +83,15 @@ def recording(world: World, attempt: Attempt) -> Recording:
     return Recording(attempt.task_id, attempt.provider, attempt.number, attempt.run_id, log, err, target)
 
 
-def _as_exited(view: WorkerView) -> Exited:
+def _as_exited(view: WorkerView, attempt: Attempt) -> Exited:
+    """One that vanished after it was told to end has ended by that, though its wrapper did not hear it."""
     if isinstance(view, Exited):
         return view
     if isinstance(view, Unknown):
         return Exited(None, None, "host_lost", view.reason)
     started = isinstance(view, Missing) and view.started
+    if started and attempt.stop_asked_at is not None:
+        return Exited(None, None, attempt.stop_reason, attempt.stop_words)
     return Exited(None, None, "lost", "the worker vanished" if started else "the worker never started")
 
 

@@ -86,6 +86,9 @@ def _running(view: Running, now: datetime, settings: Settings) -> HealthWord:
     launched = _moment(beat.since) if started > now else max(started, _moment(beat.since))   # it was set back since
     if not _seen(beat, settings.idle_cpu) and now - launched < settings.grace:
         return HealthWord(Health.STARTING, launched, "nothing seen yet")
+    silent = now - _moment(beat.at)
+    if silent >= settings.stall:
+        return HealthWord(Health.STALLED, sign, f"no heartbeat of its wrapper for {_age(silent)}")
     if quiet >= settings.stall:
         return HealthWord(Health.STALLED, sign, f"no sign of progress for {_age(quiet)}; the last: {what}")
     if _idle_hands(beat, launched) and now - launched >= settings.no_mutation:

@@ -237,7 +237,7 @@ class RemoteExecutor:
             except (OSError, Busy) as error:   # its own files here
                 self._settle(mirror.handle, Unknown(f"its files here: {error}", now))
         self._heard_at = now
-        self._recall.tell()
+        self._recall.tell(now)
         self._heed_notes(mirrors)
         self._tidy(now, wanted)
         return more

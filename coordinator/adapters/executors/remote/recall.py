@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from coordinator.runfiles import atomic
 
 GIVEN_UP = "given_up"
 """The state in `seen` of a run that is nobody's any more."""
+_AGAIN = timedelta(minutes=1)
 _ABANDONED = StopOrder("lost", "its host was out of reach for too long; another attempt took over", hard=True)
 
 
@@ -38,8 +40,8 @@ class Recall:
         self._owed: set[Handle] = set()      # given up, and no look that began since has been answered
         self._ending = frozenset[str]()      # of what was owed before
         self._unmet = owing                  # what was owed when we began, and was not looked for yet
-        self._told: set[Handle] = set()
-        self._untold: dict[Handle, int] = {}
+        self._stale: dict[Handle, int] = {}
+        self._told: dict[Handle, datetime] = {}
         self._live = frozenset[Handle]()
 
     def owe(self, handle: Handle) -> None:
@@ -50,7 +52,7 @@ class Recall:
     def owing(self) -> bool:
         """Whether the host is to be asked even where it has no work: somebody there may have to be told."""
         with self._guard:
-            return bool(self._unmet or self._owed or self._ending or self._untold)
+            return bool(self._unmet or self._owed or self._ending or self._stale.keys() - self._told.keys())
 
     def ending(self) -> frozenset[str]:
         """The jobs that may still have to end there."""
@@ -70,22 +72,27 @@ class Recall:
         stale = [handle for handle in begun if handle not in known and self._is_stale(handle)]
         self._live = frozenset(live)
         with self._guard:
-            self._untold = {handle: begun[handle] for handle in stale if handle not in self._told}
+            self._stale = {handle: begun[handle] for handle in stale}
+            self._told = {handle: at for handle, at in self._told.items() if handle in self._stale}
             self._ending = frozenset(handle.job for handle in stale if handle in self._live)
             self._owed -= frozenset(owed) - known
             self._unmet = False
 
-    def tell(self) -> None:
-        """Each once, also one of which whoever started it knows no more; where the host refuses, at the next look.
-        Raises Away."""
-        for handle, fence in self._untold.items():
+    def tell(self, now: datetime) -> None:
+        """Each once, also one of which whoever started it knows no more; one that lives on once a minute, until the far
+        end overrules it. Where the host refuses, at the next look. Raises Away."""
+        for handle, fence in self._stale.items():
+            at = self._told.get(handle)
+            if at is not None and (handle not in self._live or abs(now - at) < _AGAIN):
+                continue
             try:
                 self._order(handle, _ABANDONED, fence + 1)
             except LaunchFailed:   # for want of room perhaps
                 continue
             if self._starter is not None and handle in self._live:
                 self._starter.stop(self._mirror(handle), _ABANDONED)
-            self._told.add(handle)
+            with self._guard:
+                self._told[handle] = now
 
     def _is_stale(self, handle: Handle) -> bool:
         """Given up, or another run has taken its place here."""
