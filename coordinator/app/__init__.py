@@ -374,8 +374,13 @@ def beat_seconds(config: Config) -> float:
     return max(0.25, min(30.0, config.workers.stall.total_seconds() / 4))
 
 
+BUGS_KEPT = 50
+"""Traces of bugs: one that strikes each tick must not fill the disk."""
+
+
 def save_bug(where: Place, trace: str) -> Path:
-    """Keeps the trace of a bug of ours where doctor and people find it; the file's name is returned."""
+    """Keeps the trace of a bug of ours where doctor and people find it, and of all such files the newest BUGS_KEPT; the
+    file's name is returned. Raises OSError."""
     from coordinator.adapters.system.clock import SystemClock
     from coordinator.adapters.system.files import SystemFiles
     from coordinator.runfiles.masking import Masker, secrets_in
@@ -383,6 +388,8 @@ def save_bug(where: Place, trace: str) -> Path:
     path = where.home / f"bug-{SystemClock().now():%Y%m%dT%H%M%S}-{os.getpid()}.txt"
     words = Masker(secrets_in(os.environ)).text(trace)   # people send this file to others
     SystemFiles().put(path, f"coordinator on Python {sys.version}\n{words}")
+    for old in sorted(where.home.glob("bug-*.txt"))[:-BUGS_KEPT]:   # their names begin with the time
+        SystemFiles().remove(old)
     return path
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator import app
 from coordinator.adapters.store import SqlStore
 from coordinator.domain.request import Event
 from coordinator.domain.task import Pin, Task, TaskState
@@ -118,6 +119,18 @@ def test_a_bad_configuration_is_64_and_changes_nothing(repository: Path, content
     ran = coordinator(repository, "config", "check")
     assert (ran.returncode, ran.stderr.startswith("error: ")) == (64, True)
     assert not (repository / ".coordinator").exists()
+
+
+def test_of_the_traces_of_bugs_the_newest_fifty_are_kept(tmp_path: Path) -> None:
+    home = tmp_path / ".coordinator"
+    home.mkdir()
+    for number in range(60):
+        (home / f"bug-20200101T0000{number:02}-7.txt").write_text("old")
+    (home / "bug-of-mine.md").write_text("a person's")
+    saved = app.save_bug(app.Place(tmp_path), "KeyError")
+    kept = sorted(path.name for path in home.glob("bug-2*"))
+    assert (len(kept), kept[0], kept[-1]) == (50, "bug-20200101T000011-7.txt", saved.name)
+    assert (home / "bug-of-mine.md").exists()
 
 
 def test_a_bug_of_ours_is_70_and_its_trace_is_in_a_file(repository: Path) -> None:
