@@ -194,7 +194,7 @@ def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) ->
         yield doctor.Check("fail", str(error), "gh auth login")
         return
     client = github_client(config, name, lambda: token)
-    yield from doctor.github_ready(client, name, config.labels.auto, source, now())
+    yield from doctor.github_ready(client, client.lacking, name, config.labels.auto, source, now())
     yield from doctor.token_in_a_file(source)
 
 

@@ -109,9 +109,35 @@ def test_a_fine_grained_token_is_tried_since_it_shows_no_scopes(ward: Ward) -> N
     ward.env = {"GITHUB_TOKEN": "fine"}
     assert ward.fails() == []
     assert "fine-grained" in ward.ran.stdout
+    assert "can be read and written" in ward.ran.stdout
     ward.github.add_user("bot", "finer", scopes=None, grants={"metadata": "read", "contents": "write"})
     ward.env = {"GITHUB_TOKEN": "finer"}
     assert any("may not read issues" in line for line in ward.fails())
+
+
+@pytest.mark.parametrize(("grants", "denied"), [
+    ({"issues": "read", "pull_requests": "write"}, ["labels", "issues/1/comments"]),
+    ({"issues": "write", "pull_requests": "read"}, ["pulls"]),
+    ({"issues": "read", "pull_requests": "read"}, ["pulls", "labels", "issues/1/comments"]),
+])  # fmt: skip
+def test_what_a_fine_grained_token_may_not_write_is_found_before_it_is_wanted(
+    ward: Ward, grants: dict[str, str], denied: list[str]
+) -> None:
+    ward.github.add_user("bot", "fine", scopes=None, grants={"metadata": "read", "contents": "write", **grants})
+    ward.env = {"GITHUB_TOKEN": "fine"}
+    lines = ward.fails()
+    assert [line.partition("POST /repos/acme/widgets/")[2].partition(":")[0] for line in lines] == denied
+    assert all("Resource not accessible" in line and "read and write" in line.partition("→")[2] for line in lines)
+    handle = ward.github.repository("acme/widgets")
+    assert (len(handle.issues()), handle.pulls(), handle.issue(1).comments) == (1, [], [])
+
+
+def test_where_there_is_no_issue_it_is_said_that_comments_were_not_tried(ward: Ward) -> None:
+    ward.github.repository("acme/widgets").as_user("bot").close(1)
+    ward.github.add_user("bot", "fine", scopes=None)
+    ward.env = {"GITHUB_TOKEN": "fine"}
+    assert ward.fails() == []
+    assert "but for comments: there is no issue to try them on" in ward.ran.stdout
 
 
 def test_without_git_on_path_it_says_how_to_get_it(ward: Ward, tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ def test_a_renamed_or_transferred_repository_is_said_loses_nothing_and_goes_on_b
     assert said(yard, words)
     assert re.search(words, json.loads(yard.read(".coordinator/board.json"))["github"]["words"])
     assert re.search(words, yard.plan.waits[f"gh-{number}"].words)
-    [line] = list(github_ready(client(yard, "acme/widgets"), "acme/widgets", "rpi-auto", "GITHUB_TOKEN",
+    asked = client(yard, "acme/widgets")
+    [line] = list(github_ready(asked, asked.lacking, "acme/widgets", "rpi-auto", "GITHUB_TOKEN",
                                yard.engine.world.clock.now()))  # fmt: skip
     assert (line.level, bool(re.search("renamed or transferred", line.words))) == ("fail", True)
     assert handle.pulls() == []

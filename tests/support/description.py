@@ -179,6 +179,8 @@ def check_request(exchange: Exchange, path: str, described: dict[str, Any]) -> N
     body = exchange.request_body
     if fields and isinstance(body, dict) and (strange := body.keys() - fields):
         raise Complaint(f"GitHub knows no field {', '.join(sorted(strange))}")
+    if body == {} and exchange.status in {403, 404, 422}:
+        return   # a dry call: it asks who may, and lacks what it must, so that nothing is made
     try:
         _api().validate_request(_request(exchange, path))
     except OpenAPIError as error:

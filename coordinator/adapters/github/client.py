@@ -69,6 +69,21 @@ class GitHubClient:
             server_time=server_time(answer.headers),
         )
 
+    def lacking(self, issue: int | None) -> tuple[str, ...]:
+        """What this token may not write, in GitHub's words; comments are tried on `issue`. An empty request changes
+        nothing: who may write hears what it lacks (422), who may not hears that (403, 404). Raises as `facts`."""
+        tried = ["pulls", "labels", *([f"issues/{issue}/comments"] if issue is not None else [])]
+        return tuple(words for path in tried if (words := self._denied(path)))
+
+    def _denied(self, path: str) -> str:
+        try:
+            self._ask.write("POST", path, {})
+        except (Forbidden, NotThere) as error:
+            return error.words
+        except Refused:
+            pass
+        return ""
+
     def _login(self) -> str:
         """Empty for the token of an app's installation, which has no account to show."""
         try:

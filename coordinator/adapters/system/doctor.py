@@ -84,7 +84,12 @@ def writable(root: Path, home: Path) -> Check:
 # --- GitHub --------------------------------------------------------------------------------------------
 
 
-def github_ready(github: GitHub, name: str, label: str, token_from: str, now: datetime) -> Iterator[Check]:
+Lacking = Callable[[int | None], Sequence[str]]
+"""What the token may not write, tried with requests that change nothing; comments on the issue of this number."""
+
+
+def github_ready(github: GitHub, lacking: Lacking, name: str, label: str, token_from: str,
+                 now: datetime) -> Iterator[Check]:
     """Token, rights, label and clock; without an answer only the line that says so."""
     try:
         facts = github.facts()
@@ -100,26 +105,43 @@ def github_ready(github: GitHub, name: str, label: str, token_from: str, now: da
         return
     who = f"as {facts.login} " if facts.login else ""
     yield Check("ok", f"GitHub {facts.full_name}: reachable {who}(token from {token_from})")
-    yield _scopes(github, facts.scopes)
+    yield from _scopes(github, lacking, facts.scopes)
     yield _push(facts.can_push, name)
     yield _label(github, name, label)
     if facts.server_time is not None:
         yield _clock(facts.server_time, now)
 
 
-def _scopes(github: GitHub, scopes: Sequence[str] | None) -> Check:
-    if scopes is not None:
-        if NEEDED_SCOPE in scopes or "public_repo" in scopes:
-            return Check("ok", f"token scopes: {', '.join(scopes)}")
-        return Check("fail", f"the token's scopes are {', '.join(scopes) or 'none'}; {NEEDED_SCOPE} is needed",
-                     f"gh auth refresh -s {NEEDED_SCOPE}")
+def _scopes(github: GitHub, lacking: Lacking, scopes: Sequence[str] | None) -> Iterator[Check]:
+    if scopes is None:
+        yield from _tried(github, lacking)
+    elif NEEDED_SCOPE in scopes or "public_repo" in scopes:
+        yield Check("ok", f"token scopes: {', '.join(scopes)}")
+    else:
+        yield Check("fail", f"the token's scopes are {', '.join(scopes) or 'none'}; {NEEDED_SCOPE} is needed",
+                    f"gh auth refresh -s {NEEDED_SCOPE}")
+
+
+def _tried(github: GitHub, lacking: Lacking) -> Iterator[Check]:
+    """A fine-grained token shows no scopes."""
+    cure = "give it: issues, pull requests and contents, read and write"
     try:
-        github.changed_issues(None)
+        issues = github.changed_issues(None).issues
         github.recent_pulls({})
     except GitHubError as error:
-        return Check("fail", f"the token may not read issues or pull requests: {error.words}",
-                     "give it: issues, pull requests and contents, read and write")
-    return Check("ok", "the token shows no scopes (fine-grained); issues and pull requests can be read")
+        yield Check("fail", f"the token may not read issues or pull requests: {error.words}", cure)
+        return
+    try:
+        missing = lacking(next((issue.number for issue in issues), None))
+    except GitHubError as error:
+        yield Check("warn", f"what the token may write cannot be asked: {error.words}", "coordinator doctor")
+        return
+    for words in missing:
+        yield Check("fail", f"the token may not write: {words}", cure)
+    if not missing:
+        untried = "" if issues else ", but for comments: there is no issue to try them on"
+        yield Check("ok", "the token shows no scopes (fine-grained); issues and pull requests can be read and written"
+                    f"{untried}")
 
 
 def _push(can_push: bool, name: str) -> Check:
