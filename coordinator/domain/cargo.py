@@ -31,7 +31,8 @@ class Cargo:
     """What the commit `head` brings. `secrets` have the shape of a known maker or are known values, `doubts` only look
     like one. `files` are the paths that differ from the base, both names of a renamed one; `links` (name, target) the
     symbolic links in either tree, `modules` (path, commit) the submodules that `head` has otherwise than the base,
-    `only_here` those of them whose commit is on no remote. `unread` is "" or why not all was looked through."""
+    `only_here` those of them whose commit is on no remote; `pointers` are files of which Git LFS commits no more than a
+    pointer. `unread` is "" or why not all was looked through."""
 
     head: str = ""
     secrets: tuple[Spotted, ...] = ()
@@ -40,6 +41,7 @@ class Cargo:
     links: tuple[tuple[str, str], ...] = ()
     modules: tuple[tuple[str, str], ...] = ()
     only_here: tuple[tuple[str, str], ...] = ()
+    pointers: tuple[str, ...] = ()
     unread: str = ""
 
     @property

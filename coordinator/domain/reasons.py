@@ -113,6 +113,9 @@ _GENERAL = (
            "Look at them, then `coordinator retry ID --allow` publishes just this."),
     Reason("submodule_commit", "it names a submodule's commit that is on no remote, and nothing was pushed", _O,
            "Push that commit in the submodule of its worktree; `coordinator retry ID --allow` publishes just this."),
+    Reason("lfs_objects", "it commits files of Git LFS, which no push of ours uploads, and nothing was pushed", _O,
+           "Upload them (`git lfs push origin BRANCH` in the checkout); `coordinator retry ID --allow` publishes "
+           "just this."),
     Reason("agent_config", "its branch changes what agents obey, and none was started on it", _O,
            "Look at these files; `coordinator retry ID --allow` starts with them, `coordinator retry ID --fresh` "
            "without.", counts=False),
@@ -201,7 +204,8 @@ def _of_providers() -> tuple[Reason, ...]:
 
 REASONS: dict[str, Reason] = {reason.code: reason for reason in (*_GENERAL, *_of_providers())}
 
-ALLOWABLE = frozenset({"secret_found", "not_scanned", "protected_path", "submodule_commit", "agent_config"})
+ALLOWABLE = frozenset({"secret_found", "not_scanned", "protected_path", "submodule_commit", "lfs_objects",
+                       "agent_config"})
 """Reasons for which work was held back, and that a person may let pass: at the commit they saw, nothing after it."""
 
 PARKING = tuple(f"{name}_{suffix}" for name in PROVIDER_NAMES

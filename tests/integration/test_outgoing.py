@@ -442,3 +442,27 @@ def test_what_is_too_long_for_a_link_leads_nowhere(world: World) -> None:
     git(world.tree(), "update-index", "--add", "--cacheinfo", f"120000,{made},long")
     git(world.tree(), "commit", "-q", "-m", "link")
     assert carried(world).links == ()
+
+
+# --- Git LFS ----------------------------------------------------------------------------------------
+
+
+def pointer(digit: str, size: int = 9) -> str:
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{digit * 64}\nsize {size}\n"
+
+
+def seen(world: World) -> Cargo:
+    found: list[Cargo] = []
+    world.repository().push(BRANCH, expect="", passes=found.append)
+    return found[0]
+
+
+def test_files_of_git_lfs_are_named_whether_they_are_new_or_changed(world: World) -> None:
+    commit(world.tree(), "big.bin", pointer("a"))
+    assert seen(world).pointers == ("big.bin",)
+    commit(world.tree(), "big.bin", pointer("b"))
+    assert seen(world).pointers == ("big.bin",)
+    commit(world.tree(), "small.txt", "oid sha256:" + "c" * 64 + "\n")
+    commit(world.tree(), "about.md", "# How\n\n" + pointer("d"))
+    git(world.tree(), "commit", "-q", "--allow-empty", "-m", pointer("e"))
+    assert seen(world).pointers == ()

@@ -45,5 +45,12 @@ def test_a_branch_that_is_named_as_ours_begins_is_said(why: str) -> None:
     assert "a branch of the remote is named as this one begins: rename it there" in told.words
 
 
+def test_missing_files_of_git_lfs_are_said_with_what_uploads_them() -> None:
+    said = "remote: error: GH008: Your push referenced at least 1 unknown Git LFS object:"
+    told = failure(Ran(1, f"{REF}[remote rejected] (pre-receive hook declined)", said), "push", "said", PushRefused)
+    assert "git lfs push --all origin BRANCH" in told.words
+    assert type(told) is PushRefused
+
+
 def test_one_that_took_too_long_was_not_asked() -> None:
     assert type(failure(Ran(TIMED_OUT, REF, ""), "push", "said", PushRefused)) is GitUnreachable

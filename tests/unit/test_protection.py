@@ -59,7 +59,7 @@ def test_what_a_protected_link_leads_to_is_protected_with_it_and_nothing_above_t
     assert Protection(USUAL.paths, "off").touched(cargo) == ()
 
 
-@pytest.mark.parametrize("reason", ["secret_found", "not_scanned", "protected_path", "submodule_commit"])
+@pytest.mark.parametrize("reason", ["secret_found", "not_scanned", "protected_path", "submodule_commit", "lfs_objects"])
 def test_a_person_s_word_publishes_what_was_held_back_and_counts_for_that_commit(reason: str) -> None:
     task, attempt = a_task(1, TaskState.BLOCKED, reason=reason), an_attempt(head_sha="abc", commits=1)
     made = plan(a_snapshot(task, attempts={"gh-1": (attempt,)}, requests=(ALLOW,)))
@@ -119,3 +119,11 @@ def test_a_submodule_s_commit_that_nobody_else_has_is_held_back_until_a_person_l
     assert warnings(cargo, ()) == (
         "**Submodules**, look whether others can get their commits: `libs/x at aaaaaaaaaaaa`.",
         "**Only the coordinator's host has** the commits of `libs/x at aaaaaaaaaaaa`.")
+
+
+def test_files_of_git_lfs_are_held_back_until_a_person_has_uploaded_them() -> None:
+    cargo, world = Cargo("h", files=("big.bin",), pointers=("big.bin",)), an_outside().world()
+    with pytest.raises(HeldBack, match=r"^big\.bin$") as caught:
+        guarding.passing(world, [a_task(1)])(cargo)
+    assert caught.value.reason == "lfs_objects"
+    guarding.passing(world, [a_task(1, cleared=("lfs_objects:h",))])(cargo)

@@ -29,6 +29,8 @@ def failure(ran: Ran, what: str, said: str, refusal: type[GitError]) -> GitError
         return GitUnreachable(f"git {what}: {said}")
     if _CROWDED.search(rejected):
         return refusal(f"git {what}: {said} (a branch of the remote is named as this one begins: rename it there)")
+    if "GH008" in ran.err:
+        return refusal(f"git {what}: {said} (files of Git LFS are missing there: git lfs push --all origin BRANCH)")
     if rejected or _NO_RIGHT.search(ran.err):
         return refusal(f"git {what}: {said}")
     if _NOT_THERE.search(ran.err):

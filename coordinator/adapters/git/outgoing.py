@@ -30,6 +30,7 @@ MESSAGE, HEADER = "a commit message", "the header of a commit"
 _NONE, _LINK, _SUBMODULE = "000000", "120000", "160000"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _HUNK = re.compile(r"(@@+) .*?\+(\d+)(?:,\d+)? @@+")
+_OID = re.compile(r"oid sha256:[0-9a-f]{64}")
 _ESCAPED = re.compile(r'\\([0-7]{3}|[abtnvfr"\\])')
 _LETTERS = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
 
@@ -72,24 +73,32 @@ def look(ask: Ask, head: str, *, base: str, published: Collection[str], search: 
     allowed = _allowed(ask, base)
     secrets: list[Spotted] = []
     doubts: list[Spotted] = []
+    pointers: set[str] = set()
     try:
         commits = _commits(ask, head, (*published, *search.allowed))
         changes = _changes(ask, commits)
         unread = (unread if commits else "") or _too_much(ask, commits, changes)
-        for sure, one in () if unread else _spotted(ask, commits, changes, allowed, Scanner(search.known)):
+        for sure, one in () if unread else _spotted(ask, commits, changes, allowed, Scanner(search.known), pointers):
             (secrets if sure else doubts).append(one)
     except TooMuch as error:
         unread = error.words
-    return Cargo(head, tuple(secrets), tuple(doubts), files, links, modules, unread=unread)
+    return Cargo(head, tuple(secrets), tuple(doubts), files, links, modules, (), tuple(sorted(pointers)), unread)
 
 
 def _spotted(ask: Ask, commits: Sequence[str], changes: Sequence[Change], allowed: Sequence[str],
-             scanner: Scanner) -> Iterator[tuple[bool, Spotted]]:
-    """Whether it is sure, and where it stands."""
+             scanner: Scanner, pointers: set[str]) -> Iterator[tuple[bool, Spotted]]:
+    """Whether it is sure, and where it stands. Paths of Git LFS come into `pointers` on the way."""
     for commit, path, lines in chain(_names(changes), _added(ask, commits), _messages(ask, commits)):
+        if path not in (MESSAGE, HEADER) and _points(lines):
+            pointers.add(path)
         if path in (MESSAGE, HEADER) or not any(matches(path, pattern) for pattern in allowed):
             for line, kind, sure in scanner.find(path, lines):
                 yield sure, Spotted(path, line, kind, commit)
+
+
+def _points(lines: Sequence[tuple[int, str]]) -> bool:
+    """Whether these added lines make a file a pointer of Git LFS, or another one, as its specification writes them."""
+    return len(lines) <= 3 and any(number == 2 and _OID.fullmatch(line) for number, line in lines)
 
 
 def _allowed(ask: Ask, base: str) -> tuple[str, ...]:

@@ -23,15 +23,18 @@ def search(world: World, base: str, tasks: Iterable[Task]) -> Search:
 
 
 def passing(world: World, tasks: Iterable[Task]) -> Callable[[Cargo], None]:
-    """Raises HeldBack for protected paths where the settings say so, and for submodules' commits that nobody else has,
-    where no person let this very commit pass."""
+    """Raises HeldBack for protected paths where the settings say so, and for what nobody could get whole (commits of
+    submodules, files of Git LFS), where no person let this very commit pass."""
     mine = tuple(tasks)
     let = {sha for task in mine for sha in cleared(task, "protected_path")}
     alone = {sha for task in mine for sha in cleared(task, "submodule_commit")}
+    stored = {sha for task in mine for sha in cleared(task, "lfs_objects")}
 
     def passes(cargo: Cargo) -> None:
         if cargo.only_here and cargo.head not in alone:
             raise HeldBack("submodule_commit", modules_words(cargo.only_here))
+        if cargo.pointers and cargo.head not in stored:
+            raise HeldBack("lfs_objects", paths_words(cargo.pointers))
         if cargo.head not in let:
             _blocked(world, cargo)
 

@@ -11,7 +11,7 @@ from coordinator.planning.actions import Publish, Push, Wait, keep_lane, work_la
 from coordinator.planning.snapshot import Snapshot
 
 NOT_PUSHED_FOR = frozenset({"push_refused", "secret_found", "not_scanned", "protected_path", "submodule_commit",
-                            "pr_closed", "foreign_worktree"})
+                            "lfs_objects", "pr_closed", "foreign_worktree"})
 """Reasons after which kept work stays local: the remote said no, or a person did."""
 
 
