@@ -207,8 +207,7 @@ class Repository(Protocol):
 
     def default_branch(self) -> str: ...
 
-    def pack(self, task_id: str, branch: str, *, had: Sequence[str], extra: Sequence[str],
-             repository: str) -> Outbound:
+    def pack(self, task_id: str, branch: str, *, had: Sequence[str], extra: Sequence[str], repository: str) -> Outbound:
         """The worktree for a host that does not see it and has the commits `had`; the bundle is the caller's to remove.
         `extra` are files that go along though git ignores them. Raises GitError."""
 
