@@ -291,7 +291,8 @@ class History(Holding):
             self.pool.some(9)
             made = self._tick()
             working = any(worker.alive for worker in self.outside.executor.workers) or self.pool.kept
-            moved = before != (self._effects, self.outside.store.tasks()) or working
+            later = made is not None and any(wait.code == "github" for wait in made.waits.values())
+            moved = before != (self._effects, self.outside.store.tasks()) or working or later
             quiet, still = (0, timedelta()) if moved else (quiet + 1, still + timedelta(seconds=pause))
             if quiet >= 2 and still >= AT_REST and made is not None:
                 return made
