@@ -78,6 +78,37 @@ def test_a_host_that_answers_is_not_away_while_the_work_of_one_run_is_on_its_way
 
 
 @pytest.mark.req("N2")
+def test_no_lease_runs_by_a_start_in_vain_while_the_work_of_one_run_is_on_its_way_home(tmp_path: Path) -> None:
+    packing, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        packing.set()
+        go_on.wait(30.0)
+
+    with far_yard(tmp_path, background=True) as yard:
+        executor = yard.executor()
+        beside(executor, "pack", before=slow)
+        alive, over = yard.spec("sleep", "60", job="gh-1"), yard.spec("true", job="gh-2")
+        for spec in (alive, over):
+            executor.submit(spec)
+        handles = [over.handle, alive.handle]
+        try:
+            until(lambda: executor.look(handles) and packing.is_set(), "the way home")
+            assert yard.cable is not None
+            yard.cable.cut = "before"
+            with pytest.raises(LaunchFailed, match="timed out"):
+                executor.submit(yard.spec("true", job="gh-3"))
+            yard.cable.cut = ""
+            yard.clock.by = timedelta(minutes=11)
+            lost = executor.look(handles)[alive.handle]
+            assert isinstance(lost, Unknown)
+            assert yard.clock.now() - lost.since < timedelta(minutes=1)
+        finally:
+            go_on.set()
+        until(lambda: isinstance(executor.look(handles)[alive.handle], Running), "its being seen again")
+
+
+@pytest.mark.req("N2")
 def test_a_way_home_that_fails_is_this_run_s_alone_and_its_lease_runs(yard: Yard) -> None:
     def broken() -> None:
         raise Away("epyc12: no answer within 900 s")

@@ -81,6 +81,7 @@ class RemoteExecutor:
         self._live: dict[Handle, int] = {}
         self._departure = Departure(name, link, self._jobs, starter, self._manner.tuning or {})
         self._ended: list[Ended] = []
+        self._bringing = False
         self._homecoming = Homecoming(link, self._manner.limit)
         self._recall = Recall(self._mirror, self._order, starter, owing=owes(self._jobs, name))
         self._looked_at: datetime | None = None
@@ -147,8 +148,11 @@ class RemoteExecutor:
             return {handle: self._while_fresh(self._views.get(handle) or self._first(handle)) for handle in handles}
 
     def _while_fresh(self, view: WorkerView) -> WorkerView:
-        """While one look takes long, for another's work is on its way home, nobody is judged by an old heartbeat."""
+        """While one look takes long, for another's work is on its way home, nobody is judged by an old heartbeat, and
+        nobody's lease runs by one question in vain: the host is not asked again before the way home has ended."""
         now = self._clock.now()
+        if isinstance(view, Unknown) and self._bringing:
+            return replace(view, since=now)
         if self._heard_at is None or not isinstance(view, Running) or abs(now - self._heard_at) < _FRESH:
             return view
         return Unknown(f"{self.name} was not looked at since {self._heard_at:%H:%M:%S} UTC", now)
@@ -304,12 +308,19 @@ class RemoteExecutor:
     def _come_home(self) -> None:
         """Last of all in a look, for it may take long; what goes wrong with one says nothing of the others. Raises
         NotAsked."""
-        for run in self._ended:
-            now = self._clock.now()
-            try:
-                self._say(run.mirror, self._homecoming.bring(run, now))
-            except (OSError, Busy) as error:   # its own files here
-                self._settle(run.mirror.handle, Unknown(f"its files here: {error}", now))
+        self._bringing = bool(self._ended)
+        try:
+            for run in self._ended:
+                self._bring(run)
+        finally:
+            self._bringing = False
+
+    def _bring(self, run: Ended) -> None:
+        now = self._clock.now()
+        try:
+            self._say(run.mirror, self._homecoming.bring(run, now))
+        except (OSError, Busy) as error:   # its own files here
+            self._settle(run.mirror.handle, Unknown(f"its files here: {error}", now))
 
     def _say(self, mirror: Mirror, view: WorkerView) -> None:
         """To readers here and to whoever looks."""
