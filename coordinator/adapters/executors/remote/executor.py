@@ -76,20 +76,23 @@ class RemoteExecutor:
         self.name = name
         self._link, self._jobs, self._clock, self._wake = link, jobs.absolute(), clock, wake
         self._manner, self._starter, self._ours = manner or Manner(), starter, ours
-        self._views: dict[Handle, WorkerView] = {}
-        self._begun: set[Handle] = set()   # since the look began, whose answer may be older
-        self._live: dict[Handle, int] = {}
         self._departure = Departure(name, link, self._jobs, starter, self._manner.tuning or {})
-        self._ended: list[Ended] = []
-        self._bringing = False
         self._homecoming = Homecoming(link, self._manner.limit)
         self._recall = Recall(self._mirror, self._order, starter, owing=owes(self._jobs, name))
+        # by any thread, under the guard
+        self._guard = threading.Lock()
+        self._views: dict[Handle, WorkerView] = {}
+        self._begun: set[Handle] = set()   # since the look began, whose answer may be older
+        # by the thread whose turn it is to look; others read what it put there last
+        self._turn = threading.Lock()
+        self._live: dict[Handle, int] = {}
+        self._ended: list[Ended] = []
+        self._bringing = False
         self._looked_at: datetime | None = None
         self._heard_at: datetime | None = None
         self._tidied_at: datetime | None = None
+        # by whoever asked the host last
         self._state = HostState()
-        self._guard = threading.Lock()
-        self._turn = threading.Lock()
         self._over = threading.Event()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
