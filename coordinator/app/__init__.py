@@ -228,6 +228,12 @@ def git_repository(where: Place, config: Config, token: Callable[[], str] | None
     return made(url=url, push_url=clone_url(api, fork) if fork else "") if url or fork else repo
 
 
+def checkout_lines(where: Place, config: Config) -> tuple[str, ...]:
+    """What the clone here lacks, said at the start. Raises GitError."""
+    words, cure = git_repository(where, config, None).lacks
+    return (f"{words} ({cure})",) if words else ()
+
+
 def github_client(config: Config, name: str, token: Callable[[], str]) -> GitHubClient:
     from coordinator.adapters.github import GitHubClient
     from coordinator.adapters.system.clock import SystemClock

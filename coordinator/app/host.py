@@ -181,10 +181,12 @@ def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) ->
     from coordinator.ports import GitError
 
     try:
-        name = config.repository.name or git_repository(where, config, None).full_name
+        repo = git_repository(where, config, None)
+        name = config.repository.name or repo.full_name
     except GitError as error:
         yield doctor.Check("fail", f"{where.root} is no repository that git can read: {error.words}", "git status")
         return
+    yield doctor.checkout(repo.lacks)
     if not name:
         yield doctor.Check("fail", "no remote names a repository on GitHub", "coordinator init")
         return

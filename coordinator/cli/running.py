@@ -53,7 +53,7 @@ def run(
             runner.world.claimant.take_over()
         try:
             say(start_line(runner.world, config))
-            for words in (*claim_lines(config), *cap_lines(config)):
+            for words in (*claim_lines(config), *cap_lines(config), *app.checkout_lines(place, config)):
                 say(words)
             runner.serve(
                 config.poll.jitter,

@@ -265,6 +265,17 @@ def test_whom_nothing_hides_from_is_said_plainly(ward: Ward) -> None:
     assert not any("root" in line.words for line in doctor.rights(1000, "sandbox bwrap", "", ""))
 
 
+def test_a_clone_that_is_not_whole_is_a_warning_with_its_cure(ward: Ward) -> None:
+    ward.doctor()
+    assert "ok    the clone is whole" in ward.ran.stdout
+    git(ward.root, "config", "remote.origin.promisor", "true")
+    assert ward.fails() == []
+    [line] = [line for line in ward.ran.stdout.splitlines() if "partial clone" in line]
+    assert line.startswith("warn")
+    assert line.endswith("→ git fetch --refetch --no-filter origin && git config --unset remote.origin.promisor")
+    assert "this is a partial clone" in program(ward.root, "run", "--once", **ward.env).stderr
+
+
 def test_branches_named_as_those_of_tasks_begin_are_named_with_their_cure(ward: Ward) -> None:
     git(ward.root, "commit", "-q", "--allow-empty", "-m", "First")
     git(ward.root, "branch", "rpi")

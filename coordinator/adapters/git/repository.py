@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -40,6 +41,8 @@ from coordinator.ports import ForeignWorktree, GitBusy, GitError
 from coordinator.runfiles.names import make_folder
 
 ANYTHING = Search()
+_MISSING = re.compile(r"missing blob|unable to read|lazy fetching|promisor", re.IGNORECASE)
+"""git's words for an object that is not here."""
 
 
 class GitRepository:
@@ -88,6 +91,19 @@ class GitRepository:
     def by_path(self) -> bool:
         """Whether the remote is a folder of this host, or there is none: no address to talk to."""
         return self._remote is None or not (is_ssh(self._remote.url) or self._remote.url.startswith("http"))
+
+    @property
+    def lacks(self) -> tuple[str, str]:
+        """(what a clone that is not whole lacks, in words; what mends it); "" for a whole one."""
+        found = self._funnel.ask("config", "--name-only", "--get-regexp", r"^remote\..*\.promisor$")
+        if found:
+            name = found.split("\n")[0].removeprefix("remote.").removesuffix(".promisor")
+            return ("this is a partial clone: git here fetches no file that it left out, and what needs one fails",
+                    f"git fetch --refetch --no-filter {name} && git config --unset remote.{name}.promisor")
+        if (self._funnel.common / "shallow").is_file():
+            return ("this is a shallow clone: how far branches went apart beyond its edge is not known",
+                    "git fetch --unshallow")
+        return "", ""
 
     def identity(self) -> Mapping[str, str]:
         name, email = (self._funnel.ask("config", "--get", key) or "" for key in ("user.name", "user.email"))
@@ -188,7 +204,13 @@ class GitRepository:
             start = base_sha if fresh else self._start(branch, base_sha, expect)
             wanted = worktrees.Wanted(task_id=task_id, branch=branch, base=base_sha, start=start, fresh=fresh,
                                       attempt=attempt)
-            tree, reused = worktrees.ensure(self._funnel, self._trees, self._place(task_id), wanted)
+            try:
+                tree, reused = worktrees.ensure(self._funnel, self._trees, self._place(task_id), wanted)
+            except GitError as error:
+                words, cure = self.lacks
+                if not words or not _MISSING.search(error.words):
+                    raise
+                raise GitError(f"{error.words}: {words} ({cure})") from error
             head = commits.head_of(self._funnel, tree)
             notes, self._funnel.notes = (*self._funnel.notes, *wanted.notes), []
             return Worktree(path=self.worktree_path(task_id), branch=branch, base_sha=base_sha, head_sha=head,

@@ -245,6 +245,12 @@ def claim(fork: str, ask: Callable[[], Claim | None], us: str) -> Check:
                  "end that coordinator, or, when it is surely dead: coordinator run --take-over")
 
 
+def checkout(lacks: tuple[str, str]) -> Check:
+    """Whether the clone is whole: (what it lacks, what mends it)."""
+    words, cure = lacks
+    return Check("warn", words, cure) if words else Check("ok", "the clone is whole")
+
+
 def branches(branch: str, ask: Callable[[], tuple[str, str]]) -> Iterator[Check]:
     """Whether tasks' branches can be made: git has none beside one that is named as they begin."""
     try:
