@@ -38,6 +38,13 @@ _ASKED = re.compile(r"could not read (Username|Password)")
 _BEHIND = re.compile(r"\((non-fast-forward|fetch first|stale info)\)")
 
 
+class BaseGone(GitError):
+    """The remote has no such branch any more: it may be called otherwise since."""
+
+    def __init__(self, base: str) -> None:
+        super().__init__(f"the base branch {base} is not on the remote: set [repository] base, or make it there again")
+
+
 class Remote:
     """The remote repository at one address, pinned when this was made; what we push may go to another, a fork. `way` is
     the environment in which git finds there."""
@@ -71,6 +78,10 @@ class Remote:
             self._fetched = _refs(self._funnel.judged(listed, "for-each-ref"))   # refs here may become a worker's
             self._take(known, self._fetched)
 
+    def dropped(self, branch: str) -> bool:
+        """Whether the last fetch of this process found it gone."""
+        return bool(self._fetched) and self.ref(branch) not in self._fetched
+
     def head(self) -> str:
         """The branch the remote's HEAD names, "" when it names none."""
         with self._scratch({}) as scratch:
@@ -82,18 +93,20 @@ class Remote:
         return found.group(1) if found else ""
 
     def cargo(self, sha: str, base: str, search: Search) -> Cargo:
-        """What `sha` holds that the remote's `base`, as last fetched, does not. Raises GitUnreachable, GitError."""
+        """What `sha` holds that the remote's `base`, as last fetched, does not. Raises BaseGone and as `fetch`."""
         if not self._fetched:   # refs here may be a worker's
             self.fetch()
         tip = self._fetched.get(self.ref(base), "")
+        if not tip:
+            raise BaseGone(base)
         with self._scratch({}) as scratch:
-            return outgoing.look(self._asking(scratch), sha, base=tip, published=[tip] if tip else [], search=search)
+            return outgoing.look(self._asking(scratch), sha, base=tip, published=[tip], search=search)
 
     def push(self, branch: str, sha: str, expect: str, base: str, search: Search,
              passes: Callable[[Cargo], None]) -> None:
         """A plain push; forced only if it is behind and the remote still has exactly `expect`. One whose answer was
         lost is sent again by git itself and then refused, because it was done: what stands there decides. Nothing goes
-        out that was not looked through here. Raises HeldBack for a secret, and what `passes` raises."""
+        out that was not looked through here. Raises HeldBack for a secret, BaseGone, and what `passes` raises."""
         self._look_through(branch, sha, base, search, passes)
         ran = self._push_branch(branch, sha)
         if not ran.ok and expect and _BEHIND.search(ran.out):
@@ -118,7 +131,9 @@ class Remote:
         if self._push_url != self.url:
             published |= {*self._branches(branch, self._push_url).values()}
         tip = heads.get(f"refs/heads/{base}", "")
-        if tip and self._funnel.ask("cat-file", "-e", f"{tip}^{{commit}}") is None:
+        if not tip:   # against nothing the whole tree would count as changed
+            raise BaseGone(base)
+        if self._funnel.ask("cat-file", "-e", f"{tip}^{{commit}}") is None:
             self.fetch()
         with self._scratch({}) as scratch:
             return outgoing.look(self._asking(scratch), sha, base=tip, published=published, search=search)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from coordinator.adapters.git import (
     agentfiles,
@@ -41,6 +42,7 @@ from coordinator.ports import ForeignWorktree, GitBusy, GitError
 from coordinator.runfiles.names import make_folder
 
 ANYTHING = Search()
+Known = TypeVar("Known")
 _MISSING = re.compile(r"missing blob|unable to read|lazy fetching|promisor", re.IGNORECASE)
 """git's words for an object that is not here."""
 
@@ -61,7 +63,7 @@ class GitRepository:
         self._way = network.way(ca_bundle, proxy)
         self._trees = self._funnel.root / worktree_root
         self._leaf = leaf
-        self._default = default_branch
+        self._set, self._default = default_branch, ""
         self._remote = self._connect(remote, url, push_url)
         with suppress(OSError):   # another user's repository, or a disk that cannot be written: it is tried again
             hooks.end_left(self._funnel.common)
@@ -115,11 +117,26 @@ class GitRepository:
     # --- the remote ---------------------------------------------------------------------------------
 
     def default_branch(self) -> str:
-        """The branch that was set, else the remote is asked, once. Raises GitUnreachable, GitError."""
-        if not self._default:
+        """The branch that was set, else the remote is asked, again when it was renamed since. Raises GitUnreachable,
+        GitError."""
+        if self._set:
+            return self._set
+        if not self._default or self._connected().dropped(self._default):
             with self._funnel.locked():
                 self._default = self._look_for_default()
         return self._default
+
+    def _on_base(self, search: Search, look: Callable[[str], Known]) -> Known:
+        """What is asked against the base. Raises BaseGone."""
+        base = search.base or self.default_branch()
+        try:
+            return look(base)
+        except network.BaseGone:
+            self._connected().fetch()
+            now = search.base or self.default_branch()
+            if now == base:
+                raise
+            return look(now)
 
     def _look_for_default(self) -> str:
         """The remote is asked: what is written here of its HEAD may be a worker's."""
@@ -136,14 +153,14 @@ class GitRepository:
              passes: Callable[[Cargo], None] = lambda _: None) -> str:
         with self._funnel.locked():
             sha = self._to_push(branch)
-            self._connected().push(branch, sha, expect, search.base or self.default_branch(), self._sought(search),
-                                   lambda cargo: passes(self._weighed(cargo)))
+            self._on_base(search, lambda base: self._connected().push(
+                branch, sha, expect, base, self._sought(search), lambda cargo: passes(self._weighed(cargo))))
             return sha
 
     def cargo(self, head: str, search: Search) -> Cargo:
         with self._funnel.locked():
-            found = self._connected().cargo(head, search.base or self.default_branch(), self._sought(search))
-            return self._weighed(found)
+            return self._weighed(self._on_base(
+                search, lambda base: self._connected().cargo(head, base, self._sought(search))))
 
     def _weighed(self, cargo: Cargo) -> Cargo:
         new = [one for one in cargo.modules if one[0] in cargo.files]   # the base may have moved on meanwhile
@@ -174,9 +191,9 @@ class GitRepository:
                      passes: Callable[[Cargo], None] = lambda _: None) -> tuple[str, str]:
         with self._funnel.locked():
             sha = self._to_push(branch)
-            return self._connected().push_claimed(words, held, branch, sha, expect,
-                                                  search.base or self.default_branch(), self._sought(search),
-                                                  lambda cargo: passes(self._weighed(cargo))), sha
+            return self._on_base(search, lambda base: self._connected().push_claimed(
+                words, held, branch, sha, expect, base, self._sought(search),
+                lambda cargo: passes(self._weighed(cargo)))), sha
 
     def contains(self, sha: str, branch: str) -> bool:
         with self._funnel.locked():
