@@ -134,46 +134,12 @@ def provider_names() -> tuple[str, ...]:
     return tuple(PROVIDERS)
 
 
-def check_provider_names(config: Config) -> None:
-    """Raises ConfigError for a provider that is configured and that nobody knows."""
-    from coordinator.config import ConfigError
-
-    known = provider_names()
-    named = [("workers.provider", config.workers.provider), *((f"providers.{name}", name) for name in config.providers)]
-    for key, name in named:
-        if name not in known:
-            raise ConfigError(f"{key}: there is no provider {name!r}", f"Known are {', '.join(known)}.")
-    check_ladders(config)
-
-
-def check_ladders(config: Config) -> None:
-    """Raises ConfigError for a provider in [fallback] that nobody knows: it would never stand in for any."""
-    from coordinator.config import ConfigError
-
-    known = provider_names()
-    for provider, ladder in config.fallback.items():
-        for name in (provider, *ladder):
-            if name not in known:
-                words = f"fallback.{provider}: there is no provider {name!r}"
-                raise ConfigError(words, f"Known are {', '.join(known)}.")
-
-
 def notifier(environ: Mapping[str, str]) -> Notifier:
     """What reaches people at the addresses of `[notify]`."""
     from coordinator.adapters.notify.addresses import AppriseNotifier
     from coordinator.adapters.system.probe import SystemProbe
 
     return AppriseNotifier(SystemProbe({}), environ)
-
-
-def check_addresses(config: Config, environ: Mapping[str, str]) -> None:
-    """Raises ConfigError for an address of `[notify]` that nobody could be told at."""
-    from coordinator.config import ConfigError
-
-    wrong = notifier(environ).wrong(config.notify.urls) if config.notify.urls else ""
-    if wrong:
-        cure = "Write it as apprise's documentation has it, such as ntfy://topic; `coordinator config check` tries it."
-        raise ConfigError(f"{config.origins['notify.urls']}: {wrong}", cure)
 
 
 def open_store(where: Place) -> Store:
@@ -491,6 +457,7 @@ def runner(
 
 def reread(where: Place, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
     """The configuration as it stands now, for a daemon that has one already. Raises KeepOld."""
+    from coordinator.app.config_checks import check_addresses, check_ladders
     from coordinator.app.walls import check_walls
     from coordinator.config import ConfigError
     from coordinator.engine.runner import KeepOld

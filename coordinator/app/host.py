@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from coordinator.app import (
     NoToken,
     Place,
-    check_addresses,
-    check_provider_names,
     configuration,
     coordinator_world,
     daemon_pid,
@@ -129,6 +127,7 @@ def examine_host(where: Place, environ: Mapping[str, str], *, live: bool) -> Ite
     from coordinator.adapters.system import doctor
     from coordinator.adapters.system.probe import SystemProbe
     from coordinator.app import walls
+    from coordinator.app.config_checks import check_addresses, check_provider_names
     from coordinator.app.engines import floors_of
     from coordinator.app.prices import blind_caps
     from coordinator.config import ConfigError

@@ -149,7 +149,7 @@ def configuration(environ: Mapping[str, str]) -> Config:
 
 def check_contacts(environ: Mapping[str, str]) -> None:
     """Raises ConfigError where an address of `[notify]` cannot be used."""
-    from coordinator.app import check_addresses
+    from coordinator.app.config_checks import check_addresses
 
     check_addresses(configuration(environ), environ)
 

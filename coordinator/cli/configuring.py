@@ -37,10 +37,11 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="A list of key, va
 def check() -> None:
     """Say whether the configuration can be used; exit 64 and the reason when not."""
     from coordinator import app
+    from coordinator.app.config_checks import check_addresses, check_provider_names
 
     place = app.place()
     config = app.configuration(place, os.environ)
-    app.check_provider_names(config)
-    app.check_addresses(config, os.environ)
+    check_provider_names(config)
+    check_addresses(config, os.environ)
     source = str(place.config) if place.config.exists() else f"no {place.config.name}: defaults"
     print(f"the configuration is good ({source})")

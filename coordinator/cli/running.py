@@ -98,14 +98,15 @@ def _overrides(provider: str, workers: int | None) -> dict[str, str]:
 
 def _check_provider(config: Config) -> None:
     from coordinator import app
+    from coordinator.app.config_checks import check_addresses, check_ladders
     from coordinator.app.walls import check_walls
 
     name = config.workers.provider
     if name not in app.provider_names():
         known = f"Known are {', '.join(app.provider_names())}."
         raise Trouble(f"there is no provider {name!r}", known, code=NO_PROVIDER)
-    app.check_ladders(config)
-    app.check_addresses(config, os.environ)
+    check_ladders(config)
+    check_addresses(config, os.environ)
     check_walls(config)
 
 

@@ -70,6 +70,7 @@ def resume(
 
 def _configuration(made: Plan, provider: str, workers: int | None) -> Config:
     from coordinator import app
+    from coordinator.app.config_checks import check_addresses
     from coordinator.app.plans import plan_configuration
 
     named = {"workers.provider": provider, "workers.max": str(workers) if workers is not None else ""}
@@ -77,7 +78,7 @@ def _configuration(made: Plan, provider: str, workers: int | None) -> Config:
     if config.workers.provider not in app.provider_names():
         known = f"Known are {', '.join(app.provider_names())}."
         raise Trouble(f"there is no provider {config.workers.provider!r}", known, code=NO_PROVIDER)
-    app.check_addresses(config, os.environ)
+    check_addresses(config, os.environ)
     return config
 
 
