@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -186,32 +186,70 @@ def test_what_a_packing_that_was_killed_left_half_done_is_in_nobody_s_way(field:
 # --- and who finds the host away meanwhile -----------------------------------------------------------
 
 
-def test_a_run_that_a_look_has_ended_is_not_unknown_again_for_a_start_that_found_its_host_away(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    executor = yard.executor()
-    go = yard.root / "go"
-    first, second = (yard.spec("sh", "-c", f"until test -e '{go}'; do sleep 0.05; done", job=job)
-                     for job in ("gh-1", "gh-2"))
-    handles = [first.handle, second.handle]
-    for spec in (first, second):
-        executor.submit(spec)
-    until(lambda: all(isinstance(one, Running) for one in executor.look(handles).values()), "both")
-    go.touch()
-    until(lambda: over_there(yard, first) and over_there(yard, second), "their end there")
-    assert yard.cable is not None
-    yard.cable.cut = "before"
+def in_between(yard: Yard, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """The host can be reached again, and this happens, while somebody who did not reach it says so of its runs, one by
+    one."""
     real = Mirror.heard_at
 
-    def looked_meanwhile(mirror: Mirror) -> datetime | None:
+    def meanwhile(mirror: Mirror) -> datetime | None:
         assert yard.cable is not None
         if yard.cable.cut:
             yard.cable.cut = ""
-            executor.refresh()  # type: ignore[attr-defined]
+            happens()
         return real(mirror)
 
-    monkeypatch.setattr(Mirror, "heard_at", looked_meanwhile)
+    monkeypatch.setattr(Mirror, "heard_at", meanwhile)
+
+
+def test_a_run_that_has_come_home_is_not_unknown_again_for_a_start_that_found_its_host_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packing, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        packing.set()
+        go_on.wait(30.0)
+
+    with far_yard(tmp_path, background=True) as yard:
+        executor = yard.executor()
+        beside(executor, "pack", before=slow)
+        alive, over = yard.spec("sleep", "60", job="gh-1"), yard.spec("true", job="gh-2")
+        for spec in (alive, over):
+            executor.submit(spec)
+        handles = [alive.handle, over.handle]
+        views = executor._views  # type: ignore[attr-defined]
+
+        def comes_home() -> None:
+            go_on.set()
+            until(lambda: isinstance(views[over.handle], Exited), "its coming home")
+
+        try:
+            until(lambda: executor.look(handles) and packing.is_set(), "the way home")
+            assert yard.cable is not None
+            in_between(yard, monkeypatch, comes_home)
+            yard.cable.cut = "before"
+            with pytest.raises(LaunchFailed, match="timed out"):
+                executor.submit(yard.spec("true", job="gh-3"))
+            assert isinstance(views[over.handle], Exited)
+            assert yard.pairs(over, "seen")["since"] == ""
+        finally:
+            go_on.set()
+
+
+def test_whoever_finds_its_host_away_does_not_undo_what_a_look_has_heard_since(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = yard.executor()
+    specs = [yard.spec("sleep", "60", job=job) for job in ("gh-1", "gh-2")]
+    handles = [spec.handle for spec in specs]
+    for spec in specs:
+        executor.submit(spec)
+    until(lambda: all(isinstance(one, Running) for one in executor.look(handles).values()), "both")
+    assert yard.cable is not None
+    yard.cable.cut = "before"
+    until(lambda: all(isinstance(one, Unknown) for one in executor.look(handles).values()), "the host to be away")
+    yard.clock.by = timedelta(minutes=11)
+    in_between(yard, monkeypatch, executor.refresh)  # type: ignore[attr-defined]
     with pytest.raises(LaunchFailed, match="timed out"):
         executor.submit(yard.spec("true", job="gh-3"))
-    assert isinstance(executor._views[second.handle], Exited)  # type: ignore[attr-defined]
-    assert yard.pairs(second, "seen")["since"] == ""
+    assert isinstance(executor._views[handles[1]], Running), "its lease is not over"  # type: ignore[attr-defined]

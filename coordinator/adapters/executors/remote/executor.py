@@ -83,6 +83,7 @@ class RemoteExecutor:
         self._guard = threading.Lock()
         self._views: dict[Handle, WorkerView] = {}
         self._begun: set[Handle] = set()   # since the look began, whose answer may be older
+        self._state = HostState()
         # by the thread whose turn it is to look; others read what it put there last
         self._turn = threading.Lock()
         self._live: dict[Handle, int] = {}
@@ -91,8 +92,6 @@ class RemoteExecutor:
         self._looked_at: datetime | None = None
         self._heard_at: datetime | None = None
         self._tidied_at: datetime | None = None
-        # by whoever asked the host last
-        self._state = HostState()
         self._over = threading.Event()
         self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
@@ -356,11 +355,13 @@ class RemoteExecutor:
         return Unknown(f"{self.name} knows nothing of it any more: does its address lead to another machine, or did "
                        f"its workdir change? {self._link.facts().folder} was looked at", since)
 
-    def _settle(self, handle: Handle, view: WorkerView) -> bool:
-        """Whether it is so now. Any thread may find the host away; what a look has found to be over stays so."""
+    def _settle(self, handle: Handle, view: WorkerView, asked: HostState | None = None) -> bool:
+        """Whether it is so now. Any thread may find the host away: what a look has found to be over stays so, and of
+        what was `asked` for when the host was found so nothing is said once somebody has asked anew."""
         with self._guard:
             before = self._views.get(handle)
-            stays = before is None or (isinstance(before, _FINAL) and not isinstance(view, _FINAL))
+            stays = before is None or (isinstance(before, _FINAL) and not isinstance(view, _FINAL)) \
+                or (asked is not None and asked is not self._state)
             if not stays:
                 self._views[handle] = view
         if not stays and type(before) is not type(view):
@@ -368,23 +369,24 @@ class RemoteExecutor:
         return not stays
 
     def _found(self, state: HostState) -> None:
-        before, self._state = self._state, state
+        with self._guard:
+            before, self._state = self._state, state
         if before != state:
             self._wake("host")
 
     def _note_away(self, words: str) -> None:
         """The host could not be asked: every run on it is unknown since it was first asked in vain. When it was last
         heard of is another time: we may have been away ourselves since."""
-        now = self._clock.now()
-        since = self._state.away_since or now
-        changed = self._state.away_since is None
-        self._state = HostState(since, words, ending=self._state.ending)
+        with self._guard:
+            before = self._state
+            since = before.away_since or self._clock.now()
+            state = self._state = HostState(since, words, ending=before.ending)
         for handle in self._running():
             mirror = self._mirror(handle)
-            if self._settle(handle, Unknown(words, since)):
+            if self._settle(handle, Unknown(words, since), state):
                 self._note(mirror, mirror.pairs("seen").get("state") or "waiting", mirror.heard_at() or since,
                            away_since=since, words=words)
-        if changed:
+        if before.away_since is None:
             self._wake("host")
 
     def _note(self, mirror: Mirror, state: str, at: datetime, *, away_since: datetime | None = None,
