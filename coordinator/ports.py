@@ -96,9 +96,9 @@ class GitHub(Protocol):
     def changed_issues(self, cursor: str | None) -> Listing:
         """None: all open issues. Else what was updated since, by one conditional request when idle."""
 
-    def recent_pulls(self, known: Mapping[int, PullRequest]) -> PullListing:
-        """Pull requests that are not as known, newest updated first, until a page brings nothing new; one
-        conditional request when idle. Compared whole: updated_at counts seconds, and much happens in one."""
+    def recent_pulls(self, known: Mapping[int, PullRequest], awaited: Collection[int] = ()) -> PullListing:
+        """Pull requests that are not as known, newest updated first, until a page brings nothing new, then those of
+        `awaited` on no page; one conditional request when idle. Compared whole: much happens in one second."""
 
     def issue(self, number: int) -> Issue:
         """Raises NotThere."""

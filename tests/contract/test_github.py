@@ -331,6 +331,27 @@ def test_recent_pulls_are_those_that_moved_and_an_idle_look_is_one_304(place: Pl
     assert [(pull.number, pull.state) for pull in moved.pulls] == [(first, PullState.MERGED)]
 
 
+def test_a_pull_that_was_merged_unseen_behind_the_newest_page_is_asked_for_by_its_number(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coordinator.adapters.github.client.PER_PAGE", 1)
+    client = place.client()
+    first = place.pull("rpi/gh-1")
+    known = {pull.number: pull for pull in client.recent_pulls({}).pulls}
+    place.later()
+    place.ann.merge(first)
+    place.later()
+    second = place.pull("rpi/gh-2")
+    known |= {pull.number: pull for pull in client.pulls_of_branch("rpi/gh-2")}   # opened by us: known at once
+    assert not client.recent_pulls(known).changed
+    place.asked()
+    [found] = client.recent_pulls(known, (first, second, 9999)).pulls
+    assert (found.number, found.state) == (first, PullState.MERGED)
+    assert [one.split(" ", 1)[1] for one in place.asked()] == ["GET /pulls", f"GET /pulls/{first}", "GET /pulls/9999"]
+    assert not client.recent_pulls({**known, first: found}, (first,)).changed
+    assert place.asked() == ["304 GET /pulls", f"304 GET /pulls/{first}"]
+
+
 def test_pulls_that_were_told_but_never_kept_are_told_again(place: Place) -> None:
     client = place.client()
     number = place.pull()

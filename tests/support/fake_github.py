@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -121,7 +121,7 @@ class FakeGitHub:
         seen = tuple(one for number, one in then.items() if number in late and (cursor is not None or one.open))
         return Listing(True, seen, str(change), full=cursor is None)
 
-    def recent_pulls(self, known: Mapping[int, Any]) -> PullListing:
+    def recent_pulls(self, known: Mapping[int, Any], awaited: Collection[int] = ()) -> PullListing:
         self._ask("pulls")
         return PullListing(True, tuple(self.pulls.values()))
 

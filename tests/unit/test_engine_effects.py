@@ -199,6 +199,18 @@ def test_what_the_token_may_not_say_is_told_once_a_move_and_the_work_comes_to_it
     assert not any(line.startswith("say:") for line in outside.lines)
 
 
+@pytest.mark.parametrize(("full", "numbers"), [(True, [100, 101]), (False, [])])
+def test_where_all_is_listed_anew_each_awaited_pull_request_is_asked_for(full, numbers, monkeypatch):
+    outside = at_work()
+    engine = ticking(outside)
+    asked = []
+    plain = outside.github.recent_pulls
+    monkeypatch.setattr(outside.github, "recent_pulls",
+                        lambda known, awaited: asked.extend(awaited) or plain(known))
+    assert not isinstance(perform(Poll(pulls=True, full=full), engine.world), EffectFailed)
+    assert asked == numbers
+
+
 class Asked(FakeProvider):
     """Remembers how often it was asked whether it is ready."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -143,20 +143,31 @@ class GitHubClient:
 
     # pull requests
 
-    def recent_pulls(self, known: Mapping[int, PullRequest]) -> PullListing:
+    def recent_pulls(self, known: Mapping[int, PullRequest], awaited: Collection[int] = ()) -> PullListing:
         """Where nothing is known yet, the hundred updated last: older ones are found by their branch. Whole
         pages are compared with `known`, also after a 304, so that an answer that was never kept is given again."""
         query = {"state": "all", "sort": "updated", "direction": "desc", "per_page": PER_PAGE}
         answer = self._ask.get("pulls", query)
         found: list[PullRequest] = []
+        seen: set[int] = set()
         while True:
             page = [_pull(one) for one in listed(answer, "pulls")]
             fresh = [pull for pull in page if known.get(pull.number) != pull]
             found += fresh
+            seen |= {pull.number for pull in page}
             following = next_page(answer)
             if following is None or not known or len(fresh) < len(page):
-                return PullListing(changed=bool(found), pulls=tuple(found))
+                break
             answer = self._ask.get(following)
+        found += [pull for number in sorted({*awaited} - seen)
+                  if (pull := self._pull_at(number)) is not None and known.get(number) != pull]
+        return PullListing(changed=bool(found), pulls=tuple(found))
+
+    def _pull_at(self, number: int) -> PullRequest | None:
+        try:
+            return _pull(self._ask.get(f"pulls/{number}").data)
+        except NotThere:
+            return None   # gone with its repository's other things: nothing can be followed there
 
     def pulls_of_branch(self, branch: str) -> tuple[PullRequest, ...]:
         """GitHub ignores a head it cannot read, so the answer is held against the branch once more."""

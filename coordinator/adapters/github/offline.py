@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
 from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
@@ -26,7 +26,7 @@ class Offline:
     def changed_issues(self, cursor: str | None) -> Listing:
         self._later()
 
-    def recent_pulls(self, known: Mapping[int, PullRequest]) -> PullListing:
+    def recent_pulls(self, known: Mapping[int, PullRequest], awaited: Collection[int] = ()) -> PullListing:
         self._later()
 
     def issue(self, number: int) -> Issue:
