@@ -130,6 +130,8 @@ def test_a_way_home_that_fails_is_this_run_s_alone_and_its_lease_runs(yard: Yard
         lost.append(found)
     assert set(lost) == {lost[0]}, "since it was first asked in vain"
     assert "no answer within 900 s" in lost[0].reason
+    told = yard.pairs(over, "seen")
+    assert (told["words"], float(told["since"])) == (lost[0].reason, pytest.approx(lost[0].since.timestamp(), abs=0.01))
 
 
 # --- work that is packed twice -----------------------------------------------------------------------

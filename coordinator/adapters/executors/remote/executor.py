@@ -320,7 +320,12 @@ class RemoteExecutor:
     def _bring(self, run: Ended) -> None:
         now = self._clock.now()
         try:
-            self._say(run.mirror, self._homecoming.bring(run, now))
+            view = self._homecoming.bring(run, now)
+            if isinstance(view, Unknown):
+                self._note_unknown(run.mirror, view)
+                self._settle(run.mirror.handle, view)
+            else:
+                self._say(run.mirror, view)
         except (OSError, Busy) as error:   # its own files here
             self._settle(run.mirror.handle, Unknown(f"its files here: {error}", now))
 
@@ -384,10 +389,13 @@ class RemoteExecutor:
         for handle in self._running():
             mirror = self._mirror(handle)
             if self._settle(handle, Unknown(words, since), state):
-                self._note(mirror, mirror.pairs("seen").get("state") or "waiting", mirror.heard_at() or since,
-                           away_since=since, words=words)
+                self._note_unknown(mirror, Unknown(words, since))
         if before.away_since is None:
             self._wake("host")
+
+    def _note_unknown(self, mirror: Mirror, view: Unknown) -> None:
+        self._note(mirror, mirror.pairs("seen").get("state") or "waiting", mirror.heard_at() or view.since,
+                   away_since=view.since, words=view.reason)
 
     def _note(self, mirror: Mirror, state: str, at: datetime, *, away_since: datetime | None = None,
               words: str = "") -> None:
