@@ -100,6 +100,30 @@ def test_a_process_that_has_the_number_of_a_hook_by_now_is_left_alone(world: Wor
         bystander.wait()
 
 
+def test_what_is_no_note_of_ours_is_left_as_it_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is being written, something else, a link, and what another user put there."""
+    folder = world.checkout / ".git" / NOTES
+    folder.mkdir()
+    bystander = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        proc = identity.look(bystander.pid)
+        assert proc is not None
+        pairs = {"name": "gate", "boot": identity.boot_id(), "pid": str(bystander.pid), "start": str(proc.start),
+                 "owner_pid": "0", "owner_start": "0"}
+        (folder / ".7.1-1.tmp").write_bytes(codec.encode(pairs))
+        (folder / "8").write_text("no pairs")
+        (folder / "9").symlink_to(folder / ".7.1-1.tmp")
+        assert end_left(world.checkout / ".git") == ()
+        atomic.write(str(folder / "10"), codec.encode(pairs))
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "geteuid", lambda: 4711)
+            assert end_left(world.checkout / ".git") == ()
+        assert (notes(world), runs(bystander.pid)) == ([".7.1-1.tmp", "10", "8", "9"], True)
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
 def test_what_cannot_be_noted_does_not_run(world: World) -> None:
     (world.checkout / ".git" / NOTES).write_text("no folder")
     repo = world.repository()

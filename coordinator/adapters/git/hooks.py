@@ -64,9 +64,11 @@ def _who(prefix: str, pid: int) -> dict[str, str]:
 
 def end_left(common: Path) -> tuple[str, ...]:
     """Ends with its whole group each noted command whose coordinator is gone, unless another process has its number by
-    now; the names of those that were ended. Raises OSError where one cannot be asked about."""
+    now; the names of those that were ended. What another user wrote there, a worker for one, is no note of ours. Raises
+    OSError where one cannot be asked about."""
     folder = common / NOTES
-    notes = sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+    found = sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+    notes = [note for note in found if note.name.isdigit() and note.lstat().st_uid == os.geteuid()]
     return tuple(name for note in notes if (name := _ended(note)))
 
 
@@ -74,8 +76,8 @@ def _ended(note: Path) -> str:
     try:
         pairs = atomic.read_pairs(str(note)) or {}
     except OSError:
-        pairs = {}   # a link: none of ours
-    if _lives(pairs, "owner_"):
+        return ""   # a link
+    if "owner_pid" not in pairs or _lives(pairs, "owner_"):
         return ""
     pid, start = codec.whole(pairs.get("pid", "")), codec.whole(pairs.get("start", ""))
     with crossing("process", f"end {note.name}"):
