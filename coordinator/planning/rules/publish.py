@@ -13,8 +13,6 @@ from coordinator.planning.snapshot import Snapshot
 NOT_PUSHED_FOR = frozenset({"push_refused", "secret_found", "not_scanned", "protected_path", "submodule_commit",
                             "lfs_objects", "pr_closed", "foreign_worktree"})
 """Reasons after which kept work stays local: the remote said no, or a person did."""
-
-
 REFUSED = frozenset({"push_refused", "pr_refused"})
 """Reasons for which work that was judged good did not come out: another session would add nothing to it."""
 
