@@ -195,7 +195,8 @@ def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) ->
         yield doctor.Check("fail", str(error), "gh auth login")
         return
     client = github_client(config, name, lambda: token)
-    yield from doctor.github_ready(client, client.lacking, name, config.labels.auto, source, now())
+    fork = github_client(config, config.repository.fork, lambda: token) if config.repository.fork else None
+    yield from doctor.github_ready(client, client.lacking, name, config.labels.auto, source, now(), fork)
     yield from doctor.token_in_a_file(source)
 
 

@@ -285,3 +285,35 @@ def test_branches_named_as_those_of_tasks_begin_are_named_with_their_cure(ward: 
     assert "a branch rpi is here: git makes no rpi/… beside it" in here
     assert "→ git branch -m rpi NAME" in here
     assert "a branch rpi is on the remote" in there
+
+
+FORKED = ("[floors]", 'disk = "1MB"', "inodes = 0", 'memory = "0"')
+
+
+def a_fork(ward: Ward, **options: object) -> None:
+    """Branches go to helper's fork, with helper's token, which may only read upstream."""
+    ward.github.add_user("helper", "helper", permission="read", **options)
+    fork = ward.github.add_fork("helper", "acme/widgets")
+    ward.set(*FORKED)
+    text = (ward.root / "coordinator.toml").read_text()
+    (ward.root / "coordinator.toml").write_text(text.replace("api_url", f'fork = "{fork.full_name}"\napi_url', 1))
+    ward.env = {"GITHUB_TOKEN": "helper"}
+
+
+def test_whoever_works_from_a_fork_needs_the_right_to_push_there_alone(ward: Ward) -> None:
+    a_fork(ward)
+    assert ward.fails() == []
+    assert "ok    helper/widgets may be pushed to" in ward.ran.stdout
+
+
+def test_from_a_fork_labels_that_cannot_be_set_are_a_warning(ward: Ward) -> None:
+    a_fork(ward, scopes=None)
+    assert ward.fails() == []
+    assert "warn  the token may not write: POST /repos/acme/widgets/labels" in ward.ran.stdout
+
+
+def test_a_fork_that_is_not_there_is_named(ward: Ward) -> None:
+    a_fork(ward)
+    text = (ward.root / "coordinator.toml").read_text()
+    (ward.root / "coordinator.toml").write_text(text.replace("helper/widgets", "helper/nothing"))
+    assert any("the fork that branches go to cannot be asked" in line for line in ward.fails())

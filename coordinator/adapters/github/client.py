@@ -69,11 +69,11 @@ class GitHubClient:
             server_time=server_time(answer.headers),
         )
 
-    def lacking(self, issue: int | None) -> tuple[str, ...]:
-        """What this token may not write, in GitHub's words; comments are tried on `issue`. An empty request changes
-        nothing: who may write hears what it lacks (422), who may not hears that (403, 404). Raises as `facts`."""
+    def lacking(self, issue: int | None) -> tuple[tuple[str, str], ...]:
+        """(path, GitHub's words) of what this token may not write; comments are tried on `issue`. An empty request
+        changes nothing: who may write hears what it lacks (422), who may not hears that (403, 404)."""
         tried = ["pulls", "labels", *([f"issues/{issue}/comments"] if issue is not None else [])]
-        return tuple(words for path in tried if (words := self._denied(path)))
+        return tuple((path, words) for path in tried if (words := self._denied(path)))
 
     def _denied(self, path: str) -> str:
         try:

@@ -84,13 +84,14 @@ def writable(root: Path, home: Path) -> Check:
 # --- GitHub --------------------------------------------------------------------------------------------
 
 
-Lacking = Callable[[int | None], Sequence[str]]
-"""What the token may not write, tried with requests that change nothing; comments on the issue of this number."""
+Lacking = Callable[[int | None], Sequence[tuple[str, str]]]
+"""(path, why) of what the token may not write, tried with requests that change nothing; comments on the issue of this
+number."""
 
 
-def github_ready(github: GitHub, lacking: Lacking, name: str, label: str, token_from: str,
-                 now: datetime) -> Iterator[Check]:
-    """Token, rights, label and clock; without an answer only the line that says so."""
+def github_ready(github: GitHub, lacking: Lacking, name: str, label: str, token_from: str, now: datetime,
+                 fork: GitHub | None = None) -> Iterator[Check]:
+    """Token, rights, label and clock; without an answer only the line that says so. With a `fork` branches go there."""
     try:
         facts = github.facts()
     except BadCredentials as error:
@@ -105,16 +106,16 @@ def github_ready(github: GitHub, lacking: Lacking, name: str, label: str, token_
         return
     who = f"as {facts.login} " if facts.login else ""
     yield Check("ok", f"GitHub {facts.full_name}: reachable {who}(token from {token_from})")
-    yield from _scopes(github, lacking, facts.scopes)
-    yield _push(facts.can_push, name)
+    yield from _scopes(github, lacking, facts.scopes, forked=fork is not None)
+    yield _push(facts.can_push, name) if fork is None else _push_to(fork)
     yield _label(github, name, label)
     if facts.server_time is not None:
         yield _clock(facts.server_time, now)
 
 
-def _scopes(github: GitHub, lacking: Lacking, scopes: Sequence[str] | None) -> Iterator[Check]:
+def _scopes(github: GitHub, lacking: Lacking, scopes: Sequence[str] | None, *, forked: bool) -> Iterator[Check]:
     if scopes is None:
-        yield from _tried(github, lacking)
+        yield from _tried(github, lacking, forked=forked)
     elif NEEDED_SCOPE in scopes or "public_repo" in scopes:
         yield Check("ok", f"token scopes: {', '.join(scopes)}")
     else:
@@ -122,8 +123,8 @@ def _scopes(github: GitHub, lacking: Lacking, scopes: Sequence[str] | None) -> I
                     f"gh auth refresh -s {NEEDED_SCOPE}")
 
 
-def _tried(github: GitHub, lacking: Lacking) -> Iterator[Check]:
-    """A fine-grained token shows no scopes."""
+def _tried(github: GitHub, lacking: Lacking, *, forked: bool) -> Iterator[Check]:
+    """A fine-grained token shows no scopes. Whoever works from a fork need not be able to label and comment."""
     cure = "give it: issues, pull requests and contents, read and write"
     try:
         issues = github.changed_issues(None).issues
@@ -136,12 +137,20 @@ def _tried(github: GitHub, lacking: Lacking) -> Iterator[Check]:
     except GitHubError as error:
         yield Check("warn", f"what the token may write cannot be asked: {error.words}", "coordinator doctor")
         return
-    for words in missing:
-        yield Check("fail", f"the token may not write: {words}", cure)
+    for path, words in missing:
+        yield Check("warn" if forked and path != "pulls" else "fail", f"the token may not write: {words}", cure)
     if not missing:
         untried = "" if issues else ", but for comments: there is no issue to try them on"
         yield Check("ok", "the token shows no scopes (fine-grained); issues and pull requests can be read and written"
                     f"{untried}")
+
+
+def _push_to(fork: GitHub) -> Check:
+    try:
+        facts = fork.facts()
+    except GitHubError as error:
+        return Check("fail", f"the fork that branches go to cannot be asked: {error.words}", "coordinator config show")
+    return _push(facts.can_push, facts.full_name)
 
 
 def _push(can_push: bool, name: str) -> Check:
