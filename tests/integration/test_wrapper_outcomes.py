@@ -262,7 +262,7 @@ def test_an_outcome_is_read_whole_or_not_at_all(place: Bench) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a tiny disk")
 def test_a_full_disk_is_said_and_taken_for_the_cause_of_a_failure(place: Bench) -> None:
     place.jobs.mkdir()
-    if os.system(f"mount -t tmpfs -o size=768k none {place.jobs}") != 0:
+    if os.system(f"mount -t tmpfs -o size=1m none {place.jobs}") != 0:
         pytest.skip("no right to mount here")
     try:
         executor = place.executor()

@@ -97,7 +97,7 @@ def test_a_program_that_is_not_there_is_said_on_a_terminal_too(place: Bench) -> 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a tiny disk")
 def test_an_agent_on_a_terminal_does_not_hang_for_a_full_disk(place: Bench) -> None:
     place.jobs.mkdir()
-    if os.system(f"mount -t tmpfs -o size=768k none {place.jobs}") != 0:
+    if os.system(f"mount -t tmpfs -o size=1m none {place.jobs}") != 0:
         pytest.skip("no right to mount here")
     try:
         executor = place.executor()
