@@ -344,11 +344,23 @@ def test_a_pull_that_was_merged_unseen_behind_the_newest_page_is_asked_for_by_it
     second = place.pull("rpi/gh-2")
     known |= {pull.number: pull for pull in client.pulls_of_branch("rpi/gh-2")}   # opened by us: known at once
     assert not client.recent_pulls(known).changed
-    place.asked()
     [found] = client.recent_pulls(known, (first, second, 9999)).pulls
     assert (found.number, found.state) == (first, PullState.MERGED)
-    assert [one.split(" ", 1)[1] for one in place.asked()] == ["GET /pulls", f"GET /pulls/{first}", "GET /pulls/9999"]
     assert not client.recent_pulls({**known, first: found}, (first,)).changed
+
+
+def test_only_what_no_page_named_is_asked_for_by_its_number_and_that_is_one_304(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coordinator.adapters.github.client.PER_PAGE", 1)
+    client = place.client()
+    first = place.pull("rpi/gh-1")
+    place.later()
+    second = place.pull("rpi/gh-2")
+    known = {pull.number: pull for pull in client.recent_pulls({}, (first,)).pulls}
+    client.recent_pulls(known, (first,))   # whether it can be merged was worked out meanwhile
+    place.asked()
+    assert not client.recent_pulls(known, (first, second)).changed
     assert place.asked() == ["304 GET /pulls", f"304 GET /pulls/{first}"]
 
 

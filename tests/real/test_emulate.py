@@ -23,6 +23,7 @@ LACKS: dict[str, str] = {
     "test_an_idle_look_is_exactly_one_304_and_costs_nothing": "it sends no ETag",
     "test_the_cursor_serves_a_new_process_without_another_listing": "it sends no ETag",
     "test_recent_pulls_are_those_that_moved_and_an_idle_look_is_one_304": "it sends no ETag",
+    "test_only_what_no_page_named_is_asked_for_by_its_number_and_that_is_one_304": "it sends no ETag",
     "test_labels_closings_edits_and_new_issues_are_seen_also_within_one_second": SINCE,
     "test_a_hundred_and_more_changes_of_one_second_are_all_brought": SINCE,
     "test_after_a_hundred_and_more_changes_of_one_second_an_idle_look_is_one_304_again": "it sends no ETag",
