@@ -24,6 +24,7 @@ from coordinator.app import (
 )
 
 if TYPE_CHECKING:
+    from coordinator.adapters.git.repository import GitRepository
     from coordinator.adapters.system.doctor import Check
     from coordinator.config import Config
     from coordinator.domain.remains import Litter
@@ -200,35 +201,35 @@ def _examine_github(where: Place, config: Config, environ: Mapping[str, str]) ->
     yield from doctor.token_in_a_file(source)
 
 
-def _examine_branches(where: Place, config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
-    from coordinator.adapters.system import doctor
-    from coordinator.domain.task import BRANCHES
+def _askable(where: Place, config: Config, environ: Mapping[str, str]) -> GitRepository | None:
+    """The repository with its remote; None where lines before said already that nobody can be asked."""
     from coordinator.ports import GitError
 
     token = token_or_none(environ)
     try:
-        repo = git_repository(where, config, lambda: token) if token else None
+        return git_repository(where, config, lambda: token) if token else None
     except GitError:
-        return
+        return None
+
+
+def _examine_branches(where: Place, config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
+    from coordinator.adapters.system import doctor
+    from coordinator.domain.task import BRANCHES
+
+    repo = _askable(where, config, environ)
     if repo is not None:
         yield from doctor.branches(f"{BRANCHES}…", lambda: repo.crowded(f"{BRANCHES}gh-1"))
 
 
 def _examine_claim(where: Place, config: Config, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Nothing where the lines before say already that nobody can be asked."""
     from coordinator.adapters.system import doctor
     from coordinator.app.claims import holder_of, look
-    from coordinator.ports import GitError
 
     if not config.repository.claim:
         yield doctor.Check("warn", "repository.claim = false: nobody keeps a coordinator elsewhere apart from this one",
                            "set repository.claim = true")
         return
-    token = token_or_none(environ)
-    try:
-        repo = git_repository(where, config, lambda: token) if token else None
-    except GitError:
-        return
+    repo = _askable(where, config, environ)
     if repo is not None:
         yield doctor.claim(config.repository.fork, lambda: look(repo), holder_of(where))
 

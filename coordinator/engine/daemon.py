@@ -40,7 +40,7 @@ class EffectPool:
         self._threads = {apart: ThreadPoolExecutor(most, thread_name_prefix=f"effect-{apart}".rstrip("-"))
                          for apart, most in EFFECTS_AT_ONCE.items()}
 
-    def submit(self, job: Callable[[], None], apart: str = "") -> None:
+    def submit(self, job: Callable[[], None], apart: str = "", /) -> None:
         self._threads[apart].submit(job)
 
     def close(self) -> None:

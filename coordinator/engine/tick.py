@@ -55,13 +55,13 @@ APART: dict[type[Any], str] = {KeepClaim: "claim", StopWorker: "stop"}
 class Pool(Protocol):
     """Runs effects beside the engine's thread, or at once. `apart` names threads of their own, "" the common ones."""
 
-    def submit(self, job: Callable[[], None], apart: str = "") -> None: ...
+    def submit(self, job: Callable[[], None], apart: str = "", /) -> None: ...
 
 
 class AtOnce:
     """The pool of `run --once` and of tests: an effect is made where it is asked for."""
 
-    def submit(self, job: Callable[[], None], apart: str = "") -> None:  # noqa: ARG002 - there is one thread
+    def submit(self, job: Callable[[], None], _apart: str = "", /) -> None:
         job()
 
 

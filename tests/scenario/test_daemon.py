@@ -68,13 +68,19 @@ def test_sigterm_ends_it_within_seconds_and_the_next_one_finds_its_worker_again(
         again.end()
 
 
-@pytest.mark.req("W23")
-def test_kill_9_loses_nothing(yard: Yard):
+def killed_at_work(yard: Yard) -> int:
+    """The number of an issue whose worker works on, its coordinator being dead."""
     number = yard.issue(script=WAIT_FOR_GO)
     with a_daemon(yard) as daemon:
         daemon.until_state(number, "RUNNING")
         daemon.until((yard.worktree(number) / "first.txt").exists)
         daemon.end(signal.SIGKILL)
+    return number
+
+
+@pytest.mark.req("W23")
+def test_kill_9_loses_nothing(yard: Yard):
+    number = killed_at_work(yard)
     (yard.worktree(number) / "GO").touch()
     with a_daemon(yard) as again:
         again.until_state(number, "IN_REVIEW")
@@ -86,11 +92,7 @@ def test_kill_9_loses_nothing(yard: Yard):
 @pytest.mark.req("W2", "W23")
 def test_a_restart_keeps_its_worker_where_the_claim_moved_after_it_was_written_down(yard: Yard):
     """It sees the claim of its life before, and takes it by a push that is slow: no worker hears of another."""
-    number = yard.issue(script=WAIT_FOR_GO)
-    with a_daemon(yard) as daemon:
-        daemon.until_state(number, "RUNNING")
-        daemon.until((yard.worktree(number) / "first.txt").exists)
-        daemon.end(signal.SIGKILL)
+    number = killed_at_work(yard)
     store = SqlStore(yard.clone / ".coordinator" / "state.db")
     known = json.loads(store.document(CLAIM) or "")
     store.keep_document(CLAIM, json.dumps({**known, "sha": yard.git("rev-parse", "HEAD")}))

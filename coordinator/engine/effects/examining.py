@@ -18,14 +18,13 @@ from coordinator.engine.facts import Examined
 from coordinator.engine.world import World
 from coordinator.planning.actions import Examine
 from coordinator.ports import Finished, GitBusy, GitError, GitHubError, Provider, Recording
+from coordinator.wording.warnings import paths_words
 
 TAIL = 16_384
 """Bytes of the run's output that are read for people."""
 LONGEST_LINE = 16 << 20
 """Bytes of a line that are read at once; a longer one comes in pieces, of which none is an event."""
 LINES_KEPT = 20
-SHOWN = 5
-"""Paths that a line of the log names."""
 QUIET = frozenset({"init", "usage", "note", "unknown"})
 """Events that tell a person nothing."""
 
@@ -179,8 +178,8 @@ def _keep(
         world.repo_of(task).commit_all(task.id, message)
         after = world.repo_of(task).work(task.id, task.branch, attempt.base_sha)
         if after is not None and after.dirty:
-            some = ", ".join(after.dirty[:SHOWN]) + (", …" if len(after.dirty) > SHOWN else "")
-            world.say(f"{task.id}: no commit can hold {world.mask(some)}: it stays in {task.worktree}")
+            left = world.mask(paths_words(after.dirty))
+            world.say(f"{task.id}: no commit can hold {left}: it stays in {task.worktree}")
         return after, "", forgotten
     return work, world.repo_of(task).rescue(task.id, attempt.number) or "", False
 

@@ -26,16 +26,16 @@ def passing(world: World, tasks: Iterable[Task]) -> Callable[[Cargo], None]:
     """Raises HeldBack for protected paths where the settings say so, and for what nobody could get whole (commits of
     submodules, files of Git LFS), where no person let this very commit pass."""
     mine = tuple(tasks)
-    let = {sha for task in mine for sha in cleared(task, "protected_path")}
-    alone = {sha for task in mine for sha in cleared(task, "submodule_commit")}
-    stored = {sha for task in mine for sha in cleared(task, "lfs_objects")}
+
+    def let(cargo: Cargo, reason: str) -> bool:
+        return any(cargo.head in cleared(task, reason) for task in mine)
 
     def passes(cargo: Cargo) -> None:
-        if cargo.only_here and cargo.head not in alone:
+        if cargo.only_here and not let(cargo, "submodule_commit"):
             raise HeldBack("submodule_commit", modules_words(cargo.only_here))
-        if cargo.pointers and cargo.head not in stored:
+        if cargo.pointers and not let(cargo, "lfs_objects"):
             raise HeldBack("lfs_objects", paths_words(cargo.pointers))
-        if cargo.head not in let:
+        if not let(cargo, "protected_path"):
             _blocked(world, cargo)
 
     return passes
