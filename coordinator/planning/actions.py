@@ -74,9 +74,10 @@ NOTIFY_LANE = "notify"
 
 @dataclass(frozen=True)
 class Poll:
-    """Ask GitHub what changed; `pulls` too when a pull request of ours is awaited; `full` lists all anew."""
+    """Ask GitHub what changed; `full` lists all anew. `awaited` are the numbers of the pull requests whose news would
+    move a task, ascending: where there are none, pull requests are not asked for."""
 
-    pulls: bool
+    awaited: tuple[int, ...]
     full: bool
     lane: str = POLL_LANE
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.domain.worker import Exited, Running, Unknown, Waiting
 from coordinator.ports import Away, LaunchFailed, LaunchSpec
 from tests.support import far_field
-from tests.support.executor_yard import Yard, beside, ended, far_yard, view
+from tests.support.executor_yard import Closing, Yard, beside, ended, far_yard, view
 from tests.support.far_field import BRANCH, Field
 from tests.support.gitworld import git, make_world
 from tests.support.workers import until
@@ -37,20 +38,35 @@ def over_there(yard: Yard, spec: LaunchSpec) -> bool:
     return bool(list((yard.root / "far side").rglob(f"{spec.handle.job}.outcome")))
 
 
+class Way:
+    """From the far side home: `taken` once anything has begun to be packed, which waits until it may `go_on`."""
+
+    def __init__(self) -> None:
+        self.taken, self.go_on = threading.Event(), threading.Event()
+
+    def pack(self) -> None:
+        self.taken.set()
+        self.go_on.wait(30.0)
+
+
+@contextmanager
+def slow_way(root: Path) -> Iterator[tuple[Yard, Closing, Way]]:
+    way = Way()
+    with far_yard(root, background=True) as yard:
+        executor = yard.executor()
+        beside(executor, "pack", before=way.pack)
+        try:
+            yield yard, executor, way
+        finally:
+            way.go_on.set()
+
+
 # --- a way home that takes long, or fails ------------------------------------------------------------
 
 
 @pytest.mark.req("N2")
 def test_a_host_that_answers_is_not_away_while_the_work_of_one_run_is_on_its_way_home(tmp_path: Path) -> None:
-    packing, go_on = threading.Event(), threading.Event()
-
-    def slow() -> None:
-        packing.set()
-        go_on.wait(30.0)
-
-    with far_yard(tmp_path, background=True) as yard:
-        executor = yard.executor()
-        beside(executor, "pack", before=slow)
+    with slow_way(tmp_path) as (yard, executor, way):
         over = yard.spec("sh", "-c", f"until test -e '{tmp_path}/go'; do sleep 0.05; done", job="gh-1")
         alive = yard.spec("sleep", "60", job="gh-2")
         for spec in (over, alive):
@@ -67,44 +83,32 @@ def test_a_host_that_answers_is_not_away_while_the_work_of_one_run_is_on_its_way
         (tmp_path / "go").touch()
         until(lambda: over_there(yard, over), "its end there")
         yard.cable.cut = ""
-        try:
-            until(packing.is_set, "the way home")
-            until(lambda: isinstance(executor.look(handles)[alive.handle], Running), "the other to be seen", 5.0)
-            assert executor.hosts()["epyc12"].away_since is None
-            assert not isinstance(executor.look(handles)[over.handle], Exited)
-        finally:
-            go_on.set()
+        until(way.taken.is_set, "the way home")
+        until(lambda: isinstance(executor.look(handles)[alive.handle], Running), "the other to be seen", 5.0)
+        assert executor.hosts()["epyc12"].away_since is None
+        assert not isinstance(executor.look(handles)[over.handle], Exited)
+        way.go_on.set()
         until(lambda: isinstance(executor.look(handles)[over.handle], Exited), "its coming home")
 
 
 @pytest.mark.req("N2")
 def test_no_lease_runs_by_a_start_in_vain_while_the_work_of_one_run_is_on_its_way_home(tmp_path: Path) -> None:
-    packing, go_on = threading.Event(), threading.Event()
-
-    def slow() -> None:
-        packing.set()
-        go_on.wait(30.0)
-
-    with far_yard(tmp_path, background=True) as yard:
-        executor = yard.executor()
-        beside(executor, "pack", before=slow)
+    with slow_way(tmp_path) as (yard, executor, way):
         alive, over = yard.spec("sleep", "60", job="gh-1"), yard.spec("true", job="gh-2")
         for spec in (alive, over):
             executor.submit(spec)
         handles = [over.handle, alive.handle]
-        try:
-            until(lambda: executor.look(handles) and packing.is_set(), "the way home")
-            assert yard.cable is not None
-            yard.cable.cut = "before"
-            with pytest.raises(LaunchFailed, match="timed out"):
-                executor.submit(yard.spec("true", job="gh-3"))
-            yard.cable.cut = ""
-            yard.clock.by = timedelta(minutes=11)
-            lost = executor.look(handles)[alive.handle]
-            assert isinstance(lost, Unknown)
-            assert yard.clock.now() - lost.since < timedelta(minutes=1)
-        finally:
-            go_on.set()
+        until(lambda: executor.look(handles) and way.taken.is_set(), "the way home")
+        assert yard.cable is not None
+        yard.cable.cut = "before"
+        with pytest.raises(LaunchFailed, match="timed out"):
+            executor.submit(yard.spec("true", job="gh-3"))
+        yard.cable.cut = ""
+        yard.clock.by = timedelta(minutes=11)
+        lost = executor.look(handles)[alive.handle]
+        assert isinstance(lost, Unknown)
+        assert yard.clock.now() - lost.since < timedelta(minutes=1)
+        way.go_on.set()
         until(lambda: isinstance(executor.look(handles)[alive.handle], Running), "its being seen again")
 
 
@@ -206,15 +210,7 @@ def in_between(yard: Yard, monkeypatch: pytest.MonkeyPatch, happens: Callable[[]
 def test_a_run_that_has_come_home_is_not_unknown_again_for_a_start_that_found_its_host_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packing, go_on = threading.Event(), threading.Event()
-
-    def slow() -> None:
-        packing.set()
-        go_on.wait(30.0)
-
-    with far_yard(tmp_path, background=True) as yard:
-        executor = yard.executor()
-        beside(executor, "pack", before=slow)
+    with slow_way(tmp_path) as (yard, executor, way):
         alive, over = yard.spec("sleep", "60", job="gh-1"), yard.spec("true", job="gh-2")
         for spec in (alive, over):
             executor.submit(spec)
@@ -222,20 +218,17 @@ def test_a_run_that_has_come_home_is_not_unknown_again_for_a_start_that_found_it
         views = executor._views  # type: ignore[attr-defined]
 
         def comes_home() -> None:
-            go_on.set()
+            way.go_on.set()
             until(lambda: isinstance(views[over.handle], Exited), "its coming home")
 
-        try:
-            until(lambda: executor.look(handles) and packing.is_set(), "the way home")
-            assert yard.cable is not None
-            in_between(yard, monkeypatch, comes_home)
-            yard.cable.cut = "before"
-            with pytest.raises(LaunchFailed, match="timed out"):
-                executor.submit(yard.spec("true", job="gh-3"))
-            assert isinstance(views[over.handle], Exited)
-            assert yard.pairs(over, "seen")["since"] == ""
-        finally:
-            go_on.set()
+        until(lambda: executor.look(handles) and way.taken.is_set(), "the way home")
+        assert yard.cable is not None
+        in_between(yard, monkeypatch, comes_home)
+        yard.cable.cut = "before"
+        with pytest.raises(LaunchFailed, match="timed out"):
+            executor.submit(yard.spec("true", job="gh-3"))
+        assert isinstance(views[over.handle], Exited)
+        assert yard.pairs(over, "seen")["since"] == ""
 
 
 def test_whoever_finds_its_host_away_does_not_undo_what_a_look_has_heard_since(

@@ -59,7 +59,7 @@ def test_an_effect_never_raises(error, until, words, monkeypatch):
         raise error
 
     monkeypatch.setattr(outside.github, "changed_issues", fails)
-    fact = perform(Poll(pulls=False, full=True), outside.world())
+    fact = perform(Poll((), full=True), outside.world())
     assert isinstance(fact, EffectFailed)
     assert (fact.words, fact.github_until is not None) == (words, until)
     assert bool(fact.bug) == isinstance(error, ZeroDivisionError)
@@ -139,7 +139,7 @@ def test_a_refusal_of_github_is_a_fact_too(monkeypatch):
         raise Refused("no")
 
     monkeypatch.setattr(outside.github, "changed_issues", refuses)
-    assert isinstance(perform(Poll(pulls=False, full=True), outside.world()), EffectFailed)
+    assert isinstance(perform(Poll((), full=True), outside.world()), EffectFailed)
 
 
 def test_a_worker_that_runs_is_recorded_though_its_template_broke_meanwhile(monkeypatch):
@@ -207,7 +207,7 @@ def test_where_all_is_listed_anew_each_awaited_pull_request_is_asked_for(full, n
     plain = outside.github.recent_pulls
     monkeypatch.setattr(outside.github, "recent_pulls",
                         lambda known, awaited: asked.extend(awaited) or plain(known))
-    assert not isinstance(perform(Poll(pulls=True, full=full), engine.world), EffectFailed)
+    assert not isinstance(perform(Poll((100, 101), full=full), engine.world), EffectFailed)
     assert asked == numbers
 
 

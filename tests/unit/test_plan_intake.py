@@ -134,8 +134,8 @@ def test_github_is_polled_when_due_and_left_alone_when_it_asked_for_it():
     def polls(**changes) -> list[Poll]:
         return [one for one in plan(a_snapshot(**changes)).actions if isinstance(one, Poll)]
 
-    assert polls(poll_due=True) == [Poll(pulls=False, full=False)]
+    assert polls(poll_due=True) == [Poll((), full=False)]
     assert polls(poll_due=False) == []
     assert polls(poll_due=True, github_until=NOW + timedelta(seconds=1)) == []
     assert polls(poll_due=True, busy=frozenset({"poll"})) == []
-    assert polls(poll_due=True, listed_at=NOW - timedelta(days=1)) == [Poll(pulls=False, full=True)]
+    assert polls(poll_due=True, listed_at=NOW - timedelta(days=1)) == [Poll((), full=True)]

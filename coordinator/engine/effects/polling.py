@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from coordinator.domain.issue import GHOST, Issue, LabelEvent, PullRequest, Vet
-from coordinator.domain.task import TaskState, issue_task_id
+from coordinator.domain.task import issue_task_id
 from coordinator.engine.facts import EffectFailed, Polled, Vetted
 from coordinator.engine.world import World
 from coordinator.planning.actions import Poll, VetIssue
@@ -22,10 +22,8 @@ def poll(action: Poll, world: World) -> Polled:
     cursor = None if action.full else world.store.cursor()
     listing = world.github.changed_issues(cursor)
     pulls: tuple[PullRequest, ...] = ()
-    if action.pulls:
-        awaited = [task.pr_number for task in world.store.tasks()
-                   if action.full and task.state is TaskState.IN_REVIEW and task.pr_number is not None]
-        pulls = world.github.recent_pulls(world.store.pulls(), awaited).pulls
+    if action.awaited:
+        pulls = world.github.recent_pulls(world.store.pulls(), action.awaited if action.full else ()).pulls
     login = world.policy.login or world.github.facts().login
     return Polled(listing, pulls, world.clock.now(), login, _no_label(world, listing.issues))
 

@@ -14,5 +14,4 @@ def rule(s: Snapshot) -> Iterator[Poll]:
     if not s.policy.intake or not s.poll_due or not s.github_ok or not s.free(POLL_LANE):
         return
     full = s.listed_at is None or s.now - s.listed_at >= s.policy.relist
-    awaited = any(review.awaited(s, task) for task in s.tasks.values())
-    yield Poll(pulls=awaited, full=full)
+    yield Poll(review.awaited(s), full)

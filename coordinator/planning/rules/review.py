@@ -35,10 +35,14 @@ def rule(s: Snapshot) -> Iterator[Move | Wait]:
             yield Wait(task.id, "review", f"PR #{task.pr_number} waits for a reviewer", f"review {task.pr_url}")
 
 
-def awaited(s: Snapshot, task: Task) -> bool:
-    """Whether news of its pull request would move the task. Of one that was closed for as long as its issue is open."""
-    if task.state is _S.IN_REVIEW:
-        return True
+def awaited(s: Snapshot) -> tuple[int, ...]:
+    """The numbers of the pull requests whose news would move a task, ascending. Of one that was closed for as long as
+    its issue is open."""
+    return tuple(sorted({task.pr_number for task in s.tasks.values()
+                         if task.pr_number is not None and (task.state is _S.IN_REVIEW or _open_yet(s, task))}))
+
+
+def _open_yet(s: Snapshot, task: Task) -> bool:
     issue = s.issue_of(task)
     return _closed(task) and issue is not None and issue.open
 
