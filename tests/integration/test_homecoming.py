@@ -138,6 +138,64 @@ def test_a_way_home_that_fails_is_this_run_s_alone_and_its_lease_runs(yard: Yard
     assert (told["words"], float(told["since"])) == (lost[0].reason, pytest.approx(lost[0].since.timestamp(), abs=0.01))
 
 
+def test_a_lease_runs_from_when_a_way_home_broke_off_and_not_from_when_it_was_begun(yard: Yard) -> None:
+    def breaks_off() -> None:
+        yard.clock.by += timedelta(minutes=15)
+        raise Away("epyc12: no answer within 900 s")
+
+    executor = yard.executor()
+    beside(executor, "pack", before=breaks_off)
+    over = yard.spec("true", job="gh-1")
+    executor.submit(over)
+    until(lambda: over_there(yard, over), "its end there")
+    found = view(executor, over)
+    assert isinstance(found, Unknown)
+    assert yard.clock.now() - found.since < timedelta(minutes=1)
+
+
+def test_no_lease_of_one_runs_by_how_long_another_s_way_home_takes(yard: Yard) -> None:
+    asked: list[str] = []
+
+    def pack() -> None:   # the first is refused, the next takes long
+        asked.append("pack")
+        if len(asked) == 1:
+            raise Away("epyc12: the line broke")
+        yard.clock.by += timedelta(minutes=15)
+
+    executor = yard.executor()
+    beside(executor, "pack", before=pack)
+    one, other = yard.spec("true", job="gh-1"), yard.spec("true", job="gh-2")
+    for spec in (one, other):
+        executor.submit(spec)
+        until(lambda spec=spec: over_there(yard, spec), "its end there")   # type: ignore[misc]
+    views = executor.look([one.handle, other.handle])
+    assert isinstance(views[other.handle], Exited)
+    found = views[one.handle]
+    assert isinstance(found, Unknown)
+    assert yard.clock.now() - found.since < timedelta(minutes=1)
+
+
+def test_no_lease_runs_while_the_work_comes_home_bit_by_bit(field: Field) -> None:
+    yard, pieces = field.yard, [0]
+
+    def get() -> None:
+        pieces[0] += 1
+        yard.clock.by += timedelta(minutes=4)
+        if pieces[0] % 2 == 0:
+            raise Away("epyc12: the line broke")
+
+    executor = yard.executor()
+    spec = field.sent(executor, "head -c 9000000 /dev/urandom > one; git add one; git commit -qm one")
+    until(lambda: over_there(yard, spec), "its end there")
+    beside(executor, "get", before=get)
+    lasted: list[timedelta] = []
+    while isinstance(found := view(executor, spec), Unknown):
+        lasted.append(yard.clock.now() - found.since)
+    assert isinstance(found, Exited)
+    assert (len(lasted), max(lasted) < timedelta(minutes=1)) == (2, True)
+    assert not field.home(executor, spec).trouble
+
+
 # --- work that is packed twice -----------------------------------------------------------------------
 
 SLOW_GIT = """#!/bin/sh

@@ -77,7 +77,7 @@ class RemoteExecutor:
         self._link, self._jobs, self._clock, self._wake = link, jobs.absolute(), clock, wake
         self._manner, self._starter, self._ours = manner or Manner(), starter, ours
         self._departure = Departure(name, link, self._jobs, starter, self._manner.tuning or {})
-        self._homecoming = Homecoming(link, self._manner.limit)
+        self._homecoming = Homecoming(link, self._manner.limit, clock)
         self._recall = Recall(self._mirror, self._order, starter, owing=owes(self._jobs, name))
         # by any thread, under the guard
         self._guard = threading.Lock()
@@ -313,21 +313,30 @@ class RemoteExecutor:
         self._bringing = bool(self._ended)
         try:
             for run in self._ended:
+                began = self._clock.now()
                 self._bring(run)
+                self._spare(run.mirror.handle, max(self._clock.now() - began, timedelta(0)))
         finally:
             self._bringing = False
 
+    def _spare(self, brought: Handle, by: timedelta) -> None:
+        """So long nobody was asked for the others: no lease of theirs runs by it."""
+        self._homecoming.spare(brought, by)
+        with self._guard:
+            for handle, view in self._views.items():
+                if isinstance(view, Unknown) and handle != brought:
+                    self._views[handle] = replace(view, since=view.since + by)
+
     def _bring(self, run: Ended) -> None:
-        now = self._clock.now()
         try:
-            view = self._homecoming.bring(run, now)
+            view = self._homecoming.bring(run)
             if isinstance(view, Unknown):
                 self._note_unknown(run.mirror, view)
                 self._settle(run.mirror.handle, view)
             else:
                 self._say(run.mirror, view)
         except (OSError, Busy) as error:   # its own files here
-            self._settle(run.mirror.handle, Unknown(f"its files here: {error}", now))
+            self._settle(run.mirror.handle, Unknown(f"its files here: {error}", self._clock.now()))
 
     def _say(self, mirror: Mirror, view: WorkerView) -> None:
         """To readers here and to whoever looks."""

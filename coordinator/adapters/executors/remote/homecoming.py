@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from coordinator.adapters.executors.remote.link import Link, NotAsked
 from coordinator.adapters.executors.remote.mirror import Mirror
 from coordinator.adapters.executors.views import exited_of, view_of
 from coordinator.domain.worker import Exited, Missing, Unknown, Waiting, WorkerView
-from coordinator.ports import Away, Handle, LaunchFailed
+from coordinator.ports import Away, Clock, Handle, LaunchFailed
 from coordinator.runfiles.lock import Busy
 
 _PACKING = 900.0
@@ -34,22 +34,30 @@ class Homecoming:
     """Of the runs of one host; at most `limit` bytes of work are taken home. Only the thread whose look it is brings
     them home; any may ask for survivors."""
 
-    def __init__(self, link: Link, limit: int) -> None:
-        self._link, self.limit = link, limit
+    def __init__(self, link: Link, limit: int, clock: Clock) -> None:
+        self._link, self.limit, self._clock = link, limit, clock
         self._survivors: dict[Handle, tuple[int, ...]] = {}
         self._in_vain: dict[Handle, datetime] = {}   # since when
 
-    def bring(self, run: Ended, now: datetime) -> WorkerView:
+    def bring(self, run: Ended) -> WorkerView:
         """The work, then the outcome: until that is here nobody takes the run for ended. What is to be said of it
         then. Raises NotAsked, OSError, Busy."""
+        mirror, handle = run.mirror, run.mirror.handle
+        had = mirror.size("bundle")
         try:
             view = self._brought(run)
         except NotAsked:
             raise
         except Away as away:   # the host has just answered for the others
-            return Unknown(away.words, self._in_vain.setdefault(run.mirror.handle, now))
-        self._in_vain.pop(run.mirror.handle, None)
+            if mirror.size("bundle") > had:   # bit by bit it comes
+                self._in_vain.pop(handle, None)
+            return Unknown(away.words, self._in_vain.setdefault(handle, self._clock.now()))
+        self._in_vain.pop(handle, None)
         return view
+
+    def spare(self, brought: Handle, by: timedelta) -> None:
+        """So long one was brought home, and none of the others could be."""
+        self._in_vain = {handle: since if handle == brought else since + by for handle, since in self._in_vain.items()}
 
     def _brought(self, run: Ended) -> WorkerView:
         mirror = run.mirror
@@ -99,8 +107,8 @@ class Homecoming:
         return ()
 
     def _fetch_bundle(self, mirror: Mirror, known: Mapping[str, str]) -> None:
-        name, target = f"{mirror.handle.job}.out", mirror.path("bundle")
-        while (at := target.stat().st_size if target.exists() else 0) < int(known["size"]):
+        name = f"{mirror.handle.job}.out"
+        while (at := mirror.size("bundle")) < int(known["size"]):
             _, (piece,) = self._link.ask("get", file=name, offset=at)
             if not piece:
                 break

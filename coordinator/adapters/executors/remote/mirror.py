@@ -63,7 +63,11 @@ class Mirror:
 
     def sizes(self) -> dict[str, int]:
         """Bytes of output that are home."""
-        return {kind: self.path(kind).stat().st_size if self.path(kind).exists() else 0 for kind in ("log", "err")}
+        return {kind: self.size(kind) for kind in ("log", "err")}
+
+    def size(self, kind: str) -> int:
+        """Bytes of this file that are home."""
+        return self.path(kind).stat().st_size if self.path(kind).exists() else 0
 
     def append(self, kind: str, piece: bytes) -> None:
         if not piece:
