@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from coordinator.adapters.git import cells, modules
 from coordinator.adapters.git.repository import GitRepository
 from coordinator.domain.cargo import Cargo, Search
 from tests.support.gitworld import World, commit, git, make_world
@@ -78,6 +81,33 @@ def test_where_only_the_base_moved_it_nothing_is_told(world: World) -> None:
     git(world.person, "push", "-q", "origin", "HEAD:main")
     commit(world.tree(), "a.txt", "a\n")
     assert carried(world.repository()).modules == ()
+
+
+@pytest.mark.parametrize("where", ["of the worker's making", "behind walls"])
+def test_of_a_git_directory_that_a_walled_worker_can_write_git_is_asked_nothing(world: World, where: str) -> None:
+    moved(world)
+    place = world.tree() / "libs/x"
+    inner = (place / (place / ".git").read_text().removeprefix("gitdir: ").strip()).resolve()
+    target = place / ".git"
+    target.unlink()
+    if where == "behind walls":
+        walls = world.checkout / ".git" / cells.FOLDER / "gh-1/modules"
+        walls.mkdir(parents=True)
+        target.write_text(f"gitdir: {walls / 'x'}\n")
+        target = walls / "x"
+    inner.rename(target)
+    shutil.rmtree(target / "objects")
+    os.mkfifo(target / "objects")   # whoever asked would wait
+    assert carried(world.repository()).only_here == ()
+
+
+def test_of_more_submodules_than_anybody_has_the_first_are_asked_about(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modules, "LIMIT", 0)
+    sha = moved(world)
+    cargo = carried(world.repository())
+    assert (cargo.modules, cargo.only_here) == ((("libs/x", sha),), ())
 
 
 def test_a_git_directory_outside_the_repository_is_not_looked_at(world: World, tmp_path: Path) -> None:

@@ -44,12 +44,14 @@ def dirt(funnel: Funnel, tree: Tree) -> Dirt:
 
 
 def stage(funnel: Funnel, tree: Tree, paths: Iterable[str], env: dict[str, str] | None = None, *,
-          stays: bool = False) -> tuple[str, ...]:
+          stays: bool = False) -> None:
     """Puts the paths, deletions included, into the index that `env` names. Git takes none that is neither there nor in
-    the index: what an agent removed by `git rm` is out of both. Those that no commit can hold are returned where the
-    worktree `stays` as it is, and noted. Raises GitError for one where it does not: it would be lost."""
-    named = list(paths)
-    left = tuple(name for name in named if not _fits_a_commit(tree.path / name))
+    the index: what an agent removed by `git rm` is out of both. Those that no commit can hold are noted where the
+    worktree `stays` as it is. Raises GitError for one where it does not: it would be lost."""
+    named: list[str] = []
+    left: list[str] = []
+    for name in paths:
+        (named if _fits_a_commit(tree.path / name) else left).append(name)
     if left:
         words = f"{tree.path}: git takes no commit of {', '.join(left[:SHOWN])}"
         words += f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
@@ -57,14 +59,12 @@ def stage(funnel: Funnel, tree: Tree, paths: Iterable[str], env: dict[str, str] 
             raise GitError(f"{words}, and it is nowhere else: move it away, make it readable or delete it, then try"
                            " again")
         funnel.notes.append(f"{words}: it lies there uncommitted")
-        named = [name for name in named if name not in left]
     gone = {name for name in named if not os.path.lexists(tree.path / name)}
     lost = gone - _listing(funnel, tree, env, "--deleted") if gone else set()
     listing = "\0".join(name for name in named if name not in lost)
     if listing:
         funnel.write("--literal-pathspecs", "add", "-A", "-f", "--sparse", "--pathspec-from-file=-",
                      "--pathspec-file-nul", tree=tree, stdin=listing, env=env)
-    return left
 
 
 def _fits_a_commit(path: Path) -> bool:
