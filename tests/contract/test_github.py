@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from coordinator.adapters.github.transport import Answer
 from coordinator.adapters.system import seam
 from coordinator.domain.issue import PullState
-from coordinator.ports import NotThere, Refused
+from coordinator.ports import Forbidden, GitHubError, NotThere, Refused, TryLater
 from tests.support import github_place
 from tests.support.github_place import REPO, Place
 
@@ -362,6 +365,44 @@ def test_only_what_no_page_named_is_asked_for_by_its_number_and_that_is_one_304(
     place.asked()
     assert not client.recent_pulls(known, (first, second)).changed
     assert place.asked() == ["304 GET /pulls", f"304 GET /pulls/{first}"]
+
+
+@pytest.mark.parametrize("error", [TryLater("502"), Forbidden("451"), Refused("400")])
+def test_a_pull_that_github_cannot_serve_keeps_no_other_from_being_followed(
+    place: Place, monkeypatch: pytest.MonkeyPatch, error: GitHubError
+) -> None:
+    monkeypatch.setattr("coordinator.adapters.github.client.PER_PAGE", 1)
+    client = place.client()
+    first, second = place.pull("rpi/gh-1"), place.pull("rpi/gh-2")
+    place.later()
+    place.pull("rpi/gh-3")
+    plain = client._ask.get
+
+    def get(path: str, *args: Any, **more: Any) -> Answer:
+        if path == f"pulls/{first}":
+            raise error
+        return plain(path, *args, **more)
+
+    monkeypatch.setattr(client._ask, "get", get)
+    assert second in [pull.number for pull in client.recent_pulls({}, (first, second)).pulls]
+
+
+def test_several_pulls_that_cannot_be_served_are_github_in_trouble(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = place.client()
+    place.pull()
+    plain = client._ask.get
+
+    def get(path: str, *args: Any, **more: Any) -> Answer:
+        if path.startswith("pulls/"):
+            raise TryLater("502")
+        return plain(path, *args, **more)
+
+    monkeypatch.setattr(client._ask, "get", get)
+    assert client.recent_pulls({}, (98, 99)).changed
+    with pytest.raises(TryLater):
+        client.recent_pulls({}, (97, 98, 99))
 
 
 def test_pulls_that_were_told_but_never_kept_are_told_again(place: Place) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -18,11 +18,13 @@ from coordinator.adapters.github.transport import Answer, Route, Transport
 from coordinator.domain.hub import Budget, Listing, PullListing, RepoFacts
 from coordinator.domain.issue import Comment, History, Issue, LabelEvent, PullRequest, Remarks
 from coordinator.domain.labels import Spelling
-from coordinator.ports import Clock, Forbidden, NotThere, Refused
+from coordinator.ports import Clock, Forbidden, NotThere, Refused, TryLater
 
 AS_IS = Spelling(prefixes=())
 API_URL = "https://api.github.com"
 PERMISSION_AGE = timedelta(minutes=10)
+_IN_TROUBLE = 3
+"""Pull requests that cannot be served in one listing: it is not theirs any more, but GitHub's."""
 Read = TypeVar("Read")
 
 
@@ -159,15 +161,22 @@ class GitHubClient:
             if following is None or not known or len(fresh) < len(page):
                 break
             answer = self._ask.get(following)
-        found += [pull for number in sorted({*awaited} - seen)
-                  if (pull := self._pull_at(number)) is not None and known.get(number) != pull]
+        found += [pull for pull in self._pulls_at(sorted({*awaited} - seen)) if known.get(pull.number) != pull]
         return PullListing(changed=bool(found), pulls=tuple(found))
 
-    def _pull_at(self, number: int) -> PullRequest | None:
-        try:
-            return _pull(self._ask.get(f"pulls/{number}").data)
-        except NotThere:
-            return None   # gone with its repository's other things: nothing can be followed there
+    def _pulls_at(self, numbers: Sequence[int]) -> Iterator[PullRequest]:
+        """One that GitHub has no more, or cannot serve, keeps none of the others from being followed. Raises TryLater
+        where it cannot serve several."""
+        trouble = 0
+        for number in numbers:
+            try:
+                yield _pull(self._ask.get(f"pulls/{number}").data)
+            except (NotThere, Forbidden, Refused):
+                continue
+            except TryLater:
+                trouble += 1
+                if trouble == _IN_TROUBLE:
+                    raise
 
     def pulls_of_branch(self, branch: str) -> tuple[PullRequest, ...]:
         """GitHub ignores a head it cannot read, so the answer is held against the branch once more."""
