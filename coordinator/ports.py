@@ -222,15 +222,17 @@ class Repository(Protocol):
         """What was committed there becomes the worktree's and its branch's, and the cell is gone; files stay as they
         are, and nothing happens where there is none. Raises GitBusy, GitError; then the cell stays."""
 
+    def held(self) -> AbstractContextManager[None]:
+        """Alone with the repository, among threads and processes; may be entered again. Raises GitBusy, GitError."""
+
     def fetch(self) -> None:
         """Fetches the remote's branches. Raises GitUnreachable."""
 
     def ensure_worktree(self, task_id: str, branch: str, base: str, *, fresh: bool, attempt: int,
                         expect: str = "", onto: str = "") -> Worktree:
-        """Idempotent. Makes, reuses or repairs; what would be lost is rescued to
-        refs/coordinator/rescue/<task>/<attempt> first. `base` is a branch name on the remote; `expect` the last
-        commit we pushed, so that a remote branch of ours is continued; `onto` a branch of this repository to begin on
-        in place of the base. Raises ForeignWorktree, GitError."""
+        """Idempotent. Makes, reuses or repairs; what would be lost gets refs/coordinator/rescue/<task>/<attempt>
+        first. `base` is a branch on the remote; `expect` the last commit we pushed, so that a remote branch of ours is
+        continued; `onto` a branch here to begin on in place of the base. Raises ForeignWorktree, GitError."""
 
     def work(self, task_id: str, branch: str, base_sha: str) -> Work | None:
         """None when there is no worktree. STOP and BLOCKED.md never count as work."""
@@ -244,8 +246,7 @@ class Repository(Protocol):
         """Commits everything but STOP and BLOCKED.md on the branch; the new sha, None when nothing to do."""
 
     def put_back(self, task_id: str, attempt: int) -> tuple[tuple[str, ...], str]:
-        """Agents' configuration in the worktree becomes what the branch has; (the paths that were otherwise, the ref
-        that keeps them). Raises GitError."""
+        """Agents' configuration becomes what the branch has; (paths that were otherwise, the ref that keeps them)."""
 
     def planted(self, task_id: str) -> Mapping[str, str]:
         """What in git's settings and folder here could make it run programs or go elsewhere: name -> digest. Our calls
@@ -259,9 +260,8 @@ class Repository(Protocol):
         """Uncommitted work to its own ref, worktree untouched; the ref's name, None when clean."""
 
     def push(self, branch: str, *, expect: str, search: Search, passes: Callable[[Cargo], None]) -> str:
-        """Pushes the branch; `expect` is what we pushed last ("" = the remote must not have it, or must be an
-        ancestor). Returns the sha. What it would publish is looked through first: a secret, or more than can be
-        looked through, raises HeldBack; `passes` sees the rest and may raise it. Raises PushRefused, GitUnreachable."""
+        """The branch's sha. `expect` is what we pushed last ("" = the remote has none, or an ancestor). A secret, or
+        too much to look through, raises HeldBack, as `passes` may. Raises PushRefused, GitUnreachable."""
 
     def cargo(self, head: str, search: Search) -> Cargo:
         """What a commit holds that the base, as this process fetched it, does not. Raises GitUnreachable, GitError."""

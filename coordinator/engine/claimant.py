@@ -125,7 +125,7 @@ class Claimant:
     def push(self, branch: str, expect: str, search: Search, passes: Callable[[Cargo], None]) -> str:
         """Pushes work and renews the claim in one transaction: the remote refuses both once another has the claim. The
         branch's sha. Raises NoClaim, ClaimMoved and what `Repository.push_claimed` raises."""
-        with self._turn:
+        with self._repo.held(), self._turn:   # whoever stands in line for the repository must not keep it from renewing
             state = self._state
             if state.ours is None or not self.fresh:
                 raise NoClaim(f"nothing is pushed: {self.hold(self._now()).words}")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from coordinator.adapters.git.network import CLAIM
 from coordinator.adapters.git.repository import GitRepository
+from coordinator.domain.cargo import Search
 from coordinator.domain.claim import Claim, read
+from coordinator.engine.claimant import Claimant
+from coordinator.planning.claiming import Terms
 from coordinator.ports import ClaimMoved, GitUnreachable, PushRefused
 from tests.support.gitworld import World, commit, git, make_world
 
@@ -161,3 +167,22 @@ def _tries(one: tuple[GitRepository, str, str]) -> str:
         return repo.put_claim(words, held=held)
     except ClaimMoved:
         return ""
+
+
+def test_a_push_that_stands_in_line_for_the_repository_does_not_keep_the_claim_from_being_renewed(world: World):
+    branch, repo = work(world), world.repository()
+    claimant = Claimant(repo, Claim("anna", "1"), Terms(timedelta(), timedelta(hours=1), timedelta(minutes=3)),
+                        even=time.monotonic, now=lambda: datetime.now(UTC))
+    claimant.keep("rpi/")
+    claimant.inherited()
+    first = claimant.sha
+    with ThreadPoolExecutor() as pool:
+        with repo.held():   # as a long fetch has it
+            pushed = pool.submit(claimant.push, branch, "", Search(), lambda _: None)
+            with pytest.raises(FutureTimeout):
+                pushed.result(0.2)
+            pool.submit(claimant.keep, "rpi/").result(30.0)
+            renewed = claimant.sha
+        tip = pushed.result(30.0)
+    assert len({first, renewed, claimant.sha}) == 3
+    assert (there(world, branch), there(world, CLAIM)) == (tip, claimant.sha)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,9 @@ class Line:
 
     def put_claim(self, words: str, *, held: str) -> str:
         return self._put(words, held)
+
+    def held(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def push_claimed(self, words: str, *, held: str, branch: str, **_how: Any) -> tuple[str, str]:
         return self._put(words, held, branch), f"tip-of-{branch}"

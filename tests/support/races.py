@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -102,6 +103,9 @@ class Clone(FakeRepository):
         except ClaimMoved:
             self._machine.race.lost += 1
             raise
+
+    def held(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def push_claimed(self, words: str, *, held: str, branch: str, expect: str, search: Search = NOTHING,
                      passes: Callable[[Cargo], None] = lambda _: None) -> tuple[str, str]:

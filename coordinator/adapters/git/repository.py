@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -186,6 +186,9 @@ class GitRepository:
 
     def put_claim(self, words: str, *, held: str) -> str:
         return self._connected().put_claim(words, held)   # a long fetch must not keep it waiting: no lock
+
+    def held(self) -> AbstractContextManager[None]:
+        return self._funnel.locked()
 
     def push_claimed(self, words: str, *, held: str, branch: str, expect: str, search: Search = ANYTHING,
                      passes: Callable[[Cargo], None] = lambda _: None) -> tuple[str, str]:
