@@ -81,7 +81,8 @@ class Task:
     belongs to ("" = none) and `repo` the checkout it is worked on in ("" = the managed one). `stage` is the place in
     its workflow, from 0, and `sent_back` how often a later stage sent it back. `cleared` is what a person let pass, as
     `reason:commit`; `withheld` why its kept work is not pushed. `last_retry_event_id` is the newest event of a
-    label that has set it going again, a retry or an approval.
+    label that has set it going again, a retry or an approval. `revived` counts how often it left a state that needs a
+    person since its last attempt began.
     """
 
     id: str
@@ -122,6 +123,7 @@ class Task:
     tidied: bool = False
     cleared: tuple[str, ...] = ()
     withheld: str = ""
+    revived: int = 0
 
     @property
     def title(self) -> str:
@@ -140,6 +142,7 @@ class Task:
             updated_at=at,
             state_since=at,
             retry_at=None,
+            revived=0 if to is _S.PREPARING else self.revived + (self.state in NEEDS_PERSON),
         )
 
 

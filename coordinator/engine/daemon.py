@@ -110,7 +110,7 @@ class Daemon:
             if self._bugs >= BUGS_IN_A_ROW:
                 raise
             self._engine.world.say(f"this is a bug of the coordinator, the tick is made again: {error!r}")
-            self._engine.world.save_bug(traceback.format_exc())
+            self._engine.world.keep_bug(traceback.format_exc())
             return STORE_REST
         if self._trouble:
             self._engine.world.say("the memory is in use again")

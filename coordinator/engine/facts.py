@@ -204,7 +204,8 @@ class NotDelivered:
 @dataclass(frozen=True)
 class Told:
     """`put` and `taken` are the labels that now stand and no longer stand on the issue; `gone`: it was moved to another
-    repository or deleted; `unlabelled`: its labels are not ours to change."""
+    repository or deleted; `unlabelled`: its labels are not ours to change; `unsaid`: in whose words comments are
+    forbidden there, "" where they are not."""
 
     outward: Outward
     issue: int | None = None
@@ -212,6 +213,7 @@ class Told:
     taken: frozenset[str] = frozenset()
     gone: bool = False
     unlabelled: bool = False
+    unsaid: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from coordinator.domain.task import Task, TaskState
 from coordinator.domain.worker import WorkerView
 from coordinator.engine.facts import Examined
 from coordinator.engine.speech import Speeches
-from coordinator.planning.actions import work_lane
+from coordinator.planning.actions import mute_lane, work_lane
 from coordinator.planning.rules.tell import LABELS_AGAIN, LABELS_IN_ALL
 from coordinator.planning.snapshot import Gate, Refused, Untidied
 from coordinator.ports import Signs
@@ -56,7 +56,8 @@ class Memory:
     `looked` is until when the files of a running task need no other look, by lane; `checked` is when a provider was
     asked last, `seen_at` when the engine looked last, `woke_at` when it found the clock set or the host back from
     sleep. `short` are the codes of the floors that held work when it looked last, by host, `claim_words` what was said
-    last of a claim that is another's, `labelled` how a task's labels were set since an attempt of it began."""
+    last of a claim that is another's, `labelled` how a task's labels were set since an attempt of it began, `muted` in
+    which words GitHub forbade comments on its issue."""
 
     busy: set[str] = field(default_factory=set)
     holdoff: dict[str, datetime] = field(default_factory=dict)
@@ -88,6 +89,7 @@ class Memory:
     labelled: dict[str, Labelled] = field(default_factory=dict)
     counted: tuple[int, int] = (0, 0)
     untidied: dict[str, Untidied] = field(default_factory=dict)
+    muted: dict[str, str] = field(default_factory=dict)
 
     def look(self, now: datetime) -> None:
         """Notices that the clock was set or that the host slept. Rests that were measured by a clock set back since
@@ -99,6 +101,7 @@ class Memory:
             self.holdoff.clear()
             self.looked.clear()
             self.checked.clear()
+            self.untidied.clear()
             self.github_until = self.listed_at = None
             self.poll_due = True
 
@@ -130,6 +133,12 @@ class Memory:
     def leave_labels(self, task: Task) -> None:
         """They are not ours to change, as far as GitHub is concerned, until the task is worked on again."""
         self.labelled[task.id] = Labelled(task.attempts, task.state, LABELS_IN_ALL)
+
+    def mute(self, task_id: str, words: str, until: datetime) -> bool:
+        """Comments on its issue were forbidden in these `words`: none before then. Whether that is news."""
+        before, self.muted[task_id] = self.muted.get(task_id), words
+        self.holdoff[mute_lane(task_id)] = until
+        return words != before
 
     def recovered(self, lane: str) -> None:
         self.failures.pop(lane, None)

@@ -76,6 +76,8 @@ from coordinator.ports import Stale
 _S = TaskState
 BUGS_IN_A_ROW = 3
 """Faults of ours in one lane after which its task is given to a person."""
+MUTE = timedelta(hours=1)
+"""After comments were forbidden: a right that lacks is seldom mended sooner, and each try asks twice for each task."""
 JANITOR_RESTS = timedelta(minutes=5)
 """While room stays short: what is merged meanwhile goes then."""
 
@@ -159,6 +161,8 @@ class Recorder:
     def _told(self, fact: Told) -> None:
         store = self._world.store
         task = store.task(fact.outward.task_id)
+        if fact.unsaid and self._memory.mute(fact.outward.task_id, fact.unsaid, self._world.clock.now() + MUTE):
+            self._world.say(f"{fact.outward.task_id}: nothing can be said on its issue: {fact.unsaid}")
         if fact.unlabelled and task is not None:
             self._memory.leave_labels(task)
         elif fact.put or fact.taken:
@@ -453,7 +457,7 @@ class Recorder:
         count = self._memory.bugs[lane] = self._memory.bugs.get(lane, 0) + 1
         if count > BUGS_IN_A_ROW:
             return
-        saved = self._keep_bug(fact.bug)
+        saved = self._world.keep_bug(fact.bug)
         if count == BUGS_IN_A_ROW and isinstance(fact.action, (Prepare, Launch, Examine, Push, Publish)):
             self._give_up(fact.action.task, f"{fact.words} (trace: {saved})", self._world.clock.now())
 
@@ -471,13 +475,6 @@ class Recorder:
         self._world.store.save(moved, self._event(moved, "gave_up", words, attempt), was=task.version,
                                attempt=attempt)
         self._world.say(f"{task.id}: {task.state} -> {moved.state} internal_error {words}")
-
-    def _keep_bug(self, trace: str) -> object:
-        try:
-            return self._world.save_bug(trace)
-        except OSError as error:   # a full disk must not make two troubles of one
-            self._world.say(f"the trace of a bug of ours could not be saved: {error}\n{trace}")
-            return "in the log"
 
     def _event(self, task: Task, kind: str, detail: str, attempt: Attempt | None = None) -> Event:
         number = attempt.number if attempt is not None else 0

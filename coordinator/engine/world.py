@@ -139,6 +139,14 @@ class World:
             return self.claimant.push(task.branch, expect, search, passes)
         return self.repo.push(task.branch, expect=expect, search=search, passes=passes)
 
+    def keep_bug(self, trace: str) -> object:
+        """Where the trace of a bug of ours is kept."""
+        try:
+            return self.save_bug(trace)
+        except OSError as error:   # a full disk must not make two troubles of one
+            self.say(f"the trace of a bug of ours could not be saved: {error}\n{trace}")
+            return "in the log"
+
     def no_provider(self, name: str) -> str:
         """Words for an attempt whose provider this version does not have."""
         return f"there is no provider {name!r} here (known: {', '.join(sorted(self.providers))})"

@@ -33,6 +33,11 @@ def say_lane(task_id: str) -> str:
     return f"say:{task_id}"
 
 
+def mute_lane(task_id: str) -> str:
+    """Rests after GitHub forbade comments on its issue; its labels do not wait for that."""
+    return f"mute:{task_id}"
+
+
 VET_LANES = "vet:"
 
 

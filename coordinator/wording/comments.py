@@ -69,23 +69,24 @@ def desired_living(task: Task, attempt: Attempt | None, names: LabelNames = Word
 def desired_notices(
     task: Task, attempt: Attempt | None, attempts: Sequence[Attempt], names: LabelNames = Words()
 ) -> tuple[Notice, ...]:
-    """At most two an attempt: its pull request is there, a person is needed, to mend or to approve."""
+    """Its pull request is there; a person is needed, to mend or to approve: once an attempt, and once more each time
+    that it needs one again without another."""
     if task.issue is None:
         return ()
-    number = attempt.number if attempt is not None else 0
+    which = f"{attempt.number if attempt is not None else 0}{f'.{task.revived}' if task.revived else ''}"
     notices = []
     if task.pr_number is not None and task.completed_at is not None and task.state in {_S.IN_REVIEW, _S.DONE}:
         words = "\n".join(part for part in (completed_words(task), account_words(attempts)) if part)
         notices.append(_notice(task, "completed", f"pr{task.pr_number}", words))
     if task.state in {_S.BLOCKED, _S.FAILED}:
         words = trouble_words(task, attempt, attempts, names)
-        notices.append(_notice(task, task.state.lower(), f"{number}", words))
+        notices.append(_notice(task, task.state.lower(), which, words))
     elif task.state is _S.QUEUED and task.reason == "approval":
-        notices.append(_notice(task, "approval", f"{number}", approval_words(task, attempt, names)))
+        notices.append(_notice(task, "approval", which, approval_words(task, attempt, names)))
     elif task.state is _S.CANCELLED and task.reason == "manual_stop":
-        notices.append(_notice(task, "stopped", f"{number}", stopped_words(task, attempt, names)))
+        notices.append(_notice(task, "stopped", which, stopped_words(task, attempt, names)))
     if task.withheld:
-        notices.append(_notice(task, "withheld", f"{number}", withheld_words(task)))
+        notices.append(_notice(task, "withheld", which, withheld_words(task)))
     return tuple(notices)
 
 

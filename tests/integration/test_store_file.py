@@ -204,7 +204,8 @@ SINCE = {"0002": [("attempts", "switch_from fallback_reason usage_tokens_cached"
          "0005": [("tasks", "pin_begun"), ("attempts", "heard"),
                   ("vets", "edits times blind sha256 retried_at missing_until asked_at")],
          "0006": [("tasks", "cleared withheld")],
-         "0007": [("attempts", "answered")]}
+         "0007": [("attempts", "answered")],
+         "0008": [("tasks", "revived")]}
 """The columns that each revision added."""
 
 

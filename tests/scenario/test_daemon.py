@@ -180,7 +180,7 @@ class Turns:
         self._turn = turn
         self.memory = Memory(poll_due=False)
         self.traces: list[str] = []
-        self.world = SimpleNamespace(policy=Policy(poll=poll), say=lambda _words: None, save_bug=self.traces.append)
+        self.world = SimpleNamespace(policy=Policy(poll=poll), say=lambda _words: None, keep_bug=self.traces.append)
         self.count = 0
         self.clock = FakeClock()
 

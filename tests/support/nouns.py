@@ -61,7 +61,7 @@ TASKS = every_field(
     version=st.integers(0, 50),
     **words("branch reason detail provider template model base_sha pushed_sha pr_url pr_head_sha worktree"),
     **words("plan repo workflow withheld"),
-    **numbers("stage sent_back priority attempts retries_used last_retry_event_id"),
+    **numbers("stage sent_back revived priority attempts retries_used last_retry_event_id"),
     **moments("created_at updated_at state_since"),
     issue=_or_none(NUMBERS),
     pr_number=_or_none(NUMBERS),

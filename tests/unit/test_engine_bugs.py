@@ -20,6 +20,7 @@ from coordinator.engine.world import Options
 from coordinator.planning.actions import CleanUp, Reclaim
 from coordinator.planning.plan import plan
 from coordinator.planning.policy import Policy
+from coordinator.planning.snapshot import Untidied
 from coordinator.ports import AuthUnresolved, GitBusy, GitError, GitUnreachable, Handle, TryLater
 from tests.factories import NOW, a_task
 from tests.support.fakes import Outside, Tree, an_outside
@@ -288,10 +289,11 @@ def test_a_clock_set_back_lets_nothing_rest_for_as_long_as_it_was_wrong(monkeypa
     engine = an_engine(outside)
     ticking(outside, engine, 1, seconds=0)
     assert engine.memory.holdoff
+    engine.memory.untidied["gh-9"] = Untidied(outside.clock.now(), "busy", outside.clock.now() + timedelta(days=1))
     monkeypatch.undo()
     outside.clock.pass_by(-86_400)
     ticking(outside, engine, 4)
-    assert outside.store.tasks()[0].state is _S.IN_REVIEW
+    assert (outside.store.tasks()[0].state, engine.memory.untidied) == (_S.IN_REVIEW, {})
 
 
 def test_the_engine_notices_that_the_clock_was_set_or_the_host_slept():
@@ -389,3 +391,15 @@ def test_what_is_left_of_a_worker_is_swept_again_after_a_rest_and_not_at_each_tu
     outside.executor.undying.clear()
     ticking(outside, engine, 40, seconds=10)
     assert outside.store.tasks()[0].state is _S.IN_REVIEW
+
+
+def test_a_trace_that_cannot_be_saved_makes_no_second_trouble_of_it():
+    outside = one_issue()
+
+    def full(trace: str) -> object:
+        raise OSError(28, "No space left on device")
+
+    world = an_engine(outside, save_bug=full).world
+    assert world.keep_bug("Traceback: oops") == "in the log"
+    assert outside.lines[-1] == (
+        "the trace of a bug of ours could not be saved: [Errno 28] No space left on device\nTraceback: oops")

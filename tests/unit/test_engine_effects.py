@@ -17,10 +17,21 @@ from coordinator.engine.facts import EffectFailed, Launched, Tidied, Told
 from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.record import Recorder
+from coordinator.engine.speech import notices_of
 from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.actions import Launch, Poll, Tell
 from coordinator.planning.policy import LabelNames, Policy
-from coordinator.ports import BadCredentials, Forbidden, GitUnreachable, Limited, NotThere, Readiness, Refused, TryLater
+from coordinator.ports import (
+    BadCredentials,
+    Forbidden,
+    GitUnreachable,
+    Limited,
+    NotThere,
+    NotYet,
+    Readiness,
+    Refused,
+    TryLater,
+)
 from coordinator.wording.prompt import TemplateError
 from tests.factories import NOW, a_task, an_attempt
 from tests.support.fake_github import BOT
@@ -173,10 +184,16 @@ def test_an_issue_that_is_gone_is_told_nothing_more(monkeypatch):
     assert [one for one in engine.preview()[1].actions if isinstance(one, Tell) and one.task.id == "gh-1"] == []
 
 
-@pytest.mark.parametrize("error", [Forbidden("403: no right"), Refused("422: locked")])
-@pytest.mark.parametrize(("may_not", "words", "times"), [("comment on 1", "nothing can be said on its issue", 3),
-                                                         ("label 1", "its labels cannot be changed", 1)])
-def test_what_the_token_may_not_say_is_told_once_a_move_and_the_work_comes_to_its_end(may_not, words, times, error):
+FORBIDDEN, REFUSED = Forbidden("403: no right"), Refused("403: issue is locked")
+
+
+@pytest.mark.parametrize(("error", "may_not", "words", "times"), [
+    (REFUSED, "comment on 1", "nothing can be said on its issue", 3),      # a move
+    (FORBIDDEN, "comment on 1", "nothing can be said on its issue", 1),    # as long as it lasts
+    (REFUSED, "label 1", "its labels cannot be changed", 1),
+    (FORBIDDEN, "label 1", "its labels cannot be changed", 1),
+])
+def test_what_the_token_may_not_say_is_told_and_the_work_comes_to_its_end(error, may_not, words, times):
     outside = an_outside()
     outside.github.person_opens(1, "rpi-auto")
 
@@ -197,6 +214,64 @@ def test_what_the_token_may_not_say_is_told_once_a_move_and_the_work_comes_to_it
     engine.tick()
     assert [one for one in outside.github.asked[asked:] if one.startswith((may_not, "comments"))] == []
     assert not any(line.startswith("say:") for line in outside.lines)
+
+
+def test_what_comments_were_forbidden_for_is_said_once_the_right_is_back_and_labels_do_not_wait():
+    outside = an_outside()
+    outside.github.person_opens(1, "rpi-auto")
+    lacks = [True]
+
+    def forbids(what):
+        if lacks and what == "comment on 1":
+            raise FORBIDDEN
+
+    outside.github.trouble = forbids
+    policy = Policy(provider="command", login=BOT, labels=LabelNames(mode="full"))
+    engine = Engine(outside.world(policy), AtOnce(), lambda why: None)
+    for _ in range(8):
+        engine.tick()
+        outside.clock.pass_by(60)
+    tried = outside.github.asked.count("comment on 1")
+    assert (outside.github.issues[1].labels, outside.github.comments(1)) == ({"rpi-auto", policy.labels.in_review}, ())
+    lacks.clear()
+    engine.tick()
+    assert outside.github.asked.count("comment on 1") == tried, "not more than once an hour"
+    outside.clock.pass_by(3600)
+    engine.tick()
+    assert [":status -->" in one.body for one in outside.github.comments(1)] == [True, False]
+    assert "✅ Completed!" in outside.github.comments(1)[1].body
+
+
+def test_a_comment_that_is_refused_for_its_haste_is_tried_again(monkeypatch):
+    outside = at_work()
+    engine = ticking(outside)
+    task = next(one for one in outside.store.tasks() if one.id == "gh-1")
+
+    def hurried(what):
+        if what == "comment on 1":
+            raise NotYet("422: was submitted too quickly")
+
+    outside.github.trouble = hurried
+    monkeypatch.setattr(outside.github, "comments", lambda number: ())   # none was made yet
+    notices = frozenset(one.key for one in notices_of(task, engine.world))
+    tell = Tell(task, None, living=False, notices=notices, labels=False, unretry=False)
+    assert (bool(notices), type(perform(tell, engine.world))) == (True, EffectFailed)
+
+
+def test_a_living_comment_of_another_account_is_left_and_one_of_ours_made(monkeypatch):
+    outside = at_work()
+    engine = ticking(outside)
+    task = next(one for one in outside.store.tasks() if one.id == "gh-1")
+    before = outside.store.outward()["gh-1"].comment_id
+
+    def edit(number, body):
+        raise FORBIDDEN
+
+    monkeypatch.setattr(outside.github, "edit_comment", edit)
+    monkeypatch.setattr(outside.github, "comments", lambda number: ())   # none is ours any more
+    told = perform(Tell(task, None, living=True, notices=frozenset(), labels=False, unretry=False), engine.world)
+    assert isinstance(told, Told)
+    assert (told.outward.comment_id not in (None, before), told.unsaid) == (True, "")
 
 
 @pytest.mark.parametrize(("full", "numbers"), [(True, [100, 101]), (False, [])])

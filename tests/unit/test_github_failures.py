@@ -94,6 +94,13 @@ def test_githubs_own_words_are_told(errors: list[object], words: str) -> None:
     assert words in str(failure("POST pulls", 422, {}, {"message": "Failed", "errors": errors}, NOW))
 
 
+def test_a_locked_conversation_is_no_right_that_lacks() -> None:
+    said = {"message": "Unable to create comment because issue is locked."}
+    told = failure("POST issues/5/comments", 403, {}, said, NOW)
+    assert type(told) is Refused
+    assert "issue is locked" in told.words
+
+
 @pytest.mark.parametrize(("error", "kind"), [
     ("Head sha can't be blank", NotYet),
     ("Base sha can't be blank", NotYet),

@@ -149,6 +149,13 @@ def test_a_named_clean_tries_it_at_once_and_says_why_it_did_not_go():
         [], "no worktree of 1 ended tasks is left; gh-1 was not removed: Permission denied: /w/gh-1/x")
 
 
+def test_a_clock_that_was_set_back_makes_no_named_clean_try_for_ever():
+    request = replace(clean("gh-1"), asked_at=NOW + timedelta(hours=1))
+    assert [one.task.id for one in of(Tidy, a_snapshot(ended(1), requests=(request,)))] == ["gh-1"]
+    after = a_snapshot(ended(1), requests=(request,), untidied={"gh-1": stuck(ago=0)})
+    assert (of(Tidy, after), len(of(Answer, after))) == ([], 1)
+
+
 def test_the_worktree_of_a_task_whose_processes_live_on_stays():
     snapshot = a_snapshot(ended(1), survivors={"gh-1": (7,)}, requests=(clean("gh-1"),))
     assert of(Tidy, snapshot) == []

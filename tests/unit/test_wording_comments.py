@@ -125,6 +125,18 @@ def test_no_state_asks_for_more_than_two_new_comments_an_attempt(state: TaskStat
     assert len({notice.marker for notice in notices}) == len(notices)
 
 
+def test_a_person_is_needed_once_more_each_time_that_work_is_refused_again_without_another_attempt() -> None:
+    refused = task(TaskState.BLOCKED, reason="push_refused")
+    again = refused.move(TaskState.PUBLISHING, NOW).move(TaskState.BLOCKED, NOW, reason="push_refused")
+    closed = again.move(TaskState.IN_REVIEW, NOW).move(TaskState.BLOCKED, NOW, reason="pr_closed")
+    anew = closed.move(TaskState.QUEUED, NOW).move(TaskState.PREPARING, NOW).move(TaskState.BLOCKED, NOW)
+    said = [desired_notices(one, ATTEMPT, (ATTEMPT,))[0] for one in (refused, again, closed, anew)]
+    assert [one.key for one in said] == ["blocked:1", "blocked:1.1", "blocked:1.2", "blocked:1"]
+    assert len({one.marker for one in said}) == 3
+    kept = [desired_notices(replace(one, withheld="it holds a secret"), ATTEMPT, ())[1].key for one in (refused, again)]
+    assert kept == ["withheld:1", "withheld:1.1"]
+
+
 def test_a_label_taken_away_is_no_news_to_the_person_who_took_it() -> None:
     assert desired_notices(task(TaskState.CANCELLED, reason="label_removed"), ATTEMPT, (ATTEMPT,)) == ()
     (notice,) = desired_notices(task(TaskState.CANCELLED, reason="manual_stop", detail="wrong"), ATTEMPT, ())

@@ -50,6 +50,8 @@ def failure(what: str, status: int, headers: Mapping[str, str], data: Any, now: 
     if status in {403, 429} and _is_limit(status, headers, said):
         until = _limit_until(headers, now)
         return Limited(f"{what}: GitHub asks us to wait (HTTP {status}: {said}), until {until:%H:%M:%S} UTC", until)
+    if status == 403 and "is locked" in said:   # whoever may comment: it is no right that lacks
+        return Refused(f"{what}: refused (HTTP {status}: {said})")
     if status in {403, 451}:
         return Forbidden(f"{what}: not allowed (HTTP {status}: {said}){_lacking(headers)}")
     if status in {404, 410}:

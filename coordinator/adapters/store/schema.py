@@ -14,7 +14,7 @@ from coordinator.domain.outcome import Ending
 from coordinator.domain.request import RequestKind
 from coordinator.domain.task import TaskState
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """What this version can bring to its own, the last one."""
 HEAD = REVISIONS[-1]
 """The revision this version reads and writes."""
@@ -77,6 +77,7 @@ tasks = Table(
     _number("sent_back"),
     Column("cleared", Sequence, nullable=False),
     _text("withheld"),
+    _number("revived"),
 )
 
 attempts = Table(

@@ -10,7 +10,7 @@ from coordinator.engine.effects.telling import ours
 from coordinator.engine.facts import Explained
 from coordinator.engine.world import World
 from coordinator.planning.actions import Explain
-from coordinator.ports import Forbidden, NotThere, Refused
+from coordinator.ports import Forbidden, NotThere, NotYet, Refused
 from coordinator.wording.comments import held_notice
 
 
@@ -22,6 +22,8 @@ def explain(action: Explain, world: World) -> Explained:
     try:
         if not any(notice.marker in comment.body for comment in ours(world, action.number)):
             world.github.add_comment(action.number, world.mask(notice.body))
+    except NotYet:
+        raise
     except (Forbidden, NotThere, Refused) as error:
         world.say(f"{task_id}: it cannot be said there why it is held: {error.words}")
     return Explained(replace(said, notices=said.notices | {notice.key}), action.words)

@@ -11,7 +11,7 @@ from coordinator.engine.facts import Told
 from coordinator.engine.speech import living_of, notices_of, own_labels, speech_of
 from coordinator.engine.world import World
 from coordinator.planning.actions import Tell
-from coordinator.ports import Forbidden, NotThere, Refused, TryLater
+from coordinator.ports import Forbidden, NotThere, NotYet, Refused, TryLater
 
 
 def tell(action: Tell, world: World) -> Told:
@@ -42,13 +42,18 @@ def _is_gone(world: World, number: int) -> None:
 def _tell(action: Tell, world: World, said: Outward) -> Told:
     task = action.task
     comments: list[Comment] | None = None
+    unsaid = ""
     try:
         if action.living:
             said, comments = _living(world, task, said)
         if action.notices:
             comments = comments if comments is not None else ours(world, task.issue)
             said = _notices(world, action, said, comments)
-    except (Forbidden, Refused) as error:
+    except NotYet:
+        raise
+    except Forbidden as error:   # a right, or a sign-on, may come back
+        unsaid = error.words
+    except Refused as error:
         world.say(f"{task.id}: nothing can be said on its issue: {error.words}")
         living = living_of(task, world)
         said = replace(said, living_key=living.key if living else "", notices=said.notices | action.notices)
@@ -63,8 +68,8 @@ def _tell(action: Tell, world: World, said: Outward) -> Told:
             taken |= {world.policy.labels.retry}
     except (Forbidden, Refused) as error:
         world.say(f"{task.id}: its labels cannot be changed, and are left until it is worked on again: {error.words}")
-        return Told(said, task.issue, put, taken, unlabelled=True)
-    return Told(said, task.issue, put, taken)
+        return Told(said, task.issue, put, taken, unlabelled=True, unsaid=unsaid)
+    return Told(said, task.issue, put, taken, unsaid=unsaid)
 
 
 def ours(world: World, issue: int | None) -> list[Comment]:
@@ -84,7 +89,7 @@ def _living(world: World, task: Task, said: Outward) -> tuple[Outward, list[Comm
         try:
             world.github.edit_comment(said.comment_id, body)
             return replace(said, living_key=living.key), None
-        except NotThere:
+        except (NotThere, Forbidden):   # or of another account, whose token it was before
             said = replace(said, comment_id=None)
     comments = ours(world, task.issue)
     found = next((comment for comment in comments if living.marker in comment.body), None)

@@ -7,7 +7,7 @@ from coordinator.engine.world import World
 from coordinator.planning.actions import TellBatch
 from coordinator.planning.batch.membership import title_of
 from coordinator.planning.batch.scope import Scope, parse_key
-from coordinator.ports import Forbidden, NotThere, Refused
+from coordinator.ports import Forbidden, NotThere, NotYet, Refused
 from coordinator.wording.batch_notice import held_notice
 
 
@@ -25,6 +25,8 @@ def tell(action: TellBatch, world: World) -> BatchTold:
             world.github.add_comment(action.issue, world.mask(notice.body))
     except NotThere as error:
         world.say(f"#{action.issue}: the umbrella issue of {title_of(action.key)} is gone ({error.words})")
+    except NotYet:
+        raise
     except (Forbidden, Refused) as error:
         world.say(f"#{action.issue}: the hold of {title_of(action.key)} cannot be said there: {error.words}")
     return BatchTold(action.key, held.number)

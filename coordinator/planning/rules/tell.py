@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from coordinator.domain.outward import Outward
 from coordinator.domain.task import HOLDS_SLOT, NEEDS_PERSON, PENDING, Task
-from coordinator.planning.actions import Tell, say_lane
+from coordinator.planning.actions import Tell, mute_lane, say_lane
 from coordinator.planning.snapshot import Snapshot, Speech
 
 LABELS_AGAIN = 2
@@ -38,12 +38,12 @@ def rule(s: Snapshot) -> Iterator[Tell]:
 def _difference(s: Snapshot, task: Task, speech: Speech, said: Outward) -> Tell:
     issue = s.issue_of(task)
     asked = issue is not None and s.policy.labels.retry in issue.labels and issue.open
-    may = task.id not in s.flipped
+    may, mute = task.id not in s.flipped, not s.free(mute_lane(task.id))
     return Tell(
         task,
         s.attempt(task.id),
-        living=bool(speech.living) and speech.living != said.living_key,
-        notices=speech.notices - said.notices,
+        living=bool(speech.living) and speech.living != said.living_key and not mute,
+        notices=frozenset() if mute else speech.notices - said.notices,
         labels=may and _labels_differ(s, task, speech, said),
         unretry=may and asked and task.state not in NEEDS_PERSON,
     )

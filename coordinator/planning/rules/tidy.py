@@ -66,8 +66,9 @@ def asked(s: Snapshot, request: Request) -> Iterator[Tidy | Answer]:
     and of none that is wanted still."""
     named = [s.tasks[name] for name in request.args["tasks"].split() if name in s.tasks]
     over = [task for task in named if task.state in NEEDS_PERSON and task.id not in {*s.views, *s.survivors}]
+    since = min(request.asked_at, s.now)   # of a clock that was set back
     stuck = {task.id: known.words for task in over
-             if task.worktree and (known := s.untidied.get(task.id)) is not None and known.at >= request.asked_at}
+             if task.worktree and (known := s.untidied.get(task.id)) is not None and known.at >= since}
     left = [task for task in over if task.worktree and task.id not in stuck]
     for task in left:
         if s.free(work_lane(task.id)):
