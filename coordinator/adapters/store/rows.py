@@ -35,9 +35,9 @@ _PIN, _USAGE = _inner(Pin, "pin"), _inner(Usage, "usage")
 
 
 def _whole(kind: type[_T], values: dict[str, Any]) -> _T:
-    """A frozen dataclass of all its fields: of ten thousand, half of reading them would be setting one by one."""
+    """A frozen dataclass whose fields are `values`: of ten thousand, half of reading them would be setting them."""
     made = object.__new__(kind)
-    vars(made).update(values)
+    object.__setattr__(made, "__dict__", values)
     return made
 
 
@@ -45,20 +45,20 @@ def task_row(task: Task) -> dict[str, Any]:
     return _spread(flat(task), "pin")
 
 
-def task_of(row: Row) -> Task:
-    outer = dict(row)
-    outer["pin"] = _whole(Pin, {name: outer.pop(column) for column, name in _PIN})
-    return _whole(Task, outer)
+def task_of(row: dict[str, Any]) -> Task:
+    """The row becomes the task: nobody else may use it any more."""
+    row["pin"] = _whole(Pin, {name: row.pop(column) for column, name in _PIN})
+    return _whole(Task, row)
 
 
 def attempt_row(attempt: Attempt) -> dict[str, Any]:
     return _spread(flat(attempt), "usage")
 
 
-def attempt_of(row: Row) -> Attempt:
-    outer = dict(row)
-    outer["usage"] = _whole(Usage, {name: outer.pop(column) for column, name in _USAGE})
-    return _whole(Attempt, outer)
+def attempt_of(row: dict[str, Any]) -> Attempt:
+    """As `task_of`."""
+    row["usage"] = _whole(Usage, {name: row.pop(column) for column, name in _USAGE})
+    return _whole(Attempt, row)
 
 
 def request_row(kind: RequestKind, task_id: str, args: Mapping[str, str], source: str,
