@@ -56,8 +56,8 @@ class Memory:
     `looked` is until when the files of a running task need no other look, by lane; `checked` is when a provider was
     asked last, `seen_at` when the engine looked last, `woke_at` when it found the clock set or the host back from
     sleep. `short` are the codes of the floors that held work when it looked last, by host, `claim_words` what was said
-    last of a claim that is another's, `labelled` how a task's labels were set since an attempt of it began, `muted` in
-    which words GitHub forbade comments on its issue."""
+    last of a claim that is another's, `labelled` how a task's labels were set since an attempt of it began, `muted`
+    since when GitHub forbids comments on its issue."""
 
     busy: set[str] = field(default_factory=set)
     holdoff: dict[str, datetime] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Memory:
     labelled: dict[str, Labelled] = field(default_factory=dict)
     counted: tuple[int, int] = (0, 0)
     untidied: dict[str, Untidied] = field(default_factory=dict)
-    muted: dict[str, str] = field(default_factory=dict)
+    muted: dict[str, datetime] = field(default_factory=dict)
 
     def look(self, now: datetime) -> None:
         """Notices that the clock was set or that the host slept. Rests that were measured by a clock set back since
@@ -102,6 +102,7 @@ class Memory:
             self.looked.clear()
             self.checked.clear()
             self.untidied.clear()
+            self.muted.clear()
             self.github_until = self.listed_at = None
             self.poll_due = True
 
@@ -134,11 +135,16 @@ class Memory:
         """They are not ours to change, as far as GitHub is concerned, until the task is worked on again."""
         self.labelled[task.id] = Labelled(task.attempts, task.state, LABELS_IN_ALL)
 
-    def mute(self, task_id: str, words: str, until: datetime) -> bool:
-        """Comments on its issue were forbidden in these `words`: none before then. Whether that is news."""
-        before, self.muted[task_id] = self.muted.get(task_id), words
-        self.holdoff[mute_lane(task_id)] = until
-        return words != before
+    def mute(self, task_id: str, now: datetime, most: timedelta) -> bool:
+        """Comments on its issue were forbidden: none for a quarter of how long they have been, as it may last for ever,
+        and `most` at most. Whether that is news."""
+        since = self.muted.setdefault(task_id, now)
+        self.holdoff[mute_lane(task_id)] = now + min(max((now - since) / 4, LONGEST_REST), most)
+        return since == now
+
+    def unmute(self, task_id: str) -> None:
+        """Something could be said there."""
+        self.muted.pop(task_id, None)
 
     def recovered(self, lane: str) -> None:
         self.failures.pop(lane, None)

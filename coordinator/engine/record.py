@@ -76,8 +76,6 @@ from coordinator.ports import Stale
 _S = TaskState
 BUGS_IN_A_ROW = 3
 """Faults of ours in one lane after which its task is given to a person."""
-MUTE = timedelta(hours=1)
-"""After comments were forbidden: a right that lacks is seldom mended sooner, and each try asks twice for each task."""
 JANITOR_RESTS = timedelta(minutes=5)
 """While room stays short: what is merged meanwhile goes then."""
 
@@ -161,7 +159,9 @@ class Recorder:
     def _told(self, fact: Told) -> None:
         store = self._world.store
         task = store.task(fact.outward.task_id)
-        if fact.unsaid and self._memory.mute(fact.outward.task_id, fact.unsaid, self._world.clock.now() + MUTE):
+        if not fact.unsaid:
+            self._memory.unmute(fact.outward.task_id)
+        elif self._memory.mute(fact.outward.task_id, self._world.clock.now(), self._world.policy.relist):
             self._world.say(f"{fact.outward.task_id}: nothing can be said on its issue: {fact.unsaid}")
         if fact.unlabelled and task is not None:
             self._memory.leave_labels(task)
