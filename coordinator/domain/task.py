@@ -47,6 +47,7 @@ COMPLETED = frozenset({_S.IN_REVIEW, _S.DONE})
 NEEDS_PERSON = frozenset({_S.BLOCKED, _S.FAILED, _S.CANCELLED})
 ENDED = frozenset({_S.DONE}) | NEEDS_PERSON
 UNSTARTED = PENDING
+_WITH_WHAT_IT_HAS = frozenset({_S.PUBLISHING, _S.IN_REVIEW})
 
 
 class IllegalMove(Exception):
@@ -81,8 +82,8 @@ class Task:
     belongs to ("" = none) and `repo` the checkout it is worked on in ("" = the managed one). `stage` is the place in
     its workflow, from 0, and `sent_back` how often a later stage sent it back. `cleared` is what a person let pass, as
     `reason:commit`; `withheld` why its kept work is not pushed. `last_retry_event_id` is the newest event of a
-    label that has set it going again, a retry or an approval. `revived` counts how often it left a state that needs a
-    person since its last attempt began.
+    label that has set it going again, a retry or an approval. `revived` counts how often it left BLOCKED with what it
+    has, to be published or reviewed, since its last attempt began.
     """
 
     id: str
@@ -142,7 +143,7 @@ class Task:
             updated_at=at,
             state_since=at,
             retry_at=None,
-            revived=0 if to is _S.PREPARING else self.revived + (self.state in NEEDS_PERSON),
+            revived=0 if to is _S.PREPARING else self.revived + (self.state is _S.BLOCKED and to in _WITH_WHAT_IT_HAS),
         )
 
 

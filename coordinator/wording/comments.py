@@ -17,6 +17,8 @@ from coordinator.wording.escape import GITHUB_LIMIT, code, cut, defuse, fence, m
 
 TAIL_LINES = 20
 DETAIL_LIMIT = 2000
+AGAIN = 3
+"""New comments for refusals that followed one another in one attempt: another bot may answer each word of ours."""
 
 _S = TaskState
 
@@ -69,11 +71,12 @@ def desired_living(task: Task, attempt: Attempt | None, names: LabelNames = Word
 def desired_notices(
     task: Task, attempt: Attempt | None, attempts: Sequence[Attempt], names: LabelNames = Words()
 ) -> tuple[Notice, ...]:
-    """Its pull request is there; a person is needed, to mend or to approve: once an attempt, and once more each time
-    that it needs one again without another."""
+    """Its pull request is there; a person is needed, to mend or to approve: once an attempt, and once more for each of
+    the first AGAIN times that what it has is refused again."""
     if task.issue is None:
         return ()
-    which = f"{attempt.number if attempt is not None else 0}{f'.{task.revived}' if task.revived else ''}"
+    again = min(task.revived, AGAIN)
+    which = f"{attempt.number if attempt is not None else 0}{f'.{again}' if again else ''}"
     notices = []
     if task.pr_number is not None and task.completed_at is not None and task.state in {_S.IN_REVIEW, _S.DONE}:
         words = "\n".join(part for part in (completed_words(task), account_words(attempts)) if part)

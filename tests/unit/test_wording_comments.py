@@ -129,10 +129,12 @@ def test_a_person_is_needed_once_more_each_time_that_work_is_refused_again_witho
     refused = task(TaskState.BLOCKED, reason="push_refused")
     again = refused.move(TaskState.PUBLISHING, NOW).move(TaskState.BLOCKED, NOW, reason="push_refused")
     closed = again.move(TaskState.IN_REVIEW, NOW).move(TaskState.BLOCKED, NOW, reason="pr_closed")
-    anew = closed.move(TaskState.QUEUED, NOW).move(TaskState.PREPARING, NOW).move(TaskState.BLOCKED, NOW)
-    said = [desired_notices(one, ATTEMPT, (ATTEMPT,))[0] for one in (refused, again, closed, anew)]
-    assert [one.key for one in said] == ["blocked:1", "blocked:1.1", "blocked:1.2", "blocked:1"]
+    queued = closed.move(TaskState.QUEUED, NOW)
+    after = (queued.move(TaskState.BLOCKED, NOW), queued.move(TaskState.PREPARING, NOW).move(TaskState.BLOCKED, NOW))
+    said = [desired_notices(one, ATTEMPT, (ATTEMPT,))[0] for one in (refused, again, closed, *after)]
+    assert [one.key for one in said] == ["blocked:1", "blocked:1.1", "blocked:1.2", "blocked:1.2", "blocked:1"]
     assert len({one.marker for one in said}) == 3
+    assert desired_notices(replace(again, revived=99), ATTEMPT, ())[0].key == "blocked:1.3"
     kept = [desired_notices(replace(one, withheld="it holds a secret"), ATTEMPT, ())[1].key for one in (refused, again)]
     assert kept == ["withheld:1", "withheld:1.1"]
 
