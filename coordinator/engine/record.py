@@ -55,6 +55,7 @@ from coordinator.engine.holding import claim_kept
 from coordinator.engine.inheritance import answered
 from coordinator.engine.memory import Labelled, Memory
 from coordinator.engine.plans import keep, note_delivery, plans_of
+from coordinator.engine.speech import forget_labels
 from coordinator.engine.world import World
 from coordinator.planning import completion, stages
 from coordinator.planning.actions import (
@@ -66,6 +67,7 @@ from coordinator.planning.actions import (
     Push,
     Settle,
     Settlement,
+    Tell,
     keep_lane,
     look_lane,
     room_lane,
@@ -438,6 +440,8 @@ class Recorder:
         now = self._world.clock.now()
         lane = fact.action.lane
         until = self._memory.rest(lane, now)
+        if isinstance(fact.action, Tell) and fact.action.labels:   # a late one may have failed after another's fact
+            forget_labels(self._world.store, fact.action.task.id)
         if isinstance(fact.action, Poll):
             self._memory.poll_due = True
             if fact.github_until is None or fact.github_until - now < LONG:   # a limit's end is known

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from coordinator.domain.attempt import Attempt
+from coordinator.domain.outward import Outward
 from coordinator.domain.task import Task
 from coordinator.engine.world import World
 from coordinator.planning.policy import Policy
 from coordinator.planning.snapshot import Speech
+from coordinator.ports import Store
 from coordinator.wording import comments, labels
 
 
@@ -56,3 +59,10 @@ def own_labels(task: Task, world: World) -> tuple[frozenset[str], frozenset[str]
     """(what should stand, every label of ours)."""
     names = world.policy.labels
     return labels.desired_labels(task.state, names), labels.own_labels(names)
+
+
+def forget_labels(store: Store, task_id: str) -> None:
+    """From now on nobody knows what stands on its issue, until a fact is in."""
+    said = store.outward().get(task_id)
+    if said is None or said.labels is not None:
+        store.keep_outward(replace(said or Outward(task_id), labels=None))

@@ -10,9 +10,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from coordinator.domain.attempt import Attempt
-from coordinator.domain.outward import Outward
 from coordinator.domain.request import Event
-from coordinator.domain.task import Task, TaskState
+from coordinator.domain.task import TaskState
 from coordinator.engine import plans
 from coordinator.engine.effects import perform
 from coordinator.engine.facts import EffectFailed, Examined, Fact
@@ -21,6 +20,7 @@ from coordinator.engine.memory import Memory
 from coordinator.engine.observe import observe
 from coordinator.engine.projections import Projections
 from coordinator.engine.record import Recorder, changed
+from coordinator.engine.speech import forget_labels
 from coordinator.engine.staying import note_stays
 from coordinator.engine.world import World
 from coordinator.planning.actions import (
@@ -158,7 +158,7 @@ class Engine:
         if isinstance(action, StopWorker):
             action = self._intend_stop(action)
         elif isinstance(action, Tell) and action.labels:
-            self._intend_labels(action.task)
+            forget_labels(self.world.store, action.task.id)
         elif isinstance(action, Poll):
             self.memory.poll_due = False
         self.memory.busy.add(action.lane)
@@ -249,12 +249,6 @@ class Engine:
         self.world.store.log(Event("", now, action.name, action.value))
         self.world.store.answer(action.request.id, action.words)
         self.world.say(action.words)
-
-    def _intend_labels(self, task: Task) -> None:
-        """From now on nobody knows what stands on the issue, until the fact is in."""
-        said = self.world.store.outward().get(task.id)
-        if said is None or said.labels is not None:
-            self.world.store.keep_outward(replace(said or Outward(task.id), labels=None))
 
     def _intend_stop(self, action: StopWorker) -> StopWorker:
         """Who wants the worker stopped is written down before it is told: the outcome must be read rightly."""

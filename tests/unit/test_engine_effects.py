@@ -244,6 +244,17 @@ def test_what_comments_were_forbidden_for_is_said_once_the_right_is_back_and_lab
     assert "✅ Completed!" in outside.github.comments(1)[1].body
 
 
+def test_labels_whose_answer_was_lost_are_unknown_also_where_another_told_of_them_meanwhile():
+    outside = at_work()
+    engine = ticking(outside)
+    task = next(one for one in outside.store.tasks() if one.id == "gh-1")
+    sure = replace(outside.store.outward()["gh-1"], labels=frozenset({"rpi:queued"}))
+    outside.store.keep_outward(sure)
+    late = EffectFailed(Tell(task, None, living=False, notices=frozenset(), labels=True, unretry=False), "no answer")
+    Recorder(engine.world, Memory()).record(late)
+    assert outside.store.outward()["gh-1"] == replace(sure, labels=None)
+
+
 def test_a_comment_that_is_refused_for_its_haste_is_tried_again(monkeypatch):
     outside = at_work()
     engine = ticking(outside)
