@@ -18,7 +18,7 @@ from coordinator.engine.tick import AtOnce, Engine
 from coordinator.planning.batch.cohort import as_data, judge
 from coordinator.planning.batch.standing import GatePhase, Standing
 from coordinator.planning.policy import Policy
-from coordinator.ports import Forbidden, Readiness
+from coordinator.ports import Forbidden, NotYet, Readiness
 from coordinator.wording.batch_notice import held_notice
 from coordinator.wording.escape import GITHUB_LIMIT
 from tests.factories import NOW
@@ -118,6 +118,20 @@ def test_a_death_beside_the_comment_leaves_one_comment(moment):
     ticking(outside, an_engine(outside))
     assert len(told(outside)) == 1
     assert gates.standings(outside.store)[KEY].told == 1
+
+
+def test_a_hold_whose_comment_is_refused_for_its_haste_is_said_later():
+    outside = storm()
+    refused = []
+
+    def hurried(what: str) -> None:
+        if what == f"comment on {UMBRELLA}" and not refused:
+            refused.append(what)
+            raise NotYet("422: was submitted too quickly")
+
+    outside.github.trouble = hurried
+    ticking(outside, an_engine(outside))
+    assert (len(refused), len(told(outside))) == (1, 1)
 
 
 def test_where_the_umbrella_issue_may_not_be_written_on_the_log_says_so_once():

@@ -19,7 +19,7 @@ from coordinator.engine.observe import observe
 from coordinator.engine.record import Recorder
 from coordinator.engine.speech import notices_of
 from coordinator.engine.tick import AtOnce, Engine
-from coordinator.planning.actions import Launch, Poll, Tell
+from coordinator.planning.actions import Explain, Launch, Poll, Tell
 from coordinator.planning.policy import LabelNames, Policy
 from coordinator.ports import (
     BadCredentials,
@@ -269,6 +269,17 @@ def test_a_comment_that_is_refused_for_its_haste_is_tried_again(monkeypatch):
     notices = frozenset(one.key for one in notices_of(task, engine.world))
     tell = Tell(task, None, living=False, notices=notices, labels=False, unretry=False)
     assert (bool(notices), type(perform(tell, engine.world))) == (True, EffectFailed)
+
+
+def test_an_explanation_that_is_refused_for_its_haste_is_not_taken_for_said():
+    outside = at_work()
+
+    def hurried(what):
+        if what == "comment on 1":
+            raise NotYet("422: was submitted too quickly")
+
+    outside.github.trouble = hurried
+    assert isinstance(perform(Explain(1, "it was edited", "set the label anew", "held"), outside.world()), EffectFailed)
 
 
 def test_a_living_comment_of_another_account_is_left_and_one_of_ours_made(monkeypatch):
