@@ -204,8 +204,8 @@ class NotDelivered:
 @dataclass(frozen=True)
 class Told:
     """`put` and `taken` are the labels that now stand and no longer stand on the issue; `gone`: it was moved to another
-    repository or deleted; `unlabelled`: its labels are not ours to change; `unsaid`: in whose words comments are
-    forbidden there, "" where they are not."""
+    repository or deleted; `unlabelled`: its labels are not ours to change; `unsaid`: in which words GitHub forbids
+    comments there, "" where none was forbidden."""
 
     outward: Outward
     issue: int | None = None

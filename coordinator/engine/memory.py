@@ -143,7 +143,7 @@ class Memory:
         return since == now
 
     def unmute(self, task_id: str) -> None:
-        """Something could be said there."""
+        """It was told, be it by labels alone: whatever is forbidden from now on is news."""
         self.muted.pop(task_id, None)
 
     def recovered(self, lane: str) -> None:

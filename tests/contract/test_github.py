@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from coordinator.adapters.github.client import GitHubClient
 from coordinator.adapters.github.transport import Answer
 from coordinator.adapters.system import seam
 from coordinator.domain.issue import PullState
@@ -363,8 +364,20 @@ def test_only_what_no_page_named_is_asked_for_by_its_number_and_that_is_one_304(
     known = {pull.number: pull for pull in client.recent_pulls({}, (first,)).pulls}
     client.recent_pulls(known, (first,))   # whether it can be merged was worked out meanwhile
     place.asked()
-    assert not client.recent_pulls(known, (first, second)).changed
-    assert place.asked() == ["304 GET /pulls", f"304 GET /pulls/{first}"]
+    assert not client.recent_pulls(known, (first, second, 9999)).changed
+    assert place.asked() == ["304 GET /pulls", f"304 GET /pulls/{first}", "404 GET /pulls/9999"]
+
+
+def cannot_serve(client: GitHubClient, monkeypatch: pytest.MonkeyPatch, what: str, error: GitHubError) -> None:
+    """Whatever has a path that begins so."""
+    plain = client._ask.get
+
+    def get(path: str, *args: Any, **more: Any) -> Answer:
+        if path.startswith(what):
+            raise error
+        return plain(path, *args, **more)
+
+    monkeypatch.setattr(client._ask, "get", get)
 
 
 @pytest.mark.parametrize("error", [TryLater("502"), Forbidden("451"), Refused("400")])
@@ -376,14 +389,7 @@ def test_a_pull_that_github_cannot_serve_keeps_no_other_from_being_followed(
     first, second = place.pull("rpi/gh-1"), place.pull("rpi/gh-2")
     place.later()
     place.pull("rpi/gh-3")
-    plain = client._ask.get
-
-    def get(path: str, *args: Any, **more: Any) -> Answer:
-        if path == f"pulls/{first}":
-            raise error
-        return plain(path, *args, **more)
-
-    monkeypatch.setattr(client._ask, "get", get)
+    cannot_serve(client, monkeypatch, f"pulls/{first}", error)
     assert second in [pull.number for pull in client.recent_pulls({}, (first, second)).pulls]
 
 
@@ -392,14 +398,7 @@ def test_several_pulls_that_cannot_be_served_are_github_in_trouble(
 ) -> None:
     client = place.client()
     place.pull()
-    plain = client._ask.get
-
-    def get(path: str, *args: Any, **more: Any) -> Answer:
-        if path.startswith("pulls/"):
-            raise TryLater("502")
-        return plain(path, *args, **more)
-
-    monkeypatch.setattr(client._ask, "get", get)
+    cannot_serve(client, monkeypatch, "pulls/", TryLater("502"))
     assert client.recent_pulls({}, (98, 99)).changed
     with pytest.raises(TryLater):
         client.recent_pulls({}, (97, 98, 99))

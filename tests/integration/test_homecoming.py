@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -167,7 +168,7 @@ def test_no_lease_of_one_runs_by_how_long_another_s_way_home_takes(yard: Yard) -
     one, other = yard.spec("true", job="gh-1"), yard.spec("true", job="gh-2")
     for spec in (one, other):
         executor.submit(spec)
-        until(lambda spec=spec: over_there(yard, spec), "its end there")   # type: ignore[misc]
+        until(partial(over_there, yard, spec), "its end there")
     views = executor.look([one.handle, other.handle])
     assert isinstance(views[other.handle], Exited)
     found = views[one.handle]

@@ -185,6 +185,24 @@ def test_an_issue_that_is_gone_is_told_nothing_more(monkeypatch):
 
 
 FORBIDDEN, REFUSED = Forbidden("403: no right"), Refused("403: issue is locked")
+FULL = LabelNames(mode="full")
+
+
+def in_full(outside: Outside) -> Engine:
+    """Eight minutes of a coordinator that sets all labels."""
+    engine = Engine(outside.world(Policy(provider="command", login=BOT, labels=FULL)), AtOnce(), lambda why: None)
+    for _ in range(8):
+        engine.tick()
+        outside.clock.pass_by(60)
+    return engine
+
+
+def on_a_comment(error):
+    def trouble(what):
+        if what == "comment on 1":
+            raise error
+
+    return trouble
 
 
 @pytest.mark.parametrize(("error", "may_not", "words", "times"), [
@@ -202,11 +220,7 @@ def test_what_the_token_may_not_say_is_told_and_the_work_comes_to_its_end(error,
             raise error
 
     outside.github.trouble = forbids
-    policy = Policy(provider="command", login=BOT, labels=LabelNames(mode="full"))
-    engine = Engine(outside.world(policy), AtOnce(), lambda why: None)
-    for _ in range(8):
-        engine.tick()
-        outside.clock.pass_by(60)
+    engine = in_full(outside)
     [task] = outside.store.tasks()
     assert task.state is TaskState.IN_REVIEW
     assert sum(words in line for line in outside.lines) == times
@@ -226,12 +240,8 @@ def test_what_comments_were_forbidden_for_is_said_once_the_right_is_back_and_lab
             raise FORBIDDEN
 
     outside.github.trouble = forbids
-    policy = Policy(provider="command", login=BOT, labels=LabelNames(mode="full"))
-    engine = Engine(outside.world(policy), AtOnce(), lambda why: None)
-    for _ in range(8):
-        engine.tick()
-        outside.clock.pass_by(60)
-    assert (outside.github.issues[1].labels, outside.github.comments(1)) == ({"rpi-auto", policy.labels.in_review}, ())
+    engine = in_full(outside)
+    assert (outside.github.issues[1].labels, outside.github.comments(1)) == ({"rpi-auto", FULL.in_review}, ())
     before = outside.github.asked.count("comment on 1")
     for _ in range(30 * 60):
         engine.tick()
@@ -260,11 +270,7 @@ def test_a_comment_that_is_refused_for_its_haste_is_tried_again(monkeypatch):
     engine = ticking(outside)
     task = next(one for one in outside.store.tasks() if one.id == "gh-1")
 
-    def hurried(what):
-        if what == "comment on 1":
-            raise NotYet("422: was submitted too quickly")
-
-    outside.github.trouble = hurried
+    outside.github.trouble = on_a_comment(NotYet("422: was submitted too quickly"))
     monkeypatch.setattr(outside.github, "comments", lambda number: ())   # none was made yet
     notices = frozenset(one.key for one in notices_of(task, engine.world))
     tell = Tell(task, None, living=False, notices=notices, labels=False, unretry=False)
@@ -274,11 +280,7 @@ def test_a_comment_that_is_refused_for_its_haste_is_tried_again(monkeypatch):
 def test_an_explanation_that_is_refused_for_its_haste_is_not_taken_for_said():
     outside = at_work()
 
-    def hurried(what):
-        if what == "comment on 1":
-            raise NotYet("422: was submitted too quickly")
-
-    outside.github.trouble = hurried
+    outside.github.trouble = on_a_comment(NotYet("422: was submitted too quickly"))
     assert isinstance(perform(Explain(1, "it was edited", "set the label anew", "held"), outside.world()), EffectFailed)
 
 

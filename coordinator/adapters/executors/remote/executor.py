@@ -322,10 +322,11 @@ class RemoteExecutor:
     def _spare(self, brought: Handle, by: timedelta) -> None:
         """So long nobody was asked for the others: no lease of theirs runs by it."""
         self._homecoming.spare(brought, by)
+        now = self._clock.now()
         with self._guard:
             for handle, view in self._views.items():
                 if isinstance(view, Unknown) and handle != brought:
-                    self._views[handle] = replace(view, since=view.since + by)
+                    self._views[handle] = replace(view, since=min(view.since + by, now))
 
     def _bring(self, run: Ended) -> None:
         try:

@@ -1,4 +1,4 @@
-"""How often a task was set going again since its last attempt began."""
+"""How often a task left BLOCKED with what it has since its last attempt began."""
 
 from __future__ import annotations
 
